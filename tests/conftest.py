@@ -1,0 +1,15 @@
+"""Settings of every test. Nothing of genfun is imported here: its shape checks are installed after this file is read."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Read by matplotlib on its first import: no test opens a window.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# `pytest --hypothesis-profile=search` looks for new failures; the default repeats the same examples on every run.
+settings.register_profile("repeat", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile("search", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("repeat")
