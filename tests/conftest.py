@@ -1,4 +1,4 @@
-"""Settings of every test. Nothing of genfun is imported here: its shape checks are installed after this file is read."""
+"""Settings of every test. genfun is not imported here, because its shape checks are installed only afterwards."""
 
 from __future__ import annotations
 

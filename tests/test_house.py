@@ -1,0 +1,132 @@
+"""The house rules that no linter checks: light imports, documented arguments, small files, one version."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+
+import genfun as gf
+from genfun.methods import Method
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(gf.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+# What the update rule and the impulse responses of a method take is documented once, at the protocol.
+OF_THE_PROTOCOL = {name for name in vars(Method) if not name.startswith("_")} | {"responses"}
+HEAVY = {"scipy", "sympy", "matplotlib", "torch", "click", "rich", "jinja2", "pooch", "dask", "jaxtyping", "beartype"}
+TEST_COMMANDS = ('pip install -e ".[dev]" -c constraints.txt', "python -m pytest")
+
+
+def _is_protocol(value: object) -> bool:
+    return getattr(value, "_is_protocol", False)
+
+
+def _public(module: ModuleType = gf) -> Iterator[tuple[str, Any]]:
+    """Names and values of all that `import genfun as gf` promises, through its public submodules."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, ModuleType):
+            yield from _public(value)
+        elif not name.startswith("__"):
+            yield f"{module.__name__}.{name}", value
+
+
+def _methods(name: str, cls: type) -> Iterator[tuple[str, Any]]:
+    for attribute, raw in vars(cls).items():
+        function = raw.__func__ if isinstance(raw, (classmethod, staticmethod)) else raw
+        if inspect.isfunction(function) and not attribute.startswith("_") and attribute not in OF_THE_PROTOCOL:
+            yield f"{name}.{attribute}", getattr(cls, attribute)
+
+
+PUBLIC = dict(_public())
+CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value) and not _is_protocol(value)}
+METHODS = {k: v for name, cls in CALLABLES.items() if inspect.isclass(cls) for k, v in _methods(name, cls)}
+
+
+def _arguments(value: Any) -> set[str]:
+    return {name for name in inspect.signature(value).parameters if name != "self"}
+
+
+def _documented(value: Any) -> set[str]:
+    entries = NumpyDocString(inspect.getdoc(value) or "")["Parameters"]
+    return {name.strip().lstrip("*") for entry in entries for name in entry.name.split(",")}
+
+
+def _is_result(value: Any) -> bool:
+    """A result, which users read and do not build, lists its fields as Attributes."""
+    return inspect.isclass(value) and bool(NumpyDocString(inspect.getdoc(value) or "")["Attributes"])
+
+
+def _run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_public_names_are_found():
+    assert {"genfun.SGD", "genfun.LinearProblem", "genfun.PowerLaw"} <= set(CALLABLES)
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES | METHODS))
+def test_every_public_argument_is_documented_and_no_other(name):
+    value = (CALLABLES | METHODS)[name]
+    if _is_result(value):
+        fields = {entry.name.strip() for entry in NumpyDocString(inspect.getdoc(value))["Attributes"]}
+        assert _arguments(value) <= fields, f"{name}: fields missing from its Attributes section"
+    else:
+        assert _documented(value) == _arguments(value), f"{name}: Parameters section and signature differ"
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES))
+def test_every_public_name_shows_an_example(name):
+    assert ">>> " in (inspect.getdoc(CALLABLES[name]) or ""), f"{name} has no Examples section"
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_has_a_docstring_of_its_own(name):
+    value = PUBLIC[name]
+    if callable(value):
+        # A dataclass without a docstring is given its signature as one.
+        assert (value.__doc__ or "").strip(), name
+        assert not value.__doc__.startswith(f"{value.__name__}("), name
+
+
+def test_importing_genfun_loads_nothing_heavy():
+    loaded = _run("import sys; old = set(sys.modules); import genfun; print(*{*sys.modules} - old)").split()
+    packages = {name.partition(".")[0] for name in loaded}
+    assert {"genfun", "numpy"} <= packages
+    assert packages & HEAVY == set()
+
+
+def test_importing_genfun_takes_little_more_than_numpy():
+    code = "import time, numpy; t = time.perf_counter(); import genfun; print(time.perf_counter() - t)"
+    # The least of a few runs is free of what else the machine does.
+    assert min(float(_run(code)) for _ in range(3)) < 0.15
+
+
+def test_the_version_is_one():
+    version = gf.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version)
+    assert importlib.metadata.version("genfun") == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_file_of_the_package_exceeds_400_lines():
+    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {name: n for name, n in lengths.items() if n > 400} == {}
+
+
+@pytest.mark.parametrize("file", ["README.md", ".ci/run"])
+def test_readers_and_continuous_integration_run_the_same_commands(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    for command in TEST_COMMANDS:
+        assert command in text, f"{file} does not show: {command}"
