@@ -1,0 +1,12 @@
+"""Data: from samples, kernels, files or prescribed spectra to linear problems."""
+
+from __future__ import annotations
+
+from genfun.data.files import load
+from genfun.data.kernels import relu_ntk
+from genfun.data.linear import LinearData
+from genfun.data.mnist import mnist, mnist_arrays
+from genfun.data.noise_fit import NoiseFit
+from genfun.data.synthetic import gaussian, translation_invariant
+
+__all__ = ["LinearData", "NoiseFit", "gaussian", "load", "mnist", "mnist_arrays", "relu_ntk", "translation_invariant"]

@@ -1,0 +1,99 @@
+"""Two-dimensional inputs read in validated float64 blocks, whatever holds them (array, memmap, dask, HDF5, sparse)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+
+Progress = Callable[[float, str], None]
+"""Called with the fraction done, in [0, 1], and the name of the stage."""
+
+BLOCK_BYTES = 1 << 25
+
+
+def table(name: str, value: Any) -> Any:
+    """The two-dimensional array-like itself, unread if it is lazy; anything else through `numpy.asarray`."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}; read a file with genfun.data.load(path)")
+    if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must be a two-dimensional array of numbers: {error}") from error
+    shape = tuple(value.shape)
+    if len(shape) != 2:
+        raise ValueError(f"{name} must be two-dimensional (samples, features), got shape {shape}; reshape it")
+    if any(side != side for side in shape):
+        raise ValueError(f"{name} has unknown shape {shape}; call compute_chunk_sizes() on the dask array first")
+    if 0 in shape:
+        raise ValueError(f"{name} is empty: shape {shape}; pass at least one sample and one feature")
+    _check_kind(name, getattr(value, "dtype", None))
+    return value
+
+
+def targets(name: str, value: Any, n: int) -> Any:
+    """Targets as an unread (n, outputs) array-like; one-dimensional targets become a column."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must be an array of numbers, (n,) or (n, outputs): {error}") from error
+    shape = tuple(value.shape)
+    if len(shape) not in (1, 2) or 0 in shape[1:]:
+        raise ValueError(f"{name} must have shape (n,) or (n, outputs), got {shape}")
+    if shape[0] != n:
+        raise ValueError(f"{name} has {shape[0]} samples but there are {n} rows; pass one target for each sample")
+    _check_kind(name, getattr(value, "dtype", None))
+    return value[:, None] if len(shape) == 1 else value
+
+
+def _check_kind(name: str, dtype: Any) -> None:
+    kind = getattr(dtype, "kind", None)
+    if kind is not None and kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {dtype}; convert it to float64 first")
+
+
+def block(name: str, source: Any, rows: slice, columns: slice = slice(None)) -> Float[Array, "rows columns"]:
+    """One block as finite float64; the message of a bad value has its place in the whole array."""
+    piece = source[rows, columns] if columns != slice(None) else source[rows]
+    if hasattr(piece, "toarray"):
+        piece = piece.toarray()
+    result = np.asarray(piece)
+    _check_kind(name, result.dtype)
+    result = result.astype(np.float64)
+    if not np.isfinite(result).all():
+        i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])
+        where = f"{(rows.start or 0) + i}, {(columns.start or 0) + j}"
+        raise ValueError(f"{name}[{where}] is {float(result[i, j])!r}; remove or repair non-finite values")
+    return result
+
+
+def slices(length: int, width: int, least: int = 1) -> list[slice]:
+    """Slices of a long axis whose blocks take about BLOCK_BYTES, and at least `least` rows."""
+    step = max(least, BLOCK_BYTES // (8 * max(width, 1)), 1)
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def reported(pieces: list[slice], progress: Progress | None, stage: str) -> Iterator[slice]:
+    """The slices, with the progress told after each one."""
+    for piece in pieces:
+        yield piece
+        if progress is not None:
+            progress(piece.stop / pieces[-1].stop, stage)
+
+
+def rounding(source: Any) -> float:
+    """Relative rounding of the stored numbers: eps of their float type, 0 for integers (exact)."""
+    dtype = getattr(source, "dtype", None)
+    name = str(dtype).removeprefix("torch.")
+    try:
+        kind = np.dtype(name)
+    except TypeError:
+        return float(np.finfo(np.float64).eps)
+    return float(np.finfo(kind).eps) if kind.kind == "f" else 0.0

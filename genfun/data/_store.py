@@ -1,0 +1,89 @@
+"""Where the eigenfeatures of a data set come from: memory, or the features read again block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.data._arrays import block, slices
+
+Blocks = Iterator[tuple[Float[Array, "block rank"], Float[Array, "block outputs"]]]
+
+
+class FeatureStore(Protocol):
+    """Eigenfeatures phi and targets y of a data set, by blocks of samples."""
+
+    def blocks(self) -> Blocks:
+        """Pairs (phi, y) over consecutive blocks of samples."""
+        ...
+
+    def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
+        """phi and y whole."""
+        ...
+
+    def scaled(self, factor: float) -> FeatureStore:
+        """The same data with phi multiplied by a number."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Eigenfeatures held as an array."""
+
+    eigenfeatures: Float[Array, "n rank"]
+    targets: Float[Array, "n outputs"]
+
+    def __post_init__(self) -> None:
+        self.eigenfeatures.setflags(write=False)
+        self.targets.setflags(write=False)
+
+    def blocks(self) -> Blocks:
+        """Pairs (phi, y), views of the arrays."""
+        for rows in slices(*self.eigenfeatures.shape):
+            yield self.eigenfeatures[rows], self.targets[rows]
+
+    def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
+        """phi and y whole."""
+        return self.eigenfeatures, self.targets
+
+    def scaled(self, factor: float) -> InMemory:
+        """The same data with phi multiplied by a number."""
+        return InMemory(self.eigenfeatures * factor, self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Eigenfeatures recomputed as X times the eigenvectors whenever they are read."""
+
+    features: Any
+    targets: Any
+    directions: Float[Array, "d rank"]
+    memory_limit: int
+    factor: float = 1.0
+
+    def blocks(self) -> Blocks:
+        """Pairs (phi, y), each block of X read anew."""
+        n, d = self.features.shape
+        for rows in slices(n, d):
+            phi = block("X", self.features, rows) @ self.directions
+            yield phi * self.factor, block("y", self.targets, rows)
+
+    def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
+        """phi and y whole, if they fit."""
+        n, rank = self.features.shape[0], self.directions.shape[1]
+        if 8 * n * rank > self.memory_limit:
+            raise MemoryError(
+                f"the eigenfeatures take {8 * n * rank / 1e9:.3g} GB ({n} samples x {rank} modes), more than "
+                f"memory_limit={self.memory_limit / 1e9:.3g} GB; read them with LinearData.blocks(), "
+                "or pass a larger memory_limit to LinearData.from_features"
+            )
+        pieces = list(self.blocks())
+        return np.vstack([phi for phi, _ in pieces]), np.vstack([y for _, y in pieces])
+
+    def scaled(self, factor: float) -> Streamed:
+        """The same data with phi multiplied by a number."""
+        return replace(self, factor=self.factor * factor)

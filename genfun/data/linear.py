@@ -1,0 +1,296 @@
+"""Real data as a linear problem: features or a kernel matrix, turned into spectrum, signal and noise."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.data import _arrays
+from genfun.data._arrays import Progress
+from genfun.data._store import Blocks, FeatureStore, InMemory, Streamed
+from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
+from genfun.data.noise_fit import NoiseFit, fit_noise
+from genfun.noise import SpectrallyExpressible
+from genfun.problem import LinearProblem
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearData:
+    r"""Least squares on given data, in the eigenbasis of its Hessian, started at w_0 = 0.
+
+    .. math:: H = \frac1N\sum_i \psi_i\psi_i^T = \sum_k \lambda_k e_k e_k^T,\quad
+              \varphi_k(i) = \langle\psi_i, e_k\rangle,\quad s_k = \lambda_k |\langle w^*, e_k\rangle|^2,\quad
+              \sigma^2 = \frac1N\sum_i |y_i - w^{*T}\psi_i|^2
+
+    **Assumptions.** Squared loss, a sum over outputs; w_0 = 0; X and y are taken as they are (centre and scale them
+    first if you mean to). Built by `from_features`, `from_kernel`, `from_file` or a function of `genfun.data`.
+
+    Parameters
+    ----------
+    eigenvalues : array, shape (rank,)
+        lambda_k > 0, descending, in units of the square of a feature.
+    coefficients : array, shape (rank, outputs)
+        The optimum w* in the eigenbasis.
+    noise_variance : float
+        sigma^2, residual variance at the optimum, summed over outputs.
+    n_samples : int
+        N.
+    n_dropped : int
+        Directions among the min(n, d) possible ones left out because their eigenvalue is at rounding (rank
+        deficiency). What y has there is part of noise_variance.
+    method : str
+        How the spectrum was found: "qr", "gram", "kernel" or "exact" (prescribed).
+    notes : tuple of str
+        What a reader of the results should know: dropped directions, single-precision input.
+    store : FeatureStore
+        Where eigenfeatures and targets come from.
+
+    Examples
+    --------
+    >>> X = [[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]]
+    >>> d = LinearData.from_features(X, [1.0, -1.0, 2.0, -2.5])
+    >>> d.problem
+    LinearProblem(2 modes, lambda 0.5..2, initial loss 1.53125, n_samples=4, noise_variance=0.03125)
+    """
+
+    eigenvalues: Float[Array, " rank"]
+    coefficients: Float[Array, "rank outputs"]
+    noise_variance: float
+    n_samples: int
+    n_dropped: int
+    method: str
+    notes: tuple[str, ...]
+    store: FeatureStore
+
+    def __post_init__(self) -> None:
+        self.eigenvalues.setflags(write=False)
+        self.coefficients.setflags(write=False)
+
+    @classmethod
+    def from_features(cls, X: Any, y: Any, progress: Progress | None = None, memory_limit: int = 1 << 30) -> LinearData:
+        r"""From features and targets, read in blocks along the longer axis.
+
+        .. math:: X = U\Sigma V^T,\quad \lambda_k = \Sigma_k^2/N,\quad s_k = |u_k^T y|^2/N
+
+        **Assumptions.** A square triangular factor of side min(n, d) (+ outputs) fits in memory; nothing else has to.
+        A direction counts as absent if its singular value is below max(n, d) * 2.2e-16 times the largest.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, d)
+            Array, memmap, dask array, HDF5 dataset, sparse matrix, or anything with shape and slices.
+        y : array-like, shape (n,) or (n, outputs)
+            Targets.
+        progress : callable or None
+            Called with (fraction done, stage) after each block.
+        memory_limit : int
+            Bytes that the n x rank eigenfeatures may take. Beyond it X and y are not copied but read again when
+            needed, so leave them open and unchanged.
+
+        Returns
+        -------
+        LinearData
+            The data in its eigenbasis.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes, non-finite values, or features that are all zero.
+        TypeError
+            On what is not an array of real numbers.
+
+        Examples
+        --------
+        >>> LinearData.from_features([[1.0], [2.0]], [1.0, 2.0])
+        LinearData(n_samples=2, rank=1, outputs=1, noise_variance=0, n_dropped=0, method='qr')
+        """
+        limit = _check.integer("memory_limit", memory_limit, 0)
+        features = _arrays.table("X", X)
+        n, d = (int(side) for side in features.shape)
+        targets = _arrays.targets("y", y, n)
+        basis = from_tall(features, targets, progress) if n >= d else from_wide(features, targets, progress)
+        if basis.eigenvalues.size == 0:
+            raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
+        if basis.eigenfeatures is not None:
+            store: FeatureStore = InMemory(basis.eigenfeatures, _arrays.block("y", targets, slice(0, n)))
+        else:
+            assert basis.directions is not None
+            store = Streamed(features, targets, basis.directions, limit)
+            if 8 * n * basis.eigenvalues.size <= limit:
+                store = InMemory(*store.arrays())
+        eps = _arrays.rounding(features)
+        return cls._from_basis(basis, n, store, _notes("X", basis, eps, eps**2))
+
+    @classmethod
+    def from_kernel(cls, K: Any, y: Any, progress: Progress | None = None) -> LinearData:
+        r"""From a kernel matrix: the model that starts at f = 0 and moves in function space.
+
+        .. math:: \lambda_k = \operatorname{eig}_k(K)/N,\quad s_k = |u_k^T y|^2/N,\quad
+                  \varphi_k(i) = \sqrt{N\lambda_k}\,u_k(i)
+
+        **Assumptions.** K_ij = <psi_i, psi_j>, symmetric and positive semi-definite up to the rounding of its type;
+        eigenvalues within that rounding are dropped.
+
+        Parameters
+        ----------
+        K : array-like, shape (n, n)
+            Kernel matrix of the samples.
+        y : array-like, shape (n,) or (n, outputs)
+            Targets (minus the initial function, if that is not zero).
+        progress : callable or None
+            Called with (fraction done, stage).
+
+        Returns
+        -------
+        LinearData
+            The data in its eigenbasis.
+
+        Raises
+        ------
+        ValueError
+            If K is not square, not symmetric, has a negative eigenvalue beyond rounding, or holds non-finite values.
+        TypeError
+            On what is not an array of real numbers.
+
+        Examples
+        --------
+        >>> LinearData.from_kernel([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0]).eigenvalues
+        array([1. , 0.5])
+        """
+        kernel = _arrays.table("K", K)
+        n = int(kernel.shape[0])
+        if kernel.shape[1] != n:
+            raise ValueError(
+                f"K must be square, got shape {tuple(kernel.shape)}; use from_features for an (n, d) array"
+            )
+        targets = _arrays.targets("y", y, n)
+        eps = _arrays.rounding(kernel)
+        basis = from_kernel_matrix(kernel, targets, eps, progress)
+        assert basis.eigenfeatures is not None
+        store = InMemory(basis.eigenfeatures, _arrays.block("y", targets, slice(0, n)))
+        return cls._from_basis(basis, n, store, _notes("K", basis, eps, np.sqrt(n) * eps))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], target: str | int | None = None) -> LinearData:
+        """From an NPZ file with X, y or K, y, or a CSV file; see `genfun.data.load`.
+
+        Parameters
+        ----------
+        path : path
+            File ending in .npz or .csv.
+        target : str, int or None
+            Column of a CSV file that holds y, by name or number; None means the last.
+        """
+        from genfun.data.files import load
+
+        data = load(path, target=target)
+        if not isinstance(data, LinearData):
+            raise ValueError(
+                f"{os.fspath(path)} holds a spectrum, not data; genfun.data.load reads it as a LinearProblem"
+            )
+        return data
+
+    @classmethod
+    def _from_basis(cls, basis: Eigenbasis, n: int, store: FeatureStore, notes: tuple[str, ...]) -> LinearData:
+        return cls(
+            eigenvalues=basis.eigenvalues,
+            coefficients=basis.coefficients,
+            noise_variance=basis.noise_variance,
+            n_samples=n,
+            n_dropped=basis.n_dropped,
+            method=basis.method,
+            notes=notes,
+            store=store,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"LinearData(n_samples={self.n_samples}, rank={self.rank}, outputs={self.n_outputs}, "
+            f"noise_variance={self.noise_variance:.4g}, n_dropped={self.n_dropped}, method={self.method!r})"
+        )
+
+    @property
+    def rank(self) -> int:
+        """Number of modes kept."""
+        return self.eigenvalues.size
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of targets of a sample."""
+        return self.coefficients.shape[1]
+
+    @cached_property
+    def signal(self) -> Float[Array, " rank"]:
+        """s_k, summed over outputs, aligned with the eigenvalues."""
+        return self.eigenvalues * np.sum(self.coefficients**2, axis=1)
+
+    @cached_property
+    def problem(self) -> LinearProblem:
+        """Spectrum, signal, N and sigma^2, ready for every question."""
+        return LinearProblem(self.eigenvalues, self.signal, self.n_samples, self.noise_variance)
+
+    @cached_property
+    def noise_fit(self) -> NoiseFit:
+        """tau1 and tau2 fitted to the fourth moments, with the errors of that approximation."""
+        return fit_noise(self.blocks, self.eigenvalues, self.coefficients, self.noise_variance)
+
+    @property
+    def noise(self) -> SpectrallyExpressible:
+        """The estimated spectrally expressible noise."""
+        return self.noise_fit.noise
+
+    def blocks(self) -> Blocks:
+        """Pairs (eigenfeatures, targets) over consecutive blocks of samples, bounded in memory."""
+        return self.store.blocks()
+
+    @cached_property
+    def _arrays(self) -> tuple[Array, Array]:
+        return self.store.arrays()
+
+    @property
+    def eigenfeatures(self) -> Float[Array, "n rank"]:
+        """phi, with mean_i phi_j(i) phi_k(i) = lambda_k delta_jk; MemoryError if it exceeds the memory limit."""
+        return self._arrays[0]
+
+    @property
+    def targets(self) -> Float[Array, "n outputs"]:
+        """Targets y."""
+        return self._arrays[1]
+
+    @cached_property
+    def residuals(self) -> Float[Array, "n outputs"]:
+        """y minus the predictions at the optimum."""
+        return self.targets - self.eigenfeatures @ self.coefficients
+
+    def normalized(self) -> LinearData:
+        """The same data with features scaled so that the largest eigenvalue is 1; the signal does not change."""
+        scale = float(np.sqrt(self.eigenvalues[0]))
+        return replace(
+            self,
+            eigenvalues=self.eigenvalues / self.eigenvalues[0],
+            coefficients=self.coefficients * scale,
+            store=self.store.scaled(1.0 / scale),
+        )
+
+
+def _notes(name: str, basis: Eigenbasis, eps: float, relative_floor: float) -> tuple[str, ...]:
+    notes = []
+    if basis.n_dropped:
+        notes.append(
+            f"{name} is rank deficient: {basis.n_dropped} directions with eigenvalues at rounding were dropped, "
+            "and the part of y in them counted as noise_variance"
+        )
+    if eps > np.finfo(np.float64).eps and basis.eigenvalues.size:
+        floor = relative_floor * basis.eigenvalues[0]
+        below = int(np.count_nonzero(basis.eigenvalues < floor))
+        notes.append(
+            f"{name} was stored with relative rounding {eps:.2g}: eigenvalues below about {floor:.2g} "
+            f"({below} of {basis.eigenvalues.size} kept) are that rounding, not the data"
+        )
+    return tuple(notes)

@@ -1,0 +1,165 @@
+"""The constants tau1, tau2 of the spectrally expressible noise, fitted to the fourth moments of the features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.data._store import Blocks
+from genfun.noise import SpectrallyExpressible
+
+MAX_MODES = 1024
+COVERED = 1.0 - 1e-4
+STAGES = 12
+NO_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True)
+class NoiseFit:
+    r"""Spectrally expressible noise fitted to data, and how far the data are from it.
+
+    .. math:: M_{jk} = \frac1N\sum_i \frac{\varphi_j(i)^2\varphi_k(i)^2}{\lambda_j\lambda_k}
+              \approx \tau_1 + (1-\tau_2)\,\delta_{jk}
+
+    **Assumptions.** The second moments stay diagonal in the eigenbasis. Pairs are weighted by what the loss feels of
+    the noise at the start, :math:`\operatorname{Tr}(H\Sigma) = \sum_{jk}\lambda_k^2 s_j M_{jk}`.
+
+    Parameters
+    ----------
+    tau1, tau2 : float
+        The fit, dimensionless; tau2 <= tau1 always, because M_kk >= 1.
+    misfit : float
+        Weighted rms of M minus its fit, relative to the weighted rms of M, over the modes of `coverage`.
+    noise_misfit : float
+        Largest relative error of the total noise sum lambda_k^2 s_j M_jk while the signal decays as
+        s_j exp(-2 lambda_j t), over stages from t = 0 (error 0 there: the fit reproduces it) to t = 1/lambda_min.
+    start_ratio : float
+        Noise at the given w_0, its correlations between modes included, over the fitted noise. 1 is perfect; it
+        measures what the diagonal description itself leaves out.
+    label_noise_ratio : float
+        Noise caused by the residuals at the optimum over the sigma^2 H assumed for it; 1.0 without residuals.
+    coverage : float
+        Share of the weight that the modes used for `misfit` carry (at most 1024 a side).
+    """
+
+    tau1: float
+    tau2: float
+    misfit: float
+    noise_misfit: float
+    start_ratio: float
+    label_noise_ratio: float
+    coverage: float
+
+    @property
+    def noise(self) -> SpectrallyExpressible:
+        """The fitted noise model."""
+        return SpectrallyExpressible(self.tau1, self.tau2)
+
+
+def _share(weights: Float[Array, " n"]) -> Float[Array, " n"]:
+    return weights / weights.sum()
+
+
+def _leading(weights: Float[Array, " n"]) -> Array:
+    """The fewest modes, at most MAX_MODES, that carry the share COVERED of the weight."""
+    order = np.argsort(-weights, kind="stable")
+    needed = int(np.searchsorted(np.cumsum(weights[order]), COVERED)) + 1
+    return np.sort(order[: min(needed, MAX_MODES)])
+
+
+def _decay_stages(lam: Float[Array, " n"], signal: Float[Array, " n"]) -> Float[Array, "n stages"]:
+    """Shares of the signal left in each mode at times from 0 to 1/lambda_min, as columns."""
+    times = np.append(0.0, np.geomspace(1.0 / lam[0], 1.0 / lam[-1], STAGES - 1))
+    left = signal[:, None] * np.exp(-2.0 * lam[:, None] * times)
+    left = left[:, left.sum(axis=0) > 0.0]
+    return left / left.sum(axis=0)
+
+
+def _taus(total: float, diagonal: float, overlap: float) -> tuple[float, float] | None:
+    """The two weighted means of M that least squares asks for; None where all the weight is on the diagonal."""
+    if 1.0 - overlap < NO_WEIGHT:
+        return None
+    tau1 = max((total - diagonal) / (1.0 - overlap), 0.0)
+    tau2 = 1.0 + tau1 - diagonal / overlap if overlap > 0.0 else tau1
+    return tau1, min(tau2, tau1)
+
+
+def fit_noise(
+    blocks: Callable[[], Blocks],
+    eigenvalues: Float[Array, " rank"],
+    coefficients: Float[Array, "rank outputs"],
+    noise_variance: float,
+) -> NoiseFit:
+    r"""Fit tau1 and tau2 in one pass over the samples, with memory for at most 1024 x 1024 moments.
+
+    .. math:: \sum_{jk} a_j b_k M_{jk} = \frac1N\sum_i \Big(\sum_j a_j p_{ij}\Big)\Big(\sum_k b_k p_{ik}\Big),\qquad
+              p_{ik} = \varphi_k(i)^2/\lambda_k
+
+    **Assumptions.** Weighted least squares for M in tau1 + (1 - tau2) delta separates into the weighted mean of the
+    off-diagonal and that of the diagonal. Where no off-diagonal carries weight (one mode), tau1 = 1. Where there is
+    no signal, s_j is replaced by lambda_j (an optimum spread evenly over the modes).
+
+    Parameters
+    ----------
+    blocks : callable
+        Returns an iterator over (eigenfeatures, targets) blocks.
+    eigenvalues : array, shape (rank,)
+        lambda_k > 0, descending.
+    coefficients : array, shape (rank, outputs)
+        The optimum in the eigenbasis.
+    noise_variance : float
+        sigma^2 at the optimum.
+
+    Returns
+    -------
+    NoiseFit
+        The constants and the errors of the approximation.
+    """
+    lam = eigenvalues
+    signal = lam * np.sum(coefficients**2, axis=1)
+    a_flat, b = _share(lam), _share((lam / lam[0]) ** 2)
+    a = _share(signal) if signal.sum() > 0.0 else a_flat
+    if 1.0 - a @ b < NO_WEIGHT:
+        a = a_flat
+    stages = _decay_stages(lam, signal if signal.sum() > 0.0 else lam)
+    rows, columns = _leading(a), _leading(b)
+
+    n, total, diagonal, start, labels = 0, 0.0, 0.0, 0.0, 0.0
+    staged = np.zeros(stages.shape[1])
+    moments = np.zeros((rows.size, columns.size))
+    for phi, y in blocks():
+        p = phi**2 / lam
+        felt = p @ b
+        predictions = phi @ coefficients
+        n += phi.shape[0]
+        total += float((p @ a) @ felt)
+        diagonal += float(np.sum(p**2 @ (a * b)))
+        staged += felt @ (p @ stages)
+        start += float(np.sum(predictions**2, axis=1) @ felt)
+        labels += float(np.sum((y - predictions) ** 2, axis=1) @ felt)
+        moments += p[:, rows].T @ p[:, columns]
+    total, diagonal, start, labels = total / n, diagonal / n, start / n, labels / n
+
+    overlap = float(a @ b)
+    taus = _taus(total, diagonal, overlap)
+    # One mode: only tau1 - tau2 = M_kk - 1 is observable, and tau1 = 1 is the usual choice.
+    tau1, tau2 = taus if taus is not None else (1.0, min(2.0 - diagonal / overlap, 1.0))
+
+    weights = np.outer(a[rows], b[columns])
+    fitted = tau1 + (1.0 - tau2) * (rows[:, None] == columns)
+    error, size = np.sum(weights * (moments / n - fitted) ** 2), np.sum(weights * (moments / n) ** 2)
+    model = tau1 + (1.0 - tau2) * (b @ stages)
+    fitted_start = signal.sum() * (tau1 + (1.0 - tau2) * float(_share(signal) @ b)) if signal.sum() > 0.0 else 0.0
+    fitted_start = float(fitted_start)
+    return NoiseFit(
+        tau1=tau1,
+        tau2=tau2,
+        misfit=float(np.sqrt(error / size)),
+        noise_misfit=float(np.max(np.abs(staged / n / model - 1.0))),
+        start_ratio=start / fitted_start if fitted_start > 0.0 else 1.0,
+        label_noise_ratio=labels / noise_variance if noise_variance > 0.0 else 1.0,
+        coverage=float(weights.sum()),
+    )
