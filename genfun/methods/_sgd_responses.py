@@ -17,11 +17,11 @@ def responses(a: Any, q: Any, beta: Any) -> tuple[Any, Any, Any]:
     z = 1 - q
     x0 = beta * q
     x1 = 1 - beta
-    x2 = x0 + x1
-    x3 = a * z
-    x4 = beta + 1
-    x5 = beta**2 * q + x1 * x4
-    d = x2 * (q * x5 + x3 * (-a + 2 * x4))
-    n_u = -x0 + x4
-    n_v = 2 * beta * x3 + x2 * x5
+    x2 = x1 + x0
+    x3 = 1 + beta
+    x4 = a * z
+    x5 = x1 * x3 + beta**2 * q
+    d = x2 * (x4 * (2 * x3 - a) + q * x5)
+    n_u = x3 - x0
+    n_v = x2 * x5 + 2 * beta * x4
     return d, n_u, n_v

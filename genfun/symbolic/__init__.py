@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from genfun.symbolic.arrays import array_function, responses
 from genfun.symbolic.derive import Derivation, derive
+from genfun.symbolic.show import show
 
-__all__ = ["Derivation", "array_function", "derive", "responses"]
+__all__ = ["Derivation", "array_function", "derive", "responses", "show"]

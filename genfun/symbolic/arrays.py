@@ -23,8 +23,8 @@ class Responses(Protocol):
 def array_function(expressions: Sequence[Expr], arguments: Sequence[Symbol]) -> Callable[..., tuple[Any, ...]]:
     """Function of arrays that evaluates several expressions with their common parts shared.
 
-    **Assumptions.** Arithmetic and NumPy functions only. Groups marked by `sympy.UnevaluatedExpr` are evaluated as
-    they stand.
+    **Assumptions.** Arithmetic and NumPy functions only. Parentheses kept by `genfun.symbolic._group.Group` are
+    evaluated as they stand.
 
     Parameters
     ----------
@@ -111,13 +111,15 @@ def responses(method: Method | type[Any]) -> Responses:
 @functools.cache
 def _responses_of_class(method: type[Any]) -> Responses:
     ready: Any = getattr(method, "responses", None)
-    if callable(ready):
+    if ready is not None:
         return ready
+    from genfun.symbolic._group import group
     from genfun.symbolic.derive import derive
 
     derivation = derive(method)
-    z_is_known = [expression.subs(derivation.z, 1 - derivation.q) for expression in derivation.stable]
-    evaluate = array_function(z_is_known, (derivation.a, derivation.q, *derivation.hyperparameters))
+    z = group(1 - derivation.q)
+    expressions: list[Any] = [expression.subs(derivation.z, z) for expression in derivation.stable]
+    evaluate = array_function(expressions, (derivation.a, derivation.q, *derivation.hyperparameters))
 
     def derived(a: Any, q: Any, /, *hyperparameters: Any) -> tuple[Any, Any, Any]:
         d, n_u, n_v = evaluate(a, q, *hyperparameters)

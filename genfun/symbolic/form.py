@@ -17,8 +17,8 @@ def stable_form(expression: Expr, variables: Sequence[Symbol], shorthand: Mappin
     vanishes with x then keeps the factor x explicitly, so its relative accuracy survives x -> 0; a factor common to
     several powers, such as 2(1+beta) - a, is evaluated once and keeps its accuracy where it vanishes.
 
-    **Assumptions.** Rational in the variables. The groups are `sympy.UnevaluatedExpr`, which keeps sympy and its
-    common-subexpression pass from regrouping the sums; `.doit()` removes them.
+    **Assumptions.** Rational in the variables. The parentheses are kept by `genfun.symbolic._group.Group`,
+    so that neither sympy nor its common-subexpression pass regroups the sums; `.doit()` removes them.
 
     Parameters
     ----------
@@ -43,16 +43,20 @@ def stable_form(expression: Expr, variables: Sequence[Symbol], shorthand: Mappin
     """
     import sympy
 
+    from genfun.symbolic._group import group
+
     names = {} if shorthand is None else {sympy.expand(key): name for key, name in shorthand.items()}
     numerator, denominator = sympy.fraction(sympy.cancel(sympy.together(expression)))
     top = _arrange(numerator, variables, names)
     if denominator == 1:
         return top
-    return top / _arrange(denominator, variables, names)
+    return group(top) / group(_arrange(denominator, variables, names))
 
 
 def _arrange(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol]) -> Expr:
     import sympy
+
+    from genfun.symbolic._group import group, ungroup
 
     p = sympy.expand(p)
     if not p.free_symbols & set(variables):
@@ -64,12 +68,14 @@ def _arrange(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol])
         constant = factor.subs(dict.fromkeys(variables, 0))
         if constant.is_negative:
             factor, product = -factor, product * (-1) ** power
-        product = product * _group(_split(sympy.expand(factor), variables, names)) ** power
-    return product
+        product = product * group(_split(sympy.expand(factor), variables, names)) ** power
+    return ungroup(product)
 
 
 def _split(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol]) -> Expr:
     import sympy
+
+    from genfun.symbolic._group import group
 
     if p in names:
         return names[p]
@@ -78,10 +84,4 @@ def _split(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol]) -
         return p
     low = sympy.expand(p.subs(x, 0))
     rest = x * _arrange(sympy.expand((p - low) / x), variables, names)
-    return rest if low == 0 else _group(_arrange(low, variables, names)) + rest
-
-
-def _group(p: Expr) -> Expr:
-    import sympy
-
-    return sympy.UnevaluatedExpr(p) if p.is_Add else p
+    return rest if low == 0 else group(_arrange(low, variables, names)) + rest

@@ -1,0 +1,175 @@
+"""The generating functions of a method as text or LaTeX, with numbered equations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from genfun.symbolic.conditions import stability_conditions
+from genfun.symbolic.derive import Derivation, derive
+from genfun.symbolic.paper import paper_form, sum_over_modes
+
+Section = tuple[str, list[Any]]
+
+
+def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
+    r"""Everything that is derived from a method, from the update matrices to the stability conditions.
+
+    .. math:: \tilde L(z) = \frac{\tilde V(z) + \frac{\sigma^2}{\tau_1}\frac{z\,\tilde U(z)}{1-z}}{2(1 - z\tilde U(z))}
+              + \frac{\sigma^2}{2(1-z)}
+
+    **Assumptions.** As for `genfun.symbolic.derive.Derivation`.
+
+    Parameters
+    ----------
+    method : class
+        With a static `update(a, *hyperparameters)`, for example `SGD`.
+    latex : bool
+        LaTeX with `equation` environments instead of text.
+    width : int
+        Columns of the text; longer equations are broken.
+
+    Returns
+    -------
+    str
+        Sections with numbered equations.
+
+    Raises
+    ------
+    TypeError
+        If `method` has no `update`.
+
+    References
+    ----------
+    arXiv 2206.11124, theorem 1 (generating functions) and its heavy-ball case.
+
+    Examples
+    --------
+    >>> from genfun.methods import SGD
+    >>> r"\tilde{U}{\left(1 \right)} < 1" in show(SGD, latex=True)
+    True
+    """
+    blocks: list[str] = []
+    number = 0
+    for title, equations in _sections(method.__name__, derive(method)):
+        blocks.append(rf"\paragraph{{{_latex_title(title)}}}" if latex else title)
+        for equation in equations:
+            number += 1
+            blocks.append(_latex(equation) if latex else _text(equation, number, width))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _sections(name: str, D: Derivation) -> Iterator[Section]:
+    import sympy
+
+    from genfun.symbolic._group import group
+
+    a, z, g = D.a, D.z, D.g
+    alpha, gamma, tau1, tau2, sigma, lam, signal = sympy.symbols("alpha gamma tau_1 tau_2 sigma lambda_k s_k")
+    k, N = sympy.symbols("k N")
+    U, V, L = (sympy.Function(f"{letter}tilde") for letter in "UVL")
+    u, v = sympy.Function("u"), sympy.Function("v")
+    one = sympy.Integer(1)
+
+    def total(summand: Any) -> Any:
+        return sympy.Sum(summand, (k, 1, N))
+
+    yield (
+        f"{name}: one step x -> T x - noise * kappa of a mode, a = learning rate * eigenvalue",
+        [_equal("T", D.T), _equal("kappa", D.kick)],
+    )
+    yield (
+        "Second moments E[x_i x_j], i <= j, with g = gamma tau2",
+        [_equal("A", D.A)],
+    )
+    yield (
+        "Squared impulse responses without noise, u_0 = n_u/d and v_0 = n_v/d",
+        [_equal("n_u", paper_form(D.n_u, D)), _equal("n_v", paper_form(D.n_v, D)), _equal("d", paper_form(D.d, D))],
+    )
+    d, n_u, _ = D.stable
+    yield (
+        "Denominator with the noise of the mode itself: in powers of a and z; then as it is evaluated, q = 1 - z",
+        [_equal("S", paper_form(D.S, D)), _equal("S", d + g * a**2 * z * group(n_u))],
+    )
+    S = sympy.Symbol("S")
+    yield "Responses", [_equal("u", paper_form(D.n_u, D) / S), _equal("v", paper_form(D.n_v, D) / S)]
+    noise = sigma**2 / tau1 * z * U(z) / group(1 - z)
+    yield (
+        "Generating functions",
+        [
+            _equal(U(z), gamma * tau1 * alpha**2 * total(lam**2 * u(alpha * lam, z))),
+            _equal(V(z), total(signal * v(alpha * lam, z))),
+            _equal(L(z), (V(z) + noise) / (2 * group(1 - z * U(z))) + sigma**2 / (2 * group(1 - z))),
+        ],
+    )
+    physical: Any = {a: alpha * lam, g: gamma * tau2}
+
+    def at_one(summand: Any, factor: Any, weight: Any) -> Any:
+        outside, numerator, denominator = (part.subs(physical) for part in sum_over_modes(summand, D))
+        pulled, inner = numerator.as_independent(lam, as_Add=False)
+        return factor * pulled * outside * total(weight * inner / denominator)
+
+    yield (
+        "At z = 1",
+        [_equal(U(1), at_one(D.U1, gamma * tau1, one)), _equal(V(1), at_one(D.V1, one, signal))],
+    )
+    own_noise = sum_over_modes(D.U1, D)[2]
+    yield (
+        "Stable in mean square (tau2 <= tau1) if and only if these hold for every eigenvalue: without noise,",
+        [sympy.Gt(p, 0, evaluate=False) for p in stability_conditions(D)],
+    )
+    yield (
+        "with the noise of the mode itself, S > 0 at z = 1 (binds for tau2 < 0 only), and with that of all modes,",
+        [sympy.Gt(own_noise, 0, evaluate=False), sympy.Lt(U(1), 1, evaluate=False)],
+    )
+    for symbol in D.hyperparameters:
+        S_there, n_u_there, n_v_there = (paper_form(p.subs(symbol, 0), D) for p in (D.S, D.n_u, D.n_v))
+        yield (
+            f"Limit {symbol} = 0",
+            [
+                _equal("S", S_there),
+                _equal("u", n_u_there / S),
+                _equal("v", n_v_there / S),
+                _equal(U(1), at_one(D.U1.subs(symbol, 0), gamma * tau1, one)),
+            ],
+        )
+    denominator = sympy.Symbol("d")
+    yield (
+        "Limit tau2 = 0",
+        [_equal("S", denominator), _equal(U(1), at_one(D.U1.subs(g, 0), gamma * tau1, one))],
+    )
+    yield (
+        "Limit gamma = 0 (full batch)",
+        [_equal("S", denominator), _equal(U(z), 0), _equal(L(z), V(z) / 2 + sigma**2 / (2 * group(1 - z)))],
+    )
+
+
+def _equal(left: Any, right: Any) -> Any:
+    import sympy
+
+    return sympy.Eq(sympy.Symbol(left) if isinstance(left, str) else left, right, evaluate=False)
+
+
+def _text(equation: Any, number: int, width: int) -> str:
+    """The equation with its number in front, on the line of its relation sign."""
+    import sympy
+
+    margin = 7
+    settings: Any = {"use_unicode": True, "wrap_line": True, "num_columns": width - margin, "order": "rev-lex"}
+    lines = str(sympy.pretty(equation, **settings)).splitlines()
+    numbered = next(i for i, line in enumerate(lines) if any(f" {sign} " in line for sign in "=<>"))
+    return "\n".join(
+        f"{f'({number})' if i == numbered else '':<{margin}}{line}".rstrip() for i, line in enumerate(lines)
+    )
+
+
+def _latex(equation: Any) -> str:
+    import sympy
+
+    return "\\begin{equation}\n" + sympy.latex(equation, order="rev-lex") + "\n\\end{equation}"
+
+
+def _latex_title(title: str) -> str:
+    tex = {"->": r"$\to$", "<=": r"$\le$", "<": "$<$", ">": "$>$", "*": r"$\cdot$", "_": r"\_"}
+    return re.sub(r"->|<=|[<>*_]", lambda sign: tex[sign.group()], title)
