@@ -1,0 +1,184 @@
+"""What will the loss be at step t?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float, Int
+from genfun.data.linear import LinearData
+from genfun.exact import exact_curve
+from genfun.generating_function import GeneratingFunction
+from genfun.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
+from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
+from genfun.problem import Problem
+from genfun.scaled import Scaled
+from genfun.singularity import Singularity, dominant_singularity
+
+Route = Literal["auto", "recursion", "contour", "exact"]
+Status = Literal["ok", "diverges", "underflow", "inaccurate"]
+MEANING: dict[Status, str] = {
+    "ok": "every loss is within the error estimate",
+    "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
+    "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
+    "inaccurate": "a relative accuracy of 1e-6 was not reached at some steps, see error",
+}
+INACCURATE = 1e-6
+MAX_RECURSION = 10**7
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """Mean loss at given steps.
+
+    Parameters
+    ----------
+    steps : integer array, any shape
+        As asked for.
+    loss : array, same shape
+        Mean loss E L(t); 0 below 1e-308 and inf above 1e308.
+    error : array, same shape
+        Estimated relative error of the computation (not of the noise approximation).
+    status : str
+        "ok", "diverges", "underflow" or "inaccurate"; `meaning` puts it in words.
+    log_loss : array, same shape
+        Natural logarithm of the loss, which neither over- nor underflows.
+    route : str
+        How it was computed.
+    problem : Problem
+        As asked.
+    optimizer : Method
+        As asked.
+    noise : SpectrallyExpressible
+        As asked.
+    """
+
+    steps: Int[Array, "..."]
+    loss: Float[Array, "..."]
+    error: Float[Array, "..."]
+    status: Status
+    log_loss: Float[Array, "..."]
+    route: str
+    problem: Problem
+    optimizer: Method
+    noise: SpectrallyExpressible
+
+    @property
+    def meaning(self) -> str:
+        """The status in words."""
+        return MEANING[self.status]
+
+    def __repr__(self) -> str:
+        last = int(np.argmax(self.steps))
+        return (
+            f"Prediction({self.status}: loss {self.loss.flat[last]:.6g} at step {self.steps.flat[last]}, "
+            f"{self.steps.size} steps by {self.route}, error <= {self.error.max():.1e})"
+        )
+
+
+def predict(
+    problem: Problem | LinearData,
+    optimizer: Method,
+    steps: Any,
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    method: Route = "auto",
+) -> Prediction:
+    r"""Mean loss of mini-batch SGD at given steps, without training.
+
+    .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
+
+    **Assumptions.** Constant hyperparameters, fresh batches, spectrally expressible noise (except for
+    method="exact"). Steps up to 10^15.
+
+    Parameters
+    ----------
+    problem : LinearProblem, PowerLaw or LinearData
+        The spectrum; or the data themselves, which method="exact" needs.
+    optimizer : Method
+        e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
+    steps : int or array of ints, any shape
+        Step numbers >= 0, any order, repeats allowed; step 0 is the start.
+    noise : SpectrallyExpressible
+        (tau1, tau2) of the noise covariance; ignored by method="exact".
+    method : str
+        "auto" chooses and checks; "recursion" steps through all of them; "contour" inverts the generating function
+        (steps below 32 still by recursion); "exact" keeps the full second moments of the data, without the spectrally
+        expressible approximation (small data only: a step costs O(n rank^2)).
+
+    Returns
+    -------
+    Prediction
+        `.loss` of the shape of `steps`, `.error`, `.status`, `.log_loss`.
+
+    Raises
+    ------
+    ValueError
+        On negative or fractional steps, a batch larger than the data, an unknown method, or method="exact" without
+        data.
+
+    References
+    ----------
+    arXiv 2206.11124, theorem 1; inversion: Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> problem = gf.PowerLaw(nu=1.5, zeta=0.5)
+    >>> r = gf.predict(problem, gf.SGD(0.3, momentum=0.5, batch_size=10), [0, 1000, 10**9])
+    >>> r.status, r.loss.round(8)
+    ('ok', array([5.0000000e-01, 1.4180020e-02, 1.4130000e-05]))
+    """
+    wanted = _check.steps(steps)
+    if method not in get_args(Route):
+        raise ValueError(f"method must be one of {', '.join(get_args(Route))}, got {method!r}")
+    data = problem if isinstance(problem, LinearData) else None
+    spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
+    G = GeneratingFunction(spectrum, optimizer, noise)
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    if method == "exact":
+        if data is None:
+            raise ValueError(
+                f"method='exact' needs the data, got {type(problem).__name__}; pass the LinearData in its place"
+            )
+        singular = None
+        curve = exact_curve(data, optimizer, unique)
+    else:
+        singular = dominant_singularity(G)
+        curve = _curve(G, unique, method, singular)
+    shape = wanted.shape
+    loss, log_loss, error = (x[inverse].reshape(shape) for x in (curve.loss.value(), curve.loss.log(), curve.error))
+    if np.isinf(spectrum.capacity_total) and G.gamma > 0.0:
+        loss, log_loss = (np.where(wanted > 0, np.inf, x) for x in (loss, log_loss))
+    return Prediction(
+        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, spectrum, optimizer, noise
+    )
+
+
+def _curve(G: GeneratingFunction, steps: Array, method: Route, singular: Singularity) -> LossCurve:
+    if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
+        start = 0.5 * (G.problem.signal_total + G.problem.noise_variance)
+        return LossCurve(Scaled(np.full(steps.size, start), np.zeros(steps.size, dtype=np.int64)), 0.0 * steps, "limit")
+    if method == "auto":
+        return automatic(G, steps, singular)
+    if method == "recursion":
+        if steps[-1] > MAX_RECURSION:
+            raise ValueError(
+                f"steps must be at most {MAX_RECURSION} for method='recursion', got {steps[-1]}; use method='auto'"
+            )
+        return by_recursion(G, steps, float(min(steps[-1], 10_000)))
+    shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
+    early, late = steps[steps < FIRST_CONTOUR_STEP], steps[steps >= FIRST_CONTOUR_STEP]
+    parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP))] if early.size else []
+    return joined(parts + ([by_contour(G, late, shift)] if late.size else []))
+
+
+def _status(loss: Array, error: Array, singular: Singularity | None) -> Status:
+    if (error > INACCURATE).any():
+        return "inaccurate"
+    if np.isinf(loss).any() or (singular is not None and not singular.stable):
+        return "diverges"
+    return "underflow" if (loss == 0.0).any() else "ok"

@@ -1,0 +1,151 @@
+"""Coefficients of the generating function at any step, at a cost that does not depend on the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.generating_function import GeneratingFunction
+
+WINDOW_RATIO = 8.0
+"""Steps from t to 8t share one contour."""
+NODES = 32
+"""Nodes in the upper half plane: for this window ratio the quadrature errs by about 1e-13, as does its rounding."""
+FEWER_NODES = 28
+"""Nodes of the second, coarser quadrature that gives the error estimate."""
+NEGLIGIBLE = -42.0
+"""Logarithm of the weight below which a node of the contour is left out."""
+
+
+@dataclass(frozen=True)
+class Contour:
+    """Quadrature nodes and weights on the upper half of a hyperbola, in units of 1/t_max of the window."""
+
+    nodes: Array
+    weights: Array
+
+
+@lru_cache(maxsize=64)
+def hyperbola(count: int, ratio: float, extended: bool = False) -> Contour:
+    r"""The hyperbola for the inversion of a Laplace transform on a window [t_0, ratio * t_0].
+
+    .. math:: p(u) = \mu\,(1 + \sin(iu - \alpha)),\quad h = A/n,\quad \mu = \frac{4\pi\alpha-\pi^2}{A}\frac{n}{t_{max}},
+              \quad A = \cosh^{-1}\frac{(\pi-2\alpha)\,ratio + 4\alpha - \pi}{(4\alpha-\pi)\sin\alpha}
+
+    alpha maximises the rate of convergence (pi^2 - 2 pi alpha)/A.
+
+    **Assumptions.** All singularities on the negative real axis.
+
+    Parameters
+    ----------
+    count : int
+        n, nodes in the upper half plane.
+    ratio : float
+        Largest over smallest time of the window.
+    extended : bool
+        Compute in the machine's extended precision.
+
+    References
+    ----------
+    Weideman and Trefethen, Math. Comp. 76 (2007) 1341, section 4.
+    """
+    alpha = np.linspace(np.pi / 4.0, np.pi / 2.0, 4001)[1:-1]
+    spread = np.arccosh(((np.pi - 2 * alpha) * ratio + 4 * alpha - np.pi) / ((4 * alpha - np.pi) * np.sin(alpha)))
+    best = int(np.argmax((np.pi**2 - 2.0 * np.pi * alpha) / spread))
+    real: Any = np.longdouble if extended else np.float64
+    a, width = real(alpha[best]), real(spread[best])
+    mu = (4 * real(np.pi) * a - real(np.pi) ** 2) / width * count
+    h = width / count
+    u = (np.arange(count, dtype=real) + real(0.5)) * h
+    sine = -np.cosh(u) * np.sin(a) + 1j * np.sinh(u) * np.cos(a)
+    cosine = np.cosh(u) * np.cos(a) + 1j * np.sinh(u) * np.sin(a)
+    # L = (1/2 pi i) int F e^{pt} p'(u) du, p' = i mu cos(iu - alpha); conjugate halves leave (h/pi) Im sum.
+    # np.pi is exact enough for mu and h, which only place the nodes; the prefactor needs all digits.
+    pi = 4 * np.arctan(real(1))
+    return Contour(mu * (1 + sine), h / pi * 1j * mu * cosine)
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """Losses as m * exp(rate * t) with an estimate of the relative error of each."""
+
+    mantissa: Float[Array, " t"]
+    error: Float[Array, " t"]
+
+
+def windows(steps: Float[Array, " t"], ratio: float = WINDOW_RATIO) -> list[slice]:
+    """Consecutive slices of ascending steps, each spanning at most `ratio`."""
+    slices, start = [], 0
+    while start < steps.size:
+        stop = int(np.searchsorted(steps, steps[start] * ratio, side="right"))
+        slices.append(slice(start, stop))
+        start = stop
+    return slices
+
+
+def coefficients(G: GeneratingFunction, steps: Float[Array, " t"], rate: float, extended: bool = False) -> Inversion:
+    r"""L(t) from a contour integral shifted to the dominant singular point.
+
+    .. math:: L(t) = \frac{1}{2\pi i}\int \tilde L(e^{-p})\,e^{pt}\,dp,\qquad p = p_0 + c/t_{max}
+
+    The factor exp(p_0 t) is kept apart, so that relative accuracy survives any decay or growth.
+
+    **Assumptions.** p_0 = `rate` is right of, and close to, the dominant singular point; other singularities are on
+    the real axis left of it, or contribute little: the caller compares with the recursion at an early step.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+        Ascending steps, at least about 30.
+    rate : float
+        p_0 per step.
+    extended : bool
+        Evaluate in extended precision, where the machine has it.
+
+    Returns
+    -------
+    Inversion
+        L exp(-p_0 t), and the difference of two quadratures relative to it.
+
+    References
+    ----------
+    Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
+    """
+    slices = windows(steps)
+    values = [_quadrature(G, steps, slices, rate, count, extended) for count in (NODES, FEWER_NODES)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.abs(values[0] - values[1]) / np.abs(values[0])
+    error[~(values[0] > 0.0)] = np.inf
+    return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
+
+
+def _quadrature(
+    G: GeneratingFunction, steps: Array, slices: list[slice], rate: float, count: int, extended: bool
+) -> Array:
+    real: Any = np.longdouble if extended else np.float64
+    contours = []
+    for window in slices:
+        first, last = steps[window.start], steps[window.stop - 1]
+        # A narrower window would put the vertex further right and lose digits to exp(Re(c)).
+        contour = hyperbola(count, WINDOW_RATIO, extended)
+        # The term decays as exp(Re(c) t/t_max) and matters most at the first step of the window.
+        keep = np.real(contour.nodes) * (first / last) > NEGLIGIBLE
+        contours.append((contour.nodes[keep], contour.weights[keep], last))
+    p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
+    values = G.loss(-np.expm1(-p))
+    result, start = np.empty(steps.size), 0
+    for window, (c, weight, last) in zip(slices, contours, strict=True):
+        stop = start + c.size
+        # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
+        relative = (steps[window] / last).astype(real)
+        terms = np.exp(np.multiply.outer(relative, c)) @ (weight / real(last) * values[start:stop])
+        result[window] = terms.imag.astype(np.float64)
+        if (np.abs(c.imag) / last >= np.pi).any():
+            result[window] = np.nan
+        start = stop
+    return result

@@ -1,0 +1,207 @@
+"""The mean loss at given steps: by recursion, by contour, by powers, and the choice between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.generating_function import GeneratingFunction
+from genfun.inversion import coefficients, windows
+from genfun.measure import BIN_WIDTH, SpectralMeasure
+from genfun.powers import noiseless_loss
+from genfun.problem import LinearProblem
+from genfun.recursion import Recursion
+from genfun.scaled import Scaled
+from genfun.singularity import Singularity, dominant_singularity
+
+EPS = 2.3e-16
+ALWAYS_RECURSION = 256
+"""Up to this step the recursion is as cheap as the contour."""
+FIRST_CONTOUR_STEP = 32
+"""From here on the contour stays inside the strip abs(Im p) < pi."""
+FULL_MODES = 5_000
+"""Up to this many modes the recursion runs on the spectrum itself."""
+STEP_BUDGET, WORK_BUDGET = 400_000, 4e8
+"""The recursion goes no further than this many steps, and steps times nodes."""
+ACCEPT = 1e-11
+"""The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
+TARGET = 1e-10
+"""Beyond this estimated error the contour is repeated in extended precision."""
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """Losses at ascending steps, with the estimated relative error of each and the route taken."""
+
+    loss: Scaled
+    error: Float[Array, " t"]
+    route: str
+
+
+def joined(parts: list[LossCurve]) -> LossCurve:
+    """One curve of consecutive parts."""
+    routes = list(dict.fromkeys(part.route for part in parts))
+    return LossCurve(
+        Scaled.join([part.loss for part in parts]), np.concatenate([part.error for part in parts]), " + ".join(routes)
+    )
+
+
+def slowness(G: GeneratingFunction) -> float:
+    """Largest decay of a mode per step and unit a, max (1 - rho(T(a)))/a: 1/(1-beta) for the heavy ball."""
+    a = np.geomspace(1e-12, 1e-2, 11)
+    matrices = [np.array(G.method.update(x, *G.method.hyperparameters)[0], dtype=np.float64) for x in a]
+    radius = np.abs(np.linalg.eigvals(np.stack(matrices))).max(axis=1)
+    return float(((1.0 - radius) / a).max())
+
+
+def lumped(G: GeneratingFunction, measures: tuple[SpectralMeasure, SpectralMeasure], step: float) -> GeneratingFunction:
+    """The same generating function with modes that have hardly moved by `step` merged into three."""
+    below = 1e-3 / (2.0 * max(slowness(G), 1e-3) * G.method.learning_rate * step)
+    capacity, signal = measures
+    if below <= min(capacity.nodes.min(), signal.nodes.min()):
+        return GeneratingFunction(G.problem, G.method, G.noise_model, measures)
+    lumps = (capacity.lump(below), signal.lump(below))
+    return GeneratingFunction(G.problem, G.method, G.noise_model, lumps)
+
+
+def oscillation_steps(singular: Singularity, shift: float) -> float:
+    """Steps until modes off the real axis have faded to 1e-13 of the loss; inf if they never do."""
+    gap = shift - singular.unresolved_rate
+    return float(30.0 / gap) if gap > 1e-7 else np.inf
+
+
+def recursion_measures(G: GeneratingFunction, phase: float) -> tuple[SpectralMeasure, SpectralMeasure]:
+    """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved."""
+    if isinstance(G.problem, LinearProblem) and G.problem.eigenvalues.size <= FULL_MODES:
+        return G.problem.full_measures
+    return G.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
+
+
+def recursion_error(G: GeneratingFunction, steps: Array) -> Array:
+    """Rounding of the recursion, measured against extended precision over random problems (see tests)."""
+    memory = 1.0 - max((abs(h) for h in G.method.hyperparameters if abs(h) < 1.0), default=0.0)
+    return EPS * (16.0 + steps) / memory
+
+
+def by_recursion(G: GeneratingFunction, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:
+    """Every step up to the last, as the reference does.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+        Ascending.
+    phase : float
+        See `recursion_measures`.
+    """
+    last = int(steps[-1])
+    narrow = lumped(G, recursion_measures(G, phase), max(last, 1))
+    run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
+    mantissa, exponent = run.run(last)
+    return LossCurve(Scaled(mantissa[0][steps], exponent[0][steps]), recursion_error(G, steps), "recursion")
+
+
+def by_contour(G: GeneratingFunction, steps: Int[Array, " t"], shift: float, extended: bool = False) -> LossCurve:
+    """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+        Ascending.
+    shift : float
+        p_0.
+    extended : bool
+        Whether to use extended precision.
+    """
+    narrow = lumped(G, (G.capacity, G.signal_measure), float(steps[-1]))
+    found = coefficients(narrow, steps.astype(np.float64), shift, extended)
+    power = shift * steps.astype(np.float64)
+    error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
+    return LossCurve(Scaled.exponential(found.mantissa, power), error, "contour")
+
+
+def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
+    """Full batch: no noise, every mode on its own.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+        Ascending.
+    singular : Singularity
+    """
+    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), 1e4)
+    _, signal = recursion_measures(G, phase)
+    double, error = noiseless_loss(signal, G.method, steps, singular.rate)
+    if G.problem.noise_variance > 0.0:
+        total = double.value() + G.problem.noise_variance
+        over = np.isinf(total)
+        mantissa = np.where(over, double.mantissa, total)
+        double = Scaled(mantissa, np.where(over, double.exponent, 0))
+    return LossCurve(Scaled(0.5 * double.mantissa, double.exponent), error, "powers")
+
+
+def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
+    """The cheapest sound route for every step; see the module constants for the thresholds.
+
+    The recursion serves the early steps, where it is cheap and exact. The contour takes over at a step where the two
+    agree: singularities that the contour does not see fade relative to the loss, so that the disagreement at the
+    hand-over bounds the disagreement later.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+        Ascending, without repeats.
+    singular : Singularity, optional
+        If known already.
+    """
+    singular = dominant_singularity(G) if singular is None else singular
+    if G.gamma == 0.0:
+        return by_powers(G, steps, singular)
+    shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
+    last = int(steps[-1])
+    fade = oscillation_steps(singular, shift)
+    reach = int(min(max(2 * FIRST_CONTOUR_STEP, fade), STEP_BUDGET))
+    if last <= max(ALWAYS_RECURSION, reach):
+        return by_recursion(G, steps, min(fade, last))
+    measures = recursion_measures(G, min(fade, STEP_BUDGET))
+    budget = int(min(STEP_BUDGET, max(reach, WORK_BUDGET / measures[0].nodes.size)))
+    narrow = lumped(G, measures, float(budget if reach > 10_000 else 100 * reach))
+    run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
+    reach = min(reach, budget)
+    early = run.run(reach)
+    early = Scaled(early[0][0], early[1][0])
+    while True:
+        check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
+        mismatch = float(by_contour(G, check, shift).loss.relative_difference(early[check]).max())
+        settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]))[0]))
+        if settled or reach >= min(last, budget):
+            break
+        further = min(2 * reach, budget, last)
+        run.advance()
+        more = run.run(further)
+        early = Scaled.join([early, Scaled(more[0][0], more[1][0])])
+        reach = further
+    soon, late = steps[steps <= reach], steps[steps > reach]
+    parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
+    if late.size:
+        curve = _best_contour(G, late, shift)
+        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch), curve.route))
+    return joined(parts)
+
+
+def _best_contour(G: GeneratingFunction, steps: Array, shift: float) -> LossCurve:
+    """The contour, repeated in extended precision in the windows where rounding shows."""
+    curve = by_contour(G, steps, shift)
+    parts = []
+    for window in windows(steps.astype(np.float64)):
+        part = LossCurve(curve.loss[window], curve.error[window], "contour")
+        if part.error.max() > TARGET:
+            again = by_contour(G, steps[window], shift, extended=True)
+            part = again if again.error.max() < part.error.max() else part
+        parts.append(part)
+    return joined(parts)

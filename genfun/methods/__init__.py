@@ -1,0 +1,8 @@
+"""Optimisation methods, one file each. A method is known to the engine by its impulse responses (see `base`)."""
+
+from __future__ import annotations
+
+from genfun.methods.base import Method
+from genfun.methods.sgd import SGD
+
+__all__ = ["SGD", "Method"]

@@ -1,0 +1,190 @@
+"""What the engine needs of a problem, and the problem given by a measured spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.measure import BIN_WIDTH, SpectralMeasure
+
+EXACT_MODES = 256
+"""Up to this many modes a spectrum is used as it is; compressing it would gain nothing."""
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """Two spectral measures and a few scalars: everything that an answer needs of a problem."""
+
+    @property
+    def n_samples(self) -> int | None:
+        """N; None means streaming data."""
+        ...
+
+    @property
+    def noise_variance(self) -> float:
+        """sigma^2, the residual variance at the optimum."""
+        ...
+
+    @property
+    def lambda_max(self) -> float:
+        """Largest eigenvalue."""
+        ...
+
+    @property
+    def lambda_min(self) -> float:
+        """Smallest eigenvalue; 0.0 for an infinite spectrum."""
+        ...
+
+    @property
+    def trace(self) -> float:
+        """Sum of the eigenvalues, possibly inf."""
+        ...
+
+    @property
+    def capacity_total(self) -> float:
+        """Sum of the squared eigenvalues, possibly inf."""
+        ...
+
+    @property
+    def signal_total(self) -> float:
+        """Sum of the s_k: twice the initial excess loss."""
+        ...
+
+    def measures(self, bin_width: float = BIN_WIDTH) -> tuple[SpectralMeasure, SpectralMeasure]:
+        """Capacity (weights lambda^2) and signal (weights s) measures with few nodes."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearProblem:
+    r"""Least squares seen through its spectrum.
+
+    .. math:: L(w) = \tfrac12 \langle w-w^*, H (w-w^*)\rangle + \tfrac12\sigma^2,\qquad
+              s_k = \lambda_k E\langle w_0-w^*, e_k\rangle^2,\qquad L(0) = \tfrac12\sum_k s_k + \tfrac12\sigma^2
+
+    **Assumptions.** None on the spectrum. Modes of eigenvalue 0 never move and must carry no signal; they are dropped.
+
+    Parameters
+    ----------
+    eigenvalues : array, shape (n,)
+        lambda_k >= 0 of the Hessian H, any order, at least one positive.
+    signal : array, shape (n,)
+        s_k >= 0, in units of twice the loss, aligned with the eigenvalues.
+    n_samples : int or None
+        N, size of the training set that batches are drawn from; None means streaming data.
+    noise_variance : float
+        sigma^2 >= 0, residual variance at the optimum (label noise), in units of twice the loss.
+
+    Raises
+    ------
+    ValueError
+        On empty, non-finite, negative or unequal-length arrays, or signal on a zero eigenvalue.
+
+    References
+    ----------
+    arXiv 2206.11124, section 2.
+
+    Examples
+    --------
+    >>> LinearProblem([1.0, 0.1], [1.0, 0.5], n_samples=100)
+    LinearProblem(2 modes, lambda 0.1..1, initial loss 0.75, n_samples=100)
+    """
+
+    eigenvalues: Float[Array, " n"]
+    signal: Float[Array, " n"]
+    n_samples: int | None = None
+    noise_variance: float = 0.0
+    _cache: dict[float, tuple[SpectralMeasure, SpectralMeasure]] = field(default_factory=dict, init=False)
+
+    def __init__(
+        self, eigenvalues: object, signal: object, n_samples: int | None = None, noise_variance: float = 0.0
+    ) -> None:
+        lam, s = _check.vector("eigenvalues", eigenvalues), _check.vector("signal", signal)
+        if lam.size != s.size:
+            raise ValueError(f"eigenvalues and signal must have one length, got {lam.size} and {s.size}")
+        for name, values in (("eigenvalues", lam), ("signal", s)):
+            if values.min() < 0.0:
+                k = int(values.argmin())
+                raise ValueError(
+                    f"{name}[{k}] is {values[k]!r} but must not be negative; set rounding noise to 0 or drop the mode"
+                )
+        if lam.max() == 0.0:
+            raise ValueError("eigenvalues are all zero; nothing can be learned, pass at least one positive eigenvalue")
+        if lam.min() == 0.0:
+            if (s[lam == 0.0] > 0.0).any():
+                k = int(np.flatnonzero((lam == 0.0) & (s > 0.0))[0])
+                raise ValueError(
+                    f"signal[{k}] is {s[k]!r} on a zero eigenvalue and can never be learned; add it to noise_variance"
+                )
+            lam, s = lam[lam > 0.0], s[lam > 0.0]
+        if (np.diff(lam) > 0.0).any():
+            order = np.argsort(-lam, kind="stable")
+            lam, s = lam[order], s[order]
+        if n_samples is not None:
+            n_samples = _check.integer("n_samples", n_samples, 1, "None means streaming data")
+        for name, value in (("eigenvalues", lam), ("signal", s)):
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "n_samples", n_samples)
+        object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", noise_variance))
+        object.__setattr__(self, "_cache", {})
+
+    def __repr__(self) -> str:
+        loss = 0.5 * (self.signal_total + self.noise_variance)
+        extra = "" if self.n_samples is None else f", n_samples={self.n_samples}"
+        extra += f", noise_variance={self.noise_variance:.4g}" if self.noise_variance else ""
+        return (
+            f"LinearProblem({self.eigenvalues.size} modes, lambda {self.lambda_min:.4g}..{self.lambda_max:.4g}, "
+            f"initial loss {loss:.6g}{extra})"
+        )
+
+    @property
+    def lambda_max(self) -> float:
+        """Largest eigenvalue."""
+        return float(self.eigenvalues[0])
+
+    @property
+    def lambda_min(self) -> float:
+        """Smallest positive eigenvalue."""
+        return float(self.eigenvalues[-1])
+
+    @cached_property
+    def trace(self) -> float:
+        """Tr H, the sum of the eigenvalues."""
+        return float(self.eigenvalues.sum())
+
+    @cached_property
+    def capacity_total(self) -> float:
+        """Sum of the squared eigenvalues."""
+        return float((self.eigenvalues**2).sum())
+
+    @cached_property
+    def signal_total(self) -> float:
+        """Sum of the s_k: twice the initial excess loss."""
+        return float(self.signal.sum())
+
+    @cached_property
+    def full_measures(self) -> tuple[SpectralMeasure, SpectralMeasure]:
+        """Capacity and signal measures on every mode; both share one node array."""
+        lam = self.eigenvalues
+        return SpectralMeasure.trusted(lam, lam**2), SpectralMeasure.trusted(lam, self.signal)
+
+    def measures(self, bin_width: float = BIN_WIDTH) -> tuple[SpectralMeasure, SpectralMeasure]:
+        """Capacity and signal measures, compressed where the spectrum is long.
+
+        Parameters
+        ----------
+        bin_width : float
+            See `SpectralMeasure.compress`.
+        """
+        if self.eigenvalues.size <= EXACT_MODES:
+            return self.full_measures
+        if bin_width not in self._cache:
+            capacity, signal = self.full_measures
+            self._cache[bin_width] = (capacity.compress(bin_width), signal.compress(bin_width))
+        return self._cache[bin_width]

@@ -1,0 +1,141 @@
+"""The direct recursion of the second moments: slow, obviously right, the reference of every fast path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.measure import SpectralMeasure
+from genfun.methods.base import Method, UpdateMatrices
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+
+RESCALE_EVERY = 16
+"""Steps between checks of the range: a step changes the moments by far less than a factor 1e10."""
+
+
+def joint_modes(capacity: SpectralMeasure, signal: SpectralMeasure) -> tuple[Array, Array, Array]:
+    """(lambda, capacity weight, signal weight) on one set of nodes."""
+    if capacity.nodes is signal.nodes:
+        return capacity.nodes, capacity.weights, signal.weights
+    zeros = np.zeros
+    return (
+        np.concatenate((capacity.nodes, signal.nodes)),
+        np.concatenate((capacity.weights, zeros(signal.nodes.size))),
+        np.concatenate((zeros(capacity.nodes.size), signal.weights)),
+    )
+
+
+def symmetric_square(update: UpdateMatrices, like: Array) -> tuple[Array, Array]:
+    r"""The action of x -> T x + k on second moments E[x_i x_j], i <= j.
+
+    .. math:: A_{(ij),(kl)} = T_{ik}T_{jl} + [k\ne l]\,T_{il}T_{jk}
+
+    Returns A, shape (M, M, *like.shape), and the second moments of the kick, shape (M, *like.shape).
+    """
+    rows, kick = update
+    pairs = list(combinations_with_replacement(range(len(kick)), 2))
+    square = np.zeros((len(pairs), len(pairs), *like.shape), dtype=like.dtype)
+    for p, (i, j) in enumerate(pairs):
+        for q, (k, m) in enumerate(pairs):
+            entry: Any = rows[i][k] * rows[j][m]
+            square[p, q] = entry if k == m else entry + rows[i][m] * rows[j][k]
+    moments = np.stack([np.broadcast_to(np.asarray(kick[i] * kick[j], like.dtype), like.shape) for i, j in pairs])
+    return square, moments
+
+
+class Recursion:
+    r"""Mean loss step by step, for many settings of one method at once.
+
+    .. math:: X' = A X + (k k^T)\,\gamma\alpha^2\lambda^2(\tau_1 \textstyle\sum_j X_j + \sigma^2),\qquad
+              L = \tfrac12 (\sum_j X_j + \sigma^2)
+
+    per mode, X = lambda E[x x^T] with x = (w - w*, v); A contains the tau2 term.
+
+    **Assumptions.** Spectrally expressible noise. All methods are of one class and share the batch size's sampling
+    factor only through their own `batch_size`. Rounding errors grow like t * eps / (1 - abs(momentum)).
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+    methods : sequence of Method
+        B settings.
+    noise : SpectrallyExpressible
+    measures : (SpectralMeasure, SpectralMeasure), optional
+        Capacity and signal measures; default `problem.measures()`.
+    dtype : numpy dtype
+        np.longdouble gives the reference of the reference.
+
+    References
+    ----------
+    arXiv 2206.11124, eq. (8).
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        methods: Sequence[Method],
+        noise: SpectrallyExpressible = SpectrallyExpressible(),
+        measures: tuple[SpectralMeasure, SpectralMeasure] | None = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        kind = type(methods[0])
+        if any(type(m) is not kind for m in methods):
+            raise TypeError(f"methods must all be of one class, got {sorted({type(m).__name__ for m in methods})}")
+        capacity, signal = problem.measures() if measures is None else measures
+        lam, w_capacity, w_signal = (np.asarray(x, dtype) for x in joint_modes(capacity, signal))
+        rate = np.array([[m.learning_rate] for m in methods], dtype)
+        hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
+        gamma = np.array([[sampling_factor(m.batch_size, problem.n_samples, m.replacement)] for m in methods], dtype)
+        a = rate * lam
+        self._map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
+        self._map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
+        self._force = kick * (gamma * rate * rate * w_capacity)
+        self._tau1, self._sigma2 = dtype(noise.tau1), dtype(problem.noise_variance)
+        self._state = np.zeros_like(kick)
+        self._state[0] = w_signal
+        self._scale = np.zeros(len(methods), dtype=np.int64)
+        self._coupled = bool((gamma > 0.0).any())
+        self.step = 0
+
+    def loss(self) -> tuple[Float[Array, " settings"], Int[Array, " settings"]]:
+        """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""
+        sigma2 = np.ldexp(self._sigma2, -self._scale)
+        return 0.5 * (self._state[0].sum(axis=-1) + sigma2), self._scale.copy()
+
+    def advance(self) -> None:
+        """One step."""
+        state = self._state
+        new = np.einsum("ijbn,jbn->ibn", self._map, state)
+        if self._coupled:
+            drive = self._tau1 * state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale)
+            new += self._force * drive[:, None]
+        self._state = new
+        self.step += 1
+        if self.step % RESCALE_EVERY == 0:
+            self._rescale()
+
+    def _rescale(self) -> None:
+        size = np.abs(self._state).max(axis=(0, 2))
+        _, exponent = np.frexp(size)
+        move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
+        if self._sigma2 > 0.0:
+            move = np.maximum(move, -self._scale)
+        if move.any():
+            self._state = np.ldexp(self._state, -move[:, None])
+            self._scale = self._scale + move
+
+    def run(self, until: int) -> tuple[Float[Array, "settings steps"], Int[Array, "settings steps"]]:
+        """Mantissas and exponents of the losses at the steps from the present one to `until`, inclusive."""
+        losses, scales = [], []
+        while True:
+            m, e = self.loss()
+            losses.append(m)
+            scales.append(e)
+            if self.step >= until:
+                return np.stack(losses, axis=1), np.stack(scales, axis=1)
+            self.advance()

@@ -1,0 +1,154 @@
+"""The dominant singularity of the generating function: where it lies decides stability and the late-time rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun._typing import Array, Complex, Float
+from genfun.generating_function import GeneratingFunction
+
+SECTIONS = 18
+"""Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
+
+
+def mode_roots(G: GeneratingFunction) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
+    """a = learning rate * lambda at every node of both measures, and the eigenvalues of the update matrix T(a).
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    """
+    nodes = G.signal_measure.nodes
+    if G.capacity.nodes is not nodes:
+        nodes = np.concatenate((nodes, G.capacity.nodes))
+    a = G.method.learning_rate * nodes
+    rows, _ = G.method.update(a, *G.method.hyperparameters)
+    matrix = np.stack([np.stack([np.broadcast_to(x, a.shape) for x in row], axis=-1) for row in rows], axis=-2)
+    return a, np.linalg.eigvals(matrix).astype(np.complex128)
+
+
+@dataclass(frozen=True)
+class Singularity:
+    r"""Where the inversion contour may not pass.
+
+    Parameters
+    ----------
+    rate : float
+        p_0, the rightmost real singular point of L~(exp(-p)) apart from the pole of label noise: the loss above its
+        floor behaves as exp(p_0 t) in the end. Negative when stable, positive when divergent, 0 for a stable
+        infinite spectrum, whose decay is slower than any exponential.
+    unresolved_rate : float
+        Largest log(r_i r_j) off the positive real axis: singularities that a contour around the real axis misses
+        contribute about exp(unresolved_rate * t).
+    noise_gain : float
+        U~(1), inf where it does not exist.
+    stable : bool
+        Mean-square stability.
+    curvature_binds : bool
+        Whether the noiseless dynamics is unstable already.
+    """
+
+    rate: float
+    unresolved_rate: float
+    noise_gain: float
+    stable: bool
+    curvature_binds: bool
+
+
+def noise_gain(G: GeneratingFunction) -> float:
+    r"""U~(1) for a mean-square stable set of single modes; inf if a mode has no stationary state.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    """
+    if G.gamma == 0.0 or G.noise_model.tau1 == 0.0:
+        return 0.0
+    if np.isinf(G.problem.trace) or np.isinf(G.problem.capacity_total):
+        return np.inf
+    regular, gain = _regular(G, np.zeros(1))
+    return gain.item() if regular.item() or (gain.item() >= 1.0 and np.isfinite(gain.item())) else np.inf
+
+
+def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array]:
+    """Whether p lies right of every singularity, judged at p alone, and the values z U~(z)."""
+    q = -np.expm1(-p)
+    positive, kernel = G.real_kernel(q)
+    gain = np.where(positive, (1.0 - q) * G.noise_model.tau1 * kernel, np.inf)
+    return positive & (gain < 1.0), gain
+
+
+def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
+    """The point between an irregular left and a regular right end where regularity begins, to rounding."""
+    for _ in range(60):
+        if 0.0 < left / right < 0.5 or 0.0 < right / left < 0.5:
+            p = np.sign(left) * np.geomspace(abs(left), abs(right), SECTIONS)
+        else:
+            p = np.linspace(left, right, SECTIONS)
+        regular, _ = _regular(G, p[1:-1])
+        # The rightmost irregular point counts: left of it the sign of single modes may change back.
+        bad = np.flatnonzero(~regular)
+        i = 0 if bad.size == 0 else int(bad[-1]) + 1
+        new_left, new_right = p[i], p[i + 1]
+        if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 2e-16 * abs(new_right):
+            return float(new_right)
+        left, right = new_left, new_right
+    return float(right)
+
+
+def dominant_singularity(G: GeneratingFunction) -> Singularity:
+    r"""Find the dominant singularity of the generating function.
+
+    L~ is singular where z U~(z) = 1; poles of single modes cancel between numerator and denominator. On the real axis
+    z U~(z) grows from 0 at z = 0 to 1 at exp(-p_0), before any mode's own pole. Because E|dw|^2 >= |E dw|^2, p_0 is at
+    least 2 log rho(T) of every mode, which brackets the root.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+
+    References
+    ----------
+    arXiv 2206.11124, section 4 and appendix on eventual divergence.
+    """
+    a, roots = mode_roots(G)
+    radii = np.abs(roots).max(axis=1)
+    gain = noise_gain(G)
+    # A very small eigenvalue has spectral radius 1 to rounding; slow modes are stable.
+    curvature = bool((radii[a > 1e-10] >= 1.0).any())
+    stable = gain < 1.0 and not curvature and bool(_regular(G, np.zeros(1))[0].item() or G.gamma == 0.0)
+    products = roots[:, :, None] * roots[:, None, :]
+    off_axis = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
+    size = np.abs(products[off_axis])
+    unresolved = float(np.log(size.max())) if size.size and size.max() > 0.0 else -np.inf
+    if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
+        rate = np.inf
+    elif stable:
+        rate = 0.0 if G.problem.lambda_min == 0.0 else _stable_rate(G, float(radii.max()))
+    else:
+        rate = _unstable_rate(G)
+    return Singularity(rate, unresolved, gain, stable, curvature)
+
+
+def _stable_rate(G: GeneratingFunction, radius: float) -> float:
+    left = min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0)
+    left = max(1.01 * left - 1e-14, -700.0)
+    grid = -np.geomspace(-left, 1e-40, 4 * SECTIONS)
+    regular, _ = _regular(G, grid)
+    bad = np.flatnonzero(~regular)
+    if bad.size == 0:
+        return float(left)
+    i = int(bad[-1])
+    return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else 0.0
+
+
+def _unstable_rate(G: GeneratingFunction) -> float:
+    grid = np.geomspace(1e-70, 690.0, 4 * SECTIONS)
+    regular, _ = _regular(G, grid)
+    bad = np.flatnonzero(~regular)
+    if bad.size == 0:
+        return 0.0
+    i = int(bad[-1])
+    return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else np.inf
