@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import inspect
 import re
@@ -19,6 +20,7 @@ import genfun as gf
 from genfun.methods import Method
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("data", "experiments", "symbolic")
 PACKAGE = Path(gf.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # What the update rule and the impulse responses of a method take is documented once, at the protocol.
@@ -31,14 +33,15 @@ def _is_protocol(value: object) -> bool:
     return getattr(value, "_is_protocol", False)
 
 
-def _public(module: ModuleType = gf) -> Iterator[tuple[str, Any]]:
-    """Names and values of all that `import genfun as gf` promises, through its public submodules."""
-    for name in module.__all__:
-        value = getattr(module, name)
-        if isinstance(value, ModuleType):
-            yield from _public(value)
-        elif not name.startswith("__"):
-            yield f"{module.__name__}.{name}", value
+def _public() -> Iterator[tuple[str, Any]]:
+    """Names and values of all that is promised, each once: `gf.NAME` and `gf.ROOM.NAME`."""
+    seen = set()
+    for module in (gf, *(importlib.import_module(f"genfun.{room}") for room in ROOMS)):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not isinstance(value, ModuleType) and not name.startswith("__") and id(value) not in seen:
+                seen.add(id(value))
+                yield f"{module.__name__}.{name}", value
 
 
 def _methods(name: str, cls: type) -> Iterator[tuple[str, Any]]:
@@ -57,14 +60,9 @@ def _arguments(value: Any) -> set[str]:
     return {name for name in inspect.signature(value).parameters if name != "self"}
 
 
-def _documented(value: Any) -> set[str]:
-    entries = NumpyDocString(inspect.getdoc(value) or "")["Parameters"]
+def _documented(value: Any, section: str = "Parameters") -> set[str]:
+    entries = NumpyDocString(inspect.getdoc(value) or "")[section]
     return {name.strip().lstrip("*") for entry in entries for name in entry.name.split(",")}
-
-
-def _is_result(value: Any) -> bool:
-    """A result, which users read and do not build, lists its fields as Attributes."""
-    return inspect.isclass(value) and bool(NumpyDocString(inspect.getdoc(value) or "")["Attributes"])
 
 
 def _run(code: str) -> str:
@@ -78,9 +76,9 @@ def test_the_public_names_are_found():
 @pytest.mark.parametrize("name", sorted(CALLABLES | METHODS))
 def test_every_public_argument_is_documented_and_no_other(name):
     value = (CALLABLES | METHODS)[name]
-    if _is_result(value):
-        fields = {entry.name.strip() for entry in NumpyDocString(inspect.getdoc(value))["Attributes"]}
-        assert _arguments(value) <= fields, f"{name}: fields missing from its Attributes section"
+    if inspect.isclass(value) and (attributes := _documented(value, "Attributes")):
+        # A result, which users read and do not build, lists its fields as attributes.
+        assert _arguments(value) <= attributes, f"{name}: fields missing from its Attributes section"
     else:
         assert _documented(value) == _arguments(value), f"{name}: Parameters section and signature differ"
 
