@@ -164,7 +164,7 @@ def simulate(
         raise ValueError(f"record must lie in 0..steps={last}, got {kept[-1]}; raise steps")
     gamma = sampling_factor(optimizer.batch_size, data.n_samples, optimizer.replacement)
     if gamma == 0.0:
-        loss = _run_chunk(data, optimizer, kept, None, lambda t: _tell(progress, t, last))
+        loss = _run_chunk(data, optimizer, kept, None, lambda done: _tell(progress, done))
         return Runs(kept, np.repeat(loss, count, axis=0), optimizer, seed)
     children = np.random.SeedSequence(seed).spawn(count)
     width = _chunk_width(data, optimizer)
@@ -172,16 +172,16 @@ def simulate(
     for start in range(0, count, width):
         part = children[start : start + width]
 
-        def tell(t: float, start: int = start, size: int = len(part)) -> None:
-            _tell(progress, start * last + size * t, count * last)
+        def tell(done: float, start: int = start, size: int = len(part)) -> None:
+            _tell(progress, (start + size * done) / count)
 
         pieces.append(_run_chunk(data, optimizer, kept, part, tell))
     return Runs(kept, np.concatenate(pieces), optimizer, seed)
 
 
-def _tell(progress: Progress | None, done: float, total: float) -> None:
+def _tell(progress: Progress | None, done: float) -> None:
     if progress is not None:
-        progress(done / max(total, 1), "SGD runs")
+        progress(done, "SGD runs")
 
 
 def _is_dense(data: LinearData, b: int) -> bool:
@@ -226,8 +226,8 @@ def _run_chunk(
             gradient = gradients(state[:, 0])
             state = transition @ state - optimizer.learning_rate * kick[:, None] * gradient[:, None, :]
             if t % mark == 0:
-                tell(t)
-    tell(last)
+                tell(t / last)
+    tell(1.0)
     return losses
 
 
