@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from genfun.methods.base import Method
 from genfun.symbolic._types import Expr, Symbol
 
 
+@runtime_checkable
 class Responses(Protocol):
     """(a, q, *hyperparameters) -> (d, n_u, n_v), arrays that broadcast against each other; u_0 = n_u/d, v_0 = n_v/d."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from genfun.symbolic._types import Expr, Matrix, Symbol
 from genfun.symbolic.derive import Derivation
@@ -47,7 +47,7 @@ def stability_conditions(derivation: Derivation) -> tuple[Expr, ...]:
     polynomial = sympy.expand(sympy.cancel((1 - s) ** m * _characteristic(derivation.T, s).subs(s, (1 + s) / (1 - s))))
     c = [polynomial.coeff(s, m - i) for i in range(m + 1)]
     hurwitz = sympy.Matrix(m, m, lambda i, j: c[2 * (j + 1) - (i + 1)] if 0 <= 2 * (j + 1) - (i + 1) <= m else 0)
-    minors = [hurwitz[:i, :i].det() for i in range(1, m)]
+    minors = [cast(Any, hurwitz[:i, :i]).det() for i in range(1, m)]
     variables = (derivation.a, *derivation.hyperparameters)
     found = (_without_positive_content(stable_form(p, variables)) for p in [c[0], *minors, c[m]])
     return tuple(dict.fromkeys(p for p in found if not p.is_positive))
@@ -56,8 +56,7 @@ def stability_conditions(derivation: Derivation) -> tuple[Expr, ...]:
 def _characteristic(T: Matrix, x: Symbol) -> Expr:
     import sympy
 
-    matrix: Any = sympy.eye(T.rows) * x - T
-    return matrix.det()
+    return cast(Any, sympy.eye(T.rows) * x - T).det()
 
 
 def _without_positive_content(p: Expr) -> Expr:

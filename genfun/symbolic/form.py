@@ -46,42 +46,53 @@ def stable_form(expression: Expr, variables: Sequence[Symbol], shorthand: Mappin
     from genfun.symbolic._group import group
 
     names = {} if shorthand is None else {sympy.expand(key): name for key, name in shorthand.items()}
-    numerator, denominator = sympy.fraction(sympy.cancel(sympy.together(expression)))
-    top = _arrange(numerator, variables, names)
-    if denominator == 1:
-        return top
-    return group(top) / group(_arrange(denominator, variables, names))
+    others = sorted(expression.free_symbols - set(variables), key=str)
+    numerator, denominator = (
+        _arrange(_ring_element(part, [*variables, *others]), names)
+        for part in sympy.fraction(sympy.cancel(sympy.together(expression)))
+    )
+    return numerator if denominator == 1 else group(numerator) / group(denominator)
 
 
-def _arrange(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol]) -> Expr:
+def _ring_element(p: Expr, variables: Sequence[Any]) -> Any:
+    """Sparse polynomial: factoring and splitting it is many times faster than with expressions."""
     import sympy
+    from sympy.polys.rings import PolyRing
 
+    if not variables:
+        variables = [sympy.Dummy()]
+    polynomial: Any = sympy.Poly(p, *variables)
+    return PolyRing(variables, polynomial.domain).from_dict(polynomial.as_dict(native=True))
+
+
+def _arrange(p: Any, names: Mapping[Expr, Symbol]) -> Expr:
     from genfun.symbolic._group import group, ungroup
 
-    p = sympy.expand(p)
-    if not p.free_symbols & set(variables):
-        return p
-    factorisation: Any = sympy.factor_list(p, *variables)
-    product, factors = factorisation
+    if p.is_ground:
+        return p.as_expr()
+    content, factors = p.factor_list()
+    product = p.ring.domain.to_sympy(content)
     for factor, power in factors:
         # The sign is free: prefer 1 - beta to beta - 1.
-        constant = factor.subs(dict.fromkeys(variables, 0))
-        if constant.is_negative:
+        if p.ring.domain.to_sympy(factor.coeff(1)).is_negative:
             factor, product = -factor, product * (-1) ** power
-        product = product * group(_split(sympy.expand(factor), variables, names)) ** power
+        product = product * group(_split(factor, names)) ** power
     return ungroup(product)
 
 
-def _split(p: Expr, variables: Sequence[Symbol], names: Mapping[Expr, Symbol]) -> Expr:
-    import sympy
-
+def _split(p: Any, names: Mapping[Expr, Symbol]) -> Expr:
+    """Two terms: p at x = 0, and x times the rest."""
     from genfun.symbolic._group import group
 
-    if p in names:
-        return names[p]
-    x = next((variable for variable in variables if variable in p.free_symbols), None)
-    if x is None or p == x:
-        return p
-    low = sympy.expand(p.subs(x, 0))
-    rest = x * _arrange(sympy.expand((p - low) / x), variables, names)
-    return rest if low == 0 else group(_arrange(low, variables, names)) + rest
+    expression = p.as_expr()
+    if expression in names:
+        return names[expression]
+    if expression.is_Symbol:
+        return expression
+    # p is irreducible, so that it is not zero at x = 0.
+    i = next(i for i, degree in enumerate(p.degrees()) if degree > 0)
+    low = p.ring.from_dict({monomial: c for monomial, c in p.items() if monomial[i] == 0})
+    rest = p.ring.from_dict(
+        {(*monomial[:i], monomial[i] - 1, *monomial[i + 1 :]): c for monomial, c in p.items() if monomial[i] > 0}
+    )
+    return group(_arrange(low, names)) + p.ring.symbols[i] * _arrange(rest, names)

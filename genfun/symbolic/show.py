@@ -76,7 +76,7 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
         return sympy.Sum(summand, (k, 1, N))
 
     yield (
-        f"{name}: one step x -> T x - noise * kappa of a mode, a = learning rate * eigenvalue",
+        f"{name}: one step x -> T x - noise * kappa of a mode, a = alpha lambda",
         [_equal("T", D.T), _equal("kappa", D.kick)],
     )
     yield (
@@ -89,7 +89,7 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
     )
     d, n_u, _ = D.stable
     yield (
-        "Denominator with the noise of the mode itself: in powers of a and z; then as it is evaluated, q = 1 - z",
+        "Denominator S, in powers of a and z, and as it is evaluated with q = 1 - z",
         [_equal("S", paper_form(D.S, D)), _equal("S", d + g * a**2 * z * group(n_u))],
     )
     S = sympy.Symbol("S")
@@ -116,11 +116,11 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
     )
     own_noise = sum_over_modes(D.U1, D)[2]
     yield (
-        "Stable in mean square (tau2 <= tau1) if and only if these hold for every eigenvalue: without noise,",
+        "Stable without noise if and only if, for every eigenvalue,",
         [sympy.Gt(p, 0, evaluate=False) for p in stability_conditions(D)],
     )
     yield (
-        "with the noise of the mode itself, S > 0 at z = 1 (binds for tau2 < 0 only), and with that of all modes,",
+        "and in mean square (tau2 <= tau1) if also (the first binds for tau2 < 0 only)",
         [sympy.Gt(own_noise, 0, evaluate=False), sympy.Lt(U(1), 1, evaluate=False)],
     )
     for symbol in D.hyperparameters:
