@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from genfun.data.digits import mnist, mnist_arrays
 from genfun.data.files import load
 from genfun.data.kernels import relu_ntk
 from genfun.data.linear import LinearData
-from genfun.data.mnist import mnist, mnist_arrays
 from genfun.data.noise_fit import NoiseFit
 from genfun.data.synthetic import gaussian, translation_invariant
 

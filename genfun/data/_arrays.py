@@ -50,7 +50,17 @@ def targets(name: str, value: Any, n: int) -> Any:
     if shape[0] != n:
         raise ValueError(f"{name} has {shape[0]} samples but there are {n} rows; pass one target for each sample")
     _check_kind(name, getattr(value, "dtype", None))
-    return value[:, None] if len(shape) == 1 else value
+    return Column(value) if len(shape) == 1 else value
+
+
+class Column:
+    """One-dimensional targets as an unread (n, 1) array-like; HDF5 knows no `values[:, None]`."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.shape = values, (int(values.shape[0]), 1)
+
+    def __getitem__(self, rows: slice) -> Array:
+        return np.asarray(self.values[rows])[:, None]
 
 
 def _check_kind(name: str, dtype: Any) -> None:

@@ -89,7 +89,7 @@ def read_directory(path: Path, n: int) -> Pair:
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
 
-def read_path(path: str | os.PathLike[str] | tuple[str, str], n: int) -> Pair:
+def read_path(path: str | os.PathLike[str] | tuple[str | os.PathLike[str], ...], n: int) -> Pair:
     """MNIST from what the user has: a directory of standard files, an NPZ file, or (images file, labels file)."""
     if isinstance(path, tuple):
         if len(path) != 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from genfun.data._arrays import block, slices
 Blocks = Iterator[tuple[Float[Array, "block rank"], Float[Array, "block outputs"]]]
 
 
+@runtime_checkable
 class FeatureStore(Protocol):
     """Eigenfeatures phi and targets y of a data set, by blocks of samples."""
 

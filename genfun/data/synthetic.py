@@ -51,7 +51,7 @@ def translation_invariant(
 
     Examples
     --------
-    >>> translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0]).noise
+    >>> translation_invariant([1.0, 0.25, 0.0625], [1.0, 1.0, 2.0]).noise
     SpectrallyExpressible(tau1=1.0, tau2=1.0)
     """
     problem = LinearProblem(eigenvalues, signal, noise_variance=noise_variance)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 from importlib import resources
-from typing import Literal
 
 import numpy as np
 
@@ -21,7 +20,7 @@ EMBEDDED = 10_000
 ALL = 70_000
 LARGEST_KERNEL = 20_000
 EMBEDDED_SHA256 = "0217e13bd0668deb198aa7d305edbf0331eb89f8a6e7dd226e03d1aa3a9bd4ef"
-MnistPath = str | os.PathLike[str] | tuple[str, str] | None
+MnistPath = str | os.PathLike[str] | tuple[str | os.PathLike[str], ...] | None
 
 
 def mnist_arrays(n: int = EMBEDDED, path: MnistPath = None) -> tuple[Array, Array]:
@@ -92,7 +91,7 @@ def _standardised(values: Array, name: str) -> Float[Array, "..."]:
 def mnist(
     n: int = 1000,
     seed: int = 0,
-    model: Literal["ntk", "pixels"] = "ntk",
+    model: str = "ntk",
     path: MnistPath = None,
     progress: Progress | None = None,
 ) -> LinearData:
