@@ -1,0 +1,36 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import click
+
+from genfun._version import __version__
+from genfun.cli.answers import max_lr, predict, stability
+from genfun.cli.derive import derive
+from genfun.cli.group import Jobs, examples
+from genfun.cli.report import report
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=Jobs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "genfun report mnist",
+        "genfun max-lr mnist --batch-size 10 --momentum 0.9",
+        "genfun predict mnist --batch-size 10 --learning-rate 0.5 --steps 100,1e4,1e6",
+    ),
+)
+@click.version_option(__version__, prog_name="genfun")
+@click.option("--traceback", is_flag=True, help="Show where an error comes from instead of one line.")
+def main(traceback: bool) -> None:
+    """Loss curves, stability and best settings of mini-batch SGD on linear models, without training.
+
+    A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own .npz or
+    .csv file. The exit code is 0 if the question was answered, 2 if it was wrongly put.
+    """
+
+
+for command in (report, max_lr, stability, predict, derive):
+    main.add_command(command)

@@ -1,0 +1,139 @@
+"""Single answers: `genfun max-lr`, `genfun stability`, `genfun predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from genfun.cli.group import examples
+from genfun.cli.output import emit_json, say, table
+from genfun.cli.target import Target, on_target
+from genfun.cli.types import BATCH, REAL, WHOLES
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+MOMENTUM = click.option("--momentum", type=REAL, default="0", show_default=True, help="beta, between -1 and 1.")
+BATCH_SIZE = click.option("--batch-size", type=BATCH, required=True, help="b, samples in a batch, or `full`.")
+RATE = click.option("--learning-rate", type=REAL, required=True, help="alpha, in torch's convention.")
+
+
+def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (AS_JSON, BATCH_SIZE, MOMENTUM):
+        command = option(command)
+    return command
+
+
+def _preamble(target: Target) -> None:
+    say(f"{target.label}: {target.problem!r}")
+    say(f"batch noise: tau1 = {target.noise.tau1:.4g}, tau2 = {target.noise.tau2:.4g} ({target.noise_source})")
+
+
+def _inputs(target: Target, **setting: Any) -> dict[str, Any]:
+    noise = {"tau1": target.noise.tau1, "tau2": target.noise.tau2, "source": target.noise_source}
+    return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting
+
+
+@click.command(
+    "max-lr",
+    epilog=examples(
+        "genfun max-lr mnist --batch-size 10 --momentum 0.9",
+        "genfun max-lr power-law --nu 1.5 --zeta 0.5 --batch-size 1 --json",
+        "genfun max-lr data.csv --column price --batch-size full",
+    ),
+)
+@on_target
+@_setting
+def max_lr(target: Target, momentum: float, batch_size: int | None, as_json: bool) -> None:
+    """Print the largest learning rate that converges.
+
+    With what binds: batch noise, U~(1) = 1, or curvature, 2(1+beta)/lambda_max, which is all that the popular
+    formula for momentum knows of; and with the band over noise models, tau2 from +1 to -1.
+    """
+    from genfun.report.encode import plain
+    from genfun.report.limits import rate_limit
+    from genfun.report.words import batch
+
+    answer = rate_limit(target.problem, momentum, batch_size, target.noise)
+    if as_json:
+        emit_json("max-lr", _inputs(target, momentum=momentum, batch_size=batch_size), plain(answer))
+        return
+    _preamble(target)
+    low, high = sorted((answer.at_tau2_plus, answer.at_tau2_minus))
+    say(f"batch size {batch(batch_size)}, momentum {momentum:g}")
+    say(f"largest stable learning rate: {answer.learning_rate:.6g}  (limited by {answer.limit})")
+    say(f"effective, alpha/(1-beta):    {answer.effective_learning_rate:.6g}")
+    say(f"over noise models:            {low:.6g} .. {high:.6g}  (tau1 = 1, tau2 = +1 and -1)")
+    say(f"2(1+beta)/lambda_max:         {answer.popular:.6g}  ({answer.factor:.3g} times the answer)")
+
+
+@click.command(
+    epilog=examples(
+        "genfun stability mnist --batch-size 10 --learning-rate 0.5",
+        "genfun stability power-law --nu 0.9 --batch-size 10 --learning-rate 0.1 --momentum 0.5 --json",
+    )
+)
+@on_target
+@RATE
+@_setting
+def stability(target: Target, learning_rate: float, momentum: float, batch_size: int | None, as_json: bool) -> None:
+    """Say whether a setting converges, how fast, and what binds."""
+    from genfun.answers import stability as ask
+    from genfun.methods import SGD
+    from genfun.report.encode import plain
+
+    optimizer = SGD(learning_rate, momentum, batch_size)
+    answer = ask(target.problem, optimizer, target.noise)
+    if as_json:
+        emit_json("stability", _inputs(target, optimizer=plain(optimizer)), plain(answer))
+        return
+    _preamble(target)
+    say(repr(optimizer))
+    say(f"{answer.status}; as the learning rate grows, {answer.limit} is the first to bind")
+    say(f"noise gain U~(1):       {answer.noise_gain:.6g}  (stable below 1)")
+    say(f"late growth of log L:   {answer.growth_rate:.6g} per step")
+    say(f"excess loss at the end: {answer.floor:.6g}  (left by label noise)")
+
+
+@click.command(
+    epilog=examples(
+        "genfun predict mnist --batch-size 10 --learning-rate 0.5 --steps 0,100,1000,1e6",
+        "genfun predict mnist --model pixels --n 4000 --batch-size 8 --learning-rate 0.1 --steps 1000",
+        "genfun predict power-law --nu 1.2 --batch-size 10 --learning-rate 0.3 --steps 1e3,1e9 --json",
+    )
+)
+@on_target
+@RATE
+@click.option("--steps", type=WHOLES, required=True, help="Steps, e.g. 100,1000,1e6.")
+@_setting
+def predict(
+    target: Target,
+    learning_rate: float,
+    momentum: float,
+    batch_size: int | None,
+    steps: tuple[int, ...],
+    as_json: bool,
+) -> None:
+    """Predict the mean loss at given steps."""
+    from genfun.answers import predict as ask
+    from genfun.methods import SGD
+    from genfun.report import words
+    from genfun.report.encode import plain
+
+    optimizer = SGD(learning_rate, momentum, batch_size)
+    answer = ask(target.problem, optimizer, list(steps), target.noise)
+    if as_json:
+        parts = ("steps", "loss", "error", "log_loss", "status", "meaning", "route")
+        result = {part: plain(getattr(answer, part)) for part in parts}
+        emit_json("predict", _inputs(target, optimizer=plain(optimizer)), result)
+        return
+    _preamble(target)
+    say(repr(optimizer))
+    table(
+        ("step", "mean loss", "relative error"),
+        [
+            (f"{t:,}", words.loss(float(loss), float(log)), f"{error:.1e}")
+            for t, loss, log, error in zip(answer.steps, answer.loss, answer.log_loss, answer.error, strict=True)
+        ],
+    )
+    say(f"{answer.status}: {answer.meaning}")

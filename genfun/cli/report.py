@@ -1,0 +1,75 @@
+"""`genfun report`: the whole picture."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from genfun.cli.group import examples
+from genfun.cli.output import console, progress
+from genfun.cli.target import Target, on_target
+from genfun.cli.types import BATCHES, REALS, WHOLE
+
+
+@click.command(
+    epilog=examples(
+        "genfun report mnist",
+        "genfun report mnist --model pixels --n 4000 --batch-sizes 1,8,32 --steps 1e5 --out pixels",
+        "genfun report power-law --nu 1.5 --zeta 0.5",
+        "genfun report data.csv --column price --json > report.json",
+    )
+)
+@on_target
+@click.option(
+    "--batch-sizes", type=BATCHES, default=None, help="Batch sizes  [default: 1,10,100,1000 below N, and full]"
+)
+@click.option("--momenta", type=REALS, default="-0.5,0,0.5,0.9", show_default=True, help="Momenta.")
+@click.option("--steps", type=WHOLE, default="1e6", show_default=True, help="Last step of the loss curves.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False),
+    default="genfun-report",
+    show_default=True,
+    help="Directory for report.html, report.json and CSV files.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of tables (files are written too).")
+def report(
+    target: Target,
+    batch_sizes: tuple[int | None, ...] | None,
+    momenta: tuple[float, ...],
+    steps: int,
+    out: str,
+    as_json: bool,
+) -> None:
+    """Report everything about a problem before training.
+
+    Spectrum and exponents, batch noise, the largest stable learning rate for a table of batch sizes and momenta with
+    what binds, and predicted loss curves: printed, and written to --out as a web page with figures, as JSON with
+    every number, and as CSV.
+    """
+    from genfun.report import build, write
+    from genfun.report.files import as_json as encoded
+    from genfun.report.text import print_report
+
+    with progress() as say:
+        found = build(
+            target.source,
+            noise=target.noise if target.noise_source == "given" else None,
+            batch_sizes=batch_sizes,
+            momenta=momenta,
+            last_step=steps,
+            noise_variance=target.inputs["noise_variance"],
+            target=target.label,
+            inputs=target.inputs,
+            progress=say,
+        )
+        say(1.0, "writing files")
+        paths = write(found, out)
+    if as_json:
+        click.echo(encoded(found))
+    else:
+        print_report(found, console())
+    click.echo("", file=sys.stderr if as_json else None)
+    for path in paths.values():
+        click.echo(f"wrote {path}", err=as_json)

@@ -1,0 +1,175 @@
+"""TARGET: what a command is asked about, chosen in one way by all commands."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genfun.cli.output import progress
+from genfun.cli.types import REAL, WHOLE
+
+if TYPE_CHECKING:
+    from genfun.data import LinearData
+    from genfun.noise import SpectrallyExpressible
+    from genfun.power_law import PowerLaw
+    from genfun.problem import LinearProblem
+
+OPTIONS = {
+    "mnist": {"n", "seed", "model", "path"},
+    "power-law": {"nu", "zeta", "n_modes", "n_samples"},
+    "file": {"column"},
+}
+KINDS = {"mnist": "mnist", "power-law": "power-law", "file": ".npz and .csv files"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A problem, the data behind it if there are any, and the noise to assume.
+
+    Parameters
+    ----------
+    name : str
+        "mnist", "power-law" or the path.
+    inputs : dict
+        Everything the user chose about it, defaults included.
+    source : LinearData, LinearProblem or PowerLaw
+        As read or built.
+    problem : LinearProblem or PowerLaw
+        Its spectrum, with --noise-variance applied.
+    noise : SpectrallyExpressible
+        Given, estimated, or the default.
+    noise_source : str
+        Which of these, in words.
+    """
+
+    name: str
+    inputs: dict[str, Any]
+    source: LinearData | LinearProblem | PowerLaw
+    problem: LinearProblem | PowerLaw
+    noise: SpectrallyExpressible
+    noise_source: str
+
+    @property
+    def label(self) -> str:
+        """Name and the choices that make it what it is, in a line."""
+        kind = self.name if self.name in OPTIONS else "file"
+        given = [f"{key}={self.inputs[key]}" for key in sorted(OPTIONS[kind]) if self.inputs[key] is not None]
+        return ", ".join([self.name, *given])
+
+
+def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument TARGET and its options; the command receives a `Target`.
+
+    Parameters
+    ----------
+    command : callable
+        Takes `target` and its own options.
+    """
+    options = [
+        click.argument("name", metavar="TARGET"),
+        click.option("--n", type=WHOLE, default="1000", show_default=True, help="mnist: digits."),
+        click.option("--seed", type=WHOLE, default="0", show_default=True, help="mnist: choice of digits."),
+        click.option(
+            "--model", default="ntk", show_default=True, metavar="ntk|pixels", help="mnist: features of the model."
+        ),
+        click.option("--path", default=None, help="mnist: local MNIST files instead of those in the package."),
+        click.option("--nu", type=REAL, default="1.5", show_default=True, help="power-law: lambda_k = k^-nu."),
+        click.option(
+            "--zeta", type=REAL, default="0.5", show_default=True, help="power-law: signal tails lambda_k^zeta."
+        ),
+        click.option("--n-modes", type=WHOLE, default=None, help="power-law: number of modes  [default: no end]"),
+        click.option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
+        click.option("--column", default=None, help="csv: column with the target, name or number  [default: last]"),
+        click.option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
+        click.option("--tau1", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
+        click.option("--tau2", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
+    ]
+    names = ("name", *(option for kind in OPTIONS.values() for option in kind), "noise_variance", "tau1", "tau2")
+
+    @functools.wraps(command)
+    def with_target(**values: Any) -> Any:
+        chosen = {name: values.pop(name) for name in names}
+        return command(target=_read(click.get_current_context(), **chosen), **values)
+
+    for option in reversed(options):
+        with_target = option(with_target)
+    return with_target
+
+
+def _read(ctx: click.Context, name: str, noise_variance: float | None, tau1: Any, tau2: Any, **options: Any) -> Target:
+    kind = name if name in ("mnist", "power-law") else "file"
+    _refuse_foreign_options(ctx, kind)
+    source = {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
+    problem = _with_noise_variance(getattr(source, "problem", source), noise_variance)
+    noise, noise_source = _noise(source, tau1, tau2)
+    inputs = {"target": name} | {option: options[option] for option in sorted(OPTIONS[kind])}
+    inputs |= {"noise_variance": noise_variance, "tau1": tau1, "tau2": tau2}
+    return Target(name, inputs, source, problem, noise, noise_source)
+
+
+def _refuse_foreign_options(ctx: click.Context, kind: str) -> None:
+    for other, options in OPTIONS.items():
+        for option in sorted(options):
+            given = ctx.get_parameter_source(option) == click.core.ParameterSource.COMMANDLINE
+            if other != kind and given:
+                flag = "--" + option.replace("_", "-")
+                raise click.UsageError(f"{flag} belongs to {KINDS[other]}, not to {KINDS[kind]}; drop it", ctx)
+
+
+def _mnist(name: str, options: dict[str, Any]) -> LinearData:
+    from genfun.data import mnist
+
+    with progress() as report:
+        return mnist(options["n"], options["seed"], options["model"], path=options["path"], progress=report)
+
+
+def _power_law(name: str, options: dict[str, Any]) -> PowerLaw:
+    from genfun.power_law import PowerLaw
+
+    return PowerLaw(options["nu"], options["zeta"], n_modes=options["n_modes"], n_samples=options["n_samples"])
+
+
+def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
+    from genfun.data import load
+
+    if not Path(name).suffix and not Path(name).is_file():
+        raise ValueError(f"TARGET must be mnist, power-law, or a path ending in .npz or .csv, got {name!r}")
+    if not Path(name).exists():
+        raise FileNotFoundError(f"TARGET {name!r} does not exist; check the path")
+    column = options["column"]
+    if column is not None and column.lstrip("-").isdecimal():
+        column = int(column)
+    with progress() as report:
+        report(0.0, f"reading {name}")
+        return load(name, target=column)
+
+
+def _with_noise_variance(problem: Any, noise_variance: float | None) -> Any:
+    from dataclasses import replace
+
+    from genfun.problem import LinearProblem
+
+    if noise_variance is None:
+        return problem
+    if isinstance(problem, LinearProblem):
+        return LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, noise_variance)
+    return replace(problem, noise_variance=noise_variance)
+
+
+def _noise(source: Any, tau1: float | None, tau2: float | None) -> tuple[SpectrallyExpressible, str]:
+    from genfun.data import LinearData
+    from genfun.noise import SpectrallyExpressible
+
+    if tau1 is not None or tau2 is not None:
+        first = 1.0 if tau1 is None else tau1
+        return SpectrallyExpressible(first, min(1.0, first) if tau2 is None else tau2), "given"
+    if isinstance(source, LinearData):
+        with progress() as report:
+            report(0.0, "estimating the batch noise")
+            return source.noise, "estimated from the data"
+    return SpectrallyExpressible(), "assumed"

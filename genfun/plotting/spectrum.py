@@ -1,0 +1,79 @@
+"""Spectrum and signal, with the fitted power laws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genfun.answers.fit import PowerLawFit, SpectrumPoints, spectrum_points
+from genfun.plotting._style import COLOURS, axes, legend_below, log_axes
+from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def spectrum(problem: Problem | SpectrumPoints, fit: PowerLawFit | None = None, ax: Axes | None = None) -> Axes:
+    r"""Eigenvalues and signal tails against the mode number, both relative to the first.
+
+    .. math:: \lambda_k/\lambda_1,\qquad \sum_{j\ge k}s_j\Big/\sum_j s_j
+
+    **Assumptions.** None.
+
+    Parameters
+    ----------
+    problem : LinearProblem, PowerLaw or SpectrumPoints
+        What to draw.
+    fit : PowerLawFit or None
+        Drawn as dashed lines over its window, which is shaded.
+    ax : matplotlib Axes or None
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from matplotlib.figure import Figure
+    >>> ax = spectrum(gf.PowerLaw(1.5, 0.5), ax=Figure().subplots())
+    >>> ax.get_xscale(), len(ax.lines)
+    ('log', 2)
+    """
+    points = problem if isinstance(problem, SpectrumPoints) else spectrum_points(problem)
+    ax = axes(ax)
+    first, learned = float(points.eigenvalues[0]), points.signal_tails > 0.0
+    total = float(points.signal_tails[0]) if learned.any() else 1.0
+    style = {"marker": "o", "markersize": 2.5, "linewidth": 1.0}
+    (eigenvalues,) = ax.plot(
+        points.modes, points.eigenvalues / first, color=COLOURS[0], label=r"eigenvalue $\lambda_k$", **style
+    )
+    (tails,) = ax.plot(
+        points.modes[learned],
+        points.signal_tails[learned] / total,
+        color=COLOURS[1],
+        label=r"signal from mode $k$ on",
+        **style,
+    )
+    handles = [eigenvalues, tails]
+    if fit is not None and np.isfinite(fit.nu) and np.isfinite(fit.zeta):
+        last = int(points.modes[-1]) if fit.window[1] is None else fit.window[1]
+        k = np.array([float(fit.window[0]), float(last)])
+        lam = fit.eigenvalue_scale * k**-fit.nu
+        doubt = "" if fit.is_power_law else "?"
+        style = {"color": "black", "linewidth": 1.6}
+        handles += ax.plot(k, lam / first, linestyle="--", label=rf"$k^{{-{fit.nu:.3g}}}$ ($\nu${doubt})", **style)
+        handles += ax.plot(
+            k,
+            fit.signal_scale * lam**fit.zeta / total,
+            linestyle=":",
+            label=rf"$\lambda_k^{{{fit.zeta:.3g}}}$ ($\zeta${doubt})",
+            **style,
+        )
+        ax.axvspan(k[0], k[1], color="0.95", zorder=0)
+    log_axes(ax, r"mode number $k$ (largest eigenvalue first)", "relative to the first")
+    legend_below(ax, handles, 2)
+    return ax

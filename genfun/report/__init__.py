@@ -1,0 +1,10 @@
+"""The report: what can be said about a problem before training, computed once and shown in four ways."""
+
+from __future__ import annotations
+
+from genfun.report.build import build
+from genfun.report.files import write
+from genfun.report.limits import rate_limit
+from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
+
+__all__ = ["Curve", "DataSummary", "NoiseSummary", "RateLimit", "Report", "build", "rate_limit", "write"]

@@ -1,0 +1,233 @@
+"""Everything the report says, computed before anything is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array
+from genfun._version import __version__
+from genfun.answers.fit import fit_power_law, spectrum_points
+from genfun.answers.predict import predict
+from genfun.answers.stability import stability
+from genfun.data.linear import LinearData
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.power_law import PowerLaw
+from genfun.problem import LinearProblem
+from genfun.report.limits import MINUS, PLUS, rate_limit
+from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
+
+Progress = Callable[[float, str], None]
+BATCH_SIZES = (1, 10, 100, 1000)
+MOMENTA = (-0.5, 0.0, 0.5, 0.9)
+LAST_STEP = 10**6
+SHARES = (0.25, 0.5, 0.75)
+"""Learning rates tried, as shares of the largest stable one."""
+STEPS_PER_DECADE = 10
+
+
+def build(
+    source: LinearData | LinearProblem | PowerLaw,
+    noise: SpectrallyExpressible | None = None,
+    batch_sizes: Sequence[int | None] | None = None,
+    momenta: Sequence[float] = MOMENTA,
+    last_step: int = LAST_STEP,
+    noise_variance: float | None = None,
+    target: str = "",
+    inputs: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    r"""Spectrum, exponents, noise, largest learning rates and loss curves of a problem.
+
+    **Assumptions.** Spectrally expressible noise; heavy-ball SGD with constant settings. For each batch size two
+    curves: momentum 0 at half the largest stable rate; and the setting with the lowest loss at the last step among
+    the momenta and 1/4, 1/2 and 3/4 of the largest stable rate.
+
+    Parameters
+    ----------
+    source : LinearData, LinearProblem or PowerLaw
+        Data, or a spectrum.
+    noise : SpectrallyExpressible or None
+        None means the estimate from the data, or tau1 = tau2 = 1 where there are none.
+    batch_sizes : sequence of int or None
+        None in it means the full batch. By default 1, 10, 100, 1000 below N, and the full batch.
+    momenta : sequence of float
+        beta in (-1, 1).
+    last_step : int
+        Curves run to this step.
+    noise_variance : float or None
+        sigma^2 >= 0 to assume in place of the measured one.
+    target : str
+        Name to put at the top.
+    inputs : dict or None
+        How the source was chosen, to be kept with the numbers.
+    progress : callable or None
+        Called with (fraction done, stage).
+
+    Returns
+    -------
+    Report
+        Plain data; `genfun.report.write` turns it into files.
+
+    Raises
+    ------
+    ValueError
+        On a batch larger than the data, a momentum outside (-1, 1), or last_step < 1.
+    TypeError
+        On a source of another kind.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> r = build(gf.PowerLaw(1.5, 0.5, n_modes=100), batch_sizes=[1], momenta=[0.9], last_step=10)
+    >>> r.limits[0].limit, round(r.limits[0].learning_rate, 4), len(r.curves)
+    ('noise', 0.1001, 2)
+    """
+    say = progress or (lambda fraction, stage: None)
+    problem = _problem(source, noise_variance)
+    sizes = _batch_sizes(batch_sizes, problem.n_samples)
+    betas = tuple(dict.fromkeys(_check.momentum(beta) for beta in momenta))
+    if not betas:
+        raise ValueError("momenta is empty; pass at least one, e.g. momenta=[0.0]")
+    last = _check.integer("last_step", last_step, 1)
+    say(0.0, "fitting the spectrum")
+    fit = fit_power_law(problem)
+    say(0.05, "estimating the batch noise")
+    noise_summary = _noise(source, noise)
+    assumed = SpectrallyExpressible(noise_summary.tau1, noise_summary.tau2)
+    grid = [(b, beta) for b in sizes for beta in betas]
+    limits = []
+    for i, (b, beta) in enumerate(grid):
+        say(0.2 + 0.3 * i / len(grid), "largest learning rates")
+        limits.append(rate_limit(problem, beta, b, assumed))
+    steps = _log_steps(last)
+    curves: list[Curve] = []
+    for i, b in enumerate(sizes):
+        say(0.5 + 0.5 * i / len(sizes), "loss curves")
+        of_batch = [limit for limit in limits if limit.batch_size == b]
+        curves.extend(_curves(problem, of_batch, assumed, steps))
+    say(1.0, "done")
+    asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last}
+    asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
+    return Report(
+        version=__version__,
+        target=target or repr(source),
+        inputs=(inputs or {}) | asked,
+        data=_summary(source, problem),
+        spectrum=spectrum_points(problem),
+        fit=fit,
+        noise=noise_summary,
+        limits=tuple(limits),
+        curves=tuple(curves),
+    )
+
+
+def _problem(source: object, noise_variance: float | None) -> LinearProblem | PowerLaw:
+    problem = source.problem if isinstance(source, LinearData) else source
+    if not isinstance(problem, LinearProblem | PowerLaw):
+        raise TypeError(f"source must be LinearData, LinearProblem or PowerLaw, got {type(source).__name__}")
+    if noise_variance is None:
+        return problem
+    if isinstance(problem, LinearProblem):
+        return LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, noise_variance)
+    scales = (problem.eigenvalue_scale, problem.signal_scale)
+    return PowerLaw(problem.nu, problem.zeta, *scales, problem.n_modes, problem.n_samples, noise_variance)
+
+
+def _batch_sizes(sizes: Sequence[int | None] | None, n_samples: int | None) -> tuple[int | None, ...]:
+    if sizes is None:
+        below = [b for b in BATCH_SIZES if n_samples is None or b < n_samples]
+        return (*below, None)
+    if len(sizes) == 0:
+        raise ValueError("batch_sizes is empty; pass at least one, e.g. batch_sizes=[10]; None means the full batch")
+    for b in sizes:
+        sampling_factor(b, n_samples)
+    whole = [None if b is None or b == n_samples else b for b in sizes]
+    return tuple(dict.fromkeys(whole))
+
+
+def _log_steps(last: int) -> Array:
+    count = int(np.ceil(STEPS_PER_DECADE * np.log10(last))) + 1
+    return np.unique(np.concatenate(([0], np.rint(np.geomspace(1, last, max(count, 2))).astype(np.int64))))
+
+
+def _noise(source: object, noise: SpectrallyExpressible | None) -> NoiseSummary:
+    estimate = asdict(source.noise_fit) if isinstance(source, LinearData) else None
+    if noise is not None:
+        return NoiseSummary(noise.tau1, noise.tau2, "given", estimate)
+    if estimate is not None:
+        return NoiseSummary(estimate["tau1"], estimate["tau2"], "estimated from the data", estimate)
+    return NoiseSummary(1.0, 1.0, "assumed", None)
+
+
+def _summary(source: object, problem: LinearProblem | PowerLaw) -> DataSummary:
+    data = source if isinstance(source, LinearData) else None
+    rank = problem.eigenvalues.size if isinstance(problem, LinearProblem) else problem.n_modes
+    return DataSummary(
+        description=repr(source),
+        n_samples=problem.n_samples,
+        n_outputs=None if data is None else data.n_outputs,
+        rank=rank,
+        n_dropped=0 if data is None else data.n_dropped,
+        lambda_max=problem.lambda_max,
+        lambda_min=problem.lambda_min,
+        trace=problem.trace,
+        noise_variance=problem.noise_variance,
+        initial_loss=0.5 * (problem.signal_total + problem.noise_variance),
+        notes=() if data is None else data.notes,
+    )
+
+
+def _curves(
+    problem: LinearProblem | PowerLaw, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array
+) -> Iterator[Curve]:
+    """The reference and the best setting of one batch size; none where no learning rate is stable."""
+    candidates = []
+    for limit in limits:
+        for share in SHARES:
+            if limit.learning_rate > 0.0:
+                optimizer = SGD(share * limit.learning_rate, limit.momentum, limit.batch_size)
+                final = predict(problem, optimizer, steps[-1:], noise)
+                candidates.append((float(final.log_loss[0]), share, optimizer))
+    if not candidates:
+        return
+    batch_size = limits[0].batch_size
+    rate = rate_limit(problem, 0.0, batch_size, noise).learning_rate
+    yield _curve(problem, SGD(0.5 * rate, 0.0, batch_size), 0.5, "reference", noise, steps)
+    _, share, best = min(candidates, key=lambda candidate: candidate[0])
+    yield _curve(problem, best, share, "best", noise, steps)
+
+
+def _curve(
+    problem: LinearProblem | PowerLaw,
+    optimizer: SGD,
+    share: float,
+    choice: str,
+    noise: SpectrallyExpressible,
+    steps: Array,
+) -> Curve:
+    found = predict(problem, optimizer, steps, noise)
+    end = stability(problem, optimizer, noise)
+    return Curve(
+        batch_size=optimizer.batch_size,
+        momentum=optimizer.momentum,
+        learning_rate=optimizer.learning_rate,
+        share=share,
+        choice=choice,
+        steps=found.steps,
+        loss=found.loss,
+        log_loss=found.log_loss,
+        error=found.error,
+        status=found.status,
+        meaning=found.meaning,
+        verdict=end.status,
+        noise_gain=end.noise_gain,
+        floor=end.floor,
+        final_at_tau2_plus=float(predict(problem, optimizer, steps[-1:], PLUS).loss[0]),
+        final_at_tau2_minus=float(predict(problem, optimizer, steps[-1:], MINUS).loss[0]),
+    )

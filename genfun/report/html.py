@@ -1,0 +1,70 @@
+"""The report as one HTML page that needs nothing else: no network, no scripts."""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib import resources
+from typing import Any
+
+from genfun.plotting import loss_curves, spectrum
+from genfun.report import tables, words
+from genfun.report.model import Report
+
+SIZE = (5.6, 4.5)
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """The matplotlib figures of the page, by name.
+
+    Parameters
+    ----------
+    report : Report
+        What to draw.
+    """
+    from matplotlib.figure import Figure
+
+    found: dict[str, Any] = {}
+    found["spectrum"] = Figure(figsize=SIZE, layout="constrained")
+    spectrum(report.spectrum, report.fit, found["spectrum"].subplots())
+    if report.curves:
+        found["loss_curves"] = Figure(figsize=SIZE, layout="constrained")
+        labels = [f"batch {words.batch(curve.batch_size)}" for curve in report.curves]
+        kinds = [tables.KINDS[curve.choice] for curve in report.curves]
+        loss_curves(report.curves, labels, kinds, found["loss_curves"].subplots())
+    return found
+
+
+def page(report: Report) -> str:
+    """The whole page.
+
+    Parameters
+    ----------
+    report : Report
+        What to show.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    source = resources.files("genfun.report").joinpath("templates/report.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    last = int(report.curves[0].steps[-1]) if report.curves else 0
+    return environment.from_string(source).render(
+        report=report,
+        headline=tables.headline(report),
+        facts=(tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)),
+        limits=tables.limit_table(report),
+        curves=tables.curve_table(report),
+        figures={name: _data_uri(figure, name) for name, figure in figures(report).items()},
+        last_step=f"{last:,}",
+    )
+
+
+def _data_uri(figure: Any, name: str) -> str:
+    """An SVG as a data URI: as an image of its own it shares no ids with other figures on the page."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    # A fixed salt and no date make the same report the same file.
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

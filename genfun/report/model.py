@@ -1,0 +1,193 @@
+"""The report as plain data: what is computed once and then shown as text, HTML, JSON and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from genfun._typing import Array, Float, Int
+from genfun.answers.fit import PowerLawFit, SpectrumPoints
+from genfun.answers.stability import Limit
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What the data are.
+
+    Attributes
+    ----------
+    description : str
+        In a line.
+    n_samples : int or None
+        N; None means streaming data.
+    n_outputs : int or None
+        Targets of a sample; None where only a spectrum is known.
+    rank : int or None
+        Modes with a positive eigenvalue; None means infinitely many.
+    n_dropped : int
+        Directions at rounding that were left out.
+    lambda_max, lambda_min, trace : float
+        Of the Hessian; lambda_min is 0 and trace possibly inf for infinite spectra.
+    noise_variance : float
+        sigma^2, residual variance at the optimum; the loss never falls below half of it.
+    initial_loss : float
+        L(0).
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    description: str
+    n_samples: int | None
+    n_outputs: int | None
+    rank: int | None
+    n_dropped: int
+    lambda_max: float
+    lambda_min: float
+    trace: float
+    noise_variance: float
+    initial_loss: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NoiseSummary:
+    """The batch noise that is assumed.
+
+    Attributes
+    ----------
+    tau1, tau2 : float
+        Constants of the spectrally expressible noise.
+    source : str
+        "estimated from the data", "given" or "assumed".
+    estimate : dict or None
+        All fields of the fit to the data (`genfun.data.NoiseFit`); None without data.
+    """
+
+    tau1: float
+    tau2: float
+    source: str
+    estimate: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """The largest stable learning rate of a batch size and a momentum.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        b; None means the full batch.
+    momentum : float
+        beta.
+    learning_rate : float
+        alpha_max at the assumed noise.
+    effective_learning_rate : float
+        alpha_max/(1 - beta).
+    limit : str
+        What binds: "noise" (U~(1) = 1) or "curvature" (2(1+beta)/lambda_max).
+    at_tau2_plus, at_tau2_minus : float
+        alpha_max at tau1 = 1 and tau2 = +1 (translation-invariant data) and -1 (Gaussian features).
+    popular : float
+        The formula 2(1+beta)/lambda_max, which knows no batch.
+    factor : float
+        How many times too large the popular formula is.
+    """
+
+    batch_size: int | None
+    momentum: float
+    learning_rate: float
+    effective_learning_rate: float
+    limit: Limit
+    at_tau2_plus: float
+    at_tau2_minus: float
+    popular: float
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A predicted loss curve.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        b; None means the full batch.
+    momentum, learning_rate : float
+        The setting.
+    share : float
+        Learning rate as a share of the largest stable one.
+    choice : str
+        Why it is shown: "reference" (momentum 0, half the largest rate) or "best" (lowest final loss on the grid).
+    steps : integer array, shape (t,)
+        t.
+    loss : array, shape (t,)
+        E L(t).
+    log_loss : array, shape (t,)
+        Natural logarithm of the loss, which never under- or overflows.
+    error : array, shape (t,)
+        Estimated relative error of the computation.
+    status, meaning : str
+        Of the prediction.
+    verdict : str
+        "converges", "diverges" or "marginal".
+    noise_gain : float
+        U~(1); 1 is the edge of stability.
+    floor : float
+        Excess loss that label noise leaves at t = inf.
+    final_at_tau2_plus, final_at_tau2_minus : float
+        Loss at the last step with tau1 = 1 and tau2 = +1 and -1.
+    """
+
+    batch_size: int | None
+    momentum: float
+    learning_rate: float
+    share: float
+    choice: str
+    steps: Int[Array, " t"]
+    loss: Float[Array, " t"]
+    log_loss: Float[Array, " t"]
+    error: Float[Array, " t"]
+    status: str
+    meaning: str
+    verdict: str
+    noise_gain: float
+    floor: float
+    final_at_tau2_plus: float
+    final_at_tau2_minus: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything about a problem that can be said before training.
+
+    Attributes
+    ----------
+    version : str
+        Of genfun.
+    target : str
+        Name of what was asked about.
+    inputs : dict
+        How it was asked.
+    data : DataSummary
+        What the data are.
+    spectrum : SpectrumPoints
+        Eigenvalues and signal, log-spaced where there are more than a thousand.
+    fit : PowerLawFit
+        Exponents.
+    noise : NoiseSummary
+        Batch noise.
+    limits : tuple of RateLimit
+        Batch sizes times momenta.
+    curves : tuple of Curve
+        Two for each batch size.
+    """
+
+    version: str
+    target: str
+    inputs: dict[str, Any]
+    data: DataSummary
+    spectrum: SpectrumPoints
+    fit: PowerLawFit
+    noise: NoiseSummary
+    limits: tuple[RateLimit, ...]
+    curves: tuple[Curve, ...] = field(repr=False)

@@ -1,0 +1,217 @@
+"""What the report shows, as headings and cells: the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun.report import words
+from genfun.report.model import Curve, Report
+
+KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the grid"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings, rows of cells, and what they mean."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with values, and remarks in sentences."""
+
+    title: str
+    pairs: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...] = ()
+
+
+def headline(report: Report) -> str:
+    """The one sentence to take away.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    worst = max(report.limits, key=lambda limit: limit.factor)
+    if np.isinf(worst.factor):
+        return "No learning rate converges with mini-batches: the trace of the Hessian is infinite."
+    setting = f"batch size {words.batch(worst.batch_size)} and momentum {worst.momentum:g}"
+    if worst.factor < 1.0 + 1e-9:
+        return "Curvature alone limits the learning rate in every setting below: 2(1+beta)/lambda_max holds."
+    return (
+        f"With {setting} the largest stable learning rate is {words.figures(worst.learning_rate)}; "
+        f"the popular formula 2(1+beta)/lambda_max is {words.figures(worst.factor, 3)} times too large."
+    )
+
+
+def data_facts(report: Report) -> Facts:
+    """What the data are.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    data = report.data
+    pairs = [
+        ("samples N", "streaming" if data.n_samples is None else f"{data.n_samples:,}"),
+        ("outputs", "-" if data.n_outputs is None else str(data.n_outputs)),
+        ("modes (rank)", "infinitely many" if data.rank is None else f"{data.rank:,}"),
+        ("dropped directions", str(data.n_dropped)),
+        ("eigenvalues", f"{words.figures(data.lambda_max)} down to {words.figures(data.lambda_min)}"),
+        ("trace of the Hessian", words.figures(data.trace)),
+        ("initial loss", words.figures(data.initial_loss)),
+        ("residual variance", words.figures(data.noise_variance)),
+        ("lowest possible loss", words.figures(0.5 * data.noise_variance)),
+    ]
+    return Facts("Data", tuple(pairs), data.notes)
+
+
+def spectrum_facts(report: Report) -> Facts:
+    """Exponents and how far to trust them.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    fit = report.fit
+    last = "infinity" if fit.window[1] is None else str(fit.window[1])
+
+    def exponent(value: float, interval: tuple[float, float]) -> str:
+        low, high = (words.figures(end, 3) for end in interval)
+        return f"{words.figures(value)}  ({low} .. {high} over windows)"
+
+    pairs = (
+        ("power law?", "yes" if fit.is_power_law else "NO: take the exponents as a description only"),
+        ("nu (eigenvalues)", exponent(fit.nu, fit.nu_interval)),
+        ("zeta (signal)", exponent(fit.zeta, fit.zeta_interval)),
+        ("kappa = nu zeta", words.figures(fit.kappa)),
+        ("fitted modes", f"{fit.window[0]} .. {last}"),
+        ("R^2 of the worse line", f"{fit.quality:.4f}"),
+    )
+    return Facts("Spectrum and signal", pairs, fit.notes)
+
+
+def noise_facts(report: Report) -> Facts:
+    """The assumed batch noise and its approximation error.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    noise = report.noise
+    pairs = [("tau1", words.figures(noise.tau1)), ("tau2", words.figures(noise.tau2)), ("source", noise.source)]
+    if noise.estimate is None:
+        remark = "a spectrum alone does not show the noise; tau2 = +1 and -1 bound the usual cases"
+        return Facts("Batch noise", tuple(pairs), (remark,))
+    estimate = noise.estimate
+    if noise.source == "given":
+        pairs.append(("estimate from the data", f"tau1 {estimate['tau1']:.4g}, tau2 {estimate['tau2']:.4g}"))
+    pairs += [
+        ("misfit of fourth moments", f"{estimate['misfit']:.1%}"),
+        ("noise error while learning", f"up to {estimate['noise_misfit']:.1%}"),
+        ("correlations left out", f"up to {estimate['path_misfit']:.1%} of the noise"),
+    ]
+    if report.data.noise_variance > 0.0:
+        pairs.append(("label noise", f"{estimate['label_noise_ratio']:.3f} of the model's"))
+    remark = "these errors belong to the noise approximation with the estimated constants, not to the computation"
+    return Facts("Batch noise", tuple(pairs), (remark,))
+
+
+def limit_table(report: Report) -> Table:
+    """The largest stable learning rates.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    rows = tuple(
+        (
+            words.batch(limit.batch_size),
+            f"{limit.momentum:g}",
+            words.figures(limit.learning_rate),
+            words.figures(limit.effective_learning_rate),
+            limit.limit,
+            words.figures(limit.at_tau2_minus),
+            words.figures(limit.at_tau2_plus),
+            words.figures(limit.popular),
+            f"{words.figures(limit.factor, 3)} x",
+        )
+        for limit in report.limits
+    )
+    headings = (
+        "batch",
+        "momentum",
+        "max rate",
+        "effective",
+        "limited by",
+        "tau2=-1",
+        "tau2=+1",
+        "popular",
+        "too large",
+    )
+    caption = (
+        "max rate: learning rate at which the mean loss stops converging, with the batch noise above; effective: "
+        "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. tau2 = -1 and +1 "
+        "(tau1 = 1): the same for Gaussian and for translation-invariant data. popular: 2(1+beta)/lambda_max."
+    )
+    return Table("Largest stable learning rate", headings, rows, caption)
+
+
+def milestones(curve: Curve) -> tuple[int, ...]:
+    """Indices of the steps at one third and two thirds of the way on a log scale, and of the last.
+
+    Parameters
+    ----------
+    curve : Curve
+    """
+    steps, last = curve.steps, float(curve.steps[-1])
+    wanted = (last ** (1.0 / 3.0), last ** (2.0 / 3.0), last)
+    return tuple(dict.fromkeys(int(np.abs(np.log(np.maximum(steps, 1) / t)).argmin()) for t in wanted))
+
+
+def curve_table(report: Report) -> Table:
+    """The predicted losses.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    title = "Predicted mean loss"
+    if not report.curves:
+        return Table(title, ("batch",), (), "No learning rate is stable, so there is no curve to show.")
+    at = milestones(report.curves[0])
+    noisy = report.data.noise_variance > 0.0
+    rows = tuple(
+        (
+            words.batch(curve.batch_size),
+            f"{curve.momentum:g}",
+            words.figures(curve.learning_rate),
+            curve.choice,
+            *(words.loss(float(curve.loss[i]), float(curve.log_loss[i])) for i in at),
+            f"{_error(curve):.0e}",
+            curve.status,
+            *([words.figures(curve.floor, 3)] if noisy else []),
+        )
+        for curve in report.curves
+    )
+    steps = (f"step {report.curves[0].steps[i]:,}" for i in at)
+    headings = ("batch", "momentum", "rate", "choice", *steps, "error", "status", *(["floor"] if noisy else []))
+    meanings = dict.fromkeys(f"{curve.status}: {curve.meaning}" for curve in report.curves)
+    caption = (
+        f"reference: {KINDS['reference']}; best: lowest loss at the last step among the momenta above and 1/4, 1/2, "
+        "3/4 of the largest rate. error: largest estimated relative error of the computation at the steps shown. "
+        + ("floor: excess loss that label noise leaves for ever. " if noisy else "")
+        + ". ".join(meanings)
+        + "."
+    )
+    return Table(title, headings, rows, caption)
+
+
+def _error(curve: Curve) -> float:
+    return float(max(curve.error[i] for i in milestones(curve)))

@@ -1,0 +1,60 @@
+"""The report in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genfun.report import tables
+from genfun.report.model import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Facts and tables, one under the other.
+
+    Parameters
+    ----------
+    report : Report
+        What to show.
+    console : rich.console.Console
+        Where.
+    """
+    console.print(f"genfun {report.version} report: {report.target}", style="bold", markup=False)
+    console.print(report.data.description, markup=False)
+    console.print()
+    console.print(tables.headline(report), style="bold", markup=False)
+    for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
+        _print_facts(facts, console)
+    for table in (tables.limit_table(report), tables.curve_table(report)):
+        _print_table(table, console)
+
+
+def _print_facts(facts: tables.Facts, console: Console) -> None:
+    console.print(f"\n{facts.title}", style="bold", markup=False)
+    width = max(len(name) for name, _ in facts.pairs)
+    for name, value in facts.pairs:
+        console.print(f"  {name:<{width}}  {value}", markup=False)
+    for remark in facts.remarks:
+        console.print(f"  note: {remark}", markup=False)
+
+
+def _print_table(table: tables.Table, console: Console) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(f"\n{table.title}", style="bold", markup=False)
+    if table.rows:
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for heading in table.headings:
+            grid.add_column(heading.replace("step ", "step\n"), justify="right", no_wrap=True)
+        previous = None
+        for row in table.rows:
+            if previous is not None and row[0] != previous:
+                grid.add_section()
+            grid.add_row(*(Text(cell) for cell in row))
+            previous = row[0]
+        console.print(grid)
+    console.print(table.caption, style="dim", markup=False)

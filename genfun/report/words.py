@@ -1,0 +1,49 @@
+"""Numbers and settings in words, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+import math
+
+
+def figures(value: float | None, digits: int = 4) -> str:
+    """A number for a table; a dash where there is none.
+
+    Parameters
+    ----------
+    value : float or None
+        Also inf and nan.
+    digits : int
+        Significant digits.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "inf" if value > 0.0 else "-inf"
+    return f"{value:.{digits}g}"
+
+
+def batch(size: int | None) -> str:
+    """A batch size.
+
+    Parameters
+    ----------
+    size : int or None
+        None means the full batch.
+    """
+    return "full" if size is None else str(size)
+
+
+def loss(value: float, log_value: float) -> str:
+    """A loss, also one too small for a double.
+
+    Parameters
+    ----------
+    value : float
+        The loss.
+    log_value : float
+        Its natural logarithm.
+    """
+    if (value > 0.0 and math.isfinite(value)) or not math.isfinite(log_value):
+        return figures(value, 3)
+    exponent = log_value / math.log(10.0)
+    return f"{10.0 ** (exponent % 1.0):.2f}e{math.floor(exponent):+d}"
