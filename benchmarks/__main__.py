@@ -1,0 +1,109 @@
+"""Time genfun against its targets and against the recursion over all steps; print, and write benchmarks/results.json.
+
+The recursion is timed over a few hundred steps and EXTRAPOLATED in proportion to 10^9 steps; its ratio to genfun is
+of that extrapolated time, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import genfun as gf
+from benchmarks.dense_recursion import DenseRecursion
+from benchmarks.timing import import_seconds, machine, seconds, summary
+
+RESULTS = Path(__file__).with_name("results.json")
+LAST = 10**9
+STEPS = np.unique(np.geomspace(1, LAST, 220).astype(np.int64))[-200:]
+SETTING = gf.SGD(0.5, 0.5, 10)
+PREDICT_TARGETS = {1000: 0.010, 1_000_000: 0.300}
+
+
+def power_law_arrays(n: int) -> tuple[np.ndarray, np.ndarray]:
+    spectrum = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=n)
+    return spectrum.eigenvalues, spectrum.signal
+
+
+def predict_finite(n: int, repeats: int) -> dict[str, Any]:
+    """200 log-spaced steps up to 10^9 from a LinearProblem that has answered nothing before."""
+    lam, s = power_law_arrays(n)
+    times = seconds(lambda p: gf.predict(p, SETTING, STEPS), repeats, fresh=lambda: gf.LinearProblem(lam, s))
+    result = summary(times, PREDICT_TARGETS[n])
+    problem = gf.LinearProblem(lam, s)
+    gf.predict(problem, SETTING, STEPS)
+    result["again_on_the_same_problem"] = summary(seconds(lambda: gf.predict(problem, SETTING, STEPS), repeats))
+    prediction = gf.predict(problem, SETTING, STEPS)
+    result |= {"modes": n, "steps": int(STEPS.size), "last_step": LAST}
+    result |= {"largest_error_estimate": float(prediction.error.max()), "status": prediction.status}
+    count = max(30, 300_000 // n)
+    slow = DenseRecursion(lam, s, SETTING.learning_rate, SETTING.momentum, 1.0 / 10)
+    per_step = [t / count for t in seconds(lambda: slow.run(count), 5)]
+    check = DenseRecursion(lam, s, SETTING.learning_rate, SETTING.momentum, 1.0 / 10)
+    check.run(count)
+    difference = abs(check.loss() / float(gf.predict(problem, SETTING, count).loss) - 1.0)
+    total = float(np.median(per_step)) * LAST
+    result["recursion"] = {
+        "median_s_per_step": float(np.median(per_step)),
+        "steps_timed": count,
+        "extrapolated_s_to_last_step": total,
+        "relative_difference_of_the_loss_after_the_steps_timed": difference,
+    }
+    result["ratio_extrapolated"] = total / result["median_s"]
+    return result
+
+
+def predict_infinite(repeats: int) -> dict[str, Any]:
+    fresh = seconds(lambda p: gf.predict(p, SETTING, STEPS), repeats, fresh=lambda: gf.PowerLaw(nu=1.5, zeta=0.5))
+    return summary(fresh) | {"steps": int(STEPS.size), "last_step": LAST}
+
+
+def stability_map(repeats: int) -> dict[str, Any]:
+    rates, momenta = np.geomspace(0.01, 4.0, 200), np.linspace(-0.99, 0.99, 200)
+
+    def draw(problem: gf.LinearProblem) -> None:
+        gf.noise_gain_map(problem, rates, momenta, batch_size=10)
+
+    lam, s = power_law_arrays(1000)
+    times = seconds(draw, repeats, fresh=lambda: gf.LinearProblem(lam, s))
+    return summary(times, 0.3) | {"modes": 1000, "cells": 200 * 200}
+
+
+def importing(repeats: int) -> dict[str, Any]:
+    code = "import time; {first}; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
+    return {
+        "genfun_after_numpy_and_scipy": summary(
+            import_seconds(code.format(first="import numpy, scipy", name="genfun"), repeats), 0.15
+        ),
+        "numpy_and_scipy": summary(import_seconds(code.format(first="pass", name="numpy, scipy"), repeats)),
+        "genfun_alone": summary(import_seconds(code.format(first="pass", name="genfun"), repeats)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
+    results = {
+        "genfun": gf.__version__,
+        "machine": machine(),
+        "note": "times of the recursion to step 10^9 are extrapolated from the steps timed",
+        "predict_1000_modes": predict_finite(1000, repeats),
+        "predict_1000000_modes": predict_finite(1_000_000, repeats),
+        "predict_infinite_power_law": predict_infinite(repeats),
+        "stability_map_200x200": stability_map(repeats),
+        "import": importing(repeats),
+    }
+    text = json.dumps(results, indent=2) + "\n"
+    arguments.output.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Print the table of claims; with --write, also put it under docs/ as Markdown and CSV."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import sys
+import time
+from pathlib import Path
+
+from validation.claim import Claim
+
+FILES = ("critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
+
+HEADER = """---
+orphan: true
+---
+
+# Validation
+
+Written by `python -m validation --write`; the same numbers are in `validation.csv`. A claim holds if
+|computed - claimed| <= tolerance.
+*Exact*: rounding, the printed digits, or 2.5 standard errors of a simulation are all that may differ. *Asymptotic*:
+finite steps as well. *Approximate*: the spectrally expressible noise as well (2 % granted). For simulations, computed
+is the mean over runs of the loss on all data, claimed is the prediction with the default noise tau1 = tau2 = 1.
+
+"""
+
+
+def row(file: str, c: Claim) -> tuple[str, ...]:
+    numbers = (f"{x:.6g}" for x in (c.computed, c.claimed))
+    return (c.name, *numbers, f"{c.tolerance:.2g}", c.kind, "yes" if c.holds else "NO", c.source, c.note, file)
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    cells = (tuple(cell.replace("|", "\\|") for cell in line) for line in rows)
+    return HEADER + "\n".join(lines + ["| " + " | ".join(line) + " |" for line in cells]) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m validation", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="FILE", help=f"of {', '.join(FILES)}; all by default")
+    parser.add_argument("--fast", action="store_true", help="fewer runs and settings (seconds)")
+    parser.add_argument("--write", action="store_true", help="write docs/validation.md and docs/validation.csv")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(FILES):
+        parser.error(f"no such file: {', '.join(sorted(unknown))}; choose from {', '.join(FILES)}")
+    if arguments.write and (arguments.fast or arguments.names):
+        parser.error("--write wants every claim in full; drop --fast and the file names")
+    rows = []
+    for file in arguments.names or FILES:
+        start = time.perf_counter()
+        for claim in importlib.import_module(f"validation.{file}").claims(fast=arguments.fast):
+            line = row(file, claim)
+            rows.append(line)
+            print(
+                f"{line[5]:>3}  {claim.kind:<11} {line[1]:>12} {line[2]:>12} +- {line[3]:<8} {claim.name}", flush=True
+            )
+        print(f"     {file}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    failed = sum(line[5] == "NO" for line in rows)
+    print(f"{len(rows) - failed} of {len(rows)} claims hold")
+    if arguments.write:
+        DOCS.mkdir(exist_ok=True)
+        (DOCS / "validation.md").write_text(markdown(rows), encoding="utf-8")
+        with (DOCS / "validation.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerows([COLUMNS, *rows])
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
