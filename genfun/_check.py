@@ -81,7 +81,7 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
         raise ValueError(f"{name} is empty; pass at least one value")
     if not np.isfinite(result).all():
         bad = int(np.flatnonzero(~np.isfinite(result))[0])
-        raise ValueError(f"{name}[{bad}] is {result[bad]!r}; remove or repair non-finite values")
+        raise ValueError(f"{name}[{bad}] is {float(result[bad])!r}; remove or repair non-finite values")
     return result
 
 
@@ -94,7 +94,7 @@ def steps(value: Any) -> Int[Array, "..."]:
         raise TypeError(f"steps must be integers, got {raw.dtype} values; pass e.g. steps=[0, 10, 100]")
     if raw.dtype.kind == "f":
         if not np.isfinite(raw).all() or (raw != np.floor(raw)).any():
-            bad = raw[~np.isfinite(raw) | (raw != np.floor(raw))].flat[0]
+            bad = float(raw[~np.isfinite(raw) | (raw != np.floor(raw))].flat[0])
             raise ValueError(f"steps must be whole numbers, got {bad!r}; round them first")
     if (raw < 0).any():
         raise ValueError(f"steps must be zero or positive, got {raw.min()}; step 0 is the start of training")

@@ -14,13 +14,13 @@ import numpy as np
 Array = np.ndarray
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Complex, Float, Inexact, Int, Num
+    from jaxtyping import Bool, Complex, Float, Inexact, Int, Num, Shaped
 else:
 
     class _AnyShape:
         def __class_getitem__(cls, item: object) -> object:
             return Any
 
-    Bool = Complex = Float = Inexact = Int = Num = _AnyShape
+    Bool = Complex = Float = Inexact = Int = Num = Shaped = _AnyShape
 
-__all__ = ["Array", "Bool", "Complex", "Float", "Inexact", "Int", "Num"]
+__all__ = ["Array", "Bool", "Complex", "Float", "Inexact", "Int", "Num", "Shaped"]

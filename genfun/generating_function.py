@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Inexact
+from genfun._typing import Array, Float, Shaped
 from genfun.measure import BIN_WIDTH, SpectralMeasure
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -71,6 +71,11 @@ class GeneratingFunction:
     ) -> None:
         self.problem, self.method, self.noise_model = problem, method, noise
         self.gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
+        if method.learning_rate * problem.lambda_max > 1e50:
+            raise ValueError(
+                f"learning_rate must be below 1e50/lambda_max={1e50 / problem.lambda_max:.3g}, "
+                f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
+            )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
         self._responses = responses(method)
 
@@ -110,8 +115,13 @@ class GeneratingFunction:
         result = function(1.0 - flat).reshape(array.shape)
         return result.item() if array.ndim == 0 else result
 
-    def loss(self, q: Inexact[Array, " k"]) -> Inexact[Array, " k"]:
-        """L~ at z = 1 - q; giving q loses nothing where z is close to 1."""
+    def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
+        """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
+
+        Parameters
+        ----------
+        q : complex array, shape (k,)
+        """
         kernel, signal = self.sums(q)
         z, sigma2 = 1.0 - q, self.problem.noise_variance
         result = signal / (1.0 - self.noise_model.tau1 * z * kernel)
@@ -119,8 +129,13 @@ class GeneratingFunction:
             result = result + sigma2 / q * (1.0 + z * kernel / (1.0 - self.noise_model.tau1 * z * kernel))
         return 0.5 * result
 
-    def sums(self, q: Inexact[Array, " k"]) -> tuple[Inexact[Array, " k"], Inexact[Array, " k"]]:
-        """(U~/tau1, V~) at z = 1 - q."""
+    def sums(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, " k"], Shaped[Array, " k"]]:
+        """(U~/tau1, V~) at z = 1 - q.
+
+        Parameters
+        ----------
+        q : complex array, shape (k,)
+        """
         factor = self.gamma * self.method.learning_rate**2
         if self.signal_measure.nodes is self.capacity.nodes:
             weights = np.stack((factor * self.capacity.weights, self.signal_measure.weights), axis=1)
@@ -132,7 +147,13 @@ class GeneratingFunction:
         return kernel, self._integrate(self.signal_measure.nodes, self.signal_measure.weights[:, None], q, (1,))[0]
 
     def real_kernel(self, q: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
-        """On the real axis: whether S > 0 at every node of both measures, and U~/tau1."""
+        """On the real axis: whether S > 0 at every node of both measures, and U~/tau1.
+
+        Parameters
+        ----------
+        q : array, shape (k,)
+            1 - z.
+        """
         factor = self.gamma * self.method.learning_rate**2
         positive, kernel = self._real(self.capacity.nodes, factor * self.capacity.weights, q)
         if self.signal_measure.nodes is not self.capacity.nodes:
@@ -154,8 +175,8 @@ class GeneratingFunction:
         return denominator, kick, begin
 
     def _integrate(
-        self, nodes: Float[Array, " n"], weights: Float[Array, "n c"], q: Inexact[Array, " k"], which: tuple[int, ...]
-    ) -> Inexact[Array, "c k"]:
+        self, nodes: Float[Array, " n"], weights: Float[Array, "n c"], q: Shaped[Array, " k"], which: tuple[int, ...]
+    ) -> Shaped[Array, "c k"]:
         """Integrals over the nodes of u (which = 0) and v (which = 1), a chunk of q at a time."""
         a = self.method.learning_rate * nodes
         result = np.empty((len(which), q.size), dtype=q.dtype)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.doubling import MAX_DIMENSION, dimension, doubled_loss
 from genfun.generating_function import GeneratingFunction
 from genfun.inversion import coefficients, windows
 from genfun.measure import BIN_WIDTH, SpectralMeasure
@@ -23,6 +24,8 @@ FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
+PATIENCE = 4_096
+"""Steps after which a recursion that no contour relieves gives way to squaring the whole map, if that is small."""
 STEP_BUDGET, WORK_BUDGET = 400_000, 4e8
 """The recursion goes no further than this many steps, and steps times nodes."""
 ACCEPT = 1e-11
@@ -149,7 +152,8 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
 
     The recursion serves the early steps, where it is cheap and exact. The contour takes over at a step where the two
     agree: singularities that the contour does not see fade relative to the loss, so that the disagreement at the
-    hand-over bounds the disagreement later.
+    hand-over bounds the disagreement later. Where they never fade (every mode oscillates), the whole second-moment
+    map is squared repeatedly instead, if it is small.
 
     Parameters
     ----------
@@ -163,35 +167,45 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     if G.gamma == 0.0:
         return by_powers(G, steps, singular)
     shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
-    last = int(steps[-1])
-    fade = oscillation_steps(singular, shift)
-    reach = int(min(max(2 * FIRST_CONTOUR_STEP, fade), STEP_BUDGET))
+    last, fade = int(steps[-1]), oscillation_steps(singular, shift)
+    reach = int(min(max(2 * FIRST_CONTOUR_STEP, fade), PATIENCE))
     if last <= max(ALWAYS_RECURSION, reach):
         return by_recursion(G, steps, min(fade, last))
     measures = recursion_measures(G, min(fade, STEP_BUDGET))
-    budget = int(min(STEP_BUDGET, max(reach, WORK_BUDGET / measures[0].nodes.size)))
-    narrow = lumped(G, measures, float(budget if reach > 10_000 else 100 * reach))
+    budget = int(min(last, STEP_BUDGET, max(reach, WORK_BUDGET / measures[0].nodes.size)))
+    narrow = lumped(G, measures, float(budget))
     run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
-    reach = min(reach, budget)
-    early = run.run(reach)
-    early = Scaled(early[0][0], early[1][0])
+    early = Scaled(*(x[0] for x in run.run(reach)))
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, shift).loss.relative_difference(early[check]).max())
         settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]))[0]))
-        if settled or reach >= min(last, budget):
+        if settled or reach >= budget:
             break
-        further = min(2 * reach, budget, last)
+        if reach >= PATIENCE and dimension(narrow) <= MAX_DIMENSION:
+            return _by_doubling(narrow, steps, shift, early)
+        reach = min(2 * reach, budget)
         run.advance()
-        more = run.run(further)
-        early = Scaled.join([early, Scaled(more[0][0], more[1][0])])
-        reach = further
+        early = Scaled.join([early, Scaled(*(x[0] for x in run.run(reach)))])
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
     if late.size:
         curve = _best_contour(G, late, shift)
-        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch), curve.route))
+        drift = singular.rate_error * late
+        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
     return joined(parts)
+
+
+def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled) -> LossCurve:
+    """The recursion as far as it went, then squaring; their disagreement grows with the step."""
+    reach = early.mantissa.size - 1
+    soon, late = steps[steps <= reach], steps[steps > reach]
+    check = np.linspace(0.5 * reach, reach, 9).astype(np.int64)
+    doubled = doubled_loss(G, np.concatenate((check, late)), shift)
+    mismatch = doubled[:9].relative_difference(early[check]).max()
+    error = recursion_error(G, late) + mismatch * late / reach
+    parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
+    return joined([*parts, LossCurve(doubled[9:], error, "doubling")])
 
 
 def _best_contour(G: GeneratingFunction, steps: Array, shift: float) -> LossCurve:

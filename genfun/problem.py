@@ -111,7 +111,8 @@ class LinearProblem:
             if values.min() < 0.0:
                 k = int(values.argmin())
                 raise ValueError(
-                    f"{name}[{k}] is {values[k]!r} but must not be negative; set rounding noise to 0 or drop the mode"
+                    f"{name}[{k}] is {float(values[k])!r} but must not be negative; "
+                    "set rounding noise to 0 or drop the mode"
                 )
         if lam.max() == 0.0:
             raise ValueError("eigenvalues are all zero; nothing can be learned, pass at least one positive eigenvalue")
@@ -119,7 +120,8 @@ class LinearProblem:
             if (s[lam == 0.0] > 0.0).any():
                 k = int(np.flatnonzero((lam == 0.0) & (s > 0.0))[0])
                 raise ValueError(
-                    f"signal[{k}] is {s[k]!r} on a zero eigenvalue and can never be learned; add it to noise_variance"
+                    f"signal[{k}] is {float(s[k])!r} on a zero eigenvalue and can never be learned; "
+                    "add it to noise_variance"
                 )
             lam, s = lam[lam > 0.0], s[lam > 0.0]
         if (np.diff(lam) > 0.0).any():

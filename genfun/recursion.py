@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array, Int, Shaped
 from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method, UpdateMatrices
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problem import Problem
 
 RESCALE_EVERY = 16
-"""Steps between checks of the range: a step changes the moments by far less than a factor 1e10."""
+"""Steps between checks of the range, where a step changes the moments by a factor below 1e6."""
 
 
 def joint_modes(capacity: SpectralMeasure, signal: SpectralMeasure) -> tuple[Array, Array, Array]:
@@ -100,9 +100,10 @@ class Recursion:
         self._state[0] = w_signal
         self._scale = np.zeros(len(methods), dtype=np.int64)
         self._coupled = bool((gamma > 0.0).any())
+        self._every = RESCALE_EVERY if np.abs(self._map).max() < 1e6 else 1
         self.step = 0
 
-    def loss(self) -> tuple[Float[Array, " settings"], Int[Array, " settings"]]:
+    def loss(self) -> tuple[Shaped[Array, " settings"], Int[Array, " settings"]]:
         """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""
         sigma2 = np.ldexp(self._sigma2, -self._scale)
         return 0.5 * (self._state[0].sum(axis=-1) + sigma2), self._scale.copy()
@@ -116,7 +117,7 @@ class Recursion:
             new += self._force * drive[:, None]
         self._state = new
         self.step += 1
-        if self.step % RESCALE_EVERY == 0:
+        if self.step % self._every == 0:
             self._rescale()
 
     def _rescale(self) -> None:
@@ -129,7 +130,7 @@ class Recursion:
             self._state = np.ldexp(self._state, -move[:, None])
             self._scale = self._scale + move
 
-    def run(self, until: int) -> tuple[Float[Array, "settings steps"], Int[Array, "settings steps"]]:
+    def run(self, until: int) -> tuple[Shaped[Array, "settings steps"], Int[Array, "settings steps"]]:
         """Mantissas and exponents of the losses at the steps from the present one to `until`, inclusive."""
         losses, scales = [], []
         while True:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array, Int, Shaped
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Scaled:
         e.
     """
 
-    mantissa: Float[Array, " t"]
+    mantissa: Shaped[Array, " t"]
     exponent: Int[Array, " t"]
 
     @classmethod
@@ -39,17 +39,17 @@ class Scaled:
     def __getitem__(self, index: Any) -> Scaled:
         return Scaled(self.mantissa[index], self.exponent[index])
 
-    def log(self) -> Float[Array, " t"]:
+    def log(self) -> Shaped[Array, " t"]:
         """Natural logarithm; -inf at zero, nan below."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(self.mantissa) + self.exponent * np.log(2.0)
 
-    def value(self) -> Float[Array, " t"]:
+    def value(self) -> Shaped[Array, " t"]:
         """As doubles: 0 below their range, inf above."""
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(self.mantissa, np.clip(self.exponent, -4000, 4000).astype(np.int32))
 
-    def relative_difference(self, other: Scaled) -> Float[Array, " t"]:
+    def relative_difference(self, other: Scaled) -> Shaped[Array, " t"]:
         """|self - other| / |other|."""
         shift = np.clip(self.exponent - other.exponent, -4000, 4000).astype(np.int32)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

@@ -42,6 +42,9 @@ class Singularity:
     unresolved_rate : float
         Largest log(r_i r_j) off the positive real axis: singularities that a contour around the real axis misses
         contribute about exp(unresolved_rate * t).
+    rate_error : float
+        Rounding error of the rate, eps / |d(z U~)/dp|: close to the stability edge it limits what can be known of
+        late losses.
     noise_gain : float
         U~(1), inf where it does not exist.
     stable : bool
@@ -52,6 +55,7 @@ class Singularity:
 
     rate: float
     unresolved_rate: float
+    rate_error: float
     noise_gain: float
     stable: bool
     curvature_binds: bool
@@ -76,7 +80,8 @@ def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array
     """Whether p lies right of every singularity, judged at p alone, and the values z U~(z)."""
     q = -np.expm1(-p)
     positive, kernel = G.real_kernel(q)
-    gain = np.where(positive, (1.0 - q) * G.noise_model.tau1 * kernel, np.inf)
+    with np.errstate(invalid="ignore"):
+        gain = np.where(positive, (1.0 - q) * G.noise_model.tau1 * kernel, np.inf)
     return positive & (gain < 1.0), gain
 
 
@@ -129,7 +134,18 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
         rate = 0.0 if G.problem.lambda_min == 0.0 else _stable_rate(G, float(radii.max()))
     else:
         rate = _unstable_rate(G)
-    return Singularity(rate, unresolved, gain, stable, curvature)
+    return Singularity(rate, unresolved, _rate_error(G, rate), gain, stable, curvature)
+
+
+def _rate_error(G: GeneratingFunction, rate: float) -> float:
+    """Rounding of z U~(z) by a few eps, turned into a rounding of its root."""
+    if G.gamma == 0.0 or rate == 0.0 or not np.isfinite(rate):
+        return 0.0
+    points = rate + np.array([1e-4, 2e-4]) * abs(rate)
+    _, gains = _regular(G, points)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = 4.0 * np.finfo(float).eps * (points[1] - points[0]) / abs(gains[1] - gains[0])
+    return float(error) if np.isfinite(error) else 0.0
 
 
 def _stable_rate(G: GeneratingFunction, radius: float) -> float:

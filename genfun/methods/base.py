@@ -47,5 +47,5 @@ class Method(Protocol):
 
     @staticmethod
     def update(*args: Any, **kwargs: Any) -> UpdateMatrices:
-        """(a, *hyperparameters) -> (rows of T(a), entries of k)."""
+        """The function of a and the hyperparameters that gives the rows of T(a) and the entries of k."""
         ...

@@ -46,6 +46,13 @@ class Derivation:
     References
     ----------
     arXiv 2206.11124, theorem 1; Sherman-Morrison for the term in g.
+
+    Examples
+    --------
+    >>> from genfun.methods import SGD
+    >>> derivation = derive(SGD)
+    >>> derivation.u.subs({derivation.z: 1, derivation.g: 0}).factor()
+    (beta + 1)/(a*(beta - 1)*(a - 2*beta - 2))
     """
 
     a: Symbol

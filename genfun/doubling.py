@@ -1,0 +1,65 @@
+"""The loss at any step by repeated squaring of the whole second-moment map: small problems without a clean contour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genfun._typing import Array, Int
+from genfun.generating_function import GeneratingFunction
+from genfun.recursion import joint_modes, symmetric_square
+from genfun.scaled import Scaled
+
+MAX_DIMENSION = 1_300
+"""Largest matrix that is squared; 40 squarings of this size take some seconds."""
+
+
+def dimension(G: GeneratingFunction) -> int:
+    """Size of the second-moment matrix."""
+    nodes, _, _ = joint_modes(G.capacity, G.signal_measure)
+    _, kick = G.method.update(0.0, *G.method.hyperparameters)
+    return nodes.size * (len(kick) * (len(kick) + 1) // 2) + 1
+
+
+def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -> Scaled:
+    r"""Mean loss from powers of the matrix of the direct recursion.
+
+    .. math:: x_t = e^{p_0 t}\,(e^{-p_0} M)^t x_0
+
+    with M the map of (X, 1) of `genfun.recursion` for all modes together. The error is relative to the norm of the
+    state, so that this serves where the dominant modes make up the loss.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+        With few nodes.
+    steps : array, shape (t,)
+    shift : float
+        p_0.
+    """
+    lam, w_capacity, w_signal = joint_modes(G.capacity, G.signal_measure)
+    n, alpha = lam.size, G.method.learning_rate
+    a = alpha * lam
+    local, kick = symmetric_square(G.method.update(a, *G.method.hyperparameters), a)
+    local[:, 0] -= kick * (G.gamma * G.noise_model.tau2 * a * a)
+    force = kick * (G.gamma * alpha**2 * w_capacity)
+    m = kick.shape[0]
+    index = np.arange(n)
+    matrix = np.zeros((m, n, m, n))
+    for i in range(m):
+        for j in range(m):
+            matrix[i, index, j, index] = local[i, j]
+    matrix[:, :, 0, :] += G.noise_model.tau1 * force[:, :, None]
+    whole = np.zeros((m * n + 1, m * n + 1))
+    whole[:-1, :-1] = matrix.reshape(m * n, m * n)
+    whole[:-1, -1] = G.problem.noise_variance * force.ravel()
+    # Without label noise the constant is not needed, and shifted by a negative p_0 it would overflow.
+    whole[-1, -1] = float(G.problem.noise_variance > 0.0)
+    start = np.concatenate((w_signal, np.zeros((m - 1) * n), [1.0]))
+    power = np.exp(-shift) * whole
+    states = np.repeat(start[:, None], steps.size, axis=1)
+    for bit in range(int(steps.max()).bit_length()):
+        chosen = (steps >> bit & 1).astype(bool)
+        states[:, chosen] = power @ states[:, chosen]
+        power = power @ power
+    losses = 0.5 * (states[:n].sum(axis=0) + G.problem.noise_variance * states[-1])
+    return Scaled.exponential(losses, shift * steps.astype(np.float64))

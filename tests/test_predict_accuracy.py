@@ -1,0 +1,169 @@
+"""The fast paths give what the recursion gives, and say how well."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import random_problem, random_setting
+
+import genfun as gf
+from genfun.recursion import Recursion
+from genfun.scaled import Scaled
+
+STEPS = np.unique(np.concatenate((np.arange(0, 40), np.geomspace(40, 3000, 40).astype(int))))
+
+
+def reference(problem, methods, noise, last):
+    """Losses in extended precision, (settings, last + 1)."""
+    run = Recursion(problem, methods, noise, problem.full_measures, dtype=np.longdouble)
+    mantissa, exponent = run.run(last)
+    return [Scaled(m, e) for m, e in zip(mantissa, exponent, strict=True)]
+
+
+def true_error(prediction, exact):
+    """Relative, from the logarithms, so that it covers losses beyond the range of doubles."""
+    return np.abs(np.expm1(prediction.log_loss - exact.log().astype(float)))
+
+
+@pytest.mark.slow
+def test_predict_matches_extended_recursion_and_its_error_is_honest():
+    rng = np.random.default_rng(20260101)
+    worst, dishonest, total = 0.0, 0, 0
+    for _ in range(30):
+        problem = random_problem(rng)
+        noise = gf.SpectrallyExpressible(1.0, float(rng.choice([1.0, 0.0, -1.0])))
+        methods = [random_setting(rng, problem, noise) for _ in range(8)]
+        for method, exact in zip(methods, reference(problem, methods, noise, 3000), strict=True):
+            r = gf.predict(problem, method, STEPS, noise)
+            error = true_error(r, exact[STEPS])
+            worst = max(worst, error.max())
+            dishonest += np.count_nonzero(error > 10.0 * r.error + 1e-12)
+            total += error.size
+    assert worst <= 1e-8
+    assert dishonest <= 0.01 * total
+    assert total >= 240 * 60
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_any_random_problem_is_predicted_to_1e8(seed):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng)
+    if problem.eigenvalues.size > 60:
+        problem = gf.LinearProblem(problem.eigenvalues[::7], problem.signal[::7], None, problem.noise_variance)
+    noise = gf.SpectrallyExpressible(1.0, float(rng.choice([1.0, 0.0, -1.0])))
+    method = random_setting(rng, problem, noise)
+    steps = [600, 0, 1, 2, 599, 320, 320]
+    r = gf.predict(problem, method, steps, noise)
+    error = true_error(r, reference(problem, [method], noise, 600)[0][np.array(steps)])
+    assert error.max() <= 1e-8
+    assert (error <= 10.0 * r.error + 1e-12).all()
+
+
+def mp_losses(problem, method, noise, steps):
+    """Powers of the full second-moment matrix at 50 digits, written out independently of the package."""
+    lam, s = ([mp.mpf(float(x)) for x in array] for array in (problem.eigenvalues, problem.signal))
+    n, alpha, beta = len(lam), mp.mpf(method.learning_rate), mp.mpf(method.momentum)
+    b, size = method.batch_size, problem.n_samples
+    gamma = mp.mpf(0) if b is None else mp.mpf(size - b) / ((size - 1) * b)
+    tau1, tau2, sigma2 = mp.mpf(noise.tau1), mp.mpf(noise.tau2), mp.mpf(problem.noise_variance)
+    A = mp.zeros(3 * n + 1)
+    for k in range(n):
+        a = alpha * lam[k]
+        rows = [
+            [(1 - a) ** 2, 2 * beta * (1 - a), beta**2],
+            [-a * (1 - a), beta * (1 - 2 * a), beta**2],
+            [a * a, -2 * a * beta, beta**2],
+        ]
+        for i in range(3):
+            for j in range(3):
+                A[3 * k + i, 3 * k + j] = rows[i][j]
+            A[3 * k + i, 3 * k] -= gamma * tau2 * a * a
+            for j in range(n):
+                A[3 * k + i, 3 * j] += gamma * tau1 * a * a
+            A[3 * k + i, 3 * n] = gamma * a * a * sigma2
+    A[3 * n, 3 * n] = 1
+    start = mp.zeros(3 * n + 1, 1)
+    for k in range(n):
+        start[3 * k] = s[k]
+    start[3 * n] = 1
+    powers = [A]
+    while 2 ** len(powers) <= max(steps):
+        powers.append(powers[-1] * powers[-1])
+    losses = []
+    for t in steps:
+        x = start
+        for j, power in enumerate(powers):
+            if t >> j & 1:
+                x = power * x
+        losses.append((sum(x[3 * k] for k in range(n)) + sigma2) / 2)
+    return losses
+
+
+MP_STEPS = [0, 1, 2, 3, 10, 50, 100, 300, 1000, 3000, 10**4, 10**5, 10**6]
+MP_CASES = [
+    # decades of lambda, modes, batch, momentum, tau2, share of the largest rate, sigma^2
+    (8, 3, 1, 0.0, 1, 0.5, 0.0),
+    (8, 4, 5, 0.9, 0, 0.3, 0.0),
+    (8, 2, 40, -0.5, -1, 0.9, 1e-3),
+    (8, 3, 1, 0.98, 1, 0.9, 0.0),
+    (8, 3, 5, -0.98, 1, 0.9, 0.0),
+    (3, 4, 1, 0.0, 0, 1.0001, 0.0),
+    (3, 3, 5, 0.5, 1, 1.001, 0.0),
+    (3, 3, 5, 0.9, -1, 0.999, 0.0),
+    (3, 2, 1, -0.9, 1, 0.3, 1e-3),
+    (1, 4, 40, 0.9, 0, 0.3, 0.0),
+    (1, 3, 1, 0.5, 1, 0.05, 0.0),
+    (1, 2, 5, 0.98, -1, 0.9, 0.0),
+    (1, 2, 5, -0.98, 0, 1.001, 0.0),
+    (0.3, 4, 1, 0.0, 1, 0.9, 0.0),
+    (0.3, 3, 5, 0.98, 0, 1.0001, 0.0),
+    (0.3, 2, 1, -0.5, 1, 0.5, 1e-6),
+    (3, 3, None, 0.0, 1, 0.5, 0.0),
+    (3, 3, None, 0.9, 1, 0.3, 0.0),
+    (1, 2, None, -0.5, 1, 0.9, 1e-3),
+    (8, 3, None, 0.5, 1, 0.999, 0.0),
+]
+
+
+@pytest.mark.parametrize("case", MP_CASES, ids=str)
+def test_predict_matches_50_digits_from_1e_minus_250_to_1e250(case):
+    decades, n, batch, beta, tau2, share, sigma2 = case
+    rng = np.random.default_rng(n + 7)
+    lam = 10.0 ** -np.linspace(0, decades, n)
+    problem = gf.LinearProblem(lam, 10.0 ** rng.uniform(-3, 0, n), n_samples=50, noise_variance=sigma2)
+    noise = gf.SpectrallyExpressible(1.0, tau2)
+    method = gf.SGD(share * gf.max_learning_rate(problem, beta, batch, noise), beta, batch)
+    with mp.workdps(50):
+        logs = [mp.log(x) for x in mp_losses(problem, method, noise, MP_STEPS)]
+    r = gf.predict(problem, method, MP_STEPS, noise)
+    exact = np.array([float(x) for x in logs])
+    with mp.workdps(50):
+        error = np.abs([float(mp.expm1(mp.mpf(float(x)) - y)) for x, y in zip(r.log_loss, logs, strict=True)])
+    inside = np.abs(exact - exact[0]) <= 250 * np.log(10)
+    assert inside.sum() >= 7
+    # The difference of logarithms of order 575 rounds at 575 eps = 1.3e-13.
+    assert (error[inside] <= 1e-8).all()
+    assert (error[inside] <= 10.0 * r.error[inside] + 1e-12).all()
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.9])
+def test_contour_and_recursion_agree_where_both_serve(beta):
+    problem = gf.PowerLaw(1.5, 0.7, n_modes=500, noise_variance=0.01)
+    method = gf.SGD(0.2 * (1 - beta), beta, 10)
+    steps = np.arange(600, 2000, 100)
+    slow, fast = (gf.predict(problem, method, steps, method=m) for m in ("recursion", "contour"))
+    assert slow.route == "recursion"
+    assert fast.route == "contour"
+    np.testing.assert_allclose(fast.loss, slow.loss, rtol=1e-11)
+
+
+def test_compression_does_not_show_in_the_loss():
+    k = np.arange(1.0, 20_001.0)
+    problem = gf.LinearProblem(k**-1.5, k**-1.8)
+    method = gf.SGD(0.02, 0.9, 4)
+    steps = np.array([0, 1, 10, 100, 200, 300])
+    full = Recursion(problem, [method], measures=problem.full_measures).run(300)[0][0]
+    np.testing.assert_allclose(gf.predict(problem, method, steps).loss, full[steps], rtol=1e-12)
