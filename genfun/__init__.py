@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from genfun import data
 from genfun._version import __version__
 from genfun.answers import (
+    PowerLawFit,
     Prediction,
     Stability,
+    fit_power_law,
     max_learning_rate,
     noise_gain_map,
     predict,
@@ -19,6 +25,9 @@ from genfun.noise import SpectrallyExpressible
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem
 
+if TYPE_CHECKING:
+    from genfun import experiments, plotting, report, symbolic
+
 __all__ = [
     "SGD",
     "GeneratingFunction",
@@ -26,13 +35,33 @@ __all__ = [
     "LinearProblem",
     "Method",
     "PowerLaw",
+    "PowerLawFit",
     "Prediction",
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Stability",
     "__version__",
+    "data",
+    "experiments",
+    "fit_power_law",
     "max_learning_rate",
     "noise_gain_map",
+    "plotting",
     "predict",
+    "report",
     "stability",
+    "symbolic",
 ]
+
+_ON_FIRST_USE = ("experiments", "plotting", "report", "symbolic")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the rooms that a plain `import genfun` leaves alone."""
+    if name in _ON_FIRST_USE:
+        return importlib.import_module(f"genfun.{name}")
+    raise AttributeError(f"module 'genfun' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

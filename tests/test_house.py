@@ -20,7 +20,7 @@ import genfun as gf
 from genfun.methods import Method
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("data", "experiments", "symbolic")
+ROOMS = ("data", "experiments", "plotting", "symbolic")
 PACKAGE = Path(gf.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # What the update rule and the impulse responses of a method take is documented once, at the protocol.

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from genfun.answers.edge import max_learning_rate, noise_gain_map
+from genfun.answers.fit import PowerLawFit, fit_power_law
 from genfun.answers.predict import Prediction, predict
-from genfun.answers.stability import Stability, max_learning_rate, noise_gain_map, stability
+from genfun.answers.stability import Stability, stability
 
-__all__ = ["Prediction", "Stability", "max_learning_rate", "noise_gain_map", "predict", "stability"]
+__all__ = [
+    "PowerLawFit",
+    "Prediction",
+    "Stability",
+    "fit_power_law",
+    "max_learning_rate",
+    "noise_gain_map",
+    "predict",
+    "stability",
+]

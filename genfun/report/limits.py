@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genfun.answers.stability import curvature_limit, max_learning_rate
+from genfun.answers.edge import curvature_limit, max_learning_rate
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
