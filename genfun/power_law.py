@@ -65,10 +65,10 @@ def _lattice_rule(nu: float, n_modes: int | None, width: float) -> tuple[Array, 
 
 
 def _zeta_tail(s: float, first: float) -> float:
-    """Sum of k^-s over k >= first, by Euler-Maclaurin (first is beyond 10^3 wherever it is used)."""
-    if s <= 1.0:
-        return np.inf
-    return first ** (1.0 - s) / (s - 1.0) * (1.0 + (s - 1.0) / (2.0 * first) + s * (s - 1.0) / (12.0 * first**2))
+    """Sum of k^-s over k >= first: the Hurwitz zeta function."""
+    from scipy.special import zeta  # on first use: importing it takes longer than the rest of the package
+
+    return float(zeta(s, first)) if s > 1.0 else np.inf
 
 
 @dataclass(frozen=True)

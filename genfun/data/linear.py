@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,7 +28,7 @@ class LinearData:
               \sigma^2 = \frac1N\sum_i |y_i - w^{*T}\psi_i|^2
 
     **Assumptions.** Squared loss, a sum over outputs; w_0 = 0; X and y are taken as they are (centre and scale them
-    first if you mean to). Built by `from_features`, `from_kernel`, `from_file` or a function of `genfun.data`.
+    first if you mean to). Built by `from_features`, `from_kernel` or a function of `genfun.data`.
 
     Parameters
     ----------
@@ -175,26 +174,6 @@ class LinearData:
         assert basis.eigenfeatures is not None
         store = InMemory(basis.eigenfeatures, _arrays.block("y", targets, slice(0, n)))
         return cls._from_basis(basis, n, store, _notes("K", basis, eps, np.sqrt(n) * eps))
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str], target: str | int | None = None) -> LinearData:
-        """From an NPZ file with X, y or K, y, or a CSV file; see `genfun.data.load`.
-
-        Parameters
-        ----------
-        path : path
-            File ending in .npz or .csv.
-        target : str, int or None
-            Column of a CSV file that holds y, by name or number; None means the last.
-        """
-        from genfun.data.files import load
-
-        data = load(path, target=target)
-        if not isinstance(data, LinearData):
-            raise ValueError(
-                f"{os.fspath(path)} holds a spectrum, not data; genfun.data.load reads it as a LinearProblem"
-            )
-        return data
 
     @classmethod
     def _from_basis(cls, basis: Eigenbasis, n: int, store: FeatureStore, notes: tuple[str, ...]) -> LinearData:
