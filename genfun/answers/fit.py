@@ -65,9 +65,11 @@ class PowerLawFit:
         Source exponent, sum of s_j over j >= k ~ lambda_k^zeta; nan without signal.
     kappa : float
         nu * zeta, exponent of the index tails.
-    nu_interval, zeta_interval : (float, float)
-        5 % and 95 % quantiles of the exponent over all windows inside `window` of at least half its length. They
-        measure how far the exponent depends on the window, not sampling error.
+    nu_interval : (float, float)
+        5 % and 95 % quantiles of nu over all windows inside `window` of at least half its length. They measure how
+        far the exponent depends on the window, not sampling error.
+    zeta_interval : (float, float)
+        The same for zeta.
     window : (int, int or None)
         First and last mode k of the fit; None means all modes of an infinite spectrum.
     quality : float
@@ -84,6 +86,11 @@ class PowerLawFit:
         Whether both lines have R^2 >= 0.98 and drift <= 0.5 over a decade of modes or more.
     notes : tuple of str
         Why not, and what to know about the window.
+
+    Examples
+    --------
+    >>> fit_power_law(PowerLaw(nu=1.5, zeta=0.5)).kappa
+    0.75
     """
 
     nu: float

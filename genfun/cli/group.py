@@ -43,6 +43,7 @@ class Jobs(click.Group):
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
         words = extra.get("args", args[0] if args else None)
+        code = None
         verbose = "--traceback" in (sys.argv[1:] if words is None else words)
         try:
             code = super().main(*args, standalone_mode=False, **extra)

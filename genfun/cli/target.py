@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genfun.data import LinearData
     from genfun.noise import SpectrallyExpressible
     from genfun.power_law import PowerLaw
-    from genfun.problem import LinearProblem
+    from genfun.problem import LinearProblem, Problem
 
 OPTIONS = {
     "mnist": {"n", "seed", "model", "path"},
@@ -50,7 +50,7 @@ class Target:
     name: str
     inputs: dict[str, Any]
     source: LinearData | LinearProblem | PowerLaw
-    problem: LinearProblem | PowerLaw
+    problem: Problem
     noise: SpectrallyExpressible
     noise_source: str
 

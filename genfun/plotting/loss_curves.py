@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ DEEPEST = 1e-12
 HIGHEST = 1e2
 
 
+@runtime_checkable
 class HasLoss(Protocol):
     """Steps and losses, as in `genfun.Prediction`."""
 
@@ -96,9 +97,12 @@ def loss_curves(
         if drawn.any():
             lowest, highest = min(lowest, float(loss[drawn].min())), max(highest, float(loss[drawn].max()))
     log_axes(ax, "step", "mean loss")
-    if start > 0.0 and np.isfinite(lowest):
-        bottom, top = max(lowest, DEEPEST * start), min(highest, HIGHEST * start)
-        ax.set_ylim(bottom / 2.0, 2.0 * max(top, bottom))
+    start = start if start > 0.0 else 1.0
+    if highest == 0.0:
+        lowest = highest = start
+        ax.set_xlim(1.0, 10.0)
+    bottom, top = max(lowest, DEEPEST * start), min(highest, HIGHEST * start)
+    ax.set_ylim(bottom / 2.0, 2.0 * max(top, bottom))
     handles = [Line2D([], [], color=colour[name], linewidth=1.6, label=name) for name in colour]
     if len(dash) > 1:
         handles += [Line2D([], [], color="0.35", linestyle=dash[manner], label=manner) for manner in dash]

@@ -5,6 +5,6 @@ from __future__ import annotations
 from genfun.report.build import build
 from genfun.report.files import write
 from genfun.report.limits import rate_limit
-from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
+from genfun.report.model import RateLimit, Report
 
-__all__ = ["Curve", "DataSummary", "NoiseSummary", "RateLimit", "Report", "build", "rate_limit", "write"]
+__all__ = ["RateLimit", "Report", "build", "rate_limit", "write"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem
+from genfun.problem import LinearProblem, Problem
 from genfun.report.limits import MINUS, PLUS, rate_limit
 from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
 
@@ -86,7 +86,7 @@ def build(
     >>> import genfun as gf
     >>> r = build(gf.PowerLaw(1.5, 0.5, n_modes=100), batch_sizes=[1], momenta=[0.9], last_step=10)
     >>> r.limits[0].limit, round(r.limits[0].learning_rate, 4), len(r.curves)
-    ('noise', 0.1001, 2)
+    ('noise', 0.0996, 2)
     """
     say = progress or (lambda fraction, stage: None)
     problem = _problem(source, noise_variance)
@@ -127,8 +127,8 @@ def build(
     )
 
 
-def _problem(source: object, noise_variance: float | None) -> LinearProblem | PowerLaw:
-    problem = source.problem if isinstance(source, LinearData) else source
+def _problem(source: object, noise_variance: float | None) -> Any:
+    problem: Any = source.problem if isinstance(source, LinearData) else source
     if not isinstance(problem, LinearProblem | PowerLaw):
         raise TypeError(f"source must be LinearData, LinearProblem or PowerLaw, got {type(source).__name__}")
     if noise_variance is None:
@@ -165,9 +165,9 @@ def _noise(source: object, noise: SpectrallyExpressible | None) -> NoiseSummary:
     return NoiseSummary(1.0, 1.0, "assumed", None)
 
 
-def _summary(source: object, problem: LinearProblem | PowerLaw) -> DataSummary:
+def _summary(source: object, problem: Problem) -> DataSummary:
     data = source if isinstance(source, LinearData) else None
-    rank = problem.eigenvalues.size if isinstance(problem, LinearProblem) else problem.n_modes
+    rank = problem.n_modes if isinstance(problem, PowerLaw) else cast(LinearProblem, problem).eigenvalues.size
     return DataSummary(
         description=repr(source),
         n_samples=problem.n_samples,
@@ -183,9 +183,7 @@ def _summary(source: object, problem: LinearProblem | PowerLaw) -> DataSummary:
     )
 
 
-def _curves(
-    problem: LinearProblem | PowerLaw, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array
-) -> Iterator[Curve]:
+def _curves(problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array) -> Iterator[Curve]:
     """The reference and the best setting of one batch size; none where no learning rate is stable."""
     candidates = []
     for limit in limits:
@@ -204,7 +202,7 @@ def _curves(
 
 
 def _curve(
-    problem: LinearProblem | PowerLaw,
+    problem: Problem,
     optimizer: SGD,
     share: float,
     choice: str,

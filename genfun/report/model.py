@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from genfun._typing import Array, Float, Int
@@ -26,8 +26,12 @@ class DataSummary:
         Modes with a positive eigenvalue; None means infinitely many.
     n_dropped : int
         Directions at rounding that were left out.
-    lambda_max, lambda_min, trace : float
-        Of the Hessian; lambda_min is 0 and trace possibly inf for infinite spectra.
+    lambda_max : float
+        Largest eigenvalue of the Hessian.
+    lambda_min : float
+        Smallest positive eigenvalue; 0 for infinite spectra.
+    trace : float
+        Sum of the eigenvalues, possibly inf.
     noise_variance : float
         sigma^2, residual variance at the optimum; the loss never falls below half of it.
     initial_loss : float
@@ -55,8 +59,10 @@ class NoiseSummary:
 
     Attributes
     ----------
-    tau1, tau2 : float
-        Constants of the spectrally expressible noise.
+    tau1 : float
+        Coupling of all modes through the loss.
+    tau2 : float
+        Correction on a mode's own noise.
     source : str
         "estimated from the data", "given" or "assumed".
     estimate : dict or None
@@ -85,12 +91,21 @@ class RateLimit:
         alpha_max/(1 - beta).
     limit : str
         What binds: "noise" (U~(1) = 1) or "curvature" (2(1+beta)/lambda_max).
-    at_tau2_plus, at_tau2_minus : float
-        alpha_max at tau1 = 1 and tau2 = +1 (translation-invariant data) and -1 (Gaussian features).
+    at_tau2_plus : float
+        alpha_max at tau1 = tau2 = 1 (translation-invariant data).
+    at_tau2_minus : float
+        alpha_max at tau1 = 1, tau2 = -1 (Gaussian features).
     popular : float
         The formula 2(1+beta)/lambda_max, which knows no batch.
     factor : float
-        How many times too large the popular formula is.
+        How many times too large the popular formula is; inf where no rate is stable.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.report import rate_limit
+    >>> rate_limit(gf.LinearProblem([1.0], [1.0]), 0.0, 1, gf.SpectrallyExpressible(1.0, -1.0)).factor
+    3.0
     """
 
     batch_size: int | None
@@ -112,8 +127,10 @@ class Curve:
     ----------
     batch_size : int or None
         b; None means the full batch.
-    momentum, learning_rate : float
-        The setting.
+    momentum : float
+        beta.
+    learning_rate : float
+        alpha.
     share : float
         Learning rate as a share of the largest stable one.
     choice : str
@@ -126,16 +143,20 @@ class Curve:
         Natural logarithm of the loss, which never under- or overflows.
     error : array, shape (t,)
         Estimated relative error of the computation.
-    status, meaning : str
-        Of the prediction.
+    status : str
+        Of the prediction, see `genfun.Prediction`.
+    meaning : str
+        The status in words.
     verdict : str
         "converges", "diverges" or "marginal".
     noise_gain : float
         U~(1); 1 is the edge of stability.
     floor : float
         Excess loss that label noise leaves at t = inf.
-    final_at_tau2_plus, final_at_tau2_minus : float
-        Loss at the last step with tau1 = 1 and tau2 = +1 and -1.
+    final_at_tau2_plus : float
+        Loss at the last step with tau1 = tau2 = 1.
+    final_at_tau2_minus : float
+        Loss at the last step with tau1 = 1, tau2 = -1.
     """
 
     batch_size: int | None
@@ -156,7 +177,7 @@ class Curve:
     final_at_tau2_minus: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """Everything about a problem that can be said before training.
 
@@ -179,7 +200,14 @@ class Report:
     limits : tuple of RateLimit
         Batch sizes times momenta.
     curves : tuple of Curve
-        Two for each batch size.
+        Two for each batch size; none where no learning rate is stable.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.report import build
+    >>> build(gf.PowerLaw(1.5, 0.5), batch_sizes=[10], momenta=[0.0], last_step=10)
+    Report(PowerLaw(nu=1.5, zeta=0.5,...): 1 largest learning rates, 2 loss curves)
     """
 
     version: str
@@ -190,4 +218,7 @@ class Report:
     fit: PowerLawFit
     noise: NoiseSummary
     limits: tuple[RateLimit, ...]
-    curves: tuple[Curve, ...] = field(repr=False)
+    curves: tuple[Curve, ...]
+
+    def __repr__(self) -> str:
+        return f"Report({self.target}: {len(self.limits)} largest learning rates, {len(self.curves)} loss curves)"

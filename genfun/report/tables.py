@@ -82,14 +82,15 @@ def spectrum_facts(report: Report) -> Facts:
     fit = report.fit
     last = "infinity" if fit.window[1] is None else str(fit.window[1])
 
-    def exponent(value: float, interval: tuple[float, float]) -> str:
-        low, high = (words.figures(end, 3) for end in interval)
-        return f"{words.figures(value)}  ({low} .. {high} over windows)"
+    def between(interval: tuple[float, float]) -> str:
+        return " .. ".join(words.figures(end, 3) for end in interval)
 
     pairs = (
-        ("power law?", "yes" if fit.is_power_law else "NO: take the exponents as a description only"),
-        ("nu (eigenvalues)", exponent(fit.nu, fit.nu_interval)),
-        ("zeta (signal)", exponent(fit.zeta, fit.zeta_interval)),
+        ("power law?", "yes" if fit.is_power_law else "NO"),
+        ("nu (eigenvalues)", words.figures(fit.nu)),
+        ("... over windows", between(fit.nu_interval)),
+        ("zeta (signal)", words.figures(fit.zeta)),
+        ("... over windows", between(fit.zeta_interval)),
         ("kappa = nu zeta", words.figures(fit.kappa)),
         ("fitted modes", f"{fit.window[0]} .. {last}"),
         ("R^2 of the worse line", f"{fit.quality:.4f}"),
@@ -115,7 +116,7 @@ def noise_facts(report: Report) -> Facts:
     pairs += [
         ("misfit of fourth moments", f"{estimate['misfit']:.1%}"),
         ("noise error while learning", f"up to {estimate['noise_misfit']:.1%}"),
-        ("correlations left out", f"up to {estimate['path_misfit']:.1%} of the noise"),
+        ("correlations left out", f"up to {estimate['path_misfit']:.1%}"),
     ]
     if report.data.noise_variance > 0.0:
         pairs.append(("label noise", f"{estimate['label_noise_ratio']:.3f} of the model's"))
@@ -164,14 +165,15 @@ def limit_table(report: Report) -> Table:
 
 
 def milestones(curve: Curve) -> tuple[int, ...]:
-    """Indices of the steps at one third and two thirds of the way on a log scale, and of the last.
+    """Indices of the powers of ten near one and two thirds of the way on a log scale, and of the last step.
 
     Parameters
     ----------
     curve : Curve
     """
     steps, last = curve.steps, float(curve.steps[-1])
-    wanted = (last ** (1.0 / 3.0), last ** (2.0 / 3.0), last)
+    decades = np.log10(last)
+    wanted = (10.0 ** round(decades / 3.0), 10.0 ** round(decades * 2.0 / 3.0), last)
     return tuple(dict.fromkeys(int(np.abs(np.log(np.maximum(steps, 1) / t)).argmin()) for t in wanted))
 
 

@@ -1,0 +1,253 @@
+"""The command line answers what the API answers, and a wrong question with one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import genfun as gf
+from genfun.answers import max_learning_rate, predict, stability
+from genfun.cli import main
+from genfun.data import mnist
+
+SMALL = ("mnist", "--n", "60", "--seed", "3")
+QUICK = ("--batch-sizes", "1", "--momenta", "-0.5", "--steps", "1e1")
+
+
+def run(*words: object, code: int = 0):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+def answer(*words: object):
+    def refuse(token: str):
+        raise ValueError(f"{token} is not JSON")
+
+    return json.loads(run(*words, "--json").stdout, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mnist(60, 3)
+
+
+@pytest.mark.parametrize("momentum", [-0.5, 0.9])
+def test_max_lr_is_the_answer_of_the_api(digits, momentum):
+    found = answer("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5)
+    expected = max_learning_rate(digits.problem, momentum, 5, digits.noise)
+    assert found["result"]["learning_rate"] == expected
+    assert found["result"]["limit"] == "noise"
+    assert found["inputs"]["noise"] == {
+        "tau1": digits.noise.tau1,
+        "tau2": digits.noise.tau2,
+        "source": "estimated from the data",
+    }
+    assert found["genfun"] == gf.__version__
+    assert f"{expected:.6g}" in run("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5).stdout
+
+
+def test_predict_is_the_answer_of_the_api_with_given_noise(digits):
+    noise = gf.SpectrallyExpressible(0.9, -0.3)
+    setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--tau1", 0.9, "--tau2", -0.3)
+    found = answer("predict", *SMALL, *setting, "--steps", "100,0,1e3")
+    expected = predict(digits.problem, gf.SGD(0.4, 0.5, 5), [100, 0, 1000], noise)
+    assert found["result"]["steps"] == [100, 0, 1000]
+    assert found["result"]["loss"] == expected.loss.tolist()
+    assert found["result"]["status"] == expected.status == "ok"
+    shown = run("predict", *SMALL, *setting, "--steps", "100,0,1e3").stdout
+    assert f"{expected.loss[0]:.3g}" in shown
+    assert "1,000" in shown
+
+
+def test_stability_is_the_answer_of_the_api():
+    p = gf.PowerLaw(1.2, 0.7, n_modes=50, n_samples=100, noise_variance=0.1)
+    words = ("power-law", "--nu", 1.2, "--zeta", 0.7, "--n-modes", 50, "--n-samples", 100, "--noise-variance", 0.1)
+    found = answer("stability", *words, "--learning-rate", 0.2, "--batch-size", 4)["result"]
+    expected = stability(p, gf.SGD(0.2, 0.0, 4))
+    assert (found["status"], found["noise_gain"], found["floor"]) == ("converges", expected.noise_gain, expected.floor)
+    assert "converges" in run("stability", *words, "--learning-rate", 0.2, "--batch-size", 4).stdout
+
+
+def test_numbers_beyond_json_are_strings():
+    found = answer("max-lr", "power-law", "--nu", 0.8, "--batch-size", 10)["result"]
+    assert (found["learning_rate"], found["factor"]) == (0.0, "inf")
+
+
+def test_the_full_batch_is_written_full():
+    found = answer("max-lr", "power-law", "--batch-size", "full")
+    assert found["inputs"]["batch_size"] is None
+    assert found["result"]["learning_rate"] == 2.0
+
+
+def test_losses_too_small_for_a_double_are_shown_with_their_exponent():
+    shown = run(
+        "predict", "power-law", "--n-modes", 1, "--learning-rate", 0.9, "--batch-size", "full", "--steps", "1e4"
+    )
+    # L(t) = (1/2) 0.1^(2t): 5e-20001
+    assert "5.00e-20001" in shown.stdout
+
+
+def test_own_files_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = X @ [1.0, 2.0, 3.0] + 0.1 * rng.normal(size=40)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    table = np.column_stack([y, X])
+    np.savetxt(tmp_path / "data.csv", table, delimiter=",", header="price,a,b,c", comments="", fmt="%.17g")
+    d = gf.LinearData.from_features(X, y)
+    expected = max_learning_rate(d.problem, 0.0, 2, d.noise)
+    for words in (
+        [tmp_path / "data.npz"],
+        [tmp_path / "data.csv", "--column", "price"],
+        [tmp_path / "data.csv", "--column", 0],
+    ):
+        assert answer("max-lr", *words, "--batch-size", 2)["result"]["learning_rate"] == pytest.approx(
+            expected, rel=1e-9
+        )
+
+
+def test_a_spectrum_file_is_a_target(tmp_path):
+    np.savez(tmp_path / "s.npz", eigenvalues=[1.0, 0.5], signal=[1.0, 1.0], n_samples=10)
+    found = answer("max-lr", tmp_path / "s.npz", "--batch-size", 2, "--noise-variance", 0.3)
+    p = gf.LinearProblem([1.0, 0.5], [1.0, 1.0], 10)
+    assert found["result"]["learning_rate"] == max_learning_rate(p, 0.0, 2)
+    assert found["inputs"]["noise"]["source"] == "assumed"
+
+
+def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
+    result = run("report", *SMALL, *QUICK, "--out", tmp_path / "r")
+    for name in ("report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"):
+        assert (tmp_path / "r" / name).is_file()
+        assert f"wrote {tmp_path / 'r' / name}" in result.stdout
+    assert f"{max_learning_rate(digits.problem, -0.5, 1, digits.noise):.4g}" in result.stdout
+    assert "model=ntk, n=60, seed=3" in result.stdout
+    assert "\x1b[" not in result.stdout
+
+
+def test_report_json_is_the_file_and_the_paths_go_to_stderr(tmp_path):
+    result = run("report", *SMALL, *QUICK, "--out", tmp_path, "--json")
+    assert result.stdout == (tmp_path / "report.json").read_text(encoding="utf-8")
+    found = json.loads(result.stdout)
+    assert found["inputs"]["seed"] == 3
+    assert found["inputs"]["last_step"] == 10
+    assert "wrote" in result.stderr
+
+
+def test_report_of_a_power_law_needs_no_data(tmp_path):
+    shown = run("report", "power-law", "--nu", 1.5, "--zeta", 0.5, *QUICK, "--out", tmp_path).stdout
+    assert "infinitely many" in shown
+    assert "streaming" in shown
+
+
+def test_derive_prints_text_or_latex():
+    from genfun.methods import SGD
+    from genfun.symbolic.show import show
+
+    assert run("derive", "--latex").stdout == show(SGD, latex=True)
+
+
+QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("predict", *SMALL, *QUESTION[2:], "--batch-size", 61), ("batch_size", "61", "n_samples=60")),
+        (("predict", *SMALL, *QUESTION, "--momentum", 1), ("momentum", "1.0", "between -1 and 1")),
+        (("predict", *SMALL, *QUESTION, "--momentum", "x"), ("--momentum", "'x'", "write it like")),
+        (("predict", *SMALL, *QUESTION, "--learning-rate", "nan"), ("learning_rate", "nan", "above 0")),
+        (("predict", *SMALL, *QUESTION, "--learning-rate", -1), ("learning_rate", "-1.0", "above 0")),
+        (("predict", *SMALL, *QUESTION[:4], "--steps", "-5,3"), ("steps", "-5", "zero or positive")),
+        (("predict", *SMALL, *QUESTION[:4], "--steps", "1.5"), ("--steps", "'1.5'", "write it like 1000 or 1e6")),
+        (("predict", *SMALL, *QUESTION[:4], "--steps", "1e999999999"), ("--steps", "1e999999999", "write it like")),
+        (("predict", *SMALL, *QUESTION, "--tau2", 2), ("tau2", "2.0", "lower tau2")),
+        (("max-lr", *SMALL, "--batch-size", 5, "--model", "resnet"), ("model", "'resnet'", "'pixels'")),
+        (("max-lr", *SMALL, "--batch-size", 0), ("batch_size", "0", "full batch")),
+        (("max-lr", *SMALL, "--batch-size", 5, "--nu", 1), ("--nu", "power-law", "drop it")),
+        (("max-lr", *SMALL), ("--batch-size", "--help")),
+        (("max-lr", "no/such.npz", "--batch-size", 5), ("no/such.npz", "check the path")),
+        (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz or .csv")),
+        (("max-lr", "power-law", "--nu", -1, "--batch-size", 5), ("nu", "-1.0", "positive")),
+        (("report", *SMALL, "--momenta", "0,1"), ("momentum", "1.0")),
+        (("report", *SMALL, "--steps", 0), ("last_step", "0")),
+        (("derive", "adam"), ("'adam'", "sgd")),
+        (("train",), ("'train'", "--help")),
+    ],
+)
+def test_a_wrong_question_gets_one_line_that_names_it(words, parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*words, code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    for part in parts:
+        assert part in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_files_get_one_line_too(tmp_path):
+    np.savez(tmp_path / "nan.npz", X=[[1.0], [np.nan]], y=[1.0, 2.0])
+    (tmp_path / "data.txt").write_text("1,2\n")
+    (tmp_path / "broken.npz").write_text("no archive")
+    for name, part in (("nan.npz", "nan"), ("data.txt", ".txt"), ("broken.npz", "NPZ")):
+        result = run("max-lr", tmp_path / name, "--batch-size", 1, code=2)
+        assert part in result.stderr
+        assert result.stderr.count("\n") == 1
+    (tmp_path / "file").write_text("")
+    assert "file" in run("report", *SMALL, "--out", tmp_path / "file", code=2).stderr
+
+
+def test_traceback_shows_where_an_error_comes_from():
+    result = CliRunner().invoke(main, ["--traceback", "max-lr", "power-law", "--nu", "-1", "--batch-size", "1"])
+    assert isinstance(result.exception, ValueError)
+
+
+def test_an_interruption_is_no_error_message(monkeypatch):
+    def interrupt(*_: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genfun.power_law.PowerLaw.__post_init__", interrupt)
+    result = run("max-lr", "power-law", "--batch-size", 1, code=130)
+    assert result.stderr.strip() == "Interrupted."
+
+
+def test_help_lists_the_jobs_in_the_order_of_use_and_each_shows_examples():
+    text = run("--help").stdout
+    jobs = ["report", "max-lr", "stability", "predict", "derive"]
+    places = [text.index(f"\n  {job} ") for job in jobs]
+    assert places == sorted(places)
+    for job in jobs:
+        assert f"Examples:\n    genfun {job}" in run(job, "--help").stdout
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout == f"genfun, version {gf.__version__}\n"
+
+
+def _python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from genfun.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    loaded = {name.partition(".")[0] for name in _python("-c", code).stdout.splitlines()[-1].split()}
+    assert "click" in loaded
+    assert loaded & {"scipy", "sympy", "matplotlib", "rich", "jinja2", "torch"} == set()
+
+
+def test_python_m_genfun_runs_without_colour_when_piped():
+    words = ("-m", "genfun", "predict", "power-law", "--n-modes", "9", *QUESTION)
+    found = _python(*words, NO_COLOR="1")
+    assert found.returncode == 0
+    assert found.stderr == ""
+    assert "\x1b" not in found.stdout
+    assert "mean loss" in found.stdout

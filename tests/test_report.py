@@ -1,0 +1,261 @@
+"""The report says what the API says, and its files are whole, valid and self-contained."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import genfun as gf
+from genfun.answers import max_learning_rate, predict, stability
+from genfun.data import gaussian
+from genfun.report import build, files, rate_limit, write
+from genfun.report.encode import plain
+from genfun.report.text import print_report
+
+FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    k = np.arange(1.0, 31.0)
+    return gaussian(k**-1.5, k**-1.75, n_samples=200, noise_variance=0.01, seed=0)
+
+
+@pytest.fixture(scope="module")
+def report(data):
+    return build(data, batch_sizes=[1, 10, 200], momenta=[0.0, 0.9], last_step=1000, target="test <&> data")
+
+
+def _strict(text: str):
+    def refuse(token: str):
+        raise ValueError(f"{token} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_every_limit_is_the_answer_of_the_api(report, data):
+    assert len(report.limits) == 6
+    for limit in report.limits:
+        arguments = (data.problem, limit.momentum, limit.batch_size)
+        assert limit.learning_rate == max_learning_rate(*arguments, noise=data.noise)
+        assert limit.effective_learning_rate == pytest.approx(limit.learning_rate / (1.0 - limit.momentum), rel=1e-15)
+        assert limit.at_tau2_plus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, 1.0))
+        assert limit.at_tau2_minus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, -1.0))
+        assert limit.popular == pytest.approx(2.0 * (1.0 + limit.momentum) / data.problem.lambda_max, rel=1e-15)
+        assert limit.factor == pytest.approx(limit.popular / limit.learning_rate, rel=1e-15)
+        inside = stability(
+            data.problem, gf.SGD(0.9 * limit.learning_rate, limit.momentum, limit.batch_size), data.noise
+        )
+        assert (inside.status, inside.limit) == ("converges", limit.limit)
+
+
+def test_the_popular_formula_is_41_times_too_large_in_the_known_case():
+    limit = rate_limit(gf.PowerLaw(1.5, 0.5, n_modes=1000), 0.9, 1, gf.SpectrallyExpressible())
+    assert round(limit.factor) == 41
+
+
+def test_a_batch_of_all_samples_is_the_full_batch(report):
+    full = [limit for limit in report.limits if limit.batch_size is None]
+    assert [limit.momentum for limit in full] == [0.0, 0.9]
+    assert all(limit.limit == "curvature" and limit.factor == 1.0 for limit in full)
+
+
+def test_every_curve_is_the_prediction_of_the_api(report, data):
+    assert [(c.batch_size, c.choice) for c in report.curves] == [
+        (b, choice) for b in (1, 10, None) for choice in ("reference", "best")
+    ]
+    for c in report.curves:
+        optimizer = gf.SGD(c.learning_rate, c.momentum, c.batch_size)
+        r = predict(data.problem, optimizer, c.steps, data.noise)
+        np.testing.assert_array_equal(c.loss, r.loss)
+        end = stability(data.problem, optimizer, data.noise)
+        assert (c.verdict, c.floor, c.noise_gain) == (end.status, end.floor, end.noise_gain)
+        assert c.steps[0] == 0
+        assert c.steps[-1] == 1000
+        limit = max_learning_rate(data.problem, c.momentum, c.batch_size, data.noise)
+        assert c.learning_rate == pytest.approx(c.share * limit, rel=1e-12)
+
+
+def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
+    for b in (1, 10, None):
+        best = next(c for c in report.curves if c.batch_size == b and c.choice == "best")
+        for limit in (limit for limit in report.limits if limit.batch_size == b):
+            for share in (0.25, 0.5, 0.75):
+                other = predict(data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.noise)
+                assert best.log_loss[-1] <= float(other.log_loss)
+
+
+def test_the_data_are_described(report, data):
+    summary = report.data
+    assert (summary.n_samples, summary.rank, summary.n_outputs, summary.n_dropped) == (200, 30, 1, 0)
+    assert summary.initial_loss == pytest.approx(0.5 * (data.problem.signal.sum() + data.noise_variance), rel=1e-14)
+    assert summary.trace == pytest.approx(data.problem.eigenvalues.sum(), rel=1e-14)
+    assert report.noise.source == "estimated from the data"
+    assert (report.noise.tau1, report.noise.tau2) == (data.noise.tau1, data.noise.tau2)
+    assert report.noise.estimate is not None
+    assert report.noise.estimate["misfit"] == data.noise_fit.misfit
+
+
+def test_given_noise_and_noise_variance_are_used(data):
+    noise = gf.SpectrallyExpressible(1.0, -1.0)
+    r = build(data, noise=noise, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
+    assert (r.noise.source, r.noise.tau2, r.data.noise_variance) == ("given", -1.0, 0.5)
+    assert r.limits[0].learning_rate == r.limits[0].at_tau2_minus
+    assert r.curves[0].loss[0] == pytest.approx(0.5 * (data.problem.signal.sum() + 0.5), rel=1e-12)
+
+
+def test_the_default_batch_sizes_stay_below_the_samples():
+    r = build(gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=100), momenta=[0.0], last_step=5)
+    assert [limit.batch_size for limit in r.limits] == [1, 10, None]
+
+
+def test_an_infinite_trace_is_reported_and_leaves_no_mini_batch_curve():
+    r = build(gf.PowerLaw(0.8, 0.5), batch_sizes=[10], momenta=[0.0, 0.5], last_step=100)
+    assert all(limit.learning_rate == 0.0 and np.isinf(limit.factor) for limit in r.limits)
+    assert r.curves == ()
+    assert _strict(files.as_json(r))["result"]["limits"][0]["factor"] == "inf"
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_report(r, console)
+    assert "infinite" in console.export_text()
+
+
+def test_json_holds_every_number_with_inputs_and_version(report):
+    found = _strict(files.as_json(report))
+    assert (found["genfun"], found["command"]) == (gf.__version__, "report")
+    assert found["inputs"]["momenta"] == [0.0, 0.9]
+    assert found["inputs"]["batch_sizes"] == [1, 10, None]
+    result = found["result"]
+    assert [limit["learning_rate"] for limit in result["limits"]] == [limit.learning_rate for limit in report.limits]
+    assert result["curves"][0]["loss"] == report.curves[0].loss.tolist()
+    assert result["spectrum"]["eigenvalues"] == report.spectrum.eigenvalues.tolist()
+    assert result["fit"]["nu"] == report.fit.nu
+    assert '"inf"' in found["conventions"]
+
+
+def test_numbers_that_json_cannot_write_are_strings():
+    assert plain([np.inf, -np.inf, np.nan, np.float64(1.0), np.int64(2), None, True]) == [
+        "inf",
+        "-inf",
+        "nan",
+        1.0,
+        2,
+        None,
+        True,
+    ]
+
+
+def test_a_report_without_exponents_is_written_too(tmp_path):
+    r = build(gf.LinearProblem([1.0], [1.0]), batch_sizes=[1], momenta=[0.0], last_step=1)
+    paths = write(r, tmp_path / "deep" / "er")
+    assert _strict(paths["report.json"].read_text())["result"]["fit"]["nu"] == "nan"
+
+
+@pytest.fixture(scope="module")
+def written(report, tmp_path_factory):
+    return write(report, tmp_path_factory.mktemp("out"))
+
+
+def test_all_files_are_written_and_no_other(written):
+    directory = written["report.html"].parent
+    assert {path.name for path in directory.iterdir()} == set(written) == FILES
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_page_needs_nothing_but_itself(written):
+    text = written["report.html"].read_text(encoding="utf-8")
+    page = _Page()
+    page.feed(text)
+    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object"} == set()
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 2
+    assert all((image["src"] or "").startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    assert "test &lt;&amp;&gt; data" in text
+
+
+def test_the_page_shows_the_learning_rates(written, report):
+    text = written["report.html"].read_text(encoding="utf-8")
+    assert all(f"<td>{limit.learning_rate:.4g}</td>" in text for limit in report.limits)
+
+
+def test_the_same_report_gives_the_same_page(written, report, tmp_path):
+    again = write(report, tmp_path)
+    assert all(again[name].read_bytes() == written[name].read_bytes() for name in FILES)
+
+
+def test_csv_twins_hold_the_plotted_numbers(written, report):
+    def rows(name: str):
+        with open(written[name], newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    np.testing.assert_array_equal(
+        [float(row["eigenvalue"]) for row in rows("spectrum.csv")], report.spectrum.eigenvalues
+    )
+    curve = report.curves[-1]
+    last = [row for row in rows("loss_curves.csv") if (row["batch_size"], row["choice"]) == ("full", "best")]
+    np.testing.assert_array_equal([float(row["loss"]) for row in last], curve.loss)
+    limits = rows("max_learning_rate.csv")
+    assert [float(row["learning_rate"]) for row in limits] == [limit.learning_rate for limit in report.limits]
+
+
+def test_an_interruption_leaves_the_old_files_and_nothing_half_written(report, tmp_path, monkeypatch):
+    monkeypatch.setattr("genfun.report.html.page", lambda report: "page")
+    old = write(report, tmp_path)
+    old["report.html"].write_text("old")
+    whole = Path.write_text
+
+    def interrupted(self, text, **options):
+        if self.name.startswith(".report.json"):
+            whole(self, text[:10], **options)
+            raise KeyboardInterrupt
+        return whole(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(report, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert old["report.html"].read_text() == "old"
+
+
+def test_text_fits_a_hundred_columns_without_folded_numbers(report):
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_report(report, console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 100
+    for limit in report.limits:
+        assert re.search(rf"\s{limit.learning_rate:.4g}\s", text)
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_sizes": [201]}, r"batch_size must be at most n_samples=200, got 201"),
+        ({"batch_sizes": []}, r"batch_sizes is empty"),
+        ({"momenta": [1.0]}, r"momentum must lie strictly between -1 and 1, got 1.0"),
+        ({"momenta": []}, r"momenta is empty"),
+        ({"last_step": 0}, r"last_step must be at least 1, got 0"),
+        ({"noise_variance": -1.0}, r"noise_variance must be zero or positive, got -1.0"),
+    ],
+)
+def test_wrong_arguments_are_named(data, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(data, **arguments)
