@@ -67,6 +67,20 @@ def momentum(value: Any) -> float:
     return result
 
 
+def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> None:
+    missing = [a for a in attributes if not hasattr(type(value), a) and a not in getattr(value, "__dict__", {})]
+    if missing:
+        hint = "; pass its .problem" if hasattr(type(value), "problem") else ""
+        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
+
+
+def setting(problem: Any, optimizer: Any, noise: Any) -> None:
+    """A problem, a method and a noise model, by what the engine reads of them."""
+    _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem or PowerLaw")
+    _has("optimizer", optimizer, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
+    _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible")
+
+
 def vector(name: str, value: Any) -> Float[Array, " n"]:
     """A finite, non-empty one-dimensional array of floats (a copy)."""
     if isinstance(value, (str, bytes)):

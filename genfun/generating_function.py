@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Shaped
 from genfun.measure import BIN_WIDTH, SpectralMeasure
 from genfun.methods.base import Method
@@ -47,6 +48,8 @@ class GeneratingFunction:
     ------
     ValueError
         If the batch is larger than the training set.
+    TypeError
+        If an argument is of the wrong kind.
 
     References
     ----------
@@ -69,6 +72,7 @@ class GeneratingFunction:
         noise: SpectrallyExpressible = SpectrallyExpressible(),
         measures: tuple[SpectralMeasure, SpectralMeasure] | None = None,
     ) -> None:
+        _check.setting(problem, method, noise)
         self.problem, self.method, self.noise_model = problem, method, noise
         self.gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
         if method.learning_rate * problem.lambda_max > 1e50:

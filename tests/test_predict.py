@@ -43,6 +43,24 @@ def test_bad_steps_are_refused(steps, error, message):
         gf.predict(PROBLEM, METHOD, steps)
 
 
+def test_wrong_kinds_of_arguments_are_named():
+    from genfun import _check
+
+    data = gf.data.translation_invariant([1.0, 0.5], [1.0, 1.0])
+    noise = gf.SpectrallyExpressible()
+    for arguments, message in (
+        (([1.0], METHOD, noise), "problem must be a LinearProblem or PowerLaw, got list"),
+        ((data, METHOD, noise), "got LinearData.*pass its .problem"),
+        ((PROBLEM, 0.1, noise), "optimizer must be a method such as SGD, got float"),
+        ((PROBLEM, METHOD, 1.0), "noise must be a SpectrallyExpressible, got float"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            _check.setting(*arguments)
+        # Under pytest the annotations refuse first, elsewhere the check does: a TypeError either way.
+        with pytest.raises(TypeError):
+            gf.stability(*arguments)
+
+
 def test_bad_choices_are_refused():
     with pytest.raises(ValueError, match="batch_size must be at most n_samples=100, got 101"):
         gf.predict(PROBLEM, gf.SGD(0.1, 0.0, 101), 1)

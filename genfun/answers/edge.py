@@ -52,6 +52,7 @@ def edge(problem: Problem, method: Method, noise: SpectrallyExpressible) -> floa
     method : Method
     noise : SpectrallyExpressible
     """
+    _check.setting(problem, method, noise)
     top = curvature_limit(problem, method)
     gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
     if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
