@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -157,7 +156,7 @@ class PowerLaw:
         """Q Lambda^zeta, twice the initial excess loss."""
         return self.signal_scale * self.eigenvalue_scale**self.zeta
 
-    @cached_property
+    @property
     def trace(self) -> float:
         """Tr H; inf for nu <= 1 without truncation."""
         if self.n_modes is None and self.nu <= 1.0:
@@ -165,7 +164,7 @@ class PowerLaw:
         capacity = self.measures()[0]
         return float((capacity.weights / capacity.nodes).sum())
 
-    @cached_property
+    @property
     def capacity_total(self) -> float:
         """Sum of the squared eigenvalues; inf for nu <= 1/2 without truncation."""
         if self.n_modes is None and self.nu <= 0.5:

@@ -52,7 +52,9 @@ def noiseless_loss(
     ----------
     arXiv 2206.11124, eq. (12) with gamma = 0.
     """
-    shifts = (rate, rate + max(0.05 * abs(rate), 0.1 / (float(steps.max()) + 1.0)))
+    # Close enough that neither computation leaves the range of doubles, far enough to round differently.
+    nudge = min(0.05 * abs(rate) * (steps.max() + 1.0) + 0.1, 30.0) / (steps.max() + 1.0)
+    shifts = (rate, rate + float(nudge))
     first, second = (_signal_decay(signal, method, steps, shift) for shift in shifts)
     ages = rate * steps.astype(np.float64)
     return first, 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * np.abs(ages))

@@ -155,17 +155,17 @@ class LinearProblem:
         """Smallest positive eigenvalue."""
         return float(self.eigenvalues[-1])
 
-    @cached_property
+    @property
     def trace(self) -> float:
         """Tr H, the sum of the eigenvalues."""
         return float(self.eigenvalues.sum())
 
-    @cached_property
+    @property
     def capacity_total(self) -> float:
         """Sum of the squared eigenvalues."""
         return float((self.eigenvalues**2).sum())
 
-    @cached_property
+    @property
     def signal_total(self) -> float:
         """Sum of the s_k: twice the initial excess loss."""
         return float(self.signal.sum())

@@ -119,6 +119,14 @@ def test_losses_beyond_double_precision_are_reported_as_such():
         assert r.log_loss[1] / 1e5 == pytest.approx(s.growth_rate, rel=1e-3)
 
 
+def test_full_batch_far_below_double_precision_knows_its_error():
+    r = gf.predict(gf.LinearProblem([1.0, 0.5], [1.0, 1.0]), gf.SGD(0.9), [1, 100, 10**4, 10**6])
+    assert r.status == "underflow"
+    assert r.error.max() < 1e-6
+    # The slower mode shrinks by 0.55 a step, and is alone in the end.
+    np.testing.assert_allclose(r.log_loss[1:], np.log(0.5) + 2 * r.steps[1:] * np.log(0.55), rtol=1e-13)
+
+
 def test_label_noise_ends_at_the_floor():
     problem = gf.LinearProblem([1.0, 1e-3], [1.0, 1.0], noise_variance=0.2)
     method = gf.SGD(0.3, 0.5, 2)

@@ -132,7 +132,7 @@ def predict(
     table(
         ("step", "mean loss", "relative error"),
         [
-            (f"{t:,}", words.loss(float(loss), float(log)), f"{error:.1e}")
+            (f"{t:,}", words.loss(float(loss), float(log), 6), f"{error:.1e}")
             for t, loss, log, error in zip(answer.steps, answer.loss, answer.log_loss, answer.error, strict=True)
         ],
     )

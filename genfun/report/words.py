@@ -33,7 +33,7 @@ def batch(size: int | None) -> str:
     return "full" if size is None else str(size)
 
 
-def loss(value: float, log_value: float) -> str:
+def loss(value: float, log_value: float, digits: int = 3) -> str:
     """A loss, also one too small for a double.
 
     Parameters
@@ -42,8 +42,10 @@ def loss(value: float, log_value: float) -> str:
         The loss.
     log_value : float
         Its natural logarithm.
+    digits : int
+        Significant digits.
     """
     if (value > 0.0 and math.isfinite(value)) or not math.isfinite(log_value):
-        return figures(value, 3)
+        return figures(value, digits)
     exponent = log_value / math.log(10.0)
-    return f"{10.0 ** (exponent % 1.0):.2f}e{math.floor(exponent):+d}"
+    return f"{10.0 ** (exponent % 1.0):.{digits - 1}f}e{math.floor(exponent):+d}"
