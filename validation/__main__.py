@@ -11,7 +11,7 @@ from pathlib import Path
 
 from validation.claim import Claim
 
-FILES = ("critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels")
+FILES = ("critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels", "mnist_edge")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
 
@@ -26,13 +26,23 @@ Written by `python -m validation --write`; the same numbers are in `validation.c
 *Exact*: rounding, the printed digits, or 2.5 standard errors of a simulation are all that may differ. *Asymptotic*:
 finite steps as well. *Approximate*: the spectrally expressible noise as well (2 % granted). For simulations, computed
 is the mean over runs of the loss on all data, claimed is the prediction with the default noise tau1 = tau2 = 1.
+*known* in the column "holds" marks a claim that does not hold, for a reason given in its note.
 
 """
 
 
 def row(file: str, c: Claim) -> tuple[str, ...]:
     numbers = (f"{x:.6g}" for x in (c.computed, c.claimed))
-    return (c.name, *numbers, f"{c.tolerance:.2g}", c.kind, "yes" if c.holds else "NO", c.source, c.note, file)
+    return (
+        c.name,
+        *numbers,
+        f"{c.tolerance:.2g}",
+        c.kind,
+        c.verdict,
+        c.source,
+        "; ".join(filter(None, (c.note, c.known))),
+        file,
+    )
 
 
 def markdown(rows: list[tuple[str, ...]]) -> str:
@@ -58,11 +68,12 @@ def main() -> int:
             line = row(file, claim)
             rows.append(line)
             print(
-                f"{line[5]:>3}  {claim.kind:<11} {line[1]:>12} {line[2]:>12} +- {line[3]:<8} {claim.name}", flush=True
+                f"{line[5]:>5}  {claim.kind:<11} {line[1]:>12} {line[2]:>12} +- {line[3]:<8} {claim.name}", flush=True
             )
-        print(f"     {file}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+        print(f"       {file}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
     failed = sum(line[5] == "NO" for line in rows)
-    print(f"{len(rows) - failed} of {len(rows)} claims hold")
+    known = sum(line[5] == "known" for line in rows)
+    print(f"{len(rows) - failed - known} of {len(rows)} claims hold, {known} are known not to, {failed} fail")
     if arguments.write:
         DOCS.mkdir(exist_ok=True)
         (DOCS / "validation.md").write_text(markdown(rows), encoding="utf-8")

@@ -27,6 +27,13 @@ class Claim:
     kind: Kind
     source: str
     note: str = ""
+    known: str = ""
+    """Why the claim is known not to hold, if it is."""
+
+    @property
+    def verdict(self) -> str:
+        """One word."""
+        return "yes" if self.holds else "known" if self.known else "NO"
 
     @property
     def holds(self) -> bool:
@@ -35,7 +42,14 @@ class Claim:
 
 
 def simulated_curve(
-    name: str, data: gf.LinearData, setting: gf.SGD, steps: Sequence[int], replicas: int, relative: float, source: str
+    name: str,
+    data: gf.LinearData,
+    setting: gf.SGD,
+    steps: Sequence[int],
+    replicas: int,
+    relative: float,
+    source: str,
+    known: str = "",
 ) -> list[Claim]:
     """Mean simulated loss (computed) against the prediction with the default noise (claimed), a claim a step.
 
@@ -54,5 +68,7 @@ def simulated_curve(
             f"standard error {result.sem[i] / result.mean[i]:.2%}; ratio {result.ratio[i]:.4f} (tau2=1), "
             f"{gaussian.ratio[i]:.4f} (tau2=-1), {fitted.ratio[i]:.4f} (fitted)"
         )
-        claims.append(Claim(f"{name}, loss at {step}", result.mean[i], result.theory[i], margin, kind, source, note))
+        claims.append(
+            Claim(f"{name}, loss at {step}", result.mean[i], result.theory[i], margin, kind, source, note, known)
+        )
     return claims

@@ -1,0 +1,23 @@
+"""A fast part of the validation runs with the tests: the same files, fewer runs and settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / "validation").is_dir(), reason="the validation folder is only in the repository")
+@pytest.mark.parametrize(
+    "file", ["critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels"]
+)
+def test_every_claim_of_the_file_holds(file):
+    command = [sys.executable, "-W", "error", "-m", "validation", "--fast", file]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 are known not to, 0 fail" in done.stdout
