@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from genfun import data
 from genfun._version import __version__
 from genfun.answers import (
+    Phase,
     PowerLawFit,
     Prediction,
     Stability,
     fit_power_law,
+    local_exponent,
     max_learning_rate,
     noise_gain_map,
+    phase,
     predict,
     stability,
 )
@@ -34,6 +37,7 @@ __all__ = [
     "LinearData",
     "LinearProblem",
     "Method",
+    "Phase",
     "PowerLaw",
     "PowerLawFit",
     "Prediction",
@@ -44,8 +48,10 @@ __all__ = [
     "data",
     "experiments",
     "fit_power_law",
+    "local_exponent",
     "max_learning_rate",
     "noise_gain_map",
+    "phase",
     "plotting",
     "predict",
     "report",

@@ -1,0 +1,107 @@
+"""Phases: constants, exponents and the steps at which one gives way to the next, against the exact curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import genfun as gf
+
+CASES = [(1.5, 0.5), (1.5, 2.0), (2.5, 1.4), (2.5, 1.8), (3.0, 1.0)]
+
+
+@pytest.mark.parametrize("tau2", [1.0, -1.0])
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.5])
+@pytest.mark.parametrize(("nu", "zeta"), CASES)
+def test_constants_give_the_exact_curve_at_1e8(nu, zeta, beta, tau2):
+    problem, noise = gf.PowerLaw(nu, zeta), gf.SpectrallyExpressible(1.0, tau2)
+    method = gf.SGD(0.3 * (1 - beta**2), beta, 4)
+    f = gf.phase(problem, method, noise)
+    assert f.name == ("signal-dominated" if zeta < 2 - 1 / nu else "noise-dominated")
+    t = 1e8
+    signal = f.signal_constant * t**-f.signal_exponent
+    # Without V~(1) there is no noise term at leading order.
+    noisy = 0.0 if np.isnan(f.noise_constant) else f.noise_constant * t**-f.noise_exponent
+    loss = float(gf.predict(problem, method, int(t), noise).loss)
+    assert loss / (signal + noisy) == pytest.approx(1.0, abs=0.02)
+    if f.transition_step < 1e-3 * t or f.name == "signal-dominated":
+        assert loss / (f.constant * t**-f.exponent) == pytest.approx(1.0, abs=0.02)
+
+
+def test_strong_noise_alone_gives_the_curve_where_the_exponents_are_close():
+    problem, method = gf.PowerLaw(2.5, 1.8), gf.SGD(0.6 * gf.max_learning_rate(gf.PowerLaw(2.5, 1.8), 0.0, 1), 0.0, 1)
+    f = gf.phase(problem, method)
+    t = 10**14
+    assert f.transition_step < 1e-6 * t
+    assert float(gf.predict(problem, method, t).loss) / (f.constant * t**-f.exponent) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_published_transition():
+    # Setting of arXiv 2206.11124: lambda_k = k^-1.5, s_k = k^-4, alpha 0.4, gamma 0.01: 8069 predicted.
+    k = np.arange(1.0, 1e5 + 1)
+    problem, method = gf.LinearProblem(k**-1.5, k**-4.0), gf.SGD(0.4, 0.0, 100)
+    f = gf.phase(problem, method)
+    assert f.name == "noise-dominated"
+    assert f.transition_step == pytest.approx(8069, rel=0.02)
+    t = np.unique(np.geomspace(2000, 40000, 200).astype(int))
+    midpoint = np.interp(-0.5 * (2.0 + 4.0 / 3.0), -gf.local_exponent(problem, method, t), t)
+    assert f.transition_step == pytest.approx(midpoint, rel=0.02)
+
+
+@pytest.mark.parametrize("zeta", [0.5, 1.5])
+@pytest.mark.parametrize(("nu", "rate", "batch"), [(0.6, 0.1, 100), (0.7, 0.1, 100), (0.8, 0.1, 10), (0.9, 0.25, 1)])
+def test_divergence_step_is_the_minimum_of_the_exact_curve(nu, zeta, rate, batch):
+    problem, method = gf.PowerLaw(nu, zeta), gf.SGD(rate, 0.0, batch)
+    f = gf.phase(problem, method)
+    assert f.name == "eventual divergence"
+    assert np.isnan(f.exponent)
+    t = np.unique(np.geomspace(1, 1e3 * f.divergence_step, 900).astype(np.int64))
+    least = t[gf.predict(problem, method, t).log_loss.argmin()]
+    assert 0.5 < f.divergence_step / least < 2.0
+
+
+def test_infinite_capacity_and_too_large_rates_diverge_at_once():
+    assert gf.phase(gf.PowerLaw(0.4, 0.5), gf.SGD(0.1, 0.0, 10)).name == "immediate divergence"
+    assert gf.phase(gf.PowerLaw(1.5, 0.5), gf.SGD(2.5, 0.0, 10)).name == "immediate divergence"
+    assert gf.phase(gf.PowerLaw(1.5, 0.5), gf.SGD(0.1, 0.0, 10)).divergence_step == np.inf
+
+
+def test_full_batch_has_no_noise_phase():
+    f = gf.phase(gf.PowerLaw(1.5, 3.0), gf.SGD(0.5, 0.3))
+    assert (f.name, f.noise_constant, f.transition_step) == ("signal-dominated", 0.0, np.inf)
+    t = 10**6
+    assert float(gf.predict(gf.PowerLaw(1.5, 3.0), gf.SGD(0.5, 0.3), t).loss) == pytest.approx(
+        f.constant * t**-3.0, rel=0.01
+    )
+
+
+def test_a_short_spectrum_is_flagged_where_the_infinite_formula_is_wrong():
+    method = gf.SGD(0.4, 0.0, 100)
+    short = gf.phase(gf.PowerLaw(1.5, 2.0, n_modes=100), method)
+    assert short.transition_step > short.end_step
+    assert any("will not be seen" in note for note in short.notes)
+    # and rightly so: at the transition the curve is far below either term.
+    t = int(short.transition_step)
+    loss = float(gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), method, t).loss)
+    assert loss < 1e-3 * short.signal_constant * t**-2.0
+    long = gf.phase(gf.PowerLaw(1.5, 2.0, n_modes=10**5), method)
+    assert not any("will not be seen" in note for note in long.notes)
+    cut = gf.phase(gf.PowerLaw(0.8, 0.5, n_modes=100), gf.SGD(0.1, 0.0, 100))
+    assert any("only because the spectrum ends" in note for note in cut.notes)
+
+
+def test_local_exponent_goes_from_zeta_to_the_noise_exponent_and_keeps_shape():
+    problem, method = gf.PowerLaw(1.5, 2.0, noise_variance=1e-3), gf.SGD(0.4, 0.0, 100)
+    quiet = gf.PowerLaw(1.5, 2.0)
+    e = gf.local_exponent(quiet, method, np.array([[300, 10**9]]))
+    assert e.shape == (1, 2)
+    np.testing.assert_allclose(e, [[2.0, 4 / 3]], atol=0.1)
+    # With label noise the excess loss ends on its own floor and stops falling.
+    assert gf.local_exponent(problem, method, 10**9) == pytest.approx(0.0, abs=0.01)
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        gf.local_exponent(quiet, method, [0, 1])
+
+
+def test_a_spectrum_without_exponents_is_refused():
+    with pytest.raises(ValueError, match="no exponents"):
+        gf.phase(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.1))
