@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from genfun import data
 from genfun._version import __version__
 from genfun.answers import (
+    LossMap,
     Phase,
     PowerLawFit,
     Prediction,
     Stability,
     fit_power_law,
     local_exponent,
+    loss_map,
     max_learning_rate,
     noise_gain_map,
     phase,
@@ -36,6 +38,7 @@ __all__ = [
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
+    "LossMap",
     "Method",
     "Phase",
     "PowerLaw",
@@ -49,6 +52,7 @@ __all__ = [
     "experiments",
     "fit_power_law",
     "local_exponent",
+    "loss_map",
     "max_learning_rate",
     "noise_gain_map",
     "phase",

@@ -10,12 +10,9 @@ from genfun import _check
 from genfun._typing import Array, Float, Shaped
 from genfun.measure import BIN_WIDTH, SpectralMeasure
 from genfun.methods.base import Method
+from genfun.mode_sums import ModeSums, of_method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problem import Problem
-from genfun.symbolic.arrays import responses
-
-CHUNK = 16_384
-"""Complex numbers in a working array: small enough for the second-level cache."""
 
 
 class GeneratingFunction:
@@ -81,7 +78,12 @@ class GeneratingFunction:
                 f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
-        self._responses = responses(method)
+        self._polynomials = of_method(method)
+        degrees, shared = self._polynomials.degrees, self.signal_measure.nodes is self.capacity.nodes
+        kernel = (1, self.gamma * method.learning_rate**2 * self.capacity.weights)
+        signal = (2, self.signal_measure.weights)
+        self._capacity_sums = ModeSums(degrees, self.capacity.nodes, [kernel, signal] if shared else [kernel])
+        self._signal_sums = self._capacity_sums if shared else ModeSums(degrees, self.signal_measure.nodes, [signal])
 
     def __repr__(self) -> str:
         return f"GeneratingFunction({self.problem!r}, {self.method!r}, {self.noise_model!r})"
@@ -133,6 +135,7 @@ class GeneratingFunction:
             result = result + sigma2 / q * (1.0 + z * kernel / (1.0 - self.noise_model.tau1 * z * kernel))
         return 0.5 * result
 
+    @np.errstate(all="ignore")
     def sums(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, " k"], Shaped[Array, " k"]]:
         """(U~/tau1, V~) at z = 1 - q.
 
@@ -140,16 +143,15 @@ class GeneratingFunction:
         ----------
         q : complex array, shape (k,)
         """
-        factor = self.gamma * self.method.learning_rate**2
-        if self.signal_measure.nodes is self.capacity.nodes:
-            weights = np.stack((factor * self.capacity.weights, self.signal_measure.weights), axis=1)
-            both = self._integrate(self.capacity.nodes, weights, q, (0, 1))
-            return both[0], both[1]
-        kernel = np.zeros_like(q)
-        if self.gamma > 0.0:
-            kernel = self._integrate(self.capacity.nodes, factor * self.capacity.weights[:, None], q, (0,))[0]
-        return kernel, self._integrate(self.signal_measure.nodes, self.signal_measure.weights[:, None], q, (1,))[0]
+        table = self._polynomials.coefficients(q, self.method.hyperparameters)
+        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        if self._signal_sums is self._capacity_sums:
+            kernel, signal = self._capacity_sums(*arguments)
+            return kernel, signal
+        (signal,) = self._signal_sums(*arguments)
+        return (self._capacity_sums(*arguments)[0] if self.gamma > 0.0 else np.zeros_like(q)), signal
 
+    @np.errstate(all="ignore")
     def real_kernel(self, q: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
         """On the real axis: whether S > 0 at every node of both measures, and U~/tau1.
 
@@ -158,37 +160,9 @@ class GeneratingFunction:
         q : array, shape (k,)
             1 - z.
         """
-        factor = self.gamma * self.method.learning_rate**2
-        positive, kernel = self._real(self.capacity.nodes, factor * self.capacity.weights, q)
-        if self.signal_measure.nodes is not self.capacity.nodes:
-            positive = positive & self._real(self.signal_measure.nodes, np.zeros_like(self.signal_measure.nodes), q)[0]
-        return positive, kernel
-
-    def _real(self, nodes: Array, weights: Array, q: Array) -> tuple[Array, Array]:
-        denominator, kick, _ = self._denominator(self.method.learning_rate * nodes, q[:, None])
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return np.all(denominator > 0.0, axis=1), (kick / denominator) @ weights
-
-    def _denominator(self, a: Array, q: Array) -> tuple[Array, Array, Array]:
-        """(S, n_u, n_v) with S = d + gamma tau2 a^2 z n_u."""
-        g = self.gamma * self.noise_model.tau2
-        with np.errstate(over="ignore", invalid="ignore"):
-            denominator, kick, begin = self._responses(a, q, *self.method.hyperparameters)
-            if g != 0.0:
-                denominator = denominator + (g * a * a) * ((1.0 - q) * kick)
-        return denominator, kick, begin
-
-    def _integrate(
-        self, nodes: Float[Array, " n"], weights: Float[Array, "n c"], q: Shaped[Array, " k"], which: tuple[int, ...]
-    ) -> Shaped[Array, "c k"]:
-        """Integrals over the nodes of u (which = 0) and v (which = 1), a chunk of q at a time."""
-        a = self.method.learning_rate * nodes
-        result = np.empty((len(which), q.size), dtype=q.dtype)
-        rows = max(1, CHUNK // nodes.size)
-        for start in range(0, q.size, rows):
-            denominator, kick, begin = self._denominator(a, q[start : start + rows, None])
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                for i, kind in enumerate(which):
-                    values = (begin if kind else kick) / denominator
-                    result[i, start : start + rows] = values @ weights[:, i]
-        return result
+        table = self._polynomials.coefficients(q, self.method.hyperparameters)
+        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        positive = self._capacity_sums.least_denominator(*arguments) > 0.0
+        if self._signal_sums is not self._capacity_sums:
+            positive = positive & (self._signal_sums.least_denominator(*arguments) > 0.0)
+        return positive, self._capacity_sums(*arguments)[0]

@@ -9,7 +9,7 @@ import numpy as np
 from genfun._typing import Array, Complex, Float
 from genfun.generating_function import GeneratingFunction
 
-SECTIONS = 18
+SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
 
 
@@ -97,7 +97,7 @@ def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
         bad = np.flatnonzero(~regular)
         i = 0 if bad.size == 0 else int(bad[-1]) + 1
         new_left, new_right = p[i], p[i + 1]
-        if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 2e-16 * abs(new_right):
+        if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 1e-14 * abs(new_right):
             return float(new_right)
         left, right = new_left, new_right
     return float(right)
@@ -151,7 +151,7 @@ def _rate_error(G: GeneratingFunction, rate: float) -> float:
 def _stable_rate(G: GeneratingFunction, radius: float) -> float:
     left = min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0)
     left = max(1.01 * left - 1e-14, -700.0)
-    grid = -np.geomspace(-left, 1e-40, 4 * SECTIONS)
+    grid = -np.geomspace(-left, 1e-40, 72)
     regular, _ = _regular(G, grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:
@@ -161,7 +161,7 @@ def _stable_rate(G: GeneratingFunction, radius: float) -> float:
 
 
 def _unstable_rate(G: GeneratingFunction) -> float:
-    grid = np.geomspace(1e-70, 690.0, 4 * SECTIONS)
+    grid = np.geomspace(1e-70, 690.0, 72)
     regular, _ = _regular(G, grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:

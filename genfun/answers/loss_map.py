@@ -1,0 +1,138 @@
+"""The loss over learning rates and momenta."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.answers.edge import noise_gain_map
+from genfun.many import Settings, losses_at
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LossMap:
+    """Mean loss at one step over a grid of learning rates and momenta.
+
+    Parameters
+    ----------
+    learning_rates : array, shape (r,)
+        alpha.
+    momenta : array, shape (m,)
+        beta.
+    step : int
+        t.
+    loss : array, shape (r, m)
+        Mean loss; inf above 1e308.
+    log_loss : array, shape (r, m)
+        Its natural logarithm.
+    error : array, shape (r, m)
+        Estimated relative error.
+    noise_gain : array, shape (r, m)
+        U~(1); the edge of stability is its level 1.
+    batch_size : int or None
+        b; None means the full batch.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> gf.loss_map(gf.PowerLaw(1.5, 0.5, n_modes=100), [0.1, 0.5], [0.0, 0.5], step=1000, batch_size=10)
+    LossMap(2 x 2 cells at step 1000, least loss 0.00298 at learning_rate=0.5, momentum=0.5)
+    """
+
+    learning_rates: Float[Array, " r"]
+    momenta: Float[Array, " m"]
+    step: int
+    loss: Float[Array, "r m"]
+    log_loss: Float[Array, "r m"]
+    error: Float[Array, "r m"]
+    noise_gain: Float[Array, "r m"]
+    batch_size: int | None
+
+    def __repr__(self) -> str:
+        i, j = np.unravel_index(int(self.log_loss.argmin()), self.log_loss.shape)
+        return (
+            f"LossMap({self.loss.shape[0]} x {self.loss.shape[1]} cells at step {self.step}, least loss "
+            f"{self.loss[i, j]:.3g} at learning_rate={self.learning_rates[i]:.4g}, momentum={self.momenta[j]:.4g})"
+        )
+
+
+def loss_map(
+    problem: Problem,
+    learning_rates: Any,
+    momenta: Any,
+    step: int,
+    batch_size: int | None = None,
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+) -> LossMap:
+    r"""Mean loss of heavy-ball SGD at one step over a grid of settings.
+
+    **Assumptions.** As for `predict`. The cost hardly depends on the step.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        The spectrum.
+    learning_rates : array, shape (r,)
+        alpha > 0.
+    momenta : array, shape (m,)
+        beta in (-1, 1).
+    step : int
+        t >= 0.
+    batch_size : int or None
+        b; None means the full batch.
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+
+    Returns
+    -------
+    LossMap
+
+    Raises
+    ------
+    ValueError
+        If a grid value is out of range.
+
+    References
+    ----------
+    arXiv 2206.11124, figure 4 (the same map by recursion).
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> m = gf.loss_map(gf.LinearProblem([1.0], [2.0]), [0.5], [0.0], step=2, batch_size=1)
+    >>> float(m.loss[0, 0])  # one mode, gamma tau2 = 1: (1 - a)^2 a step
+    0.0625
+    """
+    rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
+    gain = noise_gain_map(problem, rates, betas, batch_size, noise)
+    t = _check.integer("step", step, 0)
+    gamma = sampling_factor(batch_size, problem.n_samples)
+    alpha, beta = (x.ravel() for x in np.meshgrid(rates, betas, indexing="ij"))
+    settings = Settings(
+        problem,
+        SGD,
+        alpha,
+        (beta,),
+        np.full(alpha.size, gamma),
+        noise,
+        lambda rate, momentum, _: SGD(rate, momentum, batch_size),
+    )
+    found, error = losses_at(settings, t)
+    shape = gain.shape
+    return LossMap(
+        rates,
+        betas,
+        t,
+        found.value().reshape(shape),
+        found.log().reshape(shape),
+        error.reshape(shape),
+        gain,
+        batch_size,
+    )

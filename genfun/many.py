@@ -1,0 +1,243 @@
+"""The loss at one step for many settings at once: the engine of maps and of searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Bool, Float
+from genfun.inversion import hyperbola
+from genfun.measure import SpectralMeasure
+from genfun.mode_sums import ModeSums, polynomials
+from genfun.noise import SpectrallyExpressible
+from genfun.problem import Problem
+from genfun.recursion import Recursion
+from genfun.scaled import Scaled
+
+PASSES = ((9, 7), (16, 13))
+"""Quadrature nodes for a single step: errors of about 10.1^-n times the steepness of the decay; the coarser count gives
+the estimate. Settings that the first pass leaves above TARGET go through the second."""
+TARGET, HOPELESS = 1e-6, 1e-4
+STEP_BUDGET = 100_000
+"""The recursion goes no further; beyond, the error estimate says what the contour is worth."""
+BIN_WIDTH, NODES_PER_BIN = 1.2, 8
+"""Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
+SLACK = 0.4
+"""The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
+FADED = 26.0
+"""Singularities off the real axis must have faded by exp(-26) = 5e-12 of the loss."""
+LEAST_CONTOUR_STEP = 48
+BLOCK = 400
+"""Settings worked on together."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """S settings of one method on one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : type
+        Class of the method.
+    rates : array, shape (S,)
+        Learning rates.
+    hyper : tuple of arrays, each of shape (S,)
+        Further hyperparameters, as the method orders them.
+    gamma : array, shape (S,)
+        Sampling factors.
+    noise : SpectrallyExpressible
+    make : callable
+        (rate, *hyper) -> method, for the cells that need the recursion; its batch size must match gamma.
+    """
+
+    problem: Problem
+    kind: type[Any]
+    rates: Float[Array, " S"]
+    hyper: tuple[Array, ...]
+    gamma: Float[Array, " S"]
+    noise: SpectrallyExpressible
+    make: Callable[..., Any]
+
+
+def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
+    """Capacity and signal measures, compressed for maps."""
+    capacity, signal = problem.measures()
+    return capacity.compress(BIN_WIDTH, NODES_PER_BIN), signal.compress(BIN_WIDTH, NODES_PER_BIN)
+
+
+class _Evaluator:
+    """U~/tau1 and V~ of every setting at its own points q, shape (settings, points)."""
+
+    def __init__(self, settings: Settings, measures: tuple[SpectralMeasure, SpectralMeasure]) -> None:
+        capacity, signal = measures
+        self.s = settings
+        self.polynomials = polynomials(settings.kind, len(settings.hyper))
+        degrees = self.polynomials.degrees
+        self.capacity = ModeSums(degrees, capacity.nodes, [(1, capacity.weights)])
+        self.signal = ModeSums(degrees, signal.nodes, [(2, signal.weights)])
+        self.ends = ModeSums(degrees, signal.nodes[[0, -1]], [])
+
+    def arguments(self, pick: Any, q: Array) -> tuple[Any, ...]:
+        """What `ModeSums` takes, for some of the settings."""
+        table = self.polynomials.coefficients(q, tuple(h[pick, None] for h in self.s.hyper))
+        return table, q, (self.s.gamma[pick] * self.s.noise.tau2)[:, None], self.s.rates[pick, None]
+
+    def kernel(self, pick: Any, arguments: tuple[Any, ...]) -> Array:
+        """U~/tau1."""
+        return (self.s.gamma[pick] * self.s.rates[pick] ** 2)[:, None] * self.capacity(*arguments)[0]
+
+    def regular(self, pick: Any, p: Array) -> Bool[Array, " S"]:
+        """Whether p lies right of the dominant singularity of each setting."""
+        q = -np.expm1(-p)[:, None]
+        arguments = self.arguments(pick, q)
+        positive = self.capacity.least_denominator(*arguments) > 0.0
+        positive &= self.ends.least_denominator(*arguments) > 0.0
+        gain = (1.0 - q) * self.s.noise.tau1 * self.kernel(pick, arguments)
+        return (positive & (gain < 1.0))[:, 0]
+
+
+def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
+    """log of the largest r^2, and of the largest product r_i r_j off the positive real axis, of every setting."""
+    slowest, outside = np.full(settings.rates.size, -np.inf), np.full(settings.rates.size, -np.inf)
+    with np.errstate(divide="ignore"):
+        for node in nodes:
+            rows, kick = settings.kind.update(settings.rates * node, *settings.hyper)
+            if len(kick) == 2:
+                half = 0.5 * (rows[0][0] + rows[1][1])
+                determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
+                root = np.emath.sqrt(half * half - determinant)
+                largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
+                off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
+            else:
+                largest, off = _radii_of_any_size(rows, settings.rates.shape)
+            slowest, outside = np.maximum(slowest, np.log(largest)), np.maximum(outside, np.log(off))
+    return slowest, outside
+
+
+def _radii_of_any_size(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    matrix = np.stack([np.stack([np.broadcast_to(x, shape) for x in row], axis=-1) for row in rows], axis=-2)
+    roots = np.linalg.eigvals(matrix).astype(np.complex128)
+    products = roots[:, :, None] * roots[:, None, :]
+    off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
+    return np.abs(roots).max(axis=1) ** 2, np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
+
+
+def _shifts(evaluator: _Evaluator, slowest: Array, step: float) -> Array:
+    """The dominant singularity of every setting to SLACK / step, by bisection of all at once."""
+    n, tolerance = slowest.size, SLACK / step
+    everyone = np.arange(n)
+    stable = evaluator.regular(everyone, np.zeros(n)) & (slowest < tolerance)
+    low = np.where(stable, np.minimum(slowest, 0.0) - 0.5 * tolerance, 0.0)
+    high = np.where(stable, 0.0, np.maximum(slowest, 0.0) + tolerance)
+    loose = np.flatnonzero(~stable)
+    while loose.size:
+        wrong = ~evaluator.regular(loose, high[loose])
+        loose = loose[wrong & (high[loose] < 600.0)]
+        low[loose] = high[loose]
+        high[loose] = 2.0 * high[loose] + tolerance
+    active = np.flatnonzero(high - low > tolerance)
+    while active.size:
+        middle = 0.5 * (low[active] + high[active])
+        good = evaluator.regular(active, middle)
+        high[active[good]], low[active[~good]] = middle[good], middle[~good]
+        active = active[high[active] - low[active] > tolerance]
+    return high
+
+
+def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    r"""Mean loss of every setting at one step, and an estimate of its relative error.
+
+    .. math:: L(t) = \frac{1}{2\pi i}\int\tilde L(e^{-p})\,e^{pt}\,dp
+
+    on a hyperbola of its own for every setting, shifted to its dominant singularity; by the batched recursion where
+    the step is small or modes off the real axis have not faded.
+
+    **Assumptions.** As for `genfun.inversion.coefficients`.
+
+    Parameters
+    ----------
+    settings : Settings
+        S settings.
+    step : int
+        t >= 0.
+
+    References
+    ----------
+    Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
+    """
+    size = settings.rates.size
+    mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
+    measures = coarse_measures(settings.problem)
+    spread = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
+    slowest, outside = _radii(settings, spread)
+    shift = np.zeros(size)
+    hard = np.full(size, step < LEAST_CONTOUR_STEP)
+
+    def contour(pick: Array, counts: tuple[int, int], known: bool) -> None:
+        own = _Evaluator(_take(settings, pick), measures)
+        with np.errstate(all="ignore"):
+            if not known:
+                shift[pick] = _shifts(own, slowest[pick], float(step))
+                if settings.problem.noise_variance > 0.0:
+                    shift[pick] = np.maximum(shift[pick], 0.0)
+            fine, rough = (_quadrature(own, shift[pick], float(step), count) for count in counts)
+            mantissa[pick] = fine
+            error[pick] = np.where(fine > 0.0, np.abs(rough / fine - 1.0), np.inf)
+
+    if step >= LEAST_CONTOUR_STEP:
+        for known, counts in enumerate(PASSES):
+            cells = np.flatnonzero(~(error <= TARGET)) if known else np.arange(size)
+            for start in range(0, cells.size, BLOCK):
+                contour(cells[start : start + BLOCK], counts, bool(known))
+        hard = ((outside - shift) * step > -FADED) | ~(error < HOPELESS)
+        hard &= step <= STEP_BUDGET
+        power = shift * step
+    result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))
+    if hard.any():
+        cells = np.flatnonzero(hard)
+        found = _recursion(settings, cells, step)
+        result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
+        error[cells] = 2.3e-16 * (16.0 + step)
+    return result, error
+
+
+def _take(settings: Settings, pick: Array) -> Settings:
+    return Settings(
+        settings.problem,
+        settings.kind,
+        settings.rates[pick],
+        tuple(h[pick] for h in settings.hyper),
+        settings.gamma[pick],
+        settings.noise,
+        settings.make,
+    )
+
+
+def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) -> Array:
+    contour = hyperbola(count, 1.0)
+    q = -np.expm1(-(shift[:, None] + contour.nodes / step))
+    pick = np.arange(shift.size)
+    arguments = evaluator.arguments(pick, q)
+    kernel = evaluator.kernel(pick, arguments)
+    z, tau1, sigma2 = 1.0 - q, evaluator.s.noise.tau1, evaluator.s.problem.noise_variance
+    value = evaluator.signal(*arguments)[0] / (1.0 - tau1 * z * kernel)
+    if sigma2 > 0.0:
+        value = value + sigma2 / q * (1.0 + z * kernel / (1.0 - tau1 * z * kernel))
+    return (0.5 * value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
+
+
+def _recursion(settings: Settings, cells: Array, step: int) -> Scaled:
+    """The batched recursion, a few hundred settings at a time."""
+    measures, parts = settings.problem.measures(), []
+    for start in range(0, cells.size, 256):
+        pick = cells[start : start + 256]
+        methods = [settings.make(float(settings.rates[i]), *(float(h[i]) for h in settings.hyper), i) for i in pick]
+        run = Recursion(settings.problem, methods, settings.noise, measures)
+        while run.step < step:
+            run.advance()
+        parts.append(Scaled(*run.loss()))
+    return Scaled.join(parts)

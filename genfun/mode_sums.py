@@ -1,0 +1,183 @@
+"""Sums of u and v over modes, as matrix products: the inner loop of every fast answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Shaped
+from genfun.methods.base import Method
+from genfun.symbolic.arrays import responses
+
+MAX_DEGREE = 8
+CHUNK = 8_192
+"""Complex numbers in a working array: 128 KiB, small enough for the cache and to be taken from the heap every time."""
+
+
+@dataclass(frozen=True)
+class Polynomials:
+    r"""d, n_u and n_v of a class of methods as polynomials in a = learning rate * lambda, at given q = 1 - z.
+
+    A step uses the gradient once, so all three are polynomials in a of low degree. Their coefficients follow from
+    the values at a = 0, 1, -1, 2, ...; that at a = 0, the only one that is small near z = 1, is taken as it is, so
+    that sums over powers of a keep their relative accuracy for slow modes.
+
+    Parameters
+    ----------
+    evaluate : callable
+        (a, q, \*hyperparameters) -> (d, n_u, n_v).
+    degrees : (int, int, int)
+        Of d, n_u and n_v.
+    """
+
+    evaluate: Callable[..., tuple[Any, Any, Any]]
+    degrees: tuple[int, int, int]
+
+    def coefficients(self, q: Array, hyper: tuple[Any, ...]) -> list[Shaped[Array, "powers ..."]]:
+        """Coefficients of d, n_u and n_v, each of shape (degree + 1, *q.shape).
+
+        Parameters
+        ----------
+        q : array, any shape
+            1 - z.
+        hyper : tuple
+            Hyperparameters that broadcast against q.
+        """
+        points, _ = _interpolation(max(self.degrees))
+        values = [self.evaluate(a, q, *hyper) for a in points.tolist()]
+        tables = []
+        for part, degree in enumerate(self.degrees):
+            table = np.empty((degree + 1, *q.shape), dtype=q.dtype)
+            table[0] = values[0][part]
+            rises = [values[i][part] - values[0][part] for i in range(1, degree + 1)]
+            for j, row in enumerate(_interpolation(degree)[1].tolist()[:degree], start=1):
+                table[j] = sum(factor * rise for factor, rise in zip(row, rises, strict=True))
+            tables.append(table)
+        return tables
+
+
+@functools.cache
+def _interpolation(degree: int) -> tuple[Array, Array]:
+    """Points 0, 1, -1, 2, ... and the matrix from values (less that at 0) to the coefficients of a, a^2, ..."""
+    points = np.array([0, *[sign * k for k in range(1, degree + 1) for sign in (1, -1)][:degree]], dtype=float)
+    return points, np.linalg.inv(points[1:, None] ** np.arange(1, degree + 1))
+
+
+@functools.cache
+def polynomials(kind: type[Any], hyperparameters: int) -> Polynomials:
+    """The polynomials of a class of methods; the degrees are the smallest that reproduce its responses.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the method.
+    hyperparameters : int
+        How many it takes after a.
+
+    Raises
+    ------
+    ValueError
+        If the responses are no polynomials in a of degree at most 8.
+    """
+    evaluate = responses(kind)
+    q, hyper = np.array([0.3 + 0.4j, 0.9 - 0.2j]), tuple(0.37 / (i + 1) for i in range(hyperparameters))
+    probe = np.array([0.61, 1.73, -2.9])[:, None]
+    exact = [np.broadcast_to(part, (3, 2)) for part in evaluate(probe, q, *hyper)]
+    degrees = []
+    for part in range(3):
+        for degree in range(MAX_DEGREE + 1):
+            table = Polynomials(evaluate, (degree, degree, degree)).coefficients(q, hyper)[part]
+            if np.allclose(probe ** np.arange(degree + 1) @ table, exact[part], rtol=1e-11, atol=1e-13):
+                degrees.append(degree)
+                break
+        else:
+            raise ValueError(f"{kind.__name__}.responses must be polynomials in a of degree at most {MAX_DEGREE}")
+    return Polynomials(evaluate, (degrees[0], degrees[1], degrees[2]))
+
+
+def of_method(method: Method) -> Polynomials:
+    """The polynomials of a method's class.
+
+    Parameters
+    ----------
+    method : Method
+    """
+    return polynomials(type(method), len(method.hyperparameters))
+
+
+class ModeSums:
+    r"""Sums over modes of u (part 1) or v (part 2), at many points at once.
+
+    .. math:: \sum_k w_k\,\frac{n(a_k)}{S(a_k)} = \sum_j n_j \sum_k \frac{1}{S(a_k)}\,w_k a_k^j,\qquad
+              S = d + g a^2 z\, n_u
+
+    Parameters
+    ----------
+    degrees : (int, int, int)
+        Of d, n_u and n_v in a.
+    nodes : array, shape (n,)
+        lambda_k.
+    columns : sequence of (part, weights)
+        What is to be summed: 1 for u, 2 for v, and its weights (n,).
+    """
+
+    def __init__(self, degrees: tuple[int, int, int], nodes: Array, columns: Sequence[tuple[int, Array]]) -> None:
+        self._degrees, self._parts = degrees, [part for part, _ in columns]
+        self.size = nodes.size
+        self._powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
+        blocks = [weights * self._powers[:, : degrees[part] + 1].T for part, weights in columns]
+        # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
+        self._weights = np.concatenate([*blocks, np.zeros((1, nodes.size))], axis=0)
+
+    def denominator(self, table: list[Array], q: Array, g: Any, rate: Any) -> Array:
+        """Coefficients of S in powers of lambda, shape (powers, points), with g = gamma tau2.
+
+        Parameters
+        ----------
+        table : list of three arrays
+            From `Polynomials.coefficients`.
+        q : array, any shape
+            1 - z.
+        g, rate : float or array that broadcasts against q
+            gamma tau2, and the learning rate.
+        """
+        full = np.zeros((self._powers.shape[1], *q.shape), dtype=table[0].dtype)
+        full[: table[0].shape[0]] = table[0]
+        full[2 : 2 + table[1].shape[0]] += g * (1.0 - q) * table[1]
+        for j in range(1, full.shape[0]):
+            full[j] *= rate**j
+        return full.reshape(full.shape[0], -1)
+
+    def __call__(self, table: list[Array], q: Array, g: Any, rate: Any) -> list[Array]:
+        """One sum per column, each of the shape of q; arguments as for `denominator`."""
+        flat = self.denominator(table, q, g, rate)
+        # Powers and weights are real, so that a complex row is two real ones: real products, and no casts.
+        real = np.real(flat).dtype
+        powers, weights = self._powers.astype(real, copy=False), self._weights.astype(real, copy=False)
+        moments = np.empty((weights.shape[0], flat.shape[1]), dtype=flat.dtype)
+        rows = max(1, CHUNK // self.size)
+        for start in range(0, flat.shape[1], rows):
+            chunk = np.ascontiguousarray(flat[:, start : start + rows])
+            inverse = (powers @ chunk.view(real)).view(flat.dtype)
+            np.reciprocal(inverse, out=inverse)
+            moments[:, start : start + rows] = (weights @ inverse.view(real)).view(flat.dtype)
+        sums, first = [], 0
+        for part in self._parts:
+            order = self._degrees[part] + 1
+            terms = moments[first : first + order].reshape(order, *q.shape)
+            sums.append(sum(table[part][j] * rate**j * terms[j] for j in range(order)))
+            first += order
+        return sums
+
+    def least_denominator(self, table: list[Array], q: Array, g: Any, rate: Any) -> Array:
+        """The smallest S over the modes, on the real axis; arguments as for `denominator`."""
+        flat = self.denominator(table, q, g, rate)
+        least = np.empty(flat.shape[1])
+        rows = max(1, CHUNK // self.size)
+        for start in range(0, least.size, rows):
+            least[start : start + rows] = (self._powers @ flat[:, start : start + rows]).min(axis=0)
+        return least.reshape(q.shape)
