@@ -16,7 +16,9 @@ def derive(method: str, latex: bool) -> None:
     """Derive the generating functions of a method and print them.
 
     From the update rule of METHOD (default: sgd, with momentum): its second moments, the impulse responses u and v
-    of a mode, the functions U~, V~ and L~, the stability conditions, and the limits without momentum and noise.
+    of a mode, the functions U~, V~ and L~, the stability conditions, and the limits without momentum and noise. Then
+    for power laws: the loss at late times in both phases, the noise gain and its limits, the best learning rate, and
+    when negative momentum helps.
     """
     import genfun.methods
     from genfun.symbolic.show import show

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+from genfun.symbolic._equation import Section, equal
 from genfun.symbolic.conditions import stability_conditions
 from genfun.symbolic.derive import Derivation, derive
 from genfun.symbolic.paper import paper_form, sum_over_modes
-
-Section = tuple[str, list[Any]]
+from genfun.symbolic.show_asymptotics import late_sections
 
 
 def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
-    r"""Everything that is derived from a method, from the update matrices to the stability conditions.
+    r"""Everything that is derived from a method, from the update matrices to the best settings for late times.
 
     .. math:: \tilde L(z) = \frac{\tilde V(z) + \frac{\sigma^2}{\tau_1}\frac{z\,\tilde U(z)}{1-z}}{2(1 - z\tilde U(z))}
               + \frac{\sigma^2}{2(1-z)}
@@ -52,7 +53,7 @@ def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
     """
     blocks: list[str] = []
     number = 0
-    for title, equations in _sections(method.__name__, derive(method)):
+    for title, equations in chain(_sections(method.__name__, derive(method)), late_sections(method)):
         blocks.append(rf"\paragraph{{{_latex_title(title)}}}" if latex else title)
         for equation in equations:
             number += 1
@@ -77,30 +78,30 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
 
     yield (
         f"{name}: one step x -> T x - noise * kappa of a mode, a = alpha lambda",
-        [_equal("T", D.T), _equal("kappa", D.kick)],
+        [equal("T", D.T), equal("kappa", D.kick)],
     )
     yield (
         "Second moments E[x_i x_j], i <= j, with g = gamma tau2",
-        [_equal("A", D.A)],
+        [equal("A", D.A)],
     )
     yield (
         "Squared impulse responses without noise, u_0 = n_u/d and v_0 = n_v/d",
-        [_equal("n_u", paper_form(D.n_u, D)), _equal("n_v", paper_form(D.n_v, D)), _equal("d", paper_form(D.d, D))],
+        [equal("n_u", paper_form(D.n_u, D)), equal("n_v", paper_form(D.n_v, D)), equal("d", paper_form(D.d, D))],
     )
     d, n_u, _ = D.stable
     yield (
         "Denominator S, in powers of a and z, and as it is evaluated with q = 1 - z",
-        [_equal("S", paper_form(D.S, D)), _equal("S", d + g * a**2 * z * group(n_u))],
+        [equal("S", paper_form(D.S, D)), equal("S", d + g * a**2 * z * group(n_u))],
     )
     S = sympy.Symbol("S")
-    yield "Responses", [_equal("u", paper_form(D.n_u, D) / S), _equal("v", paper_form(D.n_v, D) / S)]
+    yield "Responses", [equal("u", paper_form(D.n_u, D) / S), equal("v", paper_form(D.n_v, D) / S)]
     noise = sigma**2 / tau1 * z * U(z) / group(1 - z)
     yield (
         "Generating functions",
         [
-            _equal(U(z), gamma * tau1 * alpha**2 * total(lam**2 * u(alpha * lam, z))),
-            _equal(V(z), total(signal * v(alpha * lam, z))),
-            _equal(L(z), (V(z) + noise) / (2 * group(1 - z * U(z))) + sigma**2 / (2 * group(1 - z))),
+            equal(U(z), gamma * tau1 * alpha**2 * total(lam**2 * u(alpha * lam, z))),
+            equal(V(z), total(signal * v(alpha * lam, z))),
+            equal(L(z), (V(z) + noise) / (2 * group(1 - z * U(z))) + sigma**2 / (2 * group(1 - z))),
         ],
     )
     physical: Any = {a: alpha * lam, g: gamma * tau2}
@@ -112,7 +113,7 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
 
     yield (
         "At z = 1",
-        [_equal(U(1), at_one(D.U1, gamma * tau1, one)), _equal(V(1), at_one(D.V1, one, signal))],
+        [equal(U(1), at_one(D.U1, gamma * tau1, one)), equal(V(1), at_one(D.V1, one, signal))],
     )
     own_noise = sum_over_modes(D.U1, D)[2]
     yield (
@@ -128,27 +129,21 @@ def _sections(name: str, D: Derivation) -> Iterator[Section]:
         yield (
             f"Limit {symbol} = 0",
             [
-                _equal("S", S_there),
-                _equal("u", n_u_there / S),
-                _equal("v", n_v_there / S),
-                _equal(U(1), at_one(D.U1.subs(symbol, 0), gamma * tau1, one)),
+                equal("S", S_there),
+                equal("u", n_u_there / S),
+                equal("v", n_v_there / S),
+                equal(U(1), at_one(D.U1.subs(symbol, 0), gamma * tau1, one)),
             ],
         )
     denominator = sympy.Symbol("d")
     yield (
         "Limit tau2 = 0",
-        [_equal("S", denominator), _equal(U(1), at_one(D.U1.subs(g, 0), gamma * tau1, one))],
+        [equal("S", denominator), equal(U(1), at_one(D.U1.subs(g, 0), gamma * tau1, one))],
     )
     yield (
         "Limit gamma = 0 (full batch)",
-        [_equal("S", denominator), _equal(U(z), 0), _equal(L(z), V(z) / 2 + sigma**2 / (2 * group(1 - z)))],
+        [equal("S", denominator), equal(U(z), 0), equal(L(z), V(z) / 2 + sigma**2 / (2 * group(1 - z)))],
     )
-
-
-def _equal(left: Any, right: Any) -> Any:
-    import sympy
-
-    return sympy.Eq(sympy.Symbol(left) if isinstance(left, str) else left, right, evaluate=False)
 
 
 def _text(equation: Any, number: int, width: int) -> str:
@@ -156,7 +151,8 @@ def _text(equation: Any, number: int, width: int) -> str:
     import sympy
 
     margin = 7
-    settings: Any = {"use_unicode": True, "wrap_line": True, "num_columns": width - margin, "order": "rev-lex"}
+    settings: Any = {"use_unicode": True, "wrap_line": True, "num_columns": width - margin}
+    settings |= {"order": "rev-lex", "root_notation": False}
     lines = str(sympy.pretty(equation, **settings)).splitlines()
     numbered = next(i for i, line in enumerate(lines) if any(f" {sign} " in line for sign in "=<>"))
     return "\n".join(
@@ -167,9 +163,10 @@ def _text(equation: Any, number: int, width: int) -> str:
 def _latex(equation: Any) -> str:
     import sympy
 
-    return "\\begin{equation}\n" + sympy.latex(equation, order="rev-lex") + "\n\\end{equation}"
+    return "\\begin{equation}\n" + sympy.latex(equation, order="rev-lex", root_notation=False) + "\n\\end{equation}"
 
 
 def _latex_title(title: str) -> str:
     tex = {"->": r"$\to$", "<=": r"$\le$", "<": "$<$", ">": "$>$", "*": r"$\cdot$", "_": r"\_"}
-    return re.sub(r"->|<=|[<>*_]", lambda sign: tex[sign.group()], title)
+    tex |= {f"{letter}~": rf"$\tilde{{{letter}}}$" for letter in "UVL"}
+    return re.sub(r"[UVL]~|->|<=|[<>*_]", lambda sign: tex[sign.group()], title)
