@@ -19,14 +19,19 @@ RESCALE_EVERY = 16
 
 
 def joint_modes(capacity: SpectralMeasure, signal: SpectralMeasure) -> tuple[Array, Array, Array]:
-    """(lambda, capacity weight, signal weight) on one set of nodes."""
+    """(lambda, capacity weight, signal weight) on one set of nodes.
+
+    Nodes that both measures have become one: the noise that a mode feeds back to itself (tau1) and what it is spared
+    (tau2) nearly cancel for large steps, and would grow apart on two copies of the mode.
+    """
     if capacity.nodes is signal.nodes:
         return capacity.nodes, capacity.weights, signal.weights
-    zeros = np.zeros
+    nodes, place = np.unique(np.concatenate((capacity.nodes, signal.nodes)), return_inverse=True)
+    first, second = place[: capacity.nodes.size], place[capacity.nodes.size :]
     return (
-        np.concatenate((capacity.nodes, signal.nodes)),
-        np.concatenate((capacity.weights, zeros(signal.nodes.size))),
-        np.concatenate((zeros(capacity.nodes.size), signal.weights)),
+        nodes,
+        np.bincount(first, capacity.weights, nodes.size),
+        np.bincount(second, signal.weights, nodes.size),
     )
 
 

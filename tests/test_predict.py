@@ -204,6 +204,20 @@ def test_a_method_of_ones_own_needs_only_its_update():
     assert gf.stability(PROBLEM, Nesterov(1.01 * limit, 0.6, 5)).status == "diverges"
 
 
+def test_single_samples_with_large_steps_stay_exact_on_compressed_spectra():
+    # b = 1, tau2 = 1, a > 1: a mode's own noise terms, of size 1.7 a step, cancel only within one node.
+    k = np.arange(1.0, 8001.0)
+    for problem in (gf.PowerLaw(2.5, 3.0), gf.LinearProblem(k**-2.5, k**-8.5)):
+        method = gf.SGD(0.9 * gf.max_learning_rate(problem, 0.0, 1), 0.0, 1)
+        r = gf.predict(problem, method, [10, 200, 10**8])
+        assert r.status == "ok"
+        k = np.arange(1.0, 2001.0)
+        listed = gf.LinearProblem(k**-2.5, k**-7.5 - (k + 1) ** -7.5 if isinstance(problem, gf.PowerLaw) else k**-8.5)
+        full = Recursion(listed, [method], measures=listed.full_measures).run(200)[0][0]
+        # 2000 modes hold all but 2000^-1.5/1.5 of the trace, which shifts the noise gain by 1e-5.
+        np.testing.assert_allclose(r.loss[:2], full[[10, 200]], rtol=2e-3)
+
+
 def test_no_answer_hangs_on_a_hard_problem():
     # Dominant poles off the axis, far from every route's comfort: an answer or "inaccurate", within the step budget.
     problem = gf.LinearProblem([1.0, 0.7], [1.0, 1.0])
