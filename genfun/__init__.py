@@ -9,6 +9,7 @@ from genfun import data
 from genfun._version import __version__
 from genfun.answers import (
     LossMap,
+    Optimum,
     Phase,
     PowerLawFit,
     Prediction,
@@ -18,6 +19,7 @@ from genfun.answers import (
     loss_map,
     max_learning_rate,
     noise_gain_map,
+    optimize,
     phase,
     predict,
     stability,
@@ -40,6 +42,7 @@ __all__ = [
     "LinearProblem",
     "LossMap",
     "Method",
+    "Optimum",
     "Phase",
     "PowerLaw",
     "PowerLawFit",
@@ -55,6 +58,7 @@ __all__ = [
     "loss_map",
     "max_learning_rate",
     "noise_gain_map",
+    "optimize",
     "phase",
     "plotting",
     "predict",

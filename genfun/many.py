@@ -28,7 +28,7 @@ BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 SLACK = 0.4
 """The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
 FADED = 26.0
-"""Singularities off the real axis must have faded by exp(-26) = 5e-12 of the loss."""
+"""By default exp(-26) = 5e-12 of the loss."""
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
@@ -51,7 +51,9 @@ class Settings:
         Sampling factors.
     noise : SpectrallyExpressible
     make : callable
-        (rate, *hyper) -> method, for the cells that need the recursion; its batch size must match gamma.
+        (rate, *hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
+    faded : float
+        Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
     """
 
     problem: Problem
@@ -61,6 +63,7 @@ class Settings:
     gamma: Float[Array, " S"]
     noise: SpectrallyExpressible
     make: Callable[..., Any]
+    faded: float = FADED
 
 
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
@@ -193,7 +196,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
             cells = np.flatnonzero(~(error <= TARGET)) if known else np.arange(size)
             for start in range(0, cells.size, BLOCK):
                 contour(cells[start : start + BLOCK], counts, bool(known))
-        hard = ((outside - shift) * step > -FADED) | ~(error < HOPELESS)
+        hard = ((outside - shift) * step > -settings.faded) | ~(error < HOPELESS)
         hard &= step <= STEP_BUDGET
         power = shift * step
     result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))
@@ -214,6 +217,7 @@ def _take(settings: Settings, pick: Array) -> Settings:
         settings.gamma[pick],
         settings.noise,
         settings.make,
+        settings.faded,
     )
 
 
