@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array
+from genfun.answers import _fit_notes
+from genfun.answers._fit_lines import Line, straight
+from genfun.answers._fit_signal import EXTRA, TINY, Rule, SignalBins
+from genfun.answers._fit_window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice, choose, interval, sub_windows
+from genfun.answers.spectrum_points import log_spaced
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem, Problem
 
 PER_DECADE = 8
 """Fitted points in a decade of mode numbers; equal spacing of log k keeps the many last modes from dominating."""
-SHORTEST = np.log(10.0)
-"""No window is shorter than a decade of mode numbers."""
-SOFTENING = 0.05
-"""Residuals (natural log) well below this are not traded for a shorter window."""
-LEAST_R2 = 0.98
-LARGEST_DRIFT = 0.5
-"""A power law changes its local exponent by less than half across the window; an exponential by a factor of ten."""
-INFINITE_MODES = 10**6
-"""An infinite spectrum is listed up to this mode."""
-
-
-@dataclass(frozen=True, eq=False)
-class SpectrumPoints:
-    r"""Eigenvalues and signal at some mode numbers, from largest eigenvalue to smallest.
-
-    .. math:: S_k = \sum_{j\ge k} s_j
-
-    Attributes
-    ----------
-    modes : integer array, shape (m,)
-        k, counted from 1.
-    eigenvalues : array, shape (m,)
-        lambda_k.
-    signal : array, shape (m,)
-        s_k, in units of twice the loss.
-    signal_tails : array, shape (m,)
-        S_k, the signal of this mode and all after it.
-
-    Examples
-    --------
-    >>> spectrum_points(LinearProblem([1.0, 0.5], [2.0, 1.0])).signal_tails
-    array([3., 1.])
-    """
-
-    modes: Int[Array, " m"]
-    eigenvalues: Float[Array, " m"]
-    signal: Float[Array, " m"]
-    signal_tails: Float[Array, " m"]
+COMPLETE = 0.9
+"""A kernel with at least this share of N modes fits all labels: no signal is missing beyond its last mode."""
+OPEN: tuple[Rule, ...] = ("single modes", "tail sums")
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,32 +29,38 @@ class PowerLawFit:
     Attributes
     ----------
     nu : float
-        Capacity exponent, lambda_k ~ k^-nu; nan if there are fewer than two modes.
+        Capacity exponent, lambda_k ~ k^-nu; nan if there are fewer than four modes.
     zeta : float
         Source exponent, sum of s_j over j >= k ~ lambda_k^zeta; nan without signal.
     kappa : float
-        nu * zeta, exponent of the index tails.
+        nu * zeta, exponent of the index tails; s_k falls as k^-(kappa + 1).
     nu_interval : (float, float)
-        5 % and 95 % quantiles of nu over all windows inside `window` of at least half its length. They measure how
-        far the exponent depends on the window, not sampling error.
+        About 90 %, two parts added in quadrature: the sampling error, 1.645 standard errors of the line (from its
+        residuals or from the scatter of single s_k, whichever is more); and the dependence on the window, 5 % and
+        95 % quantiles over all windows inside `window` of at least half its length, less what chance explains of it.
+        No interval can hold what a window elsewhere would give.
     zeta_interval : (float, float)
         The same for zeta.
     window : (int, int or None)
         First and last mode k of the fit; None means all modes of an infinite spectrum.
     quality : float
-        R^2 of the worse of the two straight lines; 1 is a perfect power law.
+        R^2 of the worse of the two straight lines, log lambda_k and log signal, with residuals shrunk by what the
+        scatter of single s_k explains; 1 is a perfect power law.
     residuals : (float, float)
-        Root-mean-square residual of log lambda_k and of the log signal tails, natural logarithms.
+        Root-mean-square residual of log lambda_k and of the log mean signal of a bin, natural logarithms.
     drift : (float, float)
         Relative change of the local exponent (nu, zeta) from one end of the window to the other.
     eigenvalue_scale : float
         Lambda of lambda_k = Lambda k^-nu.
     signal_scale : float
-        Q of the tail sum = Q lambda_k^zeta.
+        Q of the tail sum = Q lambda_k^zeta, the sum being continued to infinity.
+    scatter : float
+        Relative variance of single s_k about the line: 0 where they are smooth, 2 for squares of a normal variable.
     is_power_law : bool
-        Whether both lines have R^2 >= 0.98 and drift <= 0.5 over a decade of modes or more.
+        Whether both lines have R^2 >= 0.98 and drift <= 0.5 (beyond chance) over a decade of modes or more, and
+        over more decades than follow.
     notes : tuple of str
-        Why not, and what to know about the window.
+        Why not, and what to know about the window and the ends of the spectrum.
 
     Examples
     --------
@@ -104,6 +79,7 @@ class PowerLawFit:
     drift: tuple[float, float]
     eigenvalue_scale: float
     signal_scale: float
+    scatter: float
     is_power_law: bool
     notes: tuple[str, ...] = ()
 
@@ -116,92 +92,27 @@ class PowerLawFit:
         )
 
 
-class _Line(NamedTuple):
-    slope: float
-    intercept: float
-    rms: float
-    r2: float
-    drift: float
-
-
-def _straight(x: Array, y: Array) -> _Line:
-    """Least-squares line; drift is the change of the local slope in a parabola, relative to the slope."""
-    dx, dy = x - x.mean(), y - y.mean()
-    square, spread = float(dx @ dx), float(dy @ dy)
-    slope = float(dx @ dy) / square
-    residual = dy - slope * dx
-    error = float(residual @ residual)
-    bend = dx * dx - (dx @ dx) / x.size
-    bend -= (bend @ dx) / square * dx
-    curved = float(bend @ bend)
-    curvature = float(bend @ residual) / curved if curved > 1e-20 * square**2 else 0.0
-    turn = 2.0 * curvature * abs(float(x[-1] - x[0]))
-    r2 = 1.0 - error / spread if spread > 0.0 else 0.0
-    drift = abs(turn / slope) if slope != 0.0 else np.inf
-    return _Line(slope, float(y.mean() - slope * x.mean()), float(np.sqrt(error / x.size)), r2, drift)
-
-
-def spectrum_points(problem: Problem, at_most: int = 1000) -> SpectrumPoints:
-    r"""The spectrum at every mode, or at log-spaced modes where there are many.
-
-    .. math:: (k,\ \lambda_k,\ s_k,\ \textstyle\sum_{j\ge k} s_j)
-
-    **Assumptions.** An infinite spectrum is listed up to mode 10^6.
-
-    Parameters
-    ----------
-    problem : LinearProblem or PowerLaw
-        The spectrum.
-    at_most : int
-        Points; a spectrum of no more modes is listed in full.
-
-    Returns
-    -------
-    SpectrumPoints
-        In descending order of the eigenvalues.
-
-    Raises
-    ------
-    TypeError
-        If the problem is neither a LinearProblem nor a PowerLaw.
-
-    Examples
-    --------
-    >>> spectrum_points(PowerLaw(nu=1.0, zeta=0.5), at_most=3).eigenvalues
-    array([1.e+00, 1.e-03, 1.e-06])
-    """
-    if isinstance(problem, PowerLaw):
-        k = _log_spaced(problem.n_modes or INFINITE_MODES, at_most)
-        lam = problem.eigenvalue_scale * k**-problem.nu
-        tails = problem.signal_scale * lam**problem.zeta
-        signal = tails * -np.expm1(-problem.kappa * np.log1p(1.0 / k))
-        if problem.n_modes is not None:
-            signal[-1] = tails[-1]
-        return SpectrumPoints(k.astype(np.int64), lam, signal, tails)
-    if not isinstance(problem, LinearProblem):
-        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
-    i = _log_spaced(problem.eigenvalues.size, at_most).astype(np.int64) - 1
-    tails = np.cumsum(problem.signal[::-1])[::-1]
-    return SpectrumPoints(i + 1, problem.eigenvalues[i], problem.signal[i], tails[i])
-
-
-def _log_spaced(n: int, count: int) -> Float[Array, " m"]:
-    return np.arange(1.0, n + 1.0) if n <= count else np.unique(np.rint(np.geomspace(1.0, n, count)))
-
-
 def fit_power_law(problem: Problem) -> PowerLawFit:
     r"""Capacity and source exponents of a spectrum, and whether it is a power law at all.
 
     .. math:: \lambda_k \approx \Lambda k^{-\nu},\qquad \sum_{j\ge k} s_j \approx Q\,\lambda_k^{\zeta},
               \qquad \kappa = \nu\zeta
 
-    Straight lines through log-spaced points (8 in a decade of k). The window is the one with the greatest
-    length/(0.05 + rms residual), length in log k, of a decade or more; so outlying first modes and a last part bent
-    by finite N are left out where they disagree.
+    Two straight lines: log lambda_k at log-spaced modes (8 in a decade of k), and the log mean signal per mode of the
+    bins between them, which falls as k^-(kappa + 1). Bins, unlike tail sums, have independent errors and do not depend
+    on what lies beyond the last mode; each is placed at the mode number where a power law has the mean of the bin, so
+    there is no correction of order 1/k. Both s_k ~ k^-(kappa + 1) and tail sums ~ k^-kappa are tried, and the one that
+    fits better is kept. The last mode is in no bin: it may carry all that lies beyond, as in `PowerLaw(n_modes=n)`.
 
-    **Assumptions.** None: the answer says whether the spectrum is a power law. In a spectrum cut at mode n the tail
-    sums lack what lies beyond and bend down, which raises zeta: by 3 % at n = 10^5 and by 12 % at
-    n = 1000 for nu = 1.5, zeta = 0.5 (`PowerLaw(n_modes=n)` gives its last mode the whole tail and has no such bias).
+    Bins are weighted by the scatter of single s_k, measured on neighbours. The window is the one with the greatest
+    length/(0.05 + rms residual beyond scatter), length in log k, of a decade or more; so outlying first modes, a last
+    part bent by finite N are left out where they disagree, and so is a signal less than five times a flat end.
+
+    A kernel of as many modes as samples (0.9 N or more), with a random signal, holds all of the labels: there the tail
+    sums themselves are fitted, which is the exponent of its own loss curve; a note says what the bins give.
+
+    **Assumptions.** None on the spectrum: the answer says whether it is a power law. The scatter of single s_k is
+    taken to be independent from mode to mode.
 
     Parameters
     ----------
@@ -213,59 +124,126 @@ def fit_power_law(problem: Problem) -> PowerLawFit:
     PowerLawFit
         Exponents, intervals, window, quality.
 
+    Raises
+    ------
+    TypeError
+        If the problem is neither a LinearProblem nor a PowerLaw.
+
     References
     ----------
     arXiv 2206.11124, section 5, eq. (15).
 
     Examples
     --------
-    >>> p = PowerLaw(nu=1.5, zeta=0.5, n_modes=1000)
-    >>> fit_power_law(LinearProblem(p.eigenvalues, p.signal))
+    >>> import numpy as np
+    >>> k = np.arange(1.0, 1001.0)
+    >>> fit_power_law(LinearProblem(k**-1.5, k**-1.75))
     PowerLawFit(nu=1.5, zeta=0.5, kappa=0.75, modes 1..1000, R^2=1.0000)
     """
     if isinstance(problem, PowerLaw):
         return _exact(problem)
-    size = problem.eigenvalues.size if isinstance(problem, LinearProblem) else 0
-    points = spectrum_points(problem, _point_count(size))
-    learned = points.signal_tails > 0.0
-    x, lam = np.log(points.modes), np.log(points.eigenvalues)
-    if size < 2 or not learned.any():
-        what = "one mode has no exponent" if size < 2 else "there is no signal, so zeta is undefined"
-        return _undefined(size, what)
-    last = int(np.flatnonzero(learned)[-1])
-    x, lam, tails = x[: last + 1], lam[: last + 1], np.log(points.signal_tails[: last + 1])
-    first, stop = _window(x, lam, tails)
-    chosen = slice(first, stop)
-    if np.ptp(lam[chosen]) == 0.0:
+    if not isinstance(problem, LinearProblem):
+        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
+    size, learned = problem.eigenvalues.size, np.flatnonzero(problem.signal > TINY)
+    last = int(learned[-1]) + 1 if learned.size else 0
+    if learned.size == 0:
+        return _undefined(size, "there is no signal, so zeta is undefined")
+    if last < FEWEST or learned.size < 2:
+        return _undefined(size, f"{learned.size} modes up to mode {last} have signal, too few for an exponent")
+    modes = log_spaced(last, max(int(PER_DECADE * np.log10(last)) + 1, 16))
+    x, lam = np.log(modes), np.log(problem.eigenvalues[modes - 1])
+    bins = SignalBins(modes, problem.signal)
+    start = -straight(x[:-1], np.log(bins.means()), np.ones(x.size - 1)).slope
+    scatter = bins.scatter(start, 0, x.size - 1)
+    above, flat = _fit_notes.floor(bins, scatter)
+    at_ends = (*_fit_notes.rounding(x, lam, size), *flat)
+    end = float(x[-1])
+    if flat and x[above] >= SHORTEST:
+        x, lam, bins = x[: above + 1], lam[: above + 1], SignalBins(modes[: above + 1], problem.signal)
+    if lam[0] == lam[-1]:
         return _undefined(size, "all eigenvalues are equal")
-    nu_line, zeta_line = _straight(x[chosen], lam[chosen]), _straight(lam[chosen], tails[chosen])
-    nu, zeta = -nu_line.slope, zeta_line.slope
-    notes = _objections(float(x[stop - 1] - x[first]), nu_line, zeta_line)
-    window = (int(points.modes[first]), int(points.modes[stop - 1]))
-    if window != (1, size):
-        notes_window = f"modes {window[0]} to {window[1]} of {size} were fitted; the others bend away"
-    else:
-        notes_window = f"all {size} modes were fitted"
-    slopes = _sub_windows(x[chosen], lam[chosen], tails[chosen])
+    complete = problem.n_samples is not None and last >= COMPLETE * problem.n_samples
+    beyond = max((choose(x, lam, bins, rule, start) for rule in OPEN), key=lambda c: c.score)
+    fit = _result(problem, x, lam, bins, beyond, end, at_ends)
+    if not complete or scatter == 0.0 or flat:
+        return fit
+    low, high = fit.zeta_interval
+    also = f"zeta is {fit.zeta:.2g} ({low:.2g} .. {high:.2g}) if the power law goes on beyond the last mode"
+    return _result(problem, x, lam, bins, choose(x, lam, bins, "complete tails", start), end, (*at_ends, also))
+
+
+def _result(
+    problem: LinearProblem,
+    x: Array,
+    lam: Array,
+    bins: SignalBins,
+    chosen: Choice,
+    end: float,
+    at_ends: tuple[str, ...],
+) -> PowerLawFit:
+    first, stop, rule, size = chosen.first, chosen.stop, chosen.rule, problem.eigenvalues.size
+    here, inside = slice(first, stop), slice(first, stop - 1)
+    z = bins.log_modes(chosen.power, rule)
+    y, variance = bins.logs(rule, chosen.scatter)
+    w = 1.0 / (SMOOTH + variance)
+    capacity, signal = straight(x[here], lam[here], np.ones(stop - first)), straight(z[inside], y[inside], w[inside])
+    nu, kappa = -capacity.slope, -signal.slope - EXTRA[rule]
+    zeta = kappa / nu
+    propagated = [bins.error(rule, of, chosen.scatter, first) for of in (signal.slope_of, signal.turn_of)]
+    errors = (capacity.slope_error, max(signal.slope_error, propagated[0]))
+    nus, slopes, chance = sub_windows(x[here], lam[here], z[inside], y[inside], w[inside])
+    zetas = (-slopes - EXTRA[rule]) / nus
+    # The errors of bins are independent, those of tail sums are not.
+    independent = chosen.scatter > 0.0 and rule != "complete tails"
+    chance = chance * signal.chi2 / max(stop - first - 3, 1) if independent else 0.0
+    r2 = (_r2(capacity.chi2, lam[here]), _r2(SMOOTH * signal.chi2, y[inside]))
+    drift = _drift(capacity, signal, kappa)
+    # Only scatter excuses drift; other residuals are no chance.
+    allowed = NINETY * propagated[1] / abs(kappa) if kappa != 0.0 else 0.0
+    against = _fit_notes.objections(
+        float(x[stop - 1] - x[first]),
+        end - float(x[stop - 1]),
+        r2,
+        (drift[0], drift[1] - allowed),
+        nu > 0.0 and kappa > 0.0,
+    )
+    window = (int(bins.edges[first]), int(bins.edges[stop - 1]))
+    log_scale = signal.intercept - (np.log(kappa) if EXTRA[rule] else 0.0) if kappa > 0.0 else np.nan
+    residual = y[inside] - signal.intercept - signal.slope * z[inside]
     return PowerLawFit(
         nu=nu,
         zeta=zeta,
-        kappa=nu * zeta,
-        nu_interval=_interval(-slopes[:, 0], nu),
-        zeta_interval=_interval(slopes[:, 1], zeta),
+        kappa=kappa,
+        nu_interval=interval(nus, nu, errors[0]),
+        zeta_interval=interval(zetas, zeta, float(np.hypot(errors[1], zeta * errors[0])) / nu, chance / nu**2),
         window=window,
-        quality=min(nu_line.r2, zeta_line.r2),
-        residuals=(nu_line.rms, zeta_line.rms),
-        drift=(nu_line.drift, zeta_line.drift),
-        eigenvalue_scale=float(np.exp(nu_line.intercept)),
-        signal_scale=float(np.exp(zeta_line.intercept)),
-        is_power_law=not notes,
-        notes=(*notes, notes_window),
+        quality=min(r2),
+        residuals=(float(np.sqrt(capacity.chi2 / (stop - first))), float(np.sqrt(np.mean(residual**2)))),
+        drift=drift,
+        eigenvalue_scale=float(np.exp(capacity.intercept)),
+        signal_scale=float(np.exp(log_scale - zeta * capacity.intercept)),
+        scatter=chosen.scatter,
+        is_power_law=not against,
+        notes=(
+            *against,
+            *_fit_notes.window(window, size, chosen.scatter, rule),
+            *(_fit_notes.beyond(bins, log_scale, kappa, rule) if x[-1] == end else ()),
+            *at_ends,
+        ),
     )
 
 
-def _point_count(size: int) -> int:
-    return int(PER_DECADE * np.log10(size)) + 1 if size > 16 else 16
+def _r2(error: float, y: Array) -> float:
+    spread = float(((y - y.mean()) ** 2).sum())
+    return 1.0 - error / spread if spread > 0.0 else 0.0
+
+
+def _drift(capacity: Line, signal: Line, kappa: float) -> tuple[float, float]:
+    """Relative changes of nu and zeta = kappa/nu from end to end."""
+    if capacity.slope == 0.0 or kappa == 0.0:
+        return np.inf, np.inf
+    nu = capacity.turn / capacity.slope
+    return abs(nu), abs(signal.turn / kappa + nu)
 
 
 def _exact(problem: PowerLaw) -> PowerLawFit:
@@ -281,6 +259,7 @@ def _exact(problem: PowerLaw) -> PowerLawFit:
         drift=(0.0, 0.0),
         eigenvalue_scale=problem.eigenvalue_scale,
         signal_scale=problem.signal_scale,
+        scatter=0.0,
         is_power_law=True,
         notes=("a power law by construction",),
     )
@@ -289,51 +268,4 @@ def _exact(problem: PowerLaw) -> PowerLawFit:
 def _undefined(size: int, why: str) -> PowerLawFit:
     nan = float("nan")
     pair = (nan, nan)
-    return PowerLawFit(nan, nan, nan, pair, pair, (1, size), 0.0, pair, pair, nan, nan, False, (why,))
-
-
-def _window(x: Array, lam: Array, tails: Array) -> tuple[int, int]:
-    """First and one-past-last point of the best window; everything where there is no decade of modes."""
-    best, choice = -np.inf, (0, x.size)
-    for i in range(x.size):
-        for j in range(int(np.searchsorted(x, x[i] + SHORTEST - 1e-9)) + 1, x.size + 1):
-            if j - i < 3 or lam[i] == lam[j - 1]:
-                continue
-            rms = np.hypot(_straight(x[i:j], lam[i:j]).rms, _straight(lam[i:j], tails[i:j]).rms)
-            score = (x[j - 1] - x[i]) / (SOFTENING + rms)
-            if score > best * (1.0 + 1e-9):
-                best, choice = score, (i, j)
-    return choice
-
-
-def _sub_windows(x: Array, lam: Array, tails: Array) -> Float[Array, "w 2"]:
-    """Slopes over every window of at least half the length and three points."""
-    half = 0.5 * (x[-1] - x[0])
-    pairs = [(i, j) for i in range(x.size) for j in range(i + 3, x.size + 1) if x[j - 1] - x[i] >= half]
-    slopes = [
-        (_straight(x[i:j], lam[i:j]).slope, _straight(lam[i:j], tails[i:j]).slope)
-        for i, j in pairs
-        if lam[i] > lam[j - 1]
-    ]
-    return np.array(slopes).reshape(-1, 2)
-
-
-def _interval(values: Array, centre: float) -> tuple[float, float]:
-    if values.size == 0:
-        return (centre, centre)
-    low, high = np.quantile(values, (0.05, 0.95))
-    return (min(float(low), centre), max(float(high), centre))
-
-
-def _objections(length: float, nu_line: _Line, zeta_line: _Line) -> tuple[str, ...]:
-    notes = []
-    if length < SHORTEST - 1e-9:
-        notes.append(f"not a power law: {np.exp(length):.3g} is the widest ratio of mode numbers, 10 are needed")
-    for name, line in (("eigenvalues", nu_line), ("signal tails", zeta_line)):
-        if line.r2 < LEAST_R2:
-            notes.append(f"not a power law: the {name} have R^2 = {line.r2:.3f} < {LEAST_R2}")
-        elif line.drift > LARGEST_DRIFT:
-            notes.append(f"not a power law: the exponent of the {name} drifts by {line.drift:.0%} across the window")
-    if zeta_line.slope <= 0.0 or nu_line.slope >= 0.0:
-        notes.append("not a power law: an exponent is not positive")
-    return tuple(notes)
+    return PowerLawFit(nan, nan, nan, pair, pair, (1, size), 0.0, pair, pair, nan, nan, nan, False, (why,))

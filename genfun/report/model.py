@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun._typing import Array, Float, Int
-from genfun.answers.fit import PowerLawFit, SpectrumPoints
+from genfun.answers.fit import PowerLawFit
+from genfun.answers.spectrum_points import SpectrumPoints
 from genfun.answers.stability import Limit
 
 
