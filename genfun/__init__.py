@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any
 from genfun import data
 from genfun._version import __version__
 from genfun.answers import (
-    LossMap,
-    Optimum,
     Phase,
     PowerLawFit,
     Prediction,
     Stability,
     fit_power_law,
     local_exponent,
-    loss_map,
     max_learning_rate,
     noise_gain_map,
-    optimize,
     phase,
     predict,
     stability,
+    steps_to_loss,
 )
 from genfun.data.linear import LinearData
 from genfun.generating_function import GeneratingFunction
@@ -34,9 +31,14 @@ from genfun.problem import LinearProblem
 
 if TYPE_CHECKING:
     from genfun import experiments, plotting, report, symbolic
+    from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.loss_map import LossMap, loss_map
+    from genfun.answers.optimize import Optimum, optimize
+    from genfun.answers.translate import Translation, translate
 
 __all__ = [
     "SGD",
+    "Conversion",
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
@@ -50,10 +52,13 @@ __all__ = [
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Stability",
+    "Translation",
     "__version__",
+    "convert",
     "data",
     "experiments",
     "fit_power_law",
+    "from_sgd",
     "local_exponent",
     "loss_map",
     "max_learning_rate",
@@ -64,17 +69,40 @@ __all__ = [
     "predict",
     "report",
     "stability",
+    "steps_to_loss",
     "symbolic",
+    "to_sgd",
+    "translate",
 ]
 
-_ON_FIRST_USE = ("experiments", "plotting", "report", "symbolic")
+# What a plain `import genfun` leaves alone, and the module that has it.
+_ON_FIRST_USE = {
+    "Conversion": "answers.convert",
+    "LossMap": "answers.loss_map",
+    "Optimum": "answers.optimize",
+    "Translation": "answers.translate",
+    "convert": "answers.convert",
+    "experiments": "experiments",
+    "from_sgd": "answers.convert",
+    "loss_map": "answers.loss_map",
+    "optimize": "answers.optimize",
+    "plotting": "plotting",
+    "report": "report",
+    "symbolic": "symbolic",
+    "to_sgd": "answers.convert",
+    "translate": "answers.translate",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the rooms that a plain `import genfun` leaves alone."""
-    if name in _ON_FIRST_USE:
-        return importlib.import_module(f"genfun.{name}")
-    raise AttributeError(f"module 'genfun' has no attribute {name!r}")
+    """Import on first use."""
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'genfun' has no attribute {name!r}")
+    place = _ON_FIRST_USE[name]
+    module = importlib.import_module(f"genfun.{place}")
+    value = module if place == name else getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

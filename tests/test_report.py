@@ -89,7 +89,8 @@ def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
         for limit in (limit for limit in report.limits if limit.batch_size == b):
             for share in (0.25, 0.5, 0.75):
                 other = predict(data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.noise)
-                assert best.log_loss[-1] <= float(other.log_loss)
+                # The same setting asked for at other steps may differ by the error estimate.
+                assert best.log_loss[-1] <= float(other.log_loss) + 2.0 * float(other.error)
 
 
 def test_the_data_are_described(report, data):

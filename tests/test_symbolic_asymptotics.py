@@ -11,7 +11,7 @@ from late_times import Nesterov, at, constants, is_zero
 
 import genfun as gf
 from genfun.symbolic import array_function, asymptotics, derive, optimum, responses, show
-from genfun.symbolic.asymptotics import gamma_array_function
+from genfun.symbolic.phases import gamma_array_function
 from genfun.symbolic.slow_mode import names, slow_mode
 
 n = names()

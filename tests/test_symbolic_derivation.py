@@ -13,7 +13,7 @@ from genfun.methods import SGD
 from genfun.methods._sgd_responses import responses as generated
 from genfun.symbolic import derive
 from genfun.symbolic.conditions import stability_conditions
-from genfun.symbolic.derive import symmetric_square
+from genfun.symbolic.derivation import symmetric_square
 
 A_, Z, G = sympy.symbols("a z g")
 B = sympy.Symbol("beta")

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 import genfun as gf
 from genfun.symbolic import array_function, derive, optimum
-from genfun.symbolic.optimum import noise_moment, signal_moment
+from genfun.symbolic.best_settings import noise_moment, signal_moment
 from genfun.symbolic.slow_mode import names
 
 n = names()

@@ -53,6 +53,12 @@ class Optimum:
         1 - loss / (least loss with momentum 0): what momentum, of either sign, is worth.
     learning_rate_range, momentum_range : (float, float)
         How far each can move, the other kept, for 5 % more loss.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> gf.optimize(gf.PowerLaw(1.5, 2.0, n_modes=50), batch_size=1, steps=500, momentum=0.0)
+    Optimum(loss ... at step 500: learning_rate=..., momentum=0, batch_size=1)
     """
 
     method: SGD

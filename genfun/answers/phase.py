@@ -128,7 +128,7 @@ def phase(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = Sp
     Raises
     ------
     ValueError
-        If the spectrum has no exponents (fewer than two modes, or no signal).
+        If the spectrum has no exponents (fewer than four modes, or no signal).
 
     References
     ----------
@@ -186,12 +186,12 @@ def _divergence_step(G: GeneratingFunction, rate: float) -> float:
     if not math.isfinite(rate):
         return 1.0
     last = min(LAST_STEP, 5.0 / rate + 10.0)
-    low, high = 1.0, last
+    low, least, high = 1.0, 1.0, last
     for _ in range(2):
         t = np.unique(np.geomspace(low, high, 120).astype(np.int64))
         i = int(np.argmin(predict(G.problem, G.method, t, G.noise_model).log_loss))
-        low, high = float(t[max(i - 1, 0)]), float(t[min(i + 1, t.size - 1)])
-    return 1.0 / rate if t[i] >= 0.99 * LAST_STEP else float(t[i])
+        low, least, high = float(t[max(i - 1, 0)]), float(t[i]), float(t[min(i + 1, t.size - 1)])
+    return 1.0 / rate if least >= 0.99 * LAST_STEP else least
 
 
 def _notes(

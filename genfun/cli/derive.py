@@ -21,6 +21,6 @@ def derive(method: str, latex: bool) -> None:
     when negative momentum helps.
     """
     import genfun.methods
-    from genfun.symbolic.show import show
+    from genfun.symbolic.page import show
 
     click.echo(show(getattr(genfun.methods, METHODS[method]), latex=latex), nl=False)

@@ -88,9 +88,9 @@ def spectrum_facts(report: Report) -> Facts:
     pairs = (
         ("power law?", "yes" if fit.is_power_law else "NO"),
         ("nu (eigenvalues)", words.figures(fit.nu)),
-        ("... over windows", between(fit.nu_interval)),
+        ("... 90 % interval", between(fit.nu_interval)),
         ("zeta (signal)", words.figures(fit.zeta)),
-        ("... over windows", between(fit.zeta_interval)),
+        ("... 90 % interval", between(fit.zeta_interval)),
         ("kappa = nu zeta", words.figures(fit.kappa)),
         ("fitted modes", f"{fit.window[0]} .. {last}"),
         ("R^2 of the worse line", f"{fit.quality:.4f}"),

@@ -78,7 +78,7 @@ def responses(method: Method | type[Any]) -> Responses:
     .. math:: u_0 = n_u/d,\qquad v_0 = n_v/d,\qquad
               u = n_u/(d + g a^2 z n_u),\qquad v = n_v/(d + g a^2 z n_u),\qquad z = 1 - q
 
-    **Assumptions.** As for `genfun.symbolic.derive.Derivation`.
+    **Assumptions.** As for `genfun.symbolic.derivation.Derivation`.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _responses_of_class(method: type[Any]) -> Responses:
     if ready is not None:
         return ready
     from genfun.symbolic._group import group
-    from genfun.symbolic.derive import derive
+    from genfun.symbolic.derivation import derive
 
     derivation = derive(method)
     z = group(1 - derivation.q)

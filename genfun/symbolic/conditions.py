@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from genfun.symbolic._types import Expr, Matrix, Symbol
-from genfun.symbolic.derive import Derivation
+from genfun.symbolic.derivation import Derivation
 from genfun.symbolic.form import stable_form
 
 

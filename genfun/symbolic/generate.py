@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genfun.symbolic._types import Expr
-from genfun.symbolic.derive import derive
+from genfun.symbolic.derivation import derive
 
 TEMPLATE = '''\
 """Squared impulse responses of {name}.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun.symbolic._types import Expr, Symbol
-from genfun.symbolic.derive import Derivation
+from genfun.symbolic.derivation import Derivation
 from genfun.symbolic.slow_mode import SlowMode
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genfun.symbolic._types import Expr, Symbol
-from genfun.symbolic.derive import Derivation
+from genfun.symbolic.derivation import Derivation
 from genfun.symbolic.form import stable_form
 
 
@@ -72,7 +72,7 @@ def sum_over_modes(summand: Expr, derivation: Derivation) -> tuple[Expr, Expr, E
     (top_outside, numerator), (bottom_outside, denominator) = (p.as_independent(a, as_Add=False) for p in (top, bottom))
     at_zero = denominator.subs(dict.fromkeys(denominator.free_symbols, 0))
     sign = -1 if at_zero.is_negative else 1
-    outside = sympy.factor(sign * top_outside / bottom_outside)
+    outside: Any = sympy.factor(sign * top_outside / bottom_outside)
     return (
         stable_form(outside, derivation.hyperparameters),
         paper_form(numerator, derivation),

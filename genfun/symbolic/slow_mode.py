@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from genfun.symbolic._types import Expr, Symbol
-from genfun.symbolic.derive import Derivation
+from genfun.symbolic.derivation import Derivation
 
 
 class Names(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from genfun.symbolic._equation import Section, equal
-from genfun.symbolic.asymptotics import Asymptotics, asymptotics
+from genfun.symbolic.best_settings import Optimum, noise_moment, optimum, signal_moment
 from genfun.symbolic.form import stable_form
-from genfun.symbolic.optimum import Optimum, noise_moment, optimum, signal_moment
 from genfun.symbolic.paper import sum_over_modes
+from genfun.symbolic.phases import Asymptotics, asymptotics
 from genfun.symbolic.slow_mode import names
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from genfun.symbolic._types import Symbol
-from genfun.symbolic.asymptotics import asymptotics
 from genfun.symbolic.noise_gain import NoiseGain, leading_term, noise_gain
+from genfun.symbolic.phases import asymptotics
 from genfun.symbolic.slow_mode import names
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from genfun.symbolic._types import Expr, Symbol
 from genfun.symbolic.arrays import array_function
-from genfun.symbolic.derive import Derivation, derive
+from genfun.symbolic.derivation import Derivation, derive
 from genfun.symbolic.slow_mode import SlowMode, names, slow_mode
 
 

@@ -219,9 +219,10 @@ def _reduced(polynomials: Sequence[Expr], z: Symbol) -> list[Expr]:
     import sympy
 
     common = sympy.gcd_list([sympy.numer(sympy.together(p)) for p in polynomials])
-    reduced = [sympy.cancel(p / common) for p in polynomials]
+    reduced: list[Any] = [sympy.cancel(p / common) for p in polynomials]
     scale = reduced[0].subs(z, 0)
-    return [sympy.factor(sympy.cancel(p / scale)) for p in reduced]
+    result: list[Any] = [sympy.factor(sympy.cancel(p / scale)) for p in reduced]
+    return result
 
 
 def _stable(p: Expr, z: Symbol, q: Symbol, variables: Sequence[Symbol]) -> Expr:

@@ -9,9 +9,9 @@ from typing import Any
 
 from genfun.symbolic._equation import Section, equal
 from genfun.symbolic.conditions import stability_conditions
-from genfun.symbolic.derive import Derivation, derive
+from genfun.symbolic.derivation import Derivation, derive
+from genfun.symbolic.page_asymptotics import late_sections
 from genfun.symbolic.paper import paper_form, sum_over_modes
-from genfun.symbolic.show_asymptotics import late_sections
 
 
 def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
@@ -20,7 +20,7 @@ def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
     .. math:: \tilde L(z) = \frac{\tilde V(z) + \frac{\sigma^2}{\tau_1}\frac{z\,\tilde U(z)}{1-z}}{2(1 - z\tilde U(z))}
               + \frac{\sigma^2}{2(1-z)}
 
-    **Assumptions.** As for `genfun.symbolic.derive.Derivation`.
+    **Assumptions.** As for `genfun.symbolic.derivation.Derivation`.
 
     Parameters
     ----------
