@@ -88,6 +88,11 @@ class GeneratingFunction:
     def __repr__(self) -> str:
         return f"GeneratingFunction({self.problem!r}, {self.method!r}, {self.noise_model!r})"
 
+    @property
+    def memory(self) -> float:
+        """1 - abs(momentum): how far the method is from remembering for ever, which is what rounding grows with."""
+        return 1.0 - max((abs(h) for h in self.method.hyperparameters if abs(h) < 1.0), default=0.0)
+
     def noise(self, z: Any) -> Any:
         r"""U~(z), the noise kernel; U~(1) is the noise gain.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -51,17 +53,19 @@ def joined(parts: list[LossCurve]) -> LossCurve:
     )
 
 
-def slowness(G: GeneratingFunction) -> float:
+@lru_cache(maxsize=256)
+def slowness(kind: type[Any], hyperparameters: tuple[float, ...]) -> float:
     """Largest decay of a mode per step and unit a, max (1 - rho(T(a)))/a: 1/(1-beta) for the heavy ball."""
     a = np.geomspace(1e-12, 1e-2, 11)
-    matrices = [np.array(G.method.update(x, *G.method.hyperparameters)[0], dtype=np.float64) for x in a]
+    matrices = [np.array(kind.update(x, *hyperparameters)[0], dtype=np.float64) for x in a]
     radius = np.abs(np.linalg.eigvals(np.stack(matrices))).max(axis=1)
     return float(((1.0 - radius) / a).max())
 
 
 def lumped(G: GeneratingFunction, measures: tuple[SpectralMeasure, SpectralMeasure], step: float) -> GeneratingFunction:
     """The same generating function with modes that have hardly moved by `step` merged into three."""
-    below = 1e-3 / (2.0 * max(slowness(G), 1e-3) * G.method.learning_rate * step)
+    pace = max(slowness(type(G.method), G.method.hyperparameters), 1e-3)
+    below = 1e-3 / (2.0 * pace * G.method.learning_rate * step)
     capacity, signal = measures
     if below <= min(capacity.nodes.min(), signal.nodes.min()):
         return GeneratingFunction(G.problem, G.method, G.noise_model, measures)
@@ -84,8 +88,7 @@ def recursion_measures(G: GeneratingFunction, phase: float) -> tuple[SpectralMea
 
 def recursion_error(G: GeneratingFunction, steps: Array) -> Array:
     """Rounding of the recursion, measured against extended precision over random problems (see tests)."""
-    memory = 1.0 - max((abs(h) for h in G.method.hyperparameters if abs(h) < 1.0), default=0.0)
-    return EPS * (16.0 + steps) / memory
+    return EPS * (16.0 + steps) / G.memory
 
 
 def by_recursion(G: GeneratingFunction, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:

@@ -97,7 +97,7 @@ def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
         bad = np.flatnonzero(~regular)
         i = 0 if bad.size == 0 else int(bad[-1]) + 1
         new_left, new_right = p[i], p[i + 1]
-        if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 1e-14 * abs(new_right):
+        if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 1e-13 * abs(new_right):
             return float(new_right)
         left, right = new_left, new_right
     return float(right)
@@ -138,13 +138,16 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
 
 
 def _rate_error(G: GeneratingFunction, rate: float) -> float:
-    """Rounding of z U~(z) by a few eps, turned into a rounding of its root."""
+    """Rounding of z U~(z), turned into a rounding of its root.
+
+    The coefficients of `mode_sums` round relative to values of order 1, while S is of the order of 1 - abs(momentum).
+    """
     if G.gamma == 0.0 or rate == 0.0 or not np.isfinite(rate):
         return 0.0
     points = rate + np.array([1e-4, 2e-4]) * abs(rate)
     _, gains = _regular(G, points)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = 4.0 * np.finfo(float).eps * (points[1] - points[0]) / abs(gains[1] - gains[0])
+        error = 4.0 * np.finfo(float).eps / G.memory * (points[1] - points[0]) / abs(gains[1] - gains[0])
     return float(error) if np.isfinite(error) else 0.0
 
 

@@ -109,6 +109,11 @@ def test_two_negative_wrongs_do_not_make_a_stable_setting():
     assert late_slope(problem, method, noise, 500) > 0.0
 
 
+def test_on_the_curvature_limit_the_noise_may_be_far_beyond_its_own():
+    assert gf.stability(PROBLEM, gf.SGD(3.8, 0.9, 1)).status == "diverges"
+    assert gf.stability(PROBLEM, gf.SGD(3.8, 0.9)).status == "marginal"
+
+
 def test_floor_is_the_limit_of_the_loss():
     problem = gf.LinearProblem([1.0, 0.5, 0.2], [1.0, 1.0, 1.0], n_samples=50, noise_variance=0.3)
     for beta in (-0.4, 0.0, 0.6):

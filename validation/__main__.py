@@ -15,11 +15,7 @@ FILES = ("critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
 
-HEADER = """---
-orphan: true
----
-
-# Validation
+HEADER = """# Validation
 
 Written by `python -m validation --write`; the same numbers are in `validation.csv`. A claim holds if
 |computed - claimed| <= tolerance.

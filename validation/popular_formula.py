@@ -16,7 +16,7 @@ BETA, BATCH = 0.9, 1
 
 
 def popular_max_learning_rate(lambda_max: float, momentum: float) -> float:
-    """Stability of the full-batch heavy ball on a quadratic, e.g. arXiv 2103.00065, eq. (2); no batch size in it."""
+    """Stability of the full-batch heavy ball on a quadratic, e.g. arXiv 2103.00065; no batch size in it."""
     return 2.0 * (1.0 + momentum) / lambda_max
 
 

@@ -101,11 +101,13 @@ def stability(problem: Problem, optimizer: Method, noise: SpectrallyExpressible 
     G = GeneratingFunction(problem, optimizer, noise)
     singular = dominant_singularity(G)
     gain, sigma2 = singular.noise_gain, problem.noise_variance
-    if singular.curvature_binds:
-        gain = np.inf if G.gamma > 0.0 else 0.0
     top = curvature_limit(problem, optimizer)
     edge_distance = optimizer.learning_rate / top - 1.0
-    marginal = abs(gain - 1.0) < MARGINAL or abs(edge_distance) < MARGINAL
+    # On one of the two limits and not beyond the other.
+    beyond, at_curvature = gain > 1.0 + MARGINAL, abs(edge_distance) < MARGINAL
+    marginal = not beyond and (at_curvature or (abs(gain - 1.0) < MARGINAL and not singular.curvature_binds))
+    if singular.curvature_binds:
+        gain = np.inf if G.gamma > 0.0 else 0.0
     status: Verdict = "marginal" if marginal else "converges" if singular.stable else "diverges"
     floor = np.inf
     if status == "converges":
