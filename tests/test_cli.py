@@ -86,6 +86,29 @@ def test_the_full_batch_is_written_full():
     assert found["result"]["learning_rate"] == 2.0
 
 
+def test_optimize_is_the_answer_of_the_api():
+    target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
+    found = answer("optimize", *target, "--batch-size", 5, "--steps", "2e2")
+    expected = gf.optimize(gf.PowerLaw(1.5, 0.5, n_modes=40), 5, steps=200)
+    assert found["result"]["loss"] == expected.loss
+    assert found["result"]["method"]["momentum"] == expected.method.momentum
+    shown = run("optimize", *target, "--batch-size", 5, "--steps", 200, "--momentum", 0).stdout
+    assert "momentum      0" in shown
+    assert "for 5 % more loss" in shown
+    assert "either steps or budget" in run("optimize", *target, "--batch-size", 5, code=2).stderr
+
+
+def test_phase_is_the_answer_of_the_api():
+    setting = ("power-law", "--nu", 1.5, "--zeta", 2, "--batch-size", 100, "--learning-rate", 0.4)
+    found = answer("phase", *setting)
+    expected = gf.phase(gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, 0.0, 100))
+    assert found["result"]["name"] == expected.name == "noise-dominated"
+    assert found["result"]["transition_step"] == expected.transition_step
+    assert found["result"]["divergence_step"] == "inf"
+    shown = run("phase", *setting).stdout
+    assert f"noise takes over at step {expected.transition_step:,.0f}" in shown
+
+
 def test_losses_too_small_for_a_double_are_shown_with_their_exponent():
     shown = run(
         "predict", "power-law", "--n-modes", 1, "--learning-rate", 0.9, "--batch-size", "full", "--steps", "1e4"

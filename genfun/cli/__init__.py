@@ -6,6 +6,7 @@ import click
 
 from genfun._version import __version__
 from genfun.cli.answers import max_lr, predict, stability
+from genfun.cli.best import optimize, phase
 from genfun.cli.derive import derive
 from genfun.cli.group import Jobs, examples
 from genfun.cli.report import report
@@ -18,6 +19,7 @@ __all__ = ["main"]
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "genfun report mnist",
+        "genfun optimize mnist --batch-size 10 --steps 1000",
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun predict mnist --batch-size 10 --learning-rate 0.5 --steps 100,1e4,1e6",
     ),
@@ -32,5 +34,5 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (report, max_lr, stability, predict, derive):
+for command in (report, optimize, max_lr, stability, predict, phase, derive):
     main.add_command(command)

@@ -18,18 +18,39 @@ BATCH_SIZE = click.option("--batch-size", type=BATCH, required=True, help="b, sa
 RATE = click.option("--learning-rate", type=REAL, required=True, help="alpha, in torch's convention.")
 
 
-def _setting(command: Callable[..., Any]) -> Callable[..., Any]:
+def setting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that most answers take.
+
+    Parameters
+    ----------
+    command : callable
+        What is decorated.
+    """
     for option in (AS_JSON, BATCH_SIZE, MOMENTUM):
         command = option(command)
     return command
 
 
-def _preamble(target: Target) -> None:
+def preamble(target: Target) -> None:
+    """What the answer is about, in two lines.
+
+    Parameters
+    ----------
+    target : Target
+    """
     say(f"{target.label}: {target.problem!r}")
     say(f"batch noise: tau1 = {target.noise.tau1:.4g}, tau2 = {target.noise.tau2:.4g} ({target.noise_source})")
 
 
-def _inputs(target: Target, **setting: Any) -> dict[str, Any]:
+def inputs(target: Target, **setting: Any) -> dict[str, Any]:
+    """What was asked, for the JSON.
+
+    Parameters
+    ----------
+    target : Target
+    **setting
+        Further inputs.
+    """
     noise = {"tau1": target.noise.tau1, "tau2": target.noise.tau2, "source": target.noise_source}
     return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting
 
@@ -43,7 +64,7 @@ def _inputs(target: Target, **setting: Any) -> dict[str, Any]:
     ),
 )
 @on_target
-@_setting
+@setting
 def max_lr(target: Target, momentum: float, batch_size: int | None, as_json: bool) -> None:
     """Print the largest learning rate that converges.
 
@@ -56,9 +77,9 @@ def max_lr(target: Target, momentum: float, batch_size: int | None, as_json: boo
 
     answer = rate_limit(target.problem, momentum, batch_size, target.noise)
     if as_json:
-        emit_json("max-lr", _inputs(target, momentum=momentum, batch_size=batch_size), plain(answer))
+        emit_json("max-lr", inputs(target, momentum=momentum, batch_size=batch_size), plain(answer))
         return
-    _preamble(target)
+    preamble(target)
     low, high = sorted((answer.at_tau2_plus, answer.at_tau2_minus))
     say(f"batch size {batch(batch_size)}, momentum {momentum:g}")
     say(f"largest stable learning rate: {answer.learning_rate:.6g}  (limited by {answer.limit})")
@@ -75,7 +96,7 @@ def max_lr(target: Target, momentum: float, batch_size: int | None, as_json: boo
 )
 @on_target
 @RATE
-@_setting
+@setting
 def stability(target: Target, learning_rate: float, momentum: float, batch_size: int | None, as_json: bool) -> None:
     """Say whether a setting converges, how fast, and what binds."""
     from genfun.answers import stability as ask
@@ -85,9 +106,9 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
     optimizer = SGD(learning_rate, momentum, batch_size)
     answer = ask(target.problem, optimizer, target.noise)
     if as_json:
-        emit_json("stability", _inputs(target, optimizer=plain(optimizer)), plain(answer))
+        emit_json("stability", inputs(target, optimizer=plain(optimizer)), plain(answer))
         return
-    _preamble(target)
+    preamble(target)
     say(repr(optimizer))
     say(f"{answer.status}; as the learning rate grows, {answer.limit} is the first to bind")
     say(f"noise gain U~(1):       {answer.noise_gain:.6g}  (stable below 1)")
@@ -105,7 +126,7 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 @on_target
 @RATE
 @click.option("--steps", type=WHOLES, required=True, help="Steps, e.g. 100,1000,1e6.")
-@_setting
+@setting
 def predict(
     target: Target,
     learning_rate: float,
@@ -125,9 +146,9 @@ def predict(
     if as_json:
         parts = ("steps", "loss", "error", "log_loss", "status", "meaning", "route")
         result = {part: plain(getattr(answer, part)) for part in parts}
-        emit_json("predict", _inputs(target, optimizer=plain(optimizer)), result)
+        emit_json("predict", inputs(target, optimizer=plain(optimizer)), result)
         return
-    _preamble(target)
+    preamble(target)
     say(repr(optimizer))
     table(
         ("step", "mean loss", "relative error"),
