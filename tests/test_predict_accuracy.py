@@ -137,9 +137,12 @@ def test_predict_matches_50_digits_from_1e_minus_250_to_1e250(case):
     problem = gf.LinearProblem(lam, 10.0 ** rng.uniform(-3, 0, n), n_samples=50, noise_variance=sigma2)
     noise = gf.SpectrallyExpressible(1.0, tau2)
     method = gf.SGD(share * gf.max_learning_rate(problem, beta, batch, noise), beta, batch)
+    # One more step where the loss has come as near to 1e-250 or 1e250 of the start as 10^6 steps allow.
+    far = 247.0 * np.log(10) / abs(gf.stability(problem, method, noise).growth_rate)
+    steps = [*MP_STEPS, int(min(far, 10**6))]
     with mp.workdps(50):
-        logs = [mp.log(x) for x in mp_losses(problem, method, noise, MP_STEPS)]
-    r = gf.predict(problem, method, MP_STEPS, noise)
+        logs = [mp.log(x) for x in mp_losses(problem, method, noise, steps)]
+    r = gf.predict(problem, method, steps, noise)
     exact = np.array([float(x) for x in logs])
     with mp.workdps(50):
         error = np.abs([float(mp.expm1(mp.mpf(float(x)) - y)) for x, y in zip(r.log_loss, logs, strict=True)])
