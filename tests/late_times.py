@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sympy
 
 import genfun as gf
 from genfun.symbolic import phase_constants
-
-
-@dataclass(frozen=True)
-class Nesterov:
-    """torch's nesterov=True."""
-
-    learning_rate: float
-    momentum: float
-    batch_size: int | None = None
-    replacement: bool = False
-
-    @property
-    def hyperparameters(self) -> tuple[float, ...]:
-        return (self.momentum,)
-
-    @staticmethod
-    def update(a: Any, beta: Any, /) -> Any:
-        return ((1 - (1 + beta) * a, beta**2), (-a, beta)), (1 + beta, 1)
 
 
 def is_zero(expression: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_predict import Nesterov
+from own_methods import Nesterov
 
 import genfun as gf
 from genfun.many import Settings, losses_at

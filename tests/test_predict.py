@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from own_methods import Nesterov
 
 import genfun as gf
 from genfun.recursion import Recursion
@@ -162,25 +162,6 @@ def test_repr_says_the_answer_in_a_line():
     assert text.startswith("Prediction(ok: loss 0.")
     assert "at step 100" in text
     assert "\n" not in text
-
-
-@dataclass(frozen=True)
-class Nesterov:
-    """As torch has it: the parameter is the point where the gradient is taken."""
-
-    learning_rate: float
-    momentum: float
-    batch_size: int | None = None
-    replacement: bool = False
-
-    @property
-    def hyperparameters(self):
-        return (self.momentum,)
-
-    @staticmethod
-    def update(a, beta):
-        # v' = beta v - a w - eps, w' = w + beta v' - a w - eps
-        return ((1 - a - a * beta, beta**2), (-a, beta)), (1 + beta, 1)
 
 
 def test_a_method_of_ones_own_needs_only_its_update():

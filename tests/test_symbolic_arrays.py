@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from own_methods import GradientDescent, Nesterov
 
 from genfun.methods import SGD
 from genfun.methods._sgd_responses import responses as generated
@@ -17,18 +18,6 @@ from genfun.symbolic import array_function, derive, responses
 from genfun.symbolic.form import stable_form
 
 EPS = np.finfo(float).eps
-
-
-class Nesterov:
-    @staticmethod
-    def update(a: Any, beta: Any, /) -> Any:
-        return ((1 - (1 + beta) * a, beta**2), (-a, beta)), (1 + beta, 1)
-
-
-class GradientDescent:
-    @staticmethod
-    def update(a: Any, /) -> Any:
-        return ((1 - a,),), (1,)
 
 
 def points(n: int, seed: int) -> tuple[Any, Any, Any]:

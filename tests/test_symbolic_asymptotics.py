@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from late_times import Nesterov, at, constants, is_zero
+from late_times import at, constants, is_zero
+from own_methods import Nesterov
 
 import genfun as gf
 from genfun.symbolic import array_function, asymptotics, derive, optimum, responses, show

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from own_methods import Nesterov
 
 from genfun.methods import SGD
 from genfun.methods._sgd_responses import responses as generated
@@ -17,14 +18,6 @@ from genfun.symbolic.derivation import symmetric_square
 
 A_, Z, G = sympy.symbols("a z g")
 B = sympy.Symbol("beta")
-
-
-class Nesterov:
-    """torch's nesterov=True."""
-
-    @staticmethod
-    def update(a: Any, beta: Any, /) -> Any:
-        return ((1 - (1 + beta) * a, beta**2), (-a, beta)), (1 + beta, 1)
 
 
 class TwoMemories:

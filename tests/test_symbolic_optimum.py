@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from late_times import Nesterov, at, constants, is_zero
+from late_times import at, constants, is_zero
+from own_methods import Nesterov
 from scipy.optimize import brentq, minimize_scalar
 
 import genfun as gf

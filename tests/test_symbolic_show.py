@@ -10,24 +10,12 @@ from typing import Any
 
 import pytest
 import sympy
+from own_methods import GradientDescent, Nesterov
 
 from genfun.methods import SGD, _sgd_responses
 from genfun.symbolic import derive, show
 from genfun.symbolic.generate import source
 from genfun.symbolic.paper import paper_form, sum_over_modes
-
-
-class Nesterov:
-    @staticmethod
-    def update(a: Any, beta: Any, /) -> Any:
-        return ((1 - (1 + beta) * a, beta**2), (-a, beta)), (1 + beta, 1)
-
-
-class GradientDescent:
-    @staticmethod
-    def update(a: Any, /) -> Any:
-        return ((1 - a,),), (1,)
-
 
 METHODS = [SGD, Nesterov, GradientDescent]
 
