@@ -57,9 +57,10 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
     start = np.concatenate((w_signal, np.zeros((m - 1) * n), [1.0]))
     power = np.exp(-shift) * whole
     states = np.repeat(start[:, None], steps.size, axis=1)
-    for bit in range(int(steps.max()).bit_length()):
-        chosen = (steps >> bit & 1).astype(bool)
-        states[:, chosen] = power @ states[:, chosen]
-        power = power @ power
+    with np.errstate(all="ignore"):  # what overflows becomes nan, which the caller sees
+        for bit in range(int(steps.max()).bit_length()):
+            chosen = (steps >> bit & 1).astype(bool)
+            states[:, chosen] = power @ states[:, chosen]
+            power = power @ power
     losses = 0.5 * (states[:n].sum(axis=0) + G.problem.noise_variance * states[-1])
     return Scaled.exponential(losses, shift * steps.astype(np.float64))

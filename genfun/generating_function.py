@@ -126,6 +126,7 @@ class GeneratingFunction:
         result = function(1.0 - flat).reshape(array.shape)
         return result.item() if array.ndim == 0 else result
 
+    @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
 

@@ -26,9 +26,12 @@ FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
-PATIENCE = 4_096
-"""Steps after which a recursion that no contour relieves gives way to squaring the whole map, if that is small."""
-STEP_BUDGET, WORK_BUDGET = 400_000, 4e8
+PATIENCE, FAR = 4_096, 40_000
+"""Oscillations that fade within FAR steps are waited for; else the recursion gives way to squaring the whole map after
+PATIENCE steps, if the map is small."""
+MAX_PHASE = 3_000.0
+"""Bins are narrowed for oscillations of this length; longer ones show in the disagreement with the contour."""
+STEP_BUDGET, WORK_BUDGET = 400_000, 1e8
 """The recursion goes no further than this many steps, and steps times nodes."""
 ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
@@ -91,6 +94,13 @@ def recursion_error(G: GeneratingFunction, steps: Array) -> Array:
     return EPS * (16.0 + steps) / G.memory
 
 
+def lasting(G: GeneratingFunction, singular: Singularity, steps: Array) -> Array:
+    """Steps over which rounding adds up: all of them, or those until label noise has levelled the loss."""
+    if G.problem.noise_variance > 0.0 and singular.stable and singular.rate < 0.0:
+        return np.minimum(steps, 40.0 / -singular.rate)
+    return steps
+
+
 def by_recursion(G: GeneratingFunction, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:
     """Every step up to the last, as the reference does.
 
@@ -139,13 +149,16 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         Ascending.
     singular : Singularity
     """
-    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), 1e4)
+    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
     _, signal = recursion_measures(G, phase)
     double, error = noiseless_loss(signal, G.method, steps, singular.rate)
     if G.problem.noise_variance > 0.0:
         total = double.value() + G.problem.noise_variance
         over = np.isinf(total)
         mantissa = np.where(over, double.mantissa, total)
+        with np.errstate(invalid="ignore"):
+            share = np.where(over, 1.0, double.value() / total)
+            error = np.where(share == 0.0, 0.0, share * error) + EPS
         double = Scaled(mantissa, np.where(over, double.exponent, 0))
     return LossCurve(Scaled(0.5 * double.mantissa, double.exponent), error, "powers")
 
@@ -171,11 +184,12 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         return by_powers(G, steps, singular)
     shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
-    reach = int(min(max(2 * FIRST_CONTOUR_STEP, fade), PATIENCE))
+    reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     if last <= max(ALWAYS_RECURSION, reach):
         return by_recursion(G, steps, min(fade, last))
-    measures = recursion_measures(G, min(fade, STEP_BUDGET))
-    budget = int(min(last, STEP_BUDGET, max(reach, WORK_BUDGET / measures[0].nodes.size)))
+    measures = recursion_measures(G, min(fade, MAX_PHASE))
+    budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / measures[0].nodes.size)))
+    reach = min(reach, budget)
     narrow = lumped(G, measures, float(budget))
     run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
     early = Scaled(*(x[0] for x in run.run(reach)))
@@ -186,7 +200,7 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and dimension(narrow) <= MAX_DIMENSION:
-            return _by_doubling(narrow, steps, shift, early)
+            return _by_doubling(narrow, steps, shift, early, singular)
         reach = min(2 * reach, budget)
         run.advance()
         early = Scaled.join([early, Scaled(*(x[0] for x in run.run(reach)))])
@@ -194,21 +208,29 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
     if late.size:
         curve = _best_contour(G, late, shift)
-        drift = singular.rate_error * late
+        drift = singular.rate_error * lasting(G, singular, late)
         parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
     return joined(parts)
 
 
-def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled) -> LossCurve:
+def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled, singular: Singularity) -> LossCurve:
     """The recursion as far as it went, then squaring; their disagreement grows with the step."""
     reach = early.mantissa.size - 1
     soon, late = steps[steps <= reach], steps[steps > reach]
     check = np.linspace(0.5 * reach, reach, 9).astype(np.int64)
     doubled = doubled_loss(G, np.concatenate((check, late)), shift)
     mismatch = doubled[:9].relative_difference(early[check]).max()
-    error = recursion_error(G, late) + mismatch * late / reach
+    age = lasting(G, singular, late)
+    error = recursion_error(G, age) + mismatch * np.maximum(age, reach) / reach
+    # Far beyond the edge the powers over- or underflow: what is left is the late rate, from the last known loss.
+    onward = Scaled.exponential(np.full(late.size, early.mantissa[-1]), shift * (late - reach).astype(np.float64))
+    lost = ~(np.isfinite(doubled.mantissa[9:]) & (doubled.mantissa[9:] > 0.0))
+    found = Scaled(
+        np.where(lost, onward.mantissa, doubled.mantissa[9:]),
+        np.where(lost, onward.exponent + early.exponent[-1], doubled.exponent[9:]),
+    )
     parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
-    return joined([*parts, LossCurve(doubled[9:], error, "doubling")])
+    return joined([*parts, LossCurve(found, np.where(lost, np.inf, error), "doubling")])
 
 
 def _best_contour(G: GeneratingFunction, steps: Array, shift: float) -> LossCurve:

@@ -14,6 +14,7 @@ FINE_DEPTH, COARSE_DEPTH = 1e-17, 1e-60
 """An infinite spectrum is resolved finely down to FINE_DEPTH * lambda_max, which the contour can feel at t = 10^15;
 with wider bins, good for real arguments, down to COARSE_DEPTH; the rest enters through its exact moments."""
 
+SLOW = 1e-6
 MAX_RATIO = 1.1
 """Largest log-ratio of the mode numbers in a block: k^-nu is singular at k = 0, and a Gauss rule of 12 nodes on
 [a, 3a] errs by 3.7^-24 = 1e-14."""
@@ -23,7 +24,10 @@ def _edges(nu: float, n_modes: int | None, width: float) -> Float[Array, " e"]:
     """Block boundaries in the mode number k, ascending whole numbers from 1 to n_modes + 1."""
     width = min(width, MAX_RATIO * nu)
     if n_modes is None:
-        fine = np.arange(0.0, -np.log(FINE_DEPTH), width)
+        # Narrow bins are asked for to resolve oscillations, of which the slow modes below SLOW have none.
+        top, bottom = -np.log(SLOW), -np.log(FINE_DEPTH)
+        wide = max(width, min(BIN_WIDTH, MAX_RATIO * nu))
+        fine = np.concatenate((np.arange(0.0, top, width), np.arange(top, bottom, wide)))
         coarse = np.arange(-np.log(FINE_DEPTH), -np.log(COARSE_DEPTH), MAX_RATIO * min(nu, 1.0))
         k = np.exp(np.concatenate((fine, coarse)) / nu)
         return np.unique(np.ceil(k))

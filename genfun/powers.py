@@ -60,6 +60,7 @@ def noiseless_loss(
     return first, 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * np.abs(ages))
 
 
+@np.errstate(all="ignore")  # what overflows becomes nan, and its error inf
 def _signal_decay(signal: SpectralMeasure, method: Method, steps: Array, rate: float) -> Scaled:
     a = method.learning_rate * signal.nodes
     d = deviation_from_identity(method, a)

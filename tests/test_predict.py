@@ -127,6 +127,23 @@ def test_full_batch_far_below_double_precision_knows_its_error():
     np.testing.assert_allclose(r.log_loss[1:], np.log(0.5) + 2 * r.steps[1:] * np.log(0.55), rtol=1e-13)
 
 
+def test_rates_absurdly_beyond_the_edge_diverge_without_nan():
+    problem = gf.LinearProblem([0.36, 0.1, 0.0035], [1.0, 1.0, 1.0])
+    r = gf.predict(problem, gf.SGD(3e6, 0.0, 3), [0, 1, 100, 10**4, 10**6, 10**12])
+    assert r.status == "diverges"
+    assert np.isfinite(r.log_loss).all()
+    assert (np.diff(r.log_loss) > 0).all()
+    assert r.log_loss[-1] / 1e12 == pytest.approx(gf.stability(problem, r.optimizer).growth_rate, rel=1e-6)
+
+
+def test_a_floor_is_as_accurate_at_1e12_as_anywhere():
+    problem = gf.LinearProblem([1.0, 0.5, 1e-3], [1.0, 1.0, 1.0], noise_variance=0.1)
+    for batch in (5, None):
+        r = gf.predict(problem, gf.SGD(0.3, 0.6, batch), [10**6, 10**12])
+        assert r.status == "ok"
+        assert r.error.max() < 1e-8
+
+
 def test_label_noise_ends_at_the_floor():
     problem = gf.LinearProblem([1.0, 1e-3], [1.0, 1.0], noise_variance=0.2)
     method = gf.SGD(0.3, 0.5, 2)

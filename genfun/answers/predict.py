@@ -25,7 +25,7 @@ MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
     "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
-    "inaccurate": "a relative accuracy of 1e-6 was not reached at some steps, see error",
+    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
 }
 INACCURATE = 1e-6
 MAX_RECURSION = 10**7
@@ -194,7 +194,9 @@ def _forced_contour(G: GeneratingFunction, steps: Array, shift: float, singular:
 
 
 def _status(loss: Array, error: Array, singular: Singularity | None) -> Status:
-    if (error > INACCURATE).any():
+    # Where the loss itself is outside the range of doubles, its relative error is nowhere to be seen.
+    shown = (loss != 0.0) & ~np.isinf(loss)
+    if (shown & ~(error <= INACCURATE)).any():
         return "inaccurate"
     if np.isinf(loss).any() or (singular is not None and not singular.stable):
         return "diverges"
