@@ -6,7 +6,7 @@ import numpy as np
 
 from genfun._typing import Array, Int
 from genfun.generating_function import GeneratingFunction
-from genfun.recursion import joint_modes, symmetric_square
+from genfun.recursion import Recursion, joint_modes
 from genfun.scaled import Scaled
 
 MAX_DIMENSION = 1_300
@@ -36,13 +36,10 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
     shift : float
         p_0.
     """
-    lam, w_capacity, w_signal = joint_modes(G.capacity, G.signal_measure)
-    n, alpha = lam.size, G.method.learning_rate
-    a = alpha * lam
-    local, kick = symmetric_square(G.method.update(a, *G.method.hyperparameters), a)
-    local[:, 0] -= kick * (G.gamma * G.noise_model.tau2 * a * a)
-    force = kick * (G.gamma * alpha**2 * w_capacity)
-    m = kick.shape[0]
+    measures = (G.capacity, G.signal_measure)
+    step = Recursion(G.problem, [G.method], G.noise_model, measures)
+    local, force, first = step.map[:, :, 0], step.force[:, 0], step.state[:, 0]
+    m, n = first.shape
     index = np.arange(n)
     matrix = np.zeros((m, n, m, n))
     for i in range(m):
@@ -54,7 +51,7 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
     whole[:-1, -1] = G.problem.noise_variance * force.ravel()
     # Without label noise the constant is not needed, and shifted by a negative p_0 it would overflow.
     whole[-1, -1] = float(G.problem.noise_variance > 0.0)
-    start = np.concatenate((w_signal, np.zeros((m - 1) * n), [1.0]))
+    start = np.append(first.ravel(), 1.0)
     power = np.exp(-shift) * whole
     states = np.repeat(start[:, None], steps.size, axis=1)
     with np.errstate(all="ignore"):  # what overflows becomes nan, which the caller sees

@@ -9,7 +9,7 @@ from genfun.data.linear import LinearData
 from genfun.loss_curve import LossCurve
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 MAX_RANK = 3_000
 
@@ -82,4 +82,4 @@ def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> Lo
         ]
         mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]  # pyright: ignore
     exponent = np.zeros(steps.size, dtype=np.int64)
-    return LossCurve(Scaled(losses[steps], exponent), 2.3e-16 * (64.0 + 16.0 * steps), "exact second moments")
+    return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")

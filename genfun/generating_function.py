@@ -15,6 +15,15 @@ from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problem import Problem
 
 
+def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
+    """L~ from U~/tau1 and V~ at z = 1 - q, any shapes that broadcast."""
+    z = 1.0 - q
+    result = signal / (1.0 - tau1 * z * kernel)
+    if noise_variance > 0.0:
+        result = result + noise_variance / q * (1.0 + z * kernel / (1.0 - tau1 * z * kernel))
+    return 0.5 * result
+
+
 class GeneratingFunction:
     r"""The generating function of the mean loss, as a function of complex z.
 
@@ -134,12 +143,7 @@ class GeneratingFunction:
         ----------
         q : complex array, shape (k,)
         """
-        kernel, signal = self.sums(q)
-        z, sigma2 = 1.0 - q, self.problem.noise_variance
-        result = signal / (1.0 - self.noise_model.tau1 * z * kernel)
-        if sigma2 > 0.0:
-            result = result + sigma2 / q * (1.0 + z * kernel / (1.0 - self.noise_model.tau1 * z * kernel))
-        return 0.5 * result
+        return assemble(*self.sums(q), q, self.noise_model.tau1, self.problem.noise_variance)
 
     @np.errstate(all="ignore")
     def sums(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, " k"], Shaped[Array, " k"]]:

@@ -16,10 +16,9 @@ from genfun.measure import BIN_WIDTH, SpectralMeasure
 from genfun.powers import noiseless_loss
 from genfun.problem import LinearProblem
 from genfun.recursion import Recursion
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 from genfun.singularity import Singularity, dominant_singularity
 
-EPS = 2.3e-16
 ALWAYS_RECURSION = 256
 """Up to this step the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
@@ -182,7 +181,7 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     singular = dominant_singularity(G) if singular is None else singular
     if G.gamma == 0.0:
         return by_powers(G, steps, singular)
-    shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
+    shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     if last <= max(ALWAYS_RECURSION, reach):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.generating_function import assemble
 from genfun.inversion import hyperbola
 from genfun.measure import SpectralMeasure
+from genfun.methods.sgd import SGD
 from genfun.mode_sums import ModeSums, polynomials
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problem import Problem
 from genfun.recursion import Recursion
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
+from genfun.singularity import off_axis, update_roots
 
 PASSES = ((9, 7), (16, 13))
 """Quadrature nodes for a single step: errors of about 10.1^-n times the steepness of the decay; the coarser count gives
@@ -64,6 +67,25 @@ class Settings:
     noise: SpectrallyExpressible
     make: Callable[..., Any]
     faded: float = FADED
+
+    @classmethod
+    def heavy_ball(
+        cls,
+        problem: Problem,
+        rates: Array,
+        momenta: Array,
+        batch_size: int | None,
+        noise: SpectrallyExpressible,
+        faded: float = FADED,
+    ) -> Settings:
+        """Settings of heavy-ball SGD at one batch size."""
+        gamma = np.full(rates.size, sampling_factor(batch_size, problem.n_samples))
+        return cls(problem, SGD, rates, (momenta,), gamma, noise, lambda a, b, _: SGD(a, b, batch_size), faded)
+
+    def take(self, pick: Array) -> Settings:
+        """Some of the settings."""
+        hyper = tuple(h[pick] for h in self.hyper)
+        return replace(self, rates=self.rates[pick], hyper=hyper, gamma=self.gamma[pick])
 
 
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
@@ -116,17 +138,10 @@ def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
                 largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
                 off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
             else:
-                largest, off = _radii_of_any_size(rows, settings.rates.shape)
+                roots = update_roots(rows, settings.rates.shape)
+                largest, off = np.abs(roots).max(axis=1) ** 2, off_axis(roots)
             slowest, outside = np.maximum(slowest, np.log(largest)), np.maximum(outside, np.log(off))
     return slowest, outside
-
-
-def _radii_of_any_size(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    matrix = np.stack([np.stack([np.broadcast_to(x, shape) for x in row], axis=-1) for row in rows], axis=-2)
-    roots = np.linalg.eigvals(matrix).astype(np.complex128)
-    products = roots[:, :, None] * roots[:, None, :]
-    off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
-    return np.abs(roots).max(axis=1) ** 2, np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
 
 
 def _shifts(evaluator: _Evaluator, slowest: Array, step: float) -> Array:
@@ -181,7 +196,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     hard = np.full(size, step < LEAST_CONTOUR_STEP)
 
     def contour(pick: Array, counts: tuple[int, int], known: bool) -> None:
-        own = _Evaluator(_take(settings, pick), measures)
+        own = _Evaluator(settings.take(pick), measures)
         with np.errstate(all="ignore"):
             if not known:
                 shift[pick] = _shifts(own, slowest[pick], float(step))
@@ -204,21 +219,8 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         cells = np.flatnonzero(hard)
         found = _recursion(settings, cells, step)
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
-        error[cells] = 2.3e-16 * (16.0 + step)
+        error[cells] = EPS * (16.0 + step)
     return result, error
-
-
-def _take(settings: Settings, pick: Array) -> Settings:
-    return Settings(
-        settings.problem,
-        settings.kind,
-        settings.rates[pick],
-        tuple(h[pick] for h in settings.hyper),
-        settings.gamma[pick],
-        settings.noise,
-        settings.make,
-        settings.faded,
-    )
 
 
 def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) -> Array:
@@ -227,11 +229,10 @@ def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) ->
     pick = np.arange(shift.size)
     arguments = evaluator.arguments(pick, q)
     kernel = evaluator.kernel(pick, arguments)
-    z, tau1, sigma2 = 1.0 - q, evaluator.s.noise.tau1, evaluator.s.problem.noise_variance
-    value = evaluator.signal(*arguments)[0] / (1.0 - tau1 * z * kernel)
-    if sigma2 > 0.0:
-        value = value + sigma2 / q * (1.0 + z * kernel / (1.0 - tau1 * z * kernel))
-    return (0.5 * value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
+    value = assemble(
+        kernel, evaluator.signal(*arguments)[0], q, evaluator.s.noise.tau1, evaluator.s.problem.noise_variance
+    )
+    return (value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
 
 
 def _recursion(settings: Settings, cells: Array, step: int) -> Scaled:

@@ -7,9 +7,7 @@ import numpy as np
 from genfun._typing import Array, Float, Int
 from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method
-from genfun.scaled import Scaled
-
-EPS = 2.3e-16
+from genfun.scaled import EPS, Scaled
 
 
 def deviation_from_identity(method: Method, a: Float[Array, " n"]) -> Float[Array, "n m m"]:

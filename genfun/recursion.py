@@ -75,6 +75,11 @@ class Recursion:
     dtype : numpy dtype
         np.longdouble gives the reference of the reference.
 
+    Attributes
+    ----------
+    map, force, state : array
+        A, the factor of the drive, and X, with the settings before the modes as their last two axes.
+
     References
     ----------
     arXiv 2206.11124, eq. (8).
@@ -97,42 +102,42 @@ class Recursion:
         hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
         gamma = np.array([[sampling_factor(m.batch_size, problem.n_samples, m.replacement)] for m in methods], dtype)
         a = rate * lam
-        self._map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
-        self._map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
-        self._force = kick * (gamma * rate * rate * w_capacity)
+        self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
+        self.map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
+        self.force = kick * (gamma * rate * rate * w_capacity)
         self._tau1, self._sigma2 = dtype(noise.tau1), dtype(problem.noise_variance)
-        self._state = np.zeros_like(kick)
-        self._state[0] = w_signal
+        self.state = np.zeros_like(kick)
+        self.state[0] = w_signal
         self._scale = np.zeros(len(methods), dtype=np.int64)
         self._coupled = bool((gamma > 0.0).any())
-        self._every = RESCALE_EVERY if np.abs(self._map).max() < 1e6 else 1
+        self._every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
         self.step = 0
 
     def loss(self) -> tuple[Shaped[Array, " settings"], Int[Array, " settings"]]:
         """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""
         sigma2 = np.ldexp(self._sigma2, -self._scale)
-        return 0.5 * (self._state[0].sum(axis=-1) + sigma2), self._scale.copy()
+        return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self._scale.copy()
 
     def advance(self) -> None:
         """One step."""
-        state = self._state
-        new = np.einsum("ijbn,jbn->ibn", self._map, state)
+        state = self.state
+        new = np.einsum("ijbn,jbn->ibn", self.map, state)
         if self._coupled:
             drive = self._tau1 * state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale)
-            new += self._force * drive[:, None]
-        self._state = new
+            new += self.force * drive[:, None]
+        self.state = new
         self.step += 1
         if self.step % self._every == 0:
             self._rescale()
 
     def _rescale(self) -> None:
-        size = np.abs(self._state).max(axis=(0, 2))
+        size = np.abs(self.state).max(axis=(0, 2))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
         if self._sigma2 > 0.0:
             move = np.maximum(move, -self._scale)
         if move.any():
-            self._state = np.ldexp(self._state, -move[:, None])
+            self.state = np.ldexp(self.state, -move[:, None])
             self._scale = self._scale + move
 
     def run(self, until: int) -> tuple[Shaped[Array, "settings steps"], Int[Array, "settings steps"]]:

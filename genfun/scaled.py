@@ -9,6 +9,9 @@ import numpy as np
 
 from genfun._typing import Array, Int, Shaped
 
+EPS = 2.3e-16
+"""Rounding of doubles, from which the error estimates are built."""
+
 
 @dataclass(frozen=True)
 class Scaled:

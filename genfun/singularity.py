@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,20 @@ def mode_roots(G: GeneratingFunction) -> tuple[Float[Array, " n"], Complex[Array
     if G.capacity.nodes is not nodes:
         nodes = np.concatenate((nodes, G.capacity.nodes))
     a = G.method.learning_rate * nodes
-    rows, _ = G.method.update(a, *G.method.hyperparameters)
-    matrix = np.stack([np.stack([np.broadcast_to(x, a.shape) for x in row], axis=-1) for row in rows], axis=-2)
-    return a, np.linalg.eigvals(matrix).astype(np.complex128)
+    return a, update_roots(G.method.update(a, *G.method.hyperparameters)[0], a.shape)
+
+
+def update_roots(rows: Any, shape: tuple[int, ...]) -> Complex[Array, "n m"]:
+    """Eigenvalues of update matrices given by their rows, whose entries broadcast to the shape."""
+    matrix = np.stack([np.stack([np.broadcast_to(x, shape) for x in row], axis=-1) for row in rows], axis=-2)
+    return np.linalg.eigvals(matrix).astype(np.complex128)
+
+
+def off_axis(roots: Complex[Array, "n m"]) -> Float[Array, " n"]:
+    """Largest |r_i r_j| off the positive real axis of each mode; 0 where there is none."""
+    products = roots[:, :, None] * roots[:, None, :]
+    off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
+    return np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,8 @@ class Singularity:
         p_0, the rightmost real singular point of L~(exp(-p)) apart from the pole of label noise: the loss above its
         floor behaves as exp(p_0 t) in the end. Negative when stable, positive when divergent, 0 for a stable
         infinite spectrum, whose decay is slower than any exponential.
+    shift : float
+        Where a contour is to be shifted: the rate, or with label noise the pole 0 if that lies further right.
     unresolved_rate : float
         Largest log(r_i r_j) off the positive real axis: singularities that a contour around the real axis misses
         contribute about exp(unresolved_rate * t).
@@ -54,6 +68,7 @@ class Singularity:
     """
 
     rate: float
+    shift: float
     unresolved_rate: float
     rate_error: float
     noise_gain: float
@@ -61,19 +76,13 @@ class Singularity:
     curvature_binds: bool
 
 
-def noise_gain(G: GeneratingFunction) -> float:
-    r"""U~(1) for a mean-square stable set of single modes; inf if a mode has no stationary state.
-
-    Parameters
-    ----------
-    G : GeneratingFunction
-    """
+def _noise_gain(G: GeneratingFunction, regular: bool, at_one: float) -> float:
+    """U~(1) for a mean-square stable set of single modes; inf if a mode has no stationary state."""
     if G.gamma == 0.0 or G.noise_model.tau1 == 0.0:
         return 0.0
     if np.isinf(G.problem.trace) or np.isinf(G.problem.capacity_total):
         return np.inf
-    regular, gain = _regular(G, np.zeros(1))
-    return gain.item() if regular.item() or (gain.item() >= 1.0 and np.isfinite(gain.item())) else np.inf
+    return at_one if regular or (at_one >= 1.0 and np.isfinite(at_one)) else np.inf
 
 
 def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array]:
@@ -120,21 +129,21 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
     """
     a, roots = mode_roots(G)
     radii = np.abs(roots).max(axis=1)
-    gain = noise_gain(G)
+    regular, at_one = (x.item() for x in _regular(G, np.zeros(1)))
+    gain = _noise_gain(G, regular, at_one)
     # A very small eigenvalue has spectral radius 1 to rounding; slow modes are stable.
     curvature = bool((radii[a > 1e-10] >= 1.0).any())
-    stable = gain < 1.0 and not curvature and bool(_regular(G, np.zeros(1))[0].item() or G.gamma == 0.0)
-    products = roots[:, :, None] * roots[:, None, :]
-    off_axis = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
-    size = np.abs(products[off_axis])
-    unresolved = float(np.log(size.max())) if size.size and size.max() > 0.0 else -np.inf
+    stable = gain < 1.0 and not curvature and bool(regular or G.gamma == 0.0)
+    outside = off_axis(roots).max()
+    unresolved = float(np.log(outside)) if outside > 0.0 else -np.inf
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         rate = np.inf
     elif stable:
         rate = 0.0 if G.problem.lambda_min == 0.0 else _stable_rate(G, float(radii.max()))
     else:
         rate = _unstable_rate(G)
-    return Singularity(rate, unresolved, _rate_error(G, rate), gain, stable, curvature)
+    shift = rate if G.problem.noise_variance == 0.0 else max(rate, 0.0)
+    return Singularity(rate, shift, unresolved, _rate_error(G, rate), gain, stable, curvature)
 
 
 def _rate_error(G: GeneratingFunction, rate: float) -> float:

@@ -11,8 +11,7 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.answers.edge import noise_gain_map
 from genfun.many import Settings, losses_at
-from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 
 
@@ -113,18 +112,8 @@ def loss_map(
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
     gain = noise_gain_map(problem, rates, betas, batch_size, noise)
     t = _check.integer("step", step, 0)
-    gamma = sampling_factor(batch_size, problem.n_samples)
     alpha, beta = (x.ravel() for x in np.meshgrid(rates, betas, indexing="ij"))
-    settings = Settings(
-        problem,
-        SGD,
-        alpha,
-        (beta,),
-        np.full(alpha.size, gamma),
-        noise,
-        lambda rate, momentum, _: SGD(rate, momentum, batch_size),
-    )
-    found, error = losses_at(settings, t)
+    found, error = losses_at(Settings.heavy_ball(problem, alpha, beta, batch_size, noise), t)
     shape = gain.shape
     return LossMap(
         rates,

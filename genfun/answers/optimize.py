@@ -15,7 +15,7 @@ from genfun.answers.edge import edge
 from genfun.answers.predict import predict
 from genfun.many import Settings, losses_at
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 
 GRID = 19
@@ -89,7 +89,6 @@ class _Search:
         self, problem: Problem, batch: int | None, steps: int, noise: SpectrallyExpressible, momentum: float | None
     ) -> None:
         self.problem, self.batch, self.steps, self.noise = problem, batch, steps, noise
-        self.gamma = sampling_factor(batch, problem.n_samples)
         # Beyond, modes off the real axis outlive the run; short runs are cheap to follow step by step.
         cap = max(0.99, math.exp(-(ENOUGH + 1.0) / steps))
         self.momentum_cap = math.atanh(cap)
@@ -134,12 +133,13 @@ def _closer(
         centre = (float(x[i]), float(y[j]), float(values[i, j]))
         width = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
         for _ in range(rounds):
-            u = np.clip(centre[0] + width[0] * np.linspace(-1.0, 1.0, ZOOM), x[0], x[-1])
-            v = np.clip(centre[1] + width[1] * np.linspace(-1.0, 1.0, ZOOM), y[0], y[-1]) if width[1] else y
-            table = search(np.unique(u), np.unique(v))
+            about = np.linspace(-1.0, 1.0, ZOOM)
+            u = np.unique(np.clip(centre[0] + width[0] * about, x[0], x[-1]))
+            v = np.unique(np.clip(centre[1] + width[1] * about, y[0], y[-1]))
+            table = search(u, v)
             k, m = np.unravel_index(int(table.argmin()), table.shape)
             if table[k, m] < centre[2]:
-                centre = (float(np.unique(u)[k]), float(np.unique(v)[m]), float(table[k, m]))
+                centre = (float(u[k]), float(v[m]), float(table[k, m]))
             width = (width[0] / SHRINK, width[1] / SHRINK)
         best = min(best, centre, key=lambda c: c[2])
     return best
@@ -287,16 +287,7 @@ def _result(search: _Search, found: tuple[float, float, float], momentum: float 
 
 
 def _losses(search: _Search, rates: Array, betas: Array) -> Array:
-    settings = Settings(
-        search.problem,
-        SGD,
-        rates,
-        (betas,),
-        np.full(rates.size, search.gamma),
-        search.noise,
-        lambda rate, momentum, _: SGD(rate, momentum, search.batch),
-        ENOUGH,
-    )
+    settings = Settings.heavy_ball(search.problem, rates, betas, search.batch, search.noise, ENOUGH)
     found = losses_at(settings, search.steps)[0].log()
     return np.where(np.isfinite(found), found, np.inf)
 

@@ -159,8 +159,6 @@ def predict(
     loss, log_loss, error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error)
     )
-    if np.isinf(spectrum.capacity_total) and G.gamma > 0.0:
-        loss, log_loss = (np.asarray(np.where(wanted > 0, np.inf, x)) for x in (loss, log_loss))
     return Prediction(
         wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, spectrum, optimizer, noise
     )
@@ -169,7 +167,8 @@ def predict(
 def _curve(G: GeneratingFunction, steps: Array, method: Route, singular: Singularity) -> LossCurve:
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         start = 0.5 * (G.problem.signal_total + G.problem.noise_variance)
-        return LossCurve(Scaled(np.full(steps.size, start), np.zeros(steps.size, dtype=np.int64)), 0.0 * steps, "limit")
+        losses = np.where(steps > 0, np.inf, start)
+        return LossCurve(Scaled(losses, np.zeros(steps.size, dtype=np.int64)), 0.0 * steps, "limit")
     if method == "auto":
         return automatic(G, steps, singular)
     if method == "recursion":
@@ -178,7 +177,7 @@ def _curve(G: GeneratingFunction, steps: Array, method: Route, singular: Singula
                 f"steps must be at most {MAX_RECURSION} for method='recursion', got {steps[-1]}; use method='auto'"
             )
         return by_recursion(G, steps, float(min(steps[-1], 10_000)))
-    shift = singular.rate if G.problem.noise_variance == 0.0 else max(singular.rate, 0.0)
+    shift = singular.shift
     early, late = steps[steps < FIRST_CONTOUR_STEP], steps[steps >= FIRST_CONTOUR_STEP]
     parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP))] if early.size else []
     return joined(parts + ([_forced_contour(G, late, shift, singular)] if late.size else []))

@@ -95,7 +95,7 @@ def steps_to_loss(
         return np.inf
     target *= 1.0 + SLACK
     singular = dominant_singularity(G)
-    shift = singular.rate if problem.noise_variance == 0.0 else max(singular.rate, 0.0)
+    shift = singular.shift
     fade = oscillation_steps(singular, shift)
 
     def predicted(steps: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -136,8 +136,7 @@ def _problem(source: object, noise_variance: float | None) -> Any:
         return problem
     if isinstance(problem, LinearProblem):
         return LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, noise_variance)
-    scales = (problem.eigenvalue_scale, problem.signal_scale)
-    return PowerLaw(problem.nu, problem.zeta, *scales, problem.n_modes, problem.n_samples, noise_variance)
+    return replace(problem, noise_variance=noise_variance)
 
 
 def _batch_sizes(sizes: Sequence[int | None] | None, n_samples: int | None) -> tuple[int | None, ...]:
