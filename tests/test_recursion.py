@@ -1,4 +1,4 @@
-"""The reference: against the per-mode formulas of the theory, against the exact moments, against the generating function."""
+"""The reference: against the formulas of the theory, the exact moments and the generating function."""
 
 from __future__ import annotations
 
