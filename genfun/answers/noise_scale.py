@@ -1,0 +1,146 @@
+"""How large is the noise of one sample's gradient against the gradient itself?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float, Int
+from genfun.answers._gradient_curve import gradient_curve
+from genfun.answers.predict import INACCURATE, predict
+from genfun.generating_function import GeneratingFunction
+from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
+from genfun.problem import Problem
+
+Status = Literal["ok", "infinite", "inaccurate"]
+MEANING: dict[Status, str] = {
+    "ok": "every value is within the error estimate",
+    "infinite": "some values are infinite: the trace diverges, or the gradient has vanished beside the noise",
+    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the steps, see error",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NoiseScale:
+    """The gradient noise scale along training.
+
+    Attributes
+    ----------
+    steps : integer array, any shape
+        As asked for.
+    samples : array, same shape
+        B_noise(t), in samples: the batch size at which noise and gradient are equally large. inf where the gradient
+        has vanished beside the noise, or the trace diverges.
+    gradient : array, same shape
+        E |grad L|^2 = Tr(H^2 C); 0 below 1e-308.
+    error : array, same shape
+        Estimated relative error of the computation.
+    status : str
+        "ok", "infinite" or "inaccurate"; `meaning` puts it in words.
+    optimizer : Method
+        As asked.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.answers.noise_scale import noise_scale
+    >>> noise_scale(gf.LinearProblem([1.0, 0.5], [1.0, 1.0]), gf.SGD(0.1, batch_size=1), [0, 10])
+    NoiseScale(ok: 1 samples at step 0, 1.33 at step 10)
+    """
+
+    steps: Int[Array, "..."]
+    samples: Float[Array, "..."]
+    gradient: Float[Array, "..."]
+    error: Float[Array, "..."]
+    status: Status
+    optimizer: Method
+
+    @property
+    def meaning(self) -> str:
+        """The status in words."""
+        return MEANING[self.status]
+
+    def __repr__(self) -> str:
+        ends = dict.fromkeys((int(np.argmin(self.steps)), int(np.argmax(self.steps))))
+        shown = [f"{self.samples.flat[i]:.4g}{{}} at step {self.steps.flat[i]}" for i in ends]
+        words = ", ".join(text.format(" samples" if i == 0 else "") for i, text in enumerate(shown))
+        return f"NoiseScale({self.status}: {words})"
+
+
+def noise_scale(
+    problem: Problem, optimizer: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
+) -> NoiseScale:
+    r"""The gradient noise scale at given steps, without training.
+
+    .. math:: B_{noise}(t) = \frac{\operatorname{Tr}\Sigma}{|G|^2}
+        = \frac{\tau_1\operatorname{Tr}(HC)\operatorname{Tr}H - \tau_2\operatorname{Tr}(H^2C)
+          + \sigma^2\operatorname{Tr}H}{\operatorname{Tr}(H^2C)}
+
+    **Assumptions.** Spectrally expressible noise; a ratio of means over runs, Sigma the covariance of one sample's
+    gradient and G the full gradient. On a power law without label noise it grows as 2 alpha_eff t Tr(H)/zeta as long
+    as the signal carries the gradient, for ever with the full batch. A fixed batch keeps the iterates moving, whose
+    own gradient then limits it, in the signal-dominated phase to about 2 Tr(H)/(gamma alpha_eff Tr(H^2)) for small
+    rates (both derived here). Steps up to 10^15.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        The spectrum.
+    optimizer : Method
+        The training it is measured along, e.g. `SGD(0.5, 0.9, 10)`.
+    steps : int or array of ints, any shape
+        Step numbers >= 0.
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+
+    Returns
+    -------
+    NoiseScale
+        `.samples` of the shape of `steps`, `.gradient`, `.error`, `.status`.
+
+    Raises
+    ------
+    ValueError
+        On negative or fractional steps, or a batch larger than the data.
+
+    References
+    ----------
+    arXiv 1812.06162, section 2.2 (the simple noise scale); for the linear model derived here.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.answers.noise_scale import noise_scale
+    >>> problem = gf.PowerLaw(nu=1.5, zeta=0.5)
+    >>> full = noise_scale(problem, gf.SGD(0.1), [0, 10**6]).samples
+    >>> full.round(3).tolist(), 2 * 0.1 * 10**6 * problem.trace / 0.5
+    ([4.293, 1045136.46], 1044950.139...)
+    >>> ten = noise_scale(problem, gf.SGD(0.1, batch_size=10), [0, 10**6]).samples
+    >>> ten.round(3).tolist()
+    [4.293, 416.0...]
+    """
+    wanted = _check.steps(steps)
+    G = GeneratingFunction(problem, optimizer, noise)
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    loss = predict(problem, optimizer, unique, noise)
+    if G.gamma > 0.0 and np.isinf(problem.capacity_total):
+        log_gradient, error, gradient = np.full(unique.size, np.inf), loss.error, np.full(unique.size, np.inf)
+    else:
+        curve = gradient_curve(G, unique)
+        log_gradient, gradient, error = curve.loss.log(), curve.loss.value(), np.maximum(curve.error, loss.error)
+    sigma2 = problem.noise_variance
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # tau1 Tr(HC) + sigma^2 = 2 tau1 L + (1 - tau1) sigma^2, in units of L: no loss is too small or too large.
+        floor = sigma2 * np.exp(-loss.log_loss) if sigma2 > 0.0 else 0.0
+        drive = 2.0 * noise.tau1 + (1.0 - noise.tau1) * floor
+        samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - noise.tau2
+    samples = np.where(np.isnan(samples), np.inf, samples)
+    shape, place = wanted.shape, inverse.ravel()
+    samples, gradient, error = (np.reshape(x[place], shape) for x in (samples, gradient, error))
+    finite = np.isfinite(samples)
+    status: Status = "inaccurate" if (finite & ~(error <= INACCURATE)).any() else "ok" if finite.all() else "infinite"
+    return NoiseScale(wanted, samples, gradient, error, status, optimizer)
