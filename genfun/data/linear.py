@@ -28,7 +28,7 @@ class LinearData:
               \sigma^2 = \frac1N\sum_i |y_i - w^{*T}\psi_i|^2
 
     **Assumptions.** Squared loss, a sum over outputs; w_0 = 0; X and y are taken as they are (centre and scale them
-    first if you mean to). Built by `from_features`, `from_kernel` or a function of `genfun.data`.
+    first if you mean to). Built by `from_features`, `from_kernel`, `from_torch` or a function of `genfun.data`.
 
     Parameters
     ----------
@@ -174,6 +174,85 @@ class LinearData:
         assert basis.eigenfeatures is not None
         store = InMemory(basis.eigenfeatures, _arrays.block("y", targets, slice(0, n)))
         return cls._from_basis(basis, n, store, _notes("K", basis, eps, np.sqrt(n) * eps))
+
+    @classmethod
+    def from_torch(
+        cls,
+        model: Any,
+        inputs: Any,
+        targets: Any = None,
+        kind: str = "ntk",
+        chunk: int = 64,
+        memory_limit: int = 1 << 30,
+        device: str | None = None,
+    ) -> LinearData:
+        r"""From a torch model: its linearisation at the present parameters theta_0, on the given samples.
+
+        .. math:: f(x) \approx f_0(x) + \langle\nabla_\theta f_0(x), \theta-\theta_0\rangle,\qquad
+                  K_{ij} = \langle\nabla_\theta f_0(x_i), \nabla_\theta f_0(x_j)\rangle,\qquad
+                  y_i \to y_i - f_0(x_i)
+
+        **Learning rate.** That of plain SGD in torch on the loss sum |f - y|^2 / (2 b) of a batch of b. For
+        `torch.nn.MSELoss` with o outputs, which has no 1/2 and averages over outputs, it is 2/o times torch's.
+
+        **Assumptions.** Squared loss and SGD on the parameters that require gradients. The linearisation holds while
+        theta stays near theta_0 (wide networks, or late fine-tuning); "last_layer" is exact for training the last
+        layer alone. The model is used in eval mode: no dropout, batch normalisation with its running statistics.
+        Several outputs: "last_layer" is exact. Of "ntk" the kernel is (n outputs) x (n outputs), and a batch draws
+        samples, not rows of it; it is accepted only as K x identity, one kernel for all outputs. "ntk_shared" takes
+        the mean K of the outputs' own kernels and says in the notes how much of the whole it leaves out (of order
+        width^(-1/2) for wide networks).
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            Maps inputs (batch, ...) to outputs (batch,) or (batch, outputs). It is not changed.
+        inputs : tensor or array, Dataset, or DataLoader
+            Samples; a Dataset or DataLoader yields pairs (inputs, targets).
+        targets : tensor or array, shape (n,) or (n, outputs), or None
+            y, of the shape of the model's outputs; None if inputs has them.
+        kind : "ntk", "ntk_shared" or "last_layer"
+            All trained parameters (one kernel exactly, or on the average over outputs), or those of the last
+            `torch.nn.Linear`, whose inputs (and 1 for its bias) become the features.
+        chunk : int
+            Samples differentiated at once.
+        memory_limit : int
+            Bytes for the derivatives kept (n x outputs x parameters x 8 in all); with less, those of `chunk` samples at
+            least are kept, and the others computed again for each such block.
+        device : str or None
+            Where to compute; None means where the model is.
+
+        Returns
+        -------
+        LinearData
+            The linearised problem, in the model's own units; `.normalized()` scales lambda_max to 1.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, several outputs do not share a kernel, or the model does not end in a Linear.
+        TypeError
+            If model is not a torch module.
+        ImportError
+            Without torch.
+
+        References
+        ----------
+        Jacot, Gabriel, Hongler, arXiv 1806.07572 (tangent kernel).
+
+        Examples
+        --------
+        >>> import torch
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> x = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+        >>> LinearData.from_torch(model, x, torch.zeros(2, 1)).eigenvalues
+        array([2. , 0.5])
+        """
+        from genfun.data.torch_model import read_model
+
+        form, values, rest, notes = read_model(model, inputs, targets, kind, chunk, memory_limit, device)
+        data = cls.from_kernel(values, rest) if form == "kernel" else cls.from_features(values, rest)
+        return replace(data, notes=(*notes, *data.notes))
 
     @classmethod
     def _from_basis(cls, basis: Eigenbasis, n: int, store: FeatureStore, notes: tuple[str, ...]) -> LinearData:

@@ -1,0 +1,88 @@
+"""The rungs of a ladder in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, log_axes
+from genfun.plotting.loss_curves import HasLoss
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKERS = "os^Dv"
+
+
+@runtime_checkable
+class HasMean(HasLoss, Protocol):
+    """A named mean loss with its standard error, as in `genfun.experiments.Rung`."""
+
+    @property
+    def name(self) -> str:
+        """What the curve is."""
+        ...
+
+    @property
+    def sem(self) -> Float[Array, " t"]:
+        """Standard error; 0 where nothing is drawn at random."""
+        ...
+
+
+def rungs(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
+    """Mean losses with their standard errors, on logarithmic axes (step 0 is left out).
+
+    Sampled curves are points with error bars of one standard error; the others are lines, each thinner than the one
+    before, so that curves on top of each other can all be seen.
+
+    **Assumptions.** None; what is not finite or not positive is left out.
+
+    Parameters
+    ----------
+    curves : sequence of Rung
+        Anything with `name`, `steps`, `loss` and `sem`.
+    ax : matplotlib Axes or None
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If there are no curves.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.experiments.ladder import ladder
+    >>> from matplotlib.figure import Figure
+    >>> climb = ladder(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
+    >>> [text.get_text() for text in rungs(climb.rungs, ax=Figure().subplots()).get_legend().texts]
+    ['linearised', 'exact', 'diagonal', 'spectrally expressible']
+    """
+    if len(curves) == 0:
+        raise ValueError("curves is empty; pass at least one rung")
+    ax = axes(ax)
+    handles = []
+    for i, curve in enumerate(curves):
+        shown = (curve.steps > 0) & (curve.loss > 0.0) & np.isfinite(curve.loss)
+        steps, loss, error = curve.steps[shown], curve.loss[shown], curve.sem[shown]
+        colour = COLOURS[i % len(COLOURS)]
+        if (curve.sem > 0.0).any():
+            bars = np.where(np.isfinite(error), error, 0.0)
+            handle = ax.errorbar(
+                steps, loss, bars, fmt=MARKERS[i % 5], color=colour, markersize=5.5 - i, capsize=2.5, zorder=3 + i
+            )
+        else:
+            (handle,) = ax.plot(steps, loss, color=colour, linestyle=DASHES[i % 4], linewidth=max(3.6 - 0.6 * i, 1.0))
+        handle.set_label(curve.name)
+        handles.append(handle)
+    log_axes(ax, "step", "mean loss")
+    legend_below(ax, handles, 3)
+    return ax
