@@ -32,6 +32,7 @@ from genfun.problem import LinearProblem
 if TYPE_CHECKING:
     from genfun import experiments, plotting, report, symbolic
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.explain import Explanation, explain
     from genfun.answers.loss_map import LossMap, loss_map
     from genfun.answers.optimize import Optimum, optimize
     from genfun.answers.translate import Translation, translate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SGD",
     "Conversion",
+    "Explanation",
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
@@ -57,6 +59,7 @@ __all__ = [
     "convert",
     "data",
     "experiments",
+    "explain",
     "fit_power_law",
     "from_sgd",
     "local_exponent",
@@ -78,11 +81,13 @@ __all__ = [
 # What a plain `import genfun` leaves alone, and the module that has it.
 _ON_FIRST_USE = {
     "Conversion": "answers.convert",
+    "Explanation": "answers.explain",
     "LossMap": "answers.loss_map",
     "Optimum": "answers.optimize",
     "Translation": "answers.translate",
     "convert": "answers.convert",
     "experiments": "experiments",
+    "explain": "answers.explain",
     "from_sgd": "answers.convert",
     "loss_map": "answers.loss_map",
     "optimize": "answers.optimize",

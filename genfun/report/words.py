@@ -2,50 +2,6 @@
 
 from __future__ import annotations
 
-import math
+from genfun.answers._words import batch, count, figures, loss, ratio
 
-
-def figures(value: float | None, digits: int = 4) -> str:
-    """A number for a table; a dash where there is none.
-
-    Parameters
-    ----------
-    value : float or None
-        Also inf and nan.
-    digits : int
-        Significant digits.
-    """
-    if value is None or math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "inf" if value > 0.0 else "-inf"
-    return f"{value:.{digits}g}"
-
-
-def batch(size: int | None) -> str:
-    """A batch size.
-
-    Parameters
-    ----------
-    size : int or None
-        None means the full batch.
-    """
-    return "full" if size is None else str(size)
-
-
-def loss(value: float, log_value: float, digits: int = 3) -> str:
-    """A loss, also one too small for a double.
-
-    Parameters
-    ----------
-    value : float
-        The loss.
-    log_value : float
-        Its natural logarithm.
-    digits : int
-        Significant digits.
-    """
-    if (value > 0.0 and math.isfinite(value)) or not math.isfinite(log_value):
-        return figures(value, digits)
-    exponent = log_value / math.log(10.0)
-    return f"{10.0 ** (exponent % 1.0):.{digits - 1}f}e{math.floor(exponent):+d}"
+__all__ = ["batch", "count", "figures", "loss", "ratio"]

@@ -1,0 +1,241 @@
+"""What does a setting do, why, and what to change first? In words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genfun import _check
+from genfun.answers import _explain_lines as words
+from genfun.answers._band import edge_band, loss_band
+from genfun.answers._changes import Change, changes
+from genfun.answers.edge import edge
+from genfun.answers.fit import PowerLawFit, fit_power_law
+from genfun.answers.phase import Phase, local_exponent, phase
+from genfun.answers.predict import predict
+from genfun.answers.stability import Stability, stability
+from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.data.linear import LinearData
+from genfun.methods.base import Method
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+
+DEFAULT_STEPS = 1000
+MOST_STEPS = 10**12
+NEAR = 0.05
+"""The floor counts as reached when the loss is this fraction above its limit."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Explanation:
+    """A setting in words, and the numbers behind them.
+
+    Attributes
+    ----------
+    lines : tuple of str
+        About ten sentences; `str()` joins them.
+    optimizer : Method
+        The setting.
+    steps : int
+        T, the step at which the run is looked at.
+    noise : SpectrallyExpressible
+        As given, or estimated from the data.
+    noise_source : str
+        "given", "estimated from the data" or "assumed".
+    stability : Stability
+        Status, noise gain, late growth rate, what binds, floor.
+    max_learning_rate : float
+        The stability edge at this momentum and batch size; 0 where no rate is stable.
+    fit : PowerLawFit
+        Exponents of the spectrum, and whether it is a power law.
+    phase : Phase or None
+        None where the spectrum has no exponents.
+    loss, log_loss : float
+        Predicted mean loss at T, and its natural logarithm.
+    lowest_loss : float
+        sigma^2/2, below which no loss falls.
+    local_exponent : float
+        -dlog(loss - lowest)/dlog t at T; nan where it cannot be computed.
+    loss_at_tau2_plus, loss_at_tau2_minus : float
+        Loss at T if tau1 = 1, tau2 = +1 and -1.
+    max_rate_at_tau2_plus, max_rate_at_tau2_minus : float
+        The edge for these.
+    final_loss : float
+        Limit of the loss, sigma^2/2 + floor; inf unless it converges.
+    floor_step : float
+        First step with a loss within 5 % of final_loss; inf without label noise or convergence.
+    changes : tuple of Change
+        What the best learning rate alone, momentum alone, both, and another batch size at the same number of samples
+        would gain at T. Empty where nothing is stable, where the loss is 0, or for a method other than SGD.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> gf.explain(gf.PowerLaw(1.5, 0.5, n_modes=50), gf.SGD(0.5, batch_size=10), 100)
+    Explanation(converges, signal-dominated: loss 0.042 at step 100; momentum alone would gain a factor 5.1...)
+    """
+
+    lines: tuple[str, ...]
+    optimizer: Method
+    steps: int
+    noise: SpectrallyExpressible
+    noise_source: str
+    stability: Stability
+    max_learning_rate: float
+    fit: PowerLawFit
+    phase: Phase | None
+    loss: float
+    log_loss: float
+    lowest_loss: float
+    local_exponent: float
+    loss_at_tau2_plus: float
+    loss_at_tau2_minus: float
+    max_rate_at_tau2_plus: float
+    max_rate_at_tau2_minus: float
+    final_loss: float
+    floor_step: float
+    changes: tuple[Change, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def __repr__(self) -> str:
+        name = "no exponents" if self.phase is None else self.phase.name
+        first = words.most_effective(self.changes)
+        gain = "" if first is None else f"; {first.what} alone would gain {words.times(first.log_gain)}"
+        return (
+            f"Explanation({self.stability.status}, {name}: loss {words.loss(self.loss, self.log_loss)} "
+            f"at step {self.steps}{gain})"
+        )
+
+
+def explain(
+    problem: Problem | LinearData,
+    optimizer: Method,
+    steps: int | None = None,
+    noise: SpectrallyExpressible | None = None,
+) -> Explanation:
+    r"""A setting in about ten sentences: status, what binds, phase, times, and what to change first.
+
+    .. math:: \text{gain of a change} = \frac{L(T)\ \text{of the setting}}{L(T')\ \text{after the change}},\qquad
+              T' b' = T b
+
+    Every number is the answer of `stability`, `max_learning_rate`, `fit_power_law`, `phase`, `predict`,
+    `local_exponent`, `steps_to_loss` or `optimize`.
+
+    **Assumptions.** Those of `predict`; the phase also those of `phase`. The changes are searched for heavy-ball SGD:
+    the best learning rate with the momentum kept, the best momentum of -0.99 to 0.99 with the learning rate kept,
+    both, and a quarter or four times the batch size at the same number of samples, with the best learning rate for it.
+
+    Parameters
+    ----------
+    problem : LinearProblem, PowerLaw or LinearData
+        The spectrum, or the data.
+    optimizer : Method
+        The setting, e.g. `SGD(0.5, 0.9, 10)`.
+    steps : int, optional
+        T, 1 to 10^12, the step at which the run is looked at; 1000 if left out.
+    noise : SpectrallyExpressible, optional
+        (tau1, tau2); if left out, the estimate from the data, or tau1 = tau2 = 1 where there are none.
+
+    Returns
+    -------
+    Explanation
+        `.lines`, `str()`, and all the numbers.
+
+    Raises
+    ------
+    ValueError
+        If steps is out of range or the batch is larger than the training set.
+
+    References
+    ----------
+    arXiv 2206.11124, sections 4-6.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> e = gf.explain(gf.PowerLaw(nu=1.5, zeta=2.0, n_modes=100), gf.SGD(0.4, 0.0, 100), 100)
+    >>> print(e.lines[1])
+    It converges; in the end the excess loss falls by a factor e every 1,250 steps.
+    """
+    data = problem if isinstance(problem, LinearData) else None
+    spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
+    t = _check.integer("steps", DEFAULT_STEPS if steps is None else steps, 1, "step 1000 is a good start")
+    if t > MOST_STEPS:
+        raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")
+    model, source = _noise(data, noise)
+    _check.setting(spectrum, optimizer, model)
+    end = stability(spectrum, optimizer, model)
+    law, regime = _regime(spectrum, optimizer, model)
+    now = predict(spectrum, optimizer, t, model)
+    log_loss = float(now.log_loss)
+    band = loss_band(spectrum, optimizer, t)
+    lowest = 0.5 * spectrum.noise_variance
+    final = lowest + end.floor if end.status == "converges" else math.inf
+    labels = spectrum.noise_variance > 0.0 and math.isfinite(final)
+    found = Explanation(
+        lines=(),
+        optimizer=optimizer,
+        steps=t,
+        noise=model,
+        noise_source=source,
+        stability=end,
+        max_learning_rate=edge(spectrum, optimizer, model),
+        fit=law,
+        phase=regime,
+        loss=float(now.loss),
+        log_loss=log_loss,
+        lowest_loss=lowest,
+        local_exponent=_slope(spectrum, optimizer, t, model),
+        loss_at_tau2_plus=float(band.plus),
+        loss_at_tau2_minus=float(band.minus),
+        **dict(zip(("max_rate_at_tau2_plus", "max_rate_at_tau2_minus"), edge_band(spectrum, optimizer), strict=True)),
+        final_loss=final,
+        floor_step=steps_to_loss(spectrum, optimizer, (1.0 + NEAR) * final, model) if labels else math.inf,
+        changes=changes(spectrum, optimizer, t, model, log_loss) if isinstance(optimizer, SGD) else (),
+    )
+    return _with_lines(found, spectrum, data, steps is None)
+
+
+def _noise(data: LinearData | None, noise: SpectrallyExpressible | None) -> tuple[SpectrallyExpressible, str]:
+    if noise is not None:
+        return noise, "given"
+    if data is not None:
+        return data.noise, "estimated from the data"
+    return SpectrallyExpressible(), "assumed"
+
+
+def _slope(problem: Problem, optimizer: Method, step: int, noise: SpectrallyExpressible) -> float:
+    with np.errstate(invalid="ignore"):  # where the loss is 0 or infinite there is none
+        return float(local_exponent(problem, optimizer, step, noise))
+
+
+def _regime(problem: Problem, optimizer: Method, noise: SpectrallyExpressible) -> tuple[PowerLawFit, Phase | None]:
+    law = fit_power_law(problem)
+    try:
+        return law, phase(problem, optimizer, noise)
+    except ValueError:  # no exponents; all else that is wrong has been refused before
+        return law, None
+
+
+def _with_lines(e: Explanation, problem: Problem, data: LinearData | None, chosen: bool) -> Explanation:
+    noisy = sampling_factor(e.optimizer.batch_size, problem.n_samples, e.optimizer.replacement) > 0.0
+    start = 0.5 * (problem.signal_total + problem.noise_variance)
+    parts = (
+        f"{e.optimizer!r} on {problem!r}.",
+        words.status(e),
+        words.binding(e),
+        words.power_law(e.fit),
+        words.regime(e),
+        words.times_of(e),
+        words.here(e, start, chosen),
+        words.noise_models(e, noisy, data.noise_fit if data is not None and e.noise_source != "given" else None),
+        words.floor(e),
+        words.advice(e),
+        words.batch_advice(e),
+    )
+    return replace(e, lines=tuple(line for line in parts if line))
