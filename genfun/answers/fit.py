@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from genfun.answers._fit_window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice,
 from genfun.answers.spectrum_points import log_spaced
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem, Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PER_DECADE = 8
 """Fitted points in a decade of mode numbers; equal spacing of log k keeps the many last modes from dominating."""
@@ -82,6 +86,26 @@ class PowerLawFit:
     scatter: float
     is_power_law: bool
     notes: tuple[str, ...] = ()
+    _problem: Problem | None = field(default=None, init=False, compare=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the spectrum with the fitted lines; see `genfun.plotting.spectrum`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the fit was not made by `fit_power_law`, and so has no spectrum.
+        """
+        from genfun import plotting
+
+        if self._problem is None:
+            raise ValueError("this fit has no spectrum; draw it by genfun.plotting.spectrum(problem, fit, ax)")
+        return plotting.spectrum(self._problem, self, ax)
 
     def __repr__(self) -> str:
         verdict = "" if self.is_power_law else ", NOT a power law"
@@ -140,10 +164,14 @@ def fit_power_law(problem: Problem) -> PowerLawFit:
     >>> fit_power_law(LinearProblem(k**-1.5, k**-1.75))
     PowerLawFit(nu=1.5, zeta=0.5, kappa=0.75, modes 1..1000, R^2=1.0000)
     """
-    if isinstance(problem, PowerLaw):
-        return _exact(problem)
-    if not isinstance(problem, LinearProblem):
+    if not isinstance(problem, PowerLaw | LinearProblem):
         raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
+    fit = _exact(problem) if isinstance(problem, PowerLaw) else _measured(problem)
+    object.__setattr__(fit, "_problem", problem)
+    return fit
+
+
+def _measured(problem: LinearProblem) -> PowerLawFit:
     size, learned = problem.eigenvalues.size, np.flatnonzero(problem.signal > TINY)
     last = int(learned[-1]) + 1 if learned.size else 0
     if learned.size == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,12 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.answers.edge import noise_gain_map
 from genfun.many import Settings, losses_at
+from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,6 +41,10 @@ class LossMap:
         U~(1); the edge of stability is its level 1.
     batch_size : int or None
         b; None means the full batch.
+    problem : Problem
+        As asked.
+    noise : SpectrallyExpressible
+        As asked.
 
     Examples
     --------
@@ -53,6 +61,8 @@ class LossMap:
     error: Float[Array, "r m"]
     noise_gain: Float[Array, "r m"]
     batch_size: int | None
+    problem: Problem
+    noise: SpectrallyExpressible
 
     def __repr__(self) -> str:
         i, j = np.unravel_index(int(self.log_loss.argmin()), self.log_loss.shape)
@@ -60,6 +70,20 @@ class LossMap:
             f"LossMap({self.loss.shape[0]} x {self.loss.shape[1]} cells at step {self.step}, least loss "
             f"{self.loss[i, j]:.3g} at learning_rate={self.learning_rates[i]:.4g}, momentum={self.momenta[j]:.4g})"
         )
+
+    def plot(self, ax: Axes | None = None, best: SGD | None = None) -> Axes:
+        """Draw it with the edge of stability; see `genfun.plotting.loss_map`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+        best : SGD or None
+            A setting to mark, as `genfun.optimize(...).method`.
+        """
+        from genfun import plotting
+
+        return plotting.loss_map(self, best, ax)
 
 
 def loss_map(
@@ -124,4 +148,6 @@ def loss_map(
         error.reshape(shape),
         gain,
         batch_size,
+        problem,
+        noise,
     )

@@ -1,8 +1,26 @@
-"""Pictures: each takes `ax` and returns it; matplotlib is imported on first use."""
+"""Pictures: each takes `ax` and returns it; `save` writes the numbers beside. matplotlib is imported on first use."""
 
 from __future__ import annotations
 
+from genfun.plotting._table import save, table
+from genfun.plotting.budget_map import budget_map
 from genfun.plotting.loss_curves import loss_curves
+from genfun.plotting.loss_map import loss_map
+from genfun.plotting.loss_parts import loss_parts
+from genfun.plotting.momentum_map import momentum_map
+from genfun.plotting.phase_diagram import phase_diagram
+from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
 
-__all__ = ["loss_curves", "spectrum"]
+__all__ = [
+    "budget_map",
+    "loss_curves",
+    "loss_map",
+    "loss_parts",
+    "momentum_map",
+    "phase_diagram",
+    "save",
+    "settings_map",
+    "spectrum",
+    "table",
+]

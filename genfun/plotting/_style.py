@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from genfun.plotting._table import note
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito, "Color Universal Design" (2008); their yellow is left out, too faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+HIGHEST = 1e200
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 
 
@@ -59,3 +66,78 @@ def legend_below(ax: Axes, handles: list[Any], columns: int) -> None:
         fontsize="small",
         borderaxespad=0.0,
     )
+
+
+def line(ax: Axes, name: str, x: Any, y: Any, **style: Any) -> Line2D:
+    """A line or marks whose numbers go to the table.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    name : str
+        Of the series, and of the line in legends.
+    x, y : array
+    **style
+        As for `Axes.plot`.
+    """
+    style.setdefault("label", name)
+    # Beyond, logarithmic axes overflow; it is off every picture, but not off its table.
+    (artist,) = ax.plot(x, np.minimum(y, HIGHEST), **style)
+    note(artist, name, x, y)
+    return artist
+
+
+def cells(ax: Axes, name: str, x: Any, y: Any, values: Any, **style: Any) -> QuadMesh:
+    """A map of cells about the points (x_i, y_j) whose numbers go to the table.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    name : str
+        Of the series: what the values are.
+    x : array, shape (n,)
+    y : array, shape (m,)
+    values : array, shape (n, m)
+    **style
+        As for `Axes.pcolormesh`.
+    """
+    mesh = ax.pcolormesh(x, y, np.transpose(values), shading="nearest", rasterized=True, **style)
+    note(mesh, name, np.asarray(x)[:, None], np.asarray(y)[None, :], values)
+    return mesh
+
+
+def level(ax: Axes, name: str, x: Any, y: Any, values: Any, at: float, **style: Any) -> list[Line2D]:
+    """The lines along which the values on a grid equal `at`; none where the values do not cross it.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    name : str
+    x : array, shape (n,)
+    y : array, shape (m,)
+    values : array, shape (n, m)
+    at : float
+    **style
+        As for `line`.
+    """
+    values = np.asarray(values)
+    if min(values.shape) < 2 or not np.nanmin(values) < at < np.nanmax(values):
+        return []
+    contour = ax.contour(x, y, np.transpose(values), levels=[at])
+    segments = contour.allsegs[0]
+    contour.remove()
+    return [line(ax, name, segment[:, 0], segment[:, 1], **style) for segment in segments]
+
+
+def halo(width: float = 3.0, colour: str = "white") -> list[Any]:
+    """White about a dark line, or the reverse, which keeps it visible on any colour.
+
+    Parameters
+    ----------
+    width : float
+        In points.
+    colour : str
+    """
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground=colour)]

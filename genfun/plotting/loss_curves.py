@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, log_axes
+from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,8 @@ def loss_curves(
         order = np.argsort(curve.steps, axis=None)
         steps, loss = curve.steps.ravel()[order], curve.loss.ravel()[order]
         drawn = (steps > 0) & (loss > 0.0) & np.isfinite(loss)
-        ax.plot(steps[drawn], loss[drawn], color=colour[name], linestyle=dash[manner], linewidth=1.6)
+        series = f"{name}, {manner}" if manner else name
+        line(ax, series, steps[drawn], loss[drawn], color=colour[name], linestyle=dash[manner], linewidth=1.6)
         if np.isfinite(loss[0]):
             start = max(start, float(loss[0]))
         if drawn.any():

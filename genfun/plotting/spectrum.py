@@ -8,7 +8,7 @@ import numpy as np
 
 from genfun.answers.fit import PowerLawFit
 from genfun.answers.spectrum_points import SpectrumPoints, spectrum_points
-from genfun.plotting._style import COLOURS, axes, legend_below, log_axes
+from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problem import Problem
 
 if TYPE_CHECKING:
@@ -49,31 +49,27 @@ def spectrum(problem: Problem | SpectrumPoints, fit: PowerLawFit | None = None, 
     first, learned = float(points.eigenvalues[0]), points.signal_tails > 0.0
     total = float(points.signal_tails[0]) if learned.any() else 1.0
     style = {"marker": "o", "markersize": 2.5, "linewidth": 1.0}
-    (eigenvalues,) = ax.plot(
-        points.modes, points.eigenvalues / first, color=COLOURS[0], label=r"eigenvalue $\lambda_k$", **style
-    )
-    (tails,) = ax.plot(
-        points.modes[learned],
-        points.signal_tails[learned] / total,
-        color=COLOURS[1],
-        label=r"signal from mode $k$ on",
-        **style,
-    )
-    handles = [eigenvalues, tails]
+    handles = [
+        line(
+            ax, "eigenvalues", points.modes, points.eigenvalues / first,
+            color=COLOURS[0], label=r"eigenvalue $\lambda_k$", **style,
+        ),
+        line(
+            ax, "signal tails", points.modes[learned], points.signal_tails[learned] / total,
+            color=COLOURS[1], label=r"signal from mode $k$ on", **style,
+        ),
+    ]  # fmt: skip
     if fit is not None and np.isfinite(fit.nu) and np.isfinite(fit.zeta):
         last = int(points.modes[-1]) if fit.window[1] is None else fit.window[1]
         k = np.array([float(fit.window[0]), float(last)])
         lam = fit.eigenvalue_scale * k**-fit.nu
         doubt = "" if fit.is_power_law else "?"
         style = {"color": "black", "linewidth": 1.6}
-        handles += ax.plot(k, lam / first, linestyle="--", label=rf"$k^{{-{fit.nu:.3g}}}$ ($\nu${doubt})", **style)
-        handles += ax.plot(
-            k,
-            fit.signal_scale * lam**fit.zeta / total,
-            linestyle=":",
-            label=rf"$\lambda_k^{{{fit.zeta:.3g}}}$ ($\zeta${doubt})",
-            **style,
-        )
+        nu = rf"$k^{{-{fit.nu:.3g}}}$ ($\nu${doubt})"
+        zeta = rf"$\lambda_k^{{{fit.zeta:.3g}}}$ ($\zeta${doubt})"
+        tails = fit.signal_scale * lam**fit.zeta
+        handles.append(line(ax, "fitted eigenvalues", k, lam / first, linestyle="--", label=nu, **style))
+        handles.append(line(ax, "fitted signal tails", k, tails / total, linestyle=":", label=zeta, **style))
         ax.axvspan(k[0], k[1], color="0.95", zorder=0)
     log_axes(ax, r"mode number $k$ (largest eigenvalue first)", "relative to the first")
     legend_below(ax, handles, 2)

@@ -1,0 +1,187 @@
+"""Large batches or many steps: the loss over both, each at its best learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float, Int
+from genfun.answers.edge import edge
+from genfun.many import Settings, losses_at
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FIRST, LAST, COARSE, FINE = -7.0, 9.0, 17, 9
+"""The search over learning rates: the logit of their share of the edge, from 0.1 % to 99.99 %, then twice closer."""
+ENOUGH = 9.0
+"""What oscillating modes may still add while searching is exp(-9) = 1e-4 of the loss."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BudgetMap:
+    """Least loss over the learning rate, for batch sizes and steps.
+
+    Parameters
+    ----------
+    batch_sizes : integer array, shape (b,)
+        Ascending.
+    steps : integer array, shape (t,)
+        T, ascending.
+    log_loss : array, shape (b, t)
+        Natural logarithm of the mean loss at step T, at the best learning rate.
+    learning_rates : array, shape (b, t)
+        The best ones.
+    momentum : float
+        beta, fixed.
+    n_samples : int or None
+        N of the problem.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.answers.budget_map import budget_map
+    >>> budget_map(gf.PowerLaw(1.5, 0.5, n_modes=100), [1, 10], [100, 1000])
+    BudgetMap(2 batch sizes x 2 steps at momentum 0: loss 0.00... with batch size 10 after 1000 steps)
+    """
+
+    batch_sizes: Int[Array, " b"]
+    steps: Int[Array, " t"]
+    log_loss: Float[Array, "b t"]
+    learning_rates: Float[Array, "b t"]
+    momentum: float
+    n_samples: int | None
+
+    def __repr__(self) -> str:
+        return (
+            f"BudgetMap({self.batch_sizes.size} batch sizes x {self.steps.size} steps at momentum {self.momentum:.4g}: "
+            f"loss {np.exp(self.log_loss[-1, -1]):.3g} with batch size {self.batch_sizes[-1]} "
+            f"after {self.steps[-1]} steps)"
+        )
+
+    def along(self, samples: float) -> tuple[Int[Array, " k"], Float[Array, " k"]]:
+        """Batch sizes of the map that spend a budget of samples b T within its steps, and their log losses.
+
+        **Assumptions.** The loss is interpolated between the steps of the map, linearly in both logarithms.
+
+        Parameters
+        ----------
+        samples : float
+            b T.
+
+        Returns
+        -------
+        (array, array)
+            b, and the natural logarithm of the least loss at T = samples/b.
+        """
+        t = samples / self.batch_sizes
+        inside = np.flatnonzero((t >= self.steps[0] * (1 - 1e-9)) & (t <= self.steps[-1] * (1 + 1e-9)))
+        x = np.log(self.steps)
+        losses = np.array([np.interp(np.log(t[i]), x, self.log_loss[i]) for i in inside])
+        return self.batch_sizes[inside], losses
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw it; see `genfun.plotting.budget_map`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+        """
+        from genfun import plotting
+
+        return plotting.budget_map(self, ax)
+
+
+def budget_map(
+    problem: Problem,
+    batch_sizes: Any,
+    steps: Any,
+    momentum: float = 0.0,
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+) -> BudgetMap:
+    r"""The least loss over the learning rate, for every batch size and number of steps.
+
+    .. math:: \min_\alpha L(T;\ \alpha, \beta, b)
+
+    **Assumptions.** As for `predict`. A global search over 17 rates up to the edge of stability, then twice a closer
+    one: the loss is within about 1e-4 of the least unless two minima compete.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        The spectrum, with a finite trace.
+    batch_sizes : integers, shape (b,)
+        Each in 1..n_samples.
+    steps : integers, shape (t,)
+        T >= 1.
+    momentum : float
+        beta in (-1, 1).
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+
+    Returns
+    -------
+    BudgetMap
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or no learning rate is stable.
+
+    References
+    ----------
+    arXiv 2206.11124, section 6; budgets of samples: arXiv 2402.15344.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> m = budget_map(gf.LinearProblem([1.0], [2.0]), [1], [2])
+    >>> round(float(m.learning_rates[0, 0]), 2)  # one mode: (1 - a)^2 a step at gamma tau2 = 1
+    1.0
+    """
+    sizes = np.unique([_check.integer("batch_sizes", b, 1) for b in np.ravel(batch_sizes)])
+    times = np.unique(_check.steps(steps))
+    if times[0] < 1:
+        raise ValueError(f"steps must be at least 1, got {times[0]}; nothing is learned before the first step")
+    beta = _check.momentum(momentum)
+    if np.isinf(problem.trace):
+        raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
+    gammas = np.array([sampling_factor(int(b), problem.n_samples) for b in sizes])
+    edges = np.array([edge(problem, SGD(1.0, beta, int(b)), noise) for b in sizes])
+
+    def losses(x: Array, step: int) -> Array:
+        """Log losses, shape (b, k), where the logit of the share of the edge is x, shape (b, k)."""
+        rates, count = edges[:, None] / (1.0 + np.exp(-x)), x.shape[1]
+        settings = Settings(
+            problem,
+            SGD,
+            rates.ravel(),
+            (np.full(rates.size, beta),),
+            np.repeat(gammas, count),
+            noise,
+            lambda a, h, i: SGD(a, h, int(sizes[i // count])),
+            ENOUGH,
+        )
+        found = losses_at(settings, step)[0].log().reshape(x.shape)
+        return np.where(np.isnan(found), np.inf, found)
+
+    log_loss, best = np.empty((sizes.size, times.size)), np.empty((sizes.size, times.size))
+    each = np.arange(sizes.size)
+    for j, step in enumerate(times):
+        centre, width, offsets = np.full(sizes.size, 0.5 * (FIRST + LAST)), 0.5 * (LAST - FIRST), COARSE
+        for _ in range(3):
+            about = np.linspace(-width, width, offsets)
+            x = np.clip(centre[:, None] + about, FIRST, LAST)
+            found = losses(x, int(step))
+            i = found.argmin(axis=1)
+            centre, log_loss[:, j] = x[each, i], found[each, i]
+            width, offsets = 2.0 * width / (offsets - 1), FINE
+        best[:, j] = edges / (1.0 + np.exp(-centre))
+    return BudgetMap(sizes, times, log_loss, best, beta, problem.n_samples)

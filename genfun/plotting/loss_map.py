@@ -1,0 +1,147 @@
+"""The loss over learning rates and momenta, with the edge of stability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.answers.edge import edge
+from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
+from genfun.answers.loss_map import LossMap
+from genfun.methods.sgd import SGD
+from genfun.noise import sampling_factor
+from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DEEPEST = 1e-16
+"""Losses further below the start than this share the darkest colour."""
+EDGE_POINTS = 121
+MARGIN = 0.1
+"""The line about the best cell: this much more loss than there, as a fraction."""
+
+
+def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -> Axes:
+    r"""Log loss over learning rate and momentum, the edge of stability, and the limits that it follows.
+
+    A thin white line encloses the settings with at most 10 % more loss than the best cell.
+
+    .. math:: \alpha_{max}(\beta):\ \tilde U(1) = 1\ \text{or}\ \alpha\lambda_{max} = 2(1+\beta);\qquad
+              \frac{\alpha}{1-\beta} = \frac{2}{\gamma\tau_1\operatorname{Tr}H};\qquad
+              \frac{\alpha}{1-\beta} = \frac{2}{\gamma\lambda_{crit}}
+
+    **Assumptions.** None. Losses above the start are grey; below 1e-16 of it they share one colour.
+
+    Parameters
+    ----------
+    result : LossMap
+        From `genfun.loss_map`.
+    best : SGD or None
+        A setting to mark with a star, as `genfun.optimize(...).method`.
+    ax : matplotlib Axes or None
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on; a colour bar is added to their figure.
+
+    References
+    ----------
+    arXiv 2206.11124, figure 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import genfun as gf
+    >>> from matplotlib.figure import Figure
+    >>> m = gf.loss_map(gf.PowerLaw(1.5, 0.5, n_modes=50), np.linspace(0.1, 2, 8), [-0.5, 0, 0.5], 100, batch_size=5)
+    >>> loss_map(m, ax=Figure().subplots()).get_title()
+    'batch size 5'
+    """
+    ax = axes(ax)
+    start = np.log10(0.5 * (result.problem.signal_total + result.problem.noise_variance))
+    decades = result.log_loss / np.log(10.0)
+    bottom = max(float(np.min(decades)), start + np.log10(DEEPEST))
+    top = max(start, bottom + 0.1)
+    mesh = cells(
+        ax, "log10 loss", result.learning_rates, result.momenta, decades, cmap=_colours(), vmin=bottom, vmax=top
+    )
+    deeper = float(np.min(decades)) < bottom
+    bar = ax.figure.colorbar(mesh, ax=ax, extend="both" if deeper else "max", pad=0.02)
+    bar.set_label(rf"$\log_{{10}}$ loss at step {result.step:,}  (grey: above the start)", fontsize="small")
+    handles = _limits(ax, result)
+    near = float(np.min(decades)) + np.log10(1.0 + MARGIN)
+    thin: dict[str, Any] = {"color": "white", "linewidth": 1.0, "path_effects": halo(2.0, "0.25"), "zorder": 3}
+    handles += level(ax, "10 % more loss", result.learning_rates, result.momenta, decades, near, **thin)[:1]
+    if best is not None:
+        style: dict[str, Any] = {"marker": "*", "markersize": 13, "linestyle": "", "zorder": 5}
+        at = ([best.learning_rate], [best.momentum])
+        # On top of the frame, should the best setting lie at a bound.
+        handles.append(line(ax, "best setting", *at, color="white", markeredgecolor="black", clip_on=False, **style))
+    low, high = float(result.learning_rates.min()), float(result.learning_rates.max())
+    if _geometric(result.learning_rates):
+        ax.set_xscale("log")
+    ax.set(xlabel=r"learning rate $\alpha$", ylabel=r"momentum $\beta$", title=_title(result.batch_size))
+    if high > low:
+        ax.set_xlim(low, high)
+    if result.momenta.max() > result.momenta.min():
+        ax.set_ylim(float(result.momenta.min()), float(result.momenta.max()))
+    legend_below(ax, handles, 2)
+    return ax
+
+
+def _geometric(rates: Float[Array, " r"]) -> bool:
+    """Whether the rates are spaced rather by a factor than by a difference."""
+    if rates.size < 3:
+        return False
+    ratios, differences = np.diff(np.log(rates)), np.diff(rates)
+    return bool(np.ptp(ratios) / abs(ratios.mean()) < np.ptp(differences) / abs(differences.mean()))
+
+
+def _title(batch_size: int | None) -> str:
+    return "full batch" if batch_size is None else f"batch size {batch_size:,}"
+
+
+def _colours() -> Any:
+    """Lightness falls with the loss, so that the map reads in grey too."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"].with_extremes(over="0.85", bad="0.85", under="#1b0026")
+
+
+def _limits(ax: Axes, result: LossMap) -> list[Any]:
+    problem, noise, size = result.problem, result.noise, result.batch_size
+    beta = _momenta(float(result.momenta.min()), float(result.momenta.max()))
+    gamma = sampling_factor(size, problem.n_samples)
+    style: dict[str, Any] = {"path_effects": halo(3.2), "zorder": 4}
+    largest = np.array([edge(problem, SGD(1.0, float(b), size), noise) for b in beta])
+    lines = [
+        (r"edge of stability", largest, "black", "-", 2.0),
+        (r"$2(1+\beta)/\lambda_{max}$", 2.0 * (1.0 + beta) / problem.lambda_max, "black", (0, (1, 1.2)), 1.6),
+    ]
+    with np.errstate(divide="ignore"):
+        small = (1.0 - beta) * small_rate_limit(problem, gamma, noise)
+        late = (1.0 - beta) * np.divide(2.0, gamma * critical_eigenvalue(problem, noise))
+    lines += [
+        (r"small rates: $\alpha_{eff} = 2/(\gamma\tau_1$Tr$H)$", small, COLOURS[1], (0, (5, 1.6)), 1.6),
+        (r"$\beta\to1$: $\alpha_{eff} = 2/(\gamma\lambda_{crit})$", late, COLOURS[3], (0, (6, 1.5, 1, 1.5)), 1.6),
+    ]
+    names = ("edge of stability", "curvature limit", "small-rate limit", "momentum-1 limit")
+    handles = []
+    for name, (label, rates, colour, dash, width) in zip(names, lines, strict=True):
+        shown = np.isfinite(rates) & (rates > 0.0)
+        if shown.any():
+            look = {"color": colour, "linestyle": dash, "linewidth": width, "label": label}
+            handles.append(line(ax, name, rates[shown], beta[shown], **look, **style))
+    return handles
+
+
+def _momenta(low: float, high: float) -> Float[Array, " m"]:
+    """Between two momenta, denser towards -1 and 1, where the edge turns."""
+    if low == high:
+        return np.array([low])
+    return np.clip(np.tanh(np.linspace(np.arctanh(low), np.arctanh(high), EDGE_POINTS)), low, high)

@@ -1,0 +1,176 @@
+"""A loss curve and what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.answers.phase import Phase, phase
+from genfun.answers.predict import Prediction, predict
+from genfun.answers.stability import stability
+from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
+from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DEEPEST, HIGHEST = 1e-16, 1e3
+"""Losses further below or above the start than this are off the picture."""
+FEW = 40
+"""So few steps are marked one by one."""
+CERTAIN = 10.0
+"""A difference of two losses is drawn where it exceeds this many times their errors."""
+
+
+def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
+    r"""The predicted loss, split into what remains to be learned and what batch noise adds.
+
+    .. math:: L(t) = L_{b=N}(t) + \big[L(t) - L_{b=N}(t)\big]
+
+    The first part is the loss of the same setting with full batches, "without batch noise" (label noise, which no
+    training removes, included); the second is the excess by batch noise. Vertical lines mark `transition_step` and
+    `divergence_step` of `genfun.phase`. The transition is where the power laws L_s and L_n of that phase cross, which
+    are drawn thin; the excess overtakes the first part there, or earlier where U~(1) is not small, because L_s itself
+    contains the noise that the signal feeds: L_s = L_{b=N}/(1 - U~(1)). A horizontal line is the floor that label
+    noise leaves at t = inf.
+
+    **Assumptions.** The parts are of the spectrally expressible theory, at the steps of the prediction; step 0 is left
+    out. Marks only for constant settings and where the spectrum has exponents.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        From `genfun.predict`, best at many steps spaced evenly in their logarithm.
+    ax : matplotlib Axes or None
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If there is no step after 0.
+
+    References
+    ----------
+    arXiv 2206.11124, section 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import genfun as gf
+    >>> from matplotlib.figure import Figure
+    >>> steps = np.unique(np.geomspace(1, 1e6, 50).astype(int))
+    >>> r = gf.predict(gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, batch_size=100), steps)
+    >>> ax = loss_parts(r, Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['noise takes over\nat step 38,392']
+    """
+    steps, first = np.unique(prediction.steps, return_index=True)
+    order = first[steps > 0]
+    steps = steps[steps > 0]
+    if steps.size == 0:
+        raise ValueError("prediction has no step after 0; predict at several steps, e.g. 1 to 1000")
+    problem, optimizer, noise = prediction.problem, prediction.optimizer, prediction.noise
+    loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
+    quiet = predict(problem, replace(_dataclass(optimizer), batch_size=None), steps, noise)
+    excess = loss - quiet.loss
+    certain = excess > CERTAIN * (error * loss + quiet.error * quiet.loss)
+    start = 0.5 * (problem.signal_total + problem.noise_variance)
+    ax = axes(ax)
+    marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if steps.size <= FEW else {}
+
+    def curve(name: str, values: Array, keep: Array, **style: Any) -> Any:
+        keep = keep & np.isfinite(values) & (values > 0.0)
+        return line(ax, name, steps[keep], values[keep], **style, **marker)
+
+    everywhere = np.ones(steps.size, dtype=bool)
+    handles = [
+        curve("predicted loss", loss, everywhere, color="black", linewidth=2.2, zorder=3),
+        curve("without batch noise", quiet.loss, everywhere, color=COLOURS[0], linestyle="--", linewidth=1.6, zorder=4),
+    ]
+    if certain.any():
+        handles.append(
+            curve(
+                "added by batch noise",
+                excess,
+                certain,
+                color=COLOURS[1],
+                linestyle=(0, (1, 1.3)),
+                linewidth=2.0,
+                zorder=5,
+            )
+        )
+    log_axes(ax, "step", "mean loss")
+    seen = np.concatenate((loss, quiet.loss, excess[certain][-1:]))
+    seen = seen[np.isfinite(seen) & (seen > 0.0)]
+    bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
+    if isinstance(optimizer, Method):
+        handles += _floor(ax, problem, optimizer, noise, steps) + _marks(ax, problem, optimizer, noise, steps)
+    if steps.size > 1:
+        ax.set_xlim(steps[0], steps[-1])
+    ax.set_ylim(bottom / 2.0, 2.0 * max(top, bottom))
+    legend_below(ax, handles, 2)
+    return ax
+
+
+def _dataclass(optimizer: Any) -> Any:
+    """Methods are dataclasses by contract, which their Protocol cannot say."""
+    return optimizer
+
+
+def _floor(
+    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, steps: Int[Array, " t"]
+) -> list[Any]:
+    floor = stability(problem, optimizer, noise).floor + 0.5 * problem.noise_variance
+    if problem.noise_variance == 0.0 or not np.isfinite(floor):
+        return []
+    style: dict[str, Any] = {"color": COLOURS[2], "linewidth": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))}
+    return [line(ax, "floor left by label noise", steps[[0, -1]], [floor, floor], **style)]
+
+
+def _marks(
+    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, steps: Int[Array, " t"]
+) -> list[Any]:
+    try:
+        regime = phase(problem, optimizer, noise)
+    except ValueError:
+        # No exponents, and so no phase: the curve and its parts stand without marks.
+        return []
+    places = (
+        ("transition", regime.transition_step, "noise takes over"),
+        ("divergence", regime.divergence_step, "loss grows"),
+    )
+    handles: list[Any] = []
+    for name, step, words in places:
+        if not steps[0] <= step <= steps[-1]:
+            continue
+        ax.axvline(step, color="0.4", linewidth=1.0, linestyle="-", zorder=1, gid=name)
+        late = np.log(step / steps[0]) > 0.5 * np.log(steps[-1] / steps[0])
+        text = f"{words}\nat step {step:,.0f}" if step < 1e6 else f"{words}\nat step {step:.2g}"
+        ax.annotate(
+            text, (step, 0.98), (-5 if late else 5, 0), xycoords=("data", "axes fraction"), va="top",
+            textcoords="offset points", ha="right" if late else "left", fontsize="small", color="0.25",
+        )  # fmt: skip
+        if name == "transition":
+            handles += _power_laws(ax, regime, steps)
+    return handles
+
+
+def _power_laws(ax: Axes, regime: Phase, steps: Int[Array, " t"]) -> list[Any]:
+    """L_s and L_n, whose crossing is the transition, over a decade and a half on either side of it."""
+    t: Float[Array, " n"] = np.clip(regime.transition_step * np.array([10**-1.5, 10**1.5]), steps[0], steps[-1])
+    style: dict[str, Any] = {"color": "0.4", "linewidth": 1.0, "zorder": 2}
+    line(ax, "signal power law", t, regime.signal_constant * t**-regime.signal_exponent, **style)
+    label = r"power laws $L_s$, $L_n$"
+    return [
+        line(ax, "noise power law", t, regime.noise_constant * t**-regime.noise_exponent, **(style | {"label": label}))
+    ]

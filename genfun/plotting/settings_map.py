@@ -1,0 +1,123 @@
+"""Maps of the loss over learning rate and momentum, one for each batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun.answers.edge import max_learning_rate
+from genfun.answers.loss_map import loss_map as compute
+from genfun.answers.optimize import optimize
+from genfun.noise import SpectrallyExpressible
+from genfun.plotting.loss_map import loss_map
+from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LARGEST_MOMENTUM = 0.98
+LEAST_SHARE = 0.02
+"""The least learning rate of the maps, as a share of the smallest edge at momentum 0."""
+
+
+def settings_map(
+    problem: Problem,
+    step: int,
+    batch_sizes: Sequence[int | None],
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    cells: int = 100,
+    ax: Any = None,
+) -> list[Axes]:
+    r"""The loss at one step over learning rate and momentum for several batch sizes, edges and optima marked.
+
+    .. math:: \log_{10} L(T;\ \alpha, \beta, b)
+
+    **Assumptions.** As for `predict`. Momenta from -0.98 to 0.98, or to the largest of the optima; rates up to
+    4/lambda_max, the curvature limit of momentum 1. Each map has its own colours.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        The spectrum.
+    step : int
+        T >= 1.
+    batch_sizes : sequence of int or None
+        One panel each; None means the full batch.
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+    cells : int
+        On a side of each map.
+    ax : sequence of matplotlib Axes, or one, or None
+        Where to draw, one for each batch size; None makes a new figure.
+
+    Returns
+    -------
+    list of matplotlib Axes
+        One for each batch size.
+
+    Raises
+    ------
+    ValueError
+        If there are no batch sizes or not as many axes, or no learning rate is stable.
+
+    References
+    ----------
+    arXiv 2206.11124, figure 4.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from matplotlib.figure import Figure
+    >>> panels = settings_map(gf.PowerLaw(1.5, 0.5, n_modes=30), 100, [1, 10], cells=6, ax=Figure().subplots(1, 2))
+    >>> [ax.get_title() for ax in panels]
+    ['batch size 1', 'batch size 10']
+    """
+    if len(batch_sizes) == 0:
+        raise ValueError("batch_sizes is empty; pass at least one, e.g. batch_sizes=[1, 10, 100]")
+    panels: list[Axes] = _row(len(batch_sizes)) if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(panels) != len(batch_sizes):
+        raise ValueError(f"ax must have one entry for each of the {len(batch_sizes)} batch sizes, got {len(panels)}")
+    best = [optimize(problem, b, step, noise=noise).method for b in batch_sizes]
+    least = min(max_learning_rate(problem, 0.0, b, noise) for b in batch_sizes)
+    low = min(LEAST_SHARE * least, *(0.5 * m.learning_rate for m in best))
+    rates = np.geomspace(low, 4.0 / problem.lambda_max, cells)
+    momenta = np.linspace(-LARGEST_MOMENTUM, max([LARGEST_MOMENTUM, *(m.momentum for m in best)]), cells)
+    for panel, size, setting in zip(panels, batch_sizes, best, strict=True):
+        loss_map(compute(problem, rates, momenta, step, size, noise), setting, panel)
+    if len(panels) > 1:
+        _share_legend(panels)
+    return panels
+
+
+def _row(count: int) -> list[Axes]:
+    import matplotlib.pyplot as plt
+
+    columns = count if count < 4 else 2 if count == 4 else 3
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(4.3 * columns, 3.6 * rows + 0.6), layout="constrained")
+    found = list(np.ravel(np.asarray(grid, dtype=object)))
+    for spare in found[count:]:
+        figure.delaxes(spare)
+    return found[:count]
+
+
+def _share_legend(panels: list[Axes]) -> None:
+    """One legend for the figure, under the panels, in place of one in each."""
+    entries: dict[str, Any] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+        legend = panel.get_legend()
+        if legend is not None:
+            legend.remove()
+    root: Any = panels[0].figure
+    root.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize="small",
+    )
