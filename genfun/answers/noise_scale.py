@@ -121,7 +121,7 @@ def noise_scale(
     ([4.293, 1045136.46], 1044950.139...)
     >>> ten = noise_scale(problem, gf.SGD(0.1, batch_size=10), [0, 10**6]).samples
     >>> ten.round(3).tolist()
-    [4.293, 416.0...]
+    [4.293, 416.254]
     """
     wanted = _check.steps(steps)
     G = GeneratingFunction(problem, optimizer, noise)
