@@ -12,8 +12,9 @@ import pytest
 
 import genfun as gf
 from genfun.data import gaussian, translation_invariant
-from genfun.experiments import agree, simulate
-from genfun.experiments.simulate import batches
+from genfun.experiments import agree, engine, simulate
+from genfun.experiments.backend import NumPyBackend
+from genfun.experiments.batches import batches
 
 # The function of the same name hides the module.
 MODULE = importlib.import_module("genfun.experiments.simulate")
@@ -98,7 +99,7 @@ def test_a_run_does_not_depend_on_how_many_others_there_are(monkeypatch):
     many = simulate(data, m, steps=40, replicas=7, seed=3)
     np.testing.assert_allclose(simulate(data, m, steps=40, replicas=3, seed=3).loss, many.loss[:3], rtol=1e-12)
     np.testing.assert_array_equal(simulate(data, m, steps=17, replicas=7, seed=3).loss, many.loss[:, :18])
-    monkeypatch.setattr(MODULE, "GATHER_BYTES", 1)
+    monkeypatch.setattr(NumPyBackend, "chunk_bytes", 1)
     np.testing.assert_allclose(simulate(data, m, steps=40, replicas=7, seed=3).loss, many.loss, rtol=1e-12)
     assert np.unique(many.loss[:, -1]).size == 7
     assert not np.allclose(simulate(data, m, steps=40, replicas=7, seed=4).loss[:, -1], many.loss[:, -1])
@@ -109,8 +110,8 @@ def test_gathered_and_dense_gradients_agree(monkeypatch):
     data = gf.LinearData.from_features(rng.standard_normal((30, 4)), rng.standard_normal((30, 3)))
     for m in (gf.SGD(0.1, 0.5, 6), gf.SGD(0.1, 0.5, 6, replacement=True)):
         losses = []
-        for share in (0.0, 2.0):
-            monkeypatch.setattr(MODULE, "DENSE_SHARE", share)
+        for dense in (True, False):
+            monkeypatch.setattr(engine, "is_dense", lambda n, b, rows, dense=dense: dense)
             losses.append(simulate(data, m, steps=30, replicas=5).loss)
         np.testing.assert_allclose(*losses, rtol=1e-11)
 
@@ -148,21 +149,28 @@ def test_progress_rises_to_one():
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"device": "cuda"}, ValueError, "device must be 'auto' or 'cpu'"),
+        ({"device": "gpu"}, ValueError, "device must be 'auto', 'cpu', 'torch', 'cuda'"),
+        ({"device": "cuda:x"}, ValueError, "device must be 'auto', 'cpu', 'torch', 'cuda'"),
         ({"device": 0}, TypeError, "device"),
         ({"steps": -1}, ValueError, "steps must be at least 0"),
         ({"steps": 1.5}, TypeError, "steps must be an integer"),
         ({"replicas": 0}, ValueError, "replicas must be at least 1"),
         ({"seed": -1}, ValueError, "seed"),
         ({"record": [11]}, ValueError, "record must lie in 0..steps=10"),
+        ({"record": "linear"}, ValueError, "record must be None, 'log' or step numbers"),
+        ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
+        ({"order": "sorted"}, ValueError, "order must be one of 'fresh', 'epochs'"),
+        ({"order": "epochs", "optimizer": gf.SGD(0.1, 0.0, 2, True)}, ValueError, "draws without replacement"),
         ({"optimizer": gf.SGD(0.1, batch_size=9)}, ValueError, "batch_size must be at most n_samples=8"),
         ({"data": gf.LinearProblem([1.0], [1.0])}, TypeError, "data must be a LinearData"),
     ],
 )
-def test_bad_arguments_are_named(change, error, words):
+def test_bad_arguments_are_named(change, error, words, monkeypatch):
+    # Without the shape checks of the tests, as users run it.
+    monkeypatch.setattr(MODULE, "simulate_many", inspect.unwrap(MODULE.simulate_many))
     arguments = {"data": translation_invariant(LAM, SIGNAL), "optimizer": gf.SGD(0.1), "steps": 10, "replicas": 2}
     with pytest.raises(error, match=words):
-        inspect.unwrap(simulate)(**(arguments | change))  # without the shape checks of the tests, as users run it
+        inspect.unwrap(simulate)(**(arguments | change))
 
 
 def test_agreement_finds_what_differs():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from genfun.experiments.agree import Agreement, agree
-from genfun.experiments.simulate import Runs, simulate
+from genfun.experiments.record import log_grid
+from genfun.experiments.runs import Runs
+from genfun.experiments.simulate import simulate, simulate_many
 
-__all__ = ["Agreement", "Runs", "agree", "simulate"]
+__all__ = ["Agreement", "Runs", "agree", "log_grid", "simulate", "simulate_many"]

@@ -9,7 +9,7 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import Prediction
-from genfun.experiments.simulate import Runs
+from genfun.experiments.runs import Runs
 
 UNDECIDED = 0.5
 """A margin of this share of the mean would pass almost any theory."""

@@ -1,0 +1,90 @@
+"""The batches of a run: which samples enter each step, drawn on the host in blocks from one seed a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from genfun._typing import Array, Int
+
+Order = Literal["fresh", "epochs"]
+ORDERS: tuple[str, ...] = get_args(Order)
+BLOCK_DRAWS = 1 << 14
+"""Sample numbers drawn at a time for one run; the same for all runs and lengths, so that runs do not depend on them."""
+
+
+def batches(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iterator[Int[Array, " b"]]:
+    """Endless independent uniform batches of b of n sample numbers, in no meaningful order.
+
+    Without replacement a small batch is drawn by Floyd's method, all batches of a block in step: for j = n-b..n-1 a
+    number from 0..j joins the batch, or j itself if that number is in already; then every subset is equally likely. A
+    large batch takes the b smallest of n random keys.
+
+    Parameters
+    ----------
+    rng : Generator
+    n, b : int
+    replacement : bool
+    """
+    for block in _fresh(rng, n, b, replacement):
+        yield from block
+
+
+def epochs(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, " b"]]:
+    """Endless batches that are consecutive slices of a new permutation of the n samples in each epoch.
+
+    An epoch has floor(n/b) steps, so that all batches have b samples; the n mod b samples at the end of its
+    permutation are not visited in it (`drop_last` in torch's words).
+
+    Parameters
+    ----------
+    rng : Generator
+    n, b : int
+    """
+    for block in _shuffled(rng, n, b):
+        yield from block
+
+
+def index_blocks(
+    seeds: Sequence[np.random.SeedSequence], n: int, b: int, replacement: bool, order: Order
+) -> Iterator[Int[Array, "steps runs b"]]:
+    """Endless blocks of batches, one run for each seed; a run's batches depend on its seed alone.
+
+    Parameters
+    ----------
+    seeds : sequence of SeedSequence
+    n, b : int
+    replacement : bool
+    order : "fresh" or "epochs"
+    """
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    if order == "epochs":
+        sources = [_shuffled(rng, n, b) for rng in generators]
+    else:
+        sources = [_fresh(rng, n, b, replacement) for rng in generators]
+    while True:
+        yield np.stack([next(source) for source in sources], axis=1)
+
+
+def _fresh(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iterator[Int[Array, "steps b"]]:
+    block = max(1, min(512, BLOCK_DRAWS // b))
+    while True:
+        if replacement:
+            chosen = rng.integers(0, n, size=(block, b))
+        elif b * b > 4 * n:
+            chosen = np.argpartition(rng.random((block, n)), b - 1, axis=1)[:, :b]
+        else:
+            chosen = rng.integers(0, np.arange(n - b, n), size=(block, b), endpoint=True)
+            for i in range(1, b):
+                taken = (chosen[:, :i] == chosen[:, i, None]).any(axis=1)
+                chosen[taken, i] = n - b + i
+        yield chosen
+
+
+def _shuffled(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, "steps b"]]:
+    count, each = max(1, BLOCK_DRAWS // n), n // b
+    while True:
+        permutations = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+        yield permutations[:, : each * b].reshape(count * each, b)
