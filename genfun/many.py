@@ -25,7 +25,7 @@ PASSES = ((9, 7), (16, 13))
 the estimate. Settings that the first pass leaves above TARGET go through the second."""
 TARGET, HOPELESS = 1e-6, 1e-4
 STEP_BUDGET = 100_000
-"""The recursion goes no further; beyond, the error estimate says what the contour is worth."""
+"""By default the recursion goes no further; beyond, the error estimate says what the contour is worth."""
 BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 """Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
 SLACK = 0.4
@@ -35,6 +35,10 @@ FADED = 26.0
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
+CACHED = 1 << 14
+"""Settings times modes whose matrices are squared together: the working arrays stay in the cache."""
+MAX_PHASE = 3_000.0
+"""Modes that turn further than this within the run are not resolved one by one in a compressed spectrum."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Settings:
         (rate, *hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
     faded : float
         Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
+    patience : int
+        Steps beyond which the contour is used all the same: it leaves out what oscillates, that is, it averages over
+        the phases of the oscillating modes, and its error is given as inf where they have not faded.
     """
 
     problem: Problem
@@ -67,6 +74,7 @@ class Settings:
     noise: SpectrallyExpressible
     make: Callable[..., Any]
     faded: float = FADED
+    patience: int = STEP_BUDGET
 
     @classmethod
     def heavy_ball(
@@ -77,10 +85,13 @@ class Settings:
         batch_size: int | None,
         noise: SpectrallyExpressible,
         faded: float = FADED,
+        patience: int = STEP_BUDGET,
     ) -> Settings:
         """Settings of heavy-ball SGD at one batch size."""
         gamma = np.full(rates.size, sampling_factor(batch_size, problem.n_samples))
-        return cls(problem, SGD, rates, (momenta,), gamma, noise, lambda a, b, _: SGD(a, b, batch_size), faded)
+        return cls(
+            problem, SGD, rates, (momenta,), gamma, noise, lambda a, b, _: SGD(a, b, batch_size), faded, patience
+        )
 
     def take(self, pick: Array) -> Settings:
         """Some of the settings."""
@@ -172,7 +183,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     .. math:: L(t) = \frac{1}{2\pi i}\int\tilde L(e^{-p})\,e^{pt}\,dp
 
     on a hyperbola of its own for every setting, shifted to its dominant singularity; by the batched recursion where
-    the step is small or modes off the real axis have not faded.
+    the step is small or modes off the real axis have not faded; by powers of the update matrices without noise.
 
     **Assumptions.** As for `genfun.inversion.coefficients`.
 
@@ -187,6 +198,9 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     ----------
     Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
     """
+    if step > 0 and not settings.gamma.any():
+        found = noiseless_losses(settings, fine_signal(settings.problem, step), step)
+        return found, np.full(settings.rates.size, EPS * (64.0 + step))
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
     measures = coarse_measures(settings.problem)
@@ -211,8 +225,11 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
             cells = np.flatnonzero(~(error <= TARGET)) if known else np.arange(size)
             for start in range(0, cells.size, BLOCK):
                 contour(cells[start : start + BLOCK], counts, bool(known))
-        hard = ((outside - shift) * step > -settings.faded) | ~(error < HOPELESS)
-        hard &= step <= STEP_BUDGET
+        unfaded = (outside - shift) * step > -settings.faded
+        hard = unfaded | ~(error < HOPELESS)
+        if step > settings.patience:
+            error[unfaded] = np.inf
+            hard[:] = False
         power = shift * step
     result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))
     if hard.any():
@@ -246,3 +263,67 @@ def _recursion(settings: Settings, cells: Array, step: int) -> Scaled:
             run.advance()
         parts.append(Scaled(*run.loss()))
     return Scaled.join(parts)
+
+
+def fine_signal(problem: Problem, step: int) -> SpectralMeasure:
+    """The signal measure in bins so narrow that modes turning for `step` steps are resolved."""
+    return problem.measures(min(BIN_WIDTH, 4.0 / min(float(step), MAX_PHASE)))[1]
+
+
+def noiseless_losses(settings: Settings, signal: SpectralMeasure, step: int) -> Scaled:
+    r"""Mean loss of every setting at one step without sampling noise, by squaring the update matrices of all modes.
+
+    .. math:: L = \tfrac12\sum_k s_k (T_k^t)_{ww}^2 + \tfrac12\sigma^2,\qquad T^{2^j} = I - D_j,\quad
+              D_{j+1} = 2 D_j - D_j^2
+
+    with a common factor exp(rate t / 2) of every setting kept apart; D_j keeps the precision of slow modes, as in
+    `genfun.powers`.
+
+    **Assumptions.** Updates affine in a = learning rate * lambda; gamma of the settings is not looked at.
+
+    Parameters
+    ----------
+    settings : Settings
+    signal : SpectralMeasure
+        Nodes and weights of the signal.
+    step : int
+        t >= 1.
+    """
+    ends = np.array([signal.nodes.min(), signal.nodes.max()])
+    slowest = np.maximum(_radii(settings, ends)[0], -1400.0)
+    values, rows = np.empty(slowest.size), max(1, CACHED // signal.nodes.size)
+    with np.errstate(all="ignore"):
+        for start in range(0, slowest.size, rows):
+            part = slice(start, start + rows)
+            values[part] = _decay(settings.take(np.arange(slowest.size)[part]), signal, step, slowest[part])
+    found = Scaled.exponential(0.5 * values, slowest * step)
+    sigma2 = settings.problem.noise_variance
+    if sigma2 == 0.0:
+        return found
+    total = found.value() + 0.5 * sigma2
+    over = ~np.isfinite(total)
+    return Scaled(np.where(over, found.mantissa, total), np.where(over, found.exponent, 0))
+
+
+def _decay(settings: Settings, signal: SpectralMeasure, step: int, rate: Array) -> Array:
+    """sum_k s_k (T_k^t)_ww^2 exp(-rate t)."""
+    hyper = tuple(h[:, None] for h in settings.hyper)
+    at_zero, at_one = (settings.kind.update(a, *hyper)[0] for a in (0.0, 1.0))
+    size, a, factor = len(at_zero), settings.rates[:, None] * signal.nodes, np.exp(-0.5 * rate)[:, None]
+    each = range(size)
+    d = [
+        [
+            factor * ((i == j) - at_zero[i][j] - a * (at_one[i][j] - at_zero[i][j]))
+            + (i == j) * -np.expm1(-0.5 * rate)[:, None]
+            for j in each
+        ]
+        for i in each
+    ]
+    row = [np.full(a.shape, float(i == 0)) for i in each]
+    while True:
+        if step & 1:
+            row = [row[k] - sum(row[j] * d[j][k] for j in each) for k in each]
+        step >>= 1
+        if not step:
+            return (row[0] ** 2) @ signal.weights
+        d = [[2.0 * d[i][k] - sum(d[i][j] * d[j][k] for j in each) for k in each] for i in each]

@@ -1,0 +1,258 @@
+"""A global search over learning rate and momentum at one batch size: a map, then closer maps about its minima."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Bool, Float
+from genfun.answers.edge import noise_gain_grid
+from genfun.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+
+X_RANGE = (-9.0, 14.0)
+"""Logit of the learning rate over the largest stable one."""
+GRID, QUICK = (19, 25), (11, 11)
+"""Cells per axis of the first map, and of a map that only compares batch sizes."""
+REFINEMENTS = 4
+"""Halvings by which the best learning rate of every momentum of the map is refined."""
+FINE_GRID = (47, 121)
+"""Cells of the first map without noise, where the valley of critical damping is narrow and the loss uneven."""
+ZOOM, SHRINK, ROUNDS = 9, 3.0, 7
+"""Cells per axis of a closer map, by how much it shrinks, and how often."""
+ENOUGH = 9.0
+"""What oscillating modes may still add while searching is exp(-9) = 1e-4 of the loss; the answer itself is exact."""
+PATIENCE, LITTLE_PATIENCE = 4_000, 300
+"""Steps up to which settings whose modes still oscillate are followed one by one; beyond, the search averages over the
+phases of those modes."""
+MOST_NODES = 4_000
+"""Modes on which the search itself runs; only the answer is computed on more."""
+EDGES = 15
+"""Momenta at which the stability edge is computed; the search follows it in between."""
+HALVINGS = 40
+AGAIN = 41
+"""Cells per axis of a second map about its minimum."""
+STARTS, MANY_STARTS = 3, 10
+"""Minima of the first map that are followed; and without noise."""
+
+Found = tuple[float, float, float]
+"""A point (x, y) and the log of its loss."""
+Minimum = tuple[Found, tuple[float, float]]
+"""A point, and the distances in x and y within which a minimum lies."""
+Losses = Callable[[Array, Array], Array]
+
+
+def edges(problem: Problem, betas: Array, batch: int | None, noise: SpectrallyExpressible) -> Float[Array, " betas"]:
+    """Largest stable learning rates, all momenta at once, to about 1e-9: good enough to place points.
+
+    Parameters
+    ----------
+    problem : Problem
+    betas : array, shape (betas,)
+    batch : int or None
+    noise : SpectrallyExpressible
+    """
+    top = 2.0 * (1.0 + betas) / problem.lambda_max
+    gamma = sampling_factor(batch, problem.n_samples)
+    if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
+        return top
+    capacity, _ = coarse_measures(problem)
+
+    def stable(rates: Array) -> Bool[Array, "betas rates"]:
+        gain = noise_gain_grid(
+            SGD, capacity.nodes, capacity.weights, rates[..., None], (betas[:, None, None],), gamma, noise
+        )
+        return gain < 1.0
+
+    # The gain grows from 0 up to its first crossing of 1: the first bad point of a grid, then halving.
+    shares = np.append(np.geomspace(1e-12, 1.0, 40)[:-1], 1.0 - 1e-12)
+    good = stable(top[:, None] * shares)
+    first = np.where(good.all(axis=1), shares.size, np.argmin(good, axis=1))
+    low = np.log(top * shares[np.maximum(first - 1, 0)])
+    high = np.log(top * shares[np.minimum(first, shares.size - 1)])
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        fine = stable(np.exp(middle)[:, None])[:, 0]
+        low, high = np.where(fine, middle, low), np.where(fine, high, middle)
+    return np.exp(low)
+
+
+class Search:
+    """Log losses over (logit of the share of the edge, atanh of the momentum) for one batch size and step.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch : int or None
+    steps : int
+    noise : SpectrallyExpressible
+    momentum : float or None
+        Fixed, or searched.
+    """
+
+    def __init__(
+        self, problem: Problem, batch: int | None, steps: int, noise: SpectrallyExpressible, momentum: float | None
+    ) -> None:
+        self.problem, self.batch, self.steps, self.noise, self.momentum = problem, batch, steps, noise, momentum
+        self.quiet = sampling_factor(batch, problem.n_samples) == 0.0
+        # Beyond, modes off the real axis outlive the run.
+        cap = max(0.99, math.exp(-(ENOUGH + 1.0) / steps))
+        self.momentum_cap = math.atanh(cap if momentum is None else max(cap, abs(momentum)))
+        cap = self.momentum_cap
+        self._points = np.linspace(-cap, cap, EDGES) if momentum is None else np.array([math.atanh(momentum)])
+        betas = np.tanh(self._points)
+        self._shares = np.log(edges(problem, betas, batch, noise) / self._curvature_limit(betas))
+
+    def _curvature_limit(self, betas: Any) -> Any:
+        return 2.0 * (1.0 + betas) / self.problem.lambda_max
+
+    def rate(self, x: Any, y: Any) -> Any:
+        """Learning rate: the logistic of x times the edge, whose part due to noise is interpolated."""
+        shares = np.exp(np.interp(y, self._points, self._shares))
+        return self._curvature_limit(np.tanh(y)) * shares / (1.0 + np.exp(-x))
+
+    def setting(self, x: float, y: float) -> SGD:
+        """The setting at a point of the search."""
+        y = min(max(y, -self.momentum_cap), self.momentum_cap)
+        return SGD(float(self.rate(x, y)), math.tanh(y), self.batch)
+
+    def losses(self, rates: Array, betas: Array, patience: int = PATIENCE) -> Float[Array, " settings"]:
+        """Log losses of given settings; inf where there is none.
+
+        Parameters
+        ----------
+        rates, betas : array, shape (settings,)
+        patience : int
+            See `Settings`.
+        """
+        settings = Settings.heavy_ball(self.problem, rates, betas, self.batch, self.noise, ENOUGH, patience)
+        if self.quiet:
+            signal = fine_signal(self.problem, self.steps) if patience > LITTLE_PATIENCE else None
+            if signal is None or signal.nodes.size > MOST_NODES:
+                signal = coarse_measures(self.problem)[1]
+            found = noiseless_losses(settings, signal, self.steps).log()
+        else:
+            found = losses_at(settings, self.steps)[0].log()
+        return np.where(np.isfinite(found), found, np.inf)
+
+    def __call__(self, x: Array, y: Array) -> Float[Array, "x y"]:
+        """Log losses on a grid, clipped to the range of momenta."""
+        return self._grid(x, y, PATIENCE)
+
+    def rough(self, x: Array, y: Array) -> Float[Array, "x y"]:
+        """Log losses on a grid, long oscillations averaged over their phases."""
+        return self._grid(x, y, LITTLE_PATIENCE)
+
+    def _grid(self, x: Array, y: Array, patience: int) -> Array:
+        first, second = np.broadcast_arrays(x[:, None], y)
+        return self._points_at(first, second, patience)
+
+    def _points_at(self, x: Array, y: Array, patience: int = LITTLE_PATIENCE) -> Array:
+        y = np.clip(y, -self.momentum_cap, self.momentum_cap)
+        return self.losses(self.rate(x, y).ravel(), np.tanh(y).ravel(), patience).reshape(x.shape)
+
+    def _axes(self, size: tuple[int, int]) -> tuple[Array, Array]:
+        cap = self.momentum_cap
+        y = np.linspace(-cap, cap, size[1]) if self.momentum is None else np.array([math.atanh(self.momentum)])
+        return np.linspace(*X_RANGE, size[0]), y
+
+    def _valleys(self, x: Array, y: Array) -> list[Minimum]:
+        """Momenta whose best loss is less than that of their neighbours, best first.
+
+        Valleys run aslant, and a map alone would miss a minimum between its lines: the learning rate is refined at
+        every momentum first.
+        """
+        table = self.rough(x, y)
+        at, least, width = x[table.argmin(axis=0)], table.min(axis=0), float(x[1] - x[0])
+        for _ in range(REFINEMENTS):
+            points = np.clip(at + 0.5 * width * np.arange(-2.0, 3.0)[:, None], *X_RANGE)
+            table = self._points_at(points, np.broadcast_to(y, points.shape))
+            best = table.argmin(axis=0)
+            better = table.min(axis=0) < least
+            at = np.where(better, points[best, np.arange(y.size)], at)
+            least, width = np.minimum(least, table.min(axis=0)), 0.5 * width
+        padded = np.pad(least, 1, constant_values=np.inf)
+        order = [i for i in np.argsort(least, kind="stable") if least[i] <= min(padded[i], padded[i + 2])]
+        # A neighbouring momentum has its minimum further away than the refined width.
+        widths = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
+        return [((float(at[i]), float(y[i]), float(least[i])), widths) for i in order]
+
+    def best(self) -> Found:
+        """The least loss, as far as the maps resolve."""
+        if self.quiet:
+            return self._best_of_many()
+        starts = self._valleys(*self._axes(GRID))[:STARTS]
+        return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
+
+    def _best_of_many(self) -> Found:
+        """The least loss without noise, where the phases of the modes make the valley uneven."""
+        coarse = local_minima(self.rough, *self._axes(FINE_GRID))
+        (x, y, _), (dx, dy) = coarse[0]
+        again = local_minima(self.rough, *(np.linspace(c - 2.5 * w, c + 2.5 * w, AGAIN) for c, w in ((x, dx), (y, dy))))
+        starts = sorted(coarse[:MANY_STARTS] + again[:MANY_STARTS], key=lambda m: m[0][2])[:MANY_STARTS]
+        near = sorted((closer(self.rough, start, 4, 7) for start in starts), key=log_loss)
+        width = (dx / SHRINK**4, dy / SHRINK**4)
+        return min((closer(self, (start, width), 4, 5) for start in near[:STARTS]), key=log_loss)
+
+    def glance(self) -> Found:
+        """Nearly the least loss, to compare with other batch sizes."""
+        return closer(self.rough, local_minima(self.rough, *self._axes(FINE_GRID if self.quiet else QUICK))[0], 4, 7)
+
+    def without_momentum(self) -> Found:
+        """The least loss with momentum 0."""
+        starts = local_minima(self.rough, self._axes(GRID)[0], np.array([0.0]))[:STARTS]
+        return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
+
+
+def log_loss(found: Found) -> float:
+    """Its last entry."""
+    return found[2]
+
+
+def local_minima(losses: Losses, x: Array, y: Array) -> list[Minimum]:
+    """Cells of a map below all their neighbours, best first.
+
+    Parameters
+    ----------
+    losses : callable
+        (x, y) -> log losses, shape (x, y).
+    x, y : array
+        Axes; y may be a single value.
+    """
+    values = losses(x, y)
+    padded = np.pad(values, 1, constant_values=np.inf)
+    around = [padded[1 + i : 1 + i + x.size, 1 + j : 1 + j + y.size] for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
+    minima = np.argwhere(values <= np.min(around, axis=0))
+    width = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
+    order = np.argsort(values[tuple(minima.T)], kind="stable")
+    return [((float(x[i]), float(y[j]), float(values[i, j])), width) for i, j in minima[order]]
+
+
+def closer(losses: Losses, start: Minimum, rounds: int, size: int) -> Found:
+    """Ever smaller maps about a point.
+
+    Parameters
+    ----------
+    losses : callable
+        (x, y) -> log losses, shape (x, y).
+    start : Minimum
+        The point, and half the width of the first map.
+    rounds, size : int
+        How many maps, of how many cells per axis.
+    """
+    (x, y, _), (dx, dy) = start
+    centre, about = (x, y, math.inf), np.linspace(-1.0, 1.0, size)
+    for _ in range(rounds):
+        u = np.unique(np.clip(centre[0] + dx * about, *X_RANGE))
+        v = centre[1] + dy * about if dy > 0.0 else np.array([y])
+        table = losses(u, v)
+        k, m = np.unravel_index(int(table.argmin()), table.shape)
+        if table[k, m] < centre[2]:
+            centre = (float(u[k]), float(v[m]), float(table[k, m]))
+        dx, dy = dx / SHRINK, dy / SHRINK
+    return centre

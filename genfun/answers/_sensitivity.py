@@ -1,0 +1,66 @@
+"""How far each knob of a setting can move for a little more loss."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from genfun._typing import Array
+from genfun.answers._search import Search
+from genfun.methods.sgd import SGD
+
+MARGIN = 0.05
+"""The rise of the loss, as a fraction, that the ranges stand for."""
+
+
+def _crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple[float, float]:
+    """Where the losses rise above the limit on either side of the centre, interpolated."""
+
+    def side(order: range) -> float:
+        previous = centre
+        for i in order:
+            if losses[i] > limit:
+                if not np.isfinite(losses[i]):
+                    return float(values[previous])
+                part = (limit - losses[previous]) / (losses[i] - losses[previous])
+                return float(values[previous] + part * (values[i] - values[previous]))
+            previous = i
+        return float(values[previous])
+
+    return side(range(centre - 1, -1, -1)), side(range(centre + 1, values.size))
+
+
+def rate_range(search: Search, method: SGD, top: float) -> tuple[float, float]:
+    """Learning rates of at most 5 % more loss, the momentum kept.
+
+    Parameters
+    ----------
+    search : Search
+    method : SGD
+        The best setting.
+    top : float
+        The largest stable learning rate.
+    """
+    low = method.learning_rate * np.geomspace(0.02, 1.0, 40)
+    high = method.learning_rate + (top - method.learning_rate) * np.linspace(0.0, 1.0, 41)[1:-1] ** 2
+    rates = np.concatenate((low, high))
+    losses = search.losses(rates, np.full(rates.size, method.momentum))
+    return _crossings(rates, losses, 39, losses[39] + math.log1p(MARGIN))
+
+
+def momentum_range(search: Search, method: SGD) -> tuple[float, float]:
+    """Momenta of at most 5 % more loss, the learning rate kept.
+
+    Parameters
+    ----------
+    search : Search
+    method : SGD
+        The best setting.
+    """
+    y, cap = math.atanh(method.momentum), search.momentum_cap
+    below = y - (y + cap) * np.linspace(1.0, 0.0, 31)[:-1] ** 2
+    above = y + (cap - y) * np.linspace(0.0, 1.0, 31)[1:] ** 2
+    betas = np.tanh(np.concatenate((below, [y], above)))
+    losses = search.losses(np.full(betas.size, method.learning_rate), betas)
+    return _crossings(betas, losses, 30, losses[30] + math.log1p(MARGIN))
