@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -293,3 +295,45 @@ def test_a_sweep_killed_outright_resumes_and_leaves_no_process_behind(undisturbe
     while any(Path(f"/proc/{pid}/stat").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(Path(f"/proc/{pid}/stat").exists() for pid in workers)
+
+
+@pytest.mark.slow
+def test_a_killed_process_of_the_own_pool_is_replaced(undisturbed):
+    killed = []
+
+    def kill_one(done, stage):
+        if done > 0.3 and not killed:
+            killed.append(multiprocessing.active_children()[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    swept = sweep(DATA, GRID, 1, progress=kill_one, **RUNS)
+    assert killed
+    assert bits(swept) == bits(undisturbed)
+    assert multiprocessing.active_children() == []
+
+
+LONG = {"steps": 1500, "replicas": 3, "seed": 5, "record": [0, 100, 1500]}
+
+
+@pytest.mark.slow
+def test_dask_loses_a_worker_process_and_the_sweep_loses_nothing(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    killed = []
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        workers = list(client.run(os.getpid).values())
+        assert len(set(workers) - {os.getpid()}) == 2
+
+        def kill_one(done, stage):
+            if done > 0.0 and not killed:
+                killed.append(workers[0])
+                os.kill(workers[0], signal.SIGKILL)
+
+        swept = sweep(DATA, GRID, client.get_executor(), tmp_path, progress=kill_one, **LONG)
+    assert killed
+    assert swept.attrs["computed"] == 12
+    assert bits(swept) == bits(sweep(DATA, GRID, Here(), **LONG))
