@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -109,6 +111,114 @@ def test_phase_is_the_answer_of_the_api():
     assert f"noise takes over at step {expected.transition_step:,.0f}" in shown
 
 
+LAW = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40, "--n-samples", 100)
+PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=40, n_samples=100)
+PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, -1.0)
+
+
+def test_explain_says_what_the_api_says(digits):
+    setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--steps", 20)
+    expected = gf.explain(digits, gf.SGD(0.4, 0.5, 5), 20)
+    shown = run("explain", *SMALL, *setting).stdout.splitlines()
+    assert shown[0] == "mnist, model=ntk, n=60, seed=3"
+    assert tuple(shown[1:]) == expected.lines
+    found = answer("explain", *LAW, *setting, "--tau2", -1)["result"]
+    told = gf.explain(PROBLEM, gf.SGD(0.4, 0.5, 5), 20, MINUS)
+    assert found["lines"] == list(told.lines)
+    assert (found["loss"], found["phase"]["name"]) == (told.loss, told.phase.name)
+    assert [change["loss"] for change in found["changes"]] == [change.loss for change in told.changes]
+
+
+def test_the_band_over_noise_models_is_shown_unless_the_noise_is_given():
+    setting = ("--learning-rate", 0.4, "--batch-size", 5, "--steps", "1e2")
+    found = answer("predict", *LAW, *setting)["result"]
+    band = [float(predict(PROBLEM, gf.SGD(0.4, 0.0, 5), 100, noise).loss) for noise in (PLUS, MINUS)]
+    assert [found["at_tau2_plus"], found["at_tau2_minus"]] == [[band[0]], [band[1]]]
+    shown = run("predict", *LAW, *setting).stdout
+    assert all(f"{loss:.4g}" in shown for loss in band)
+    assert "tau2 = +1" in shown
+    assert "tau2 = +1" not in run("predict", *LAW, *setting, "--tau2", 0).stdout
+    assert "tau2 = +1" not in run("predict", *LAW, *setting[:3], "full", *setting[4:]).stdout
+    best = ("--momentum", 0, "--batch-size", 5, "--steps", 50)
+    low, high = sorted(gf.optimize(PROBLEM, 5, 50, 0.0).loss_band)
+    assert f"over noise models: {low:.6g} .. {high:.6g}" in run("optimize", *LAW, *best).stdout
+    assert "over noise models" not in run("optimize", *LAW, *best, "--tau1", 1).stdout
+
+
+def test_steps_is_the_answer_of_the_api():
+    setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5)
+    found = answer("steps", *LAW, *setting, "--share", 0.2)["result"]
+    start = 0.5 * PROBLEM.signal_total
+    steps = [gf.steps_to_loss(PROBLEM, gf.SGD(0.4, 0.5, 5), 0.2 * start, noise) for noise in (PLUS, MINUS)]
+    assert [found["steps"], found["at_tau2_plus"], found["at_tau2_minus"]] == [steps[0], *steps]
+    assert (found["loss"], found["samples"], found["epochs"]) == (0.2 * start, 5 * steps[0], steps[0] / 20)
+    shown = run("steps", *LAW, *setting, "--loss", 0.2 * start).stdout
+    assert f"steps:   {steps[0]:,.0f}\n" in shown
+    assert f"samples: {5 * steps[0]:,.0f}  ({steps[0] / 20:,.4g} epochs)" in shown
+    noisy = ("--noise-variance", 0.2, *setting)
+    assert "never reached: no loss falls below 0.1" in run("steps", *LAW, *noisy, "--loss", 0.09).stdout
+    floor = stability(gf.PowerLaw(1.5, 0.5, 1.0, 1.0, 40, 100, 0.2), gf.SGD(0.4, 0.5, 5)).floor
+    assert f"the loss tends to {0.1 + floor:.6g}" in run("steps", *LAW, *noisy, "--loss", 0.1001).stdout
+    wild = ("--learning-rate", 2.5, "--batch-size", 1, "--loss", 1e-9)
+    assert "diverges before" in run("steps", *LAW, *wild).stdout
+    assert answer("steps", *LAW, *wild)["result"]["steps"] == "inf"
+
+
+def test_translate_is_the_answer_of_the_api():
+    words = (*LAW, "--learning-rate", 0.02, "--momentum", 0.5, "--batch-size", 2, "--to", 8)
+    expected = gf.translate(PROBLEM, gf.SGD(0.02, 0.5, 2), 8)
+    found = answer("translate", *words)["result"]
+    assert found["method"]["learning_rate"] == expected.learning_rate
+    assert (found["status"], found["meaning"]) == (expected.status, expected.meaning)
+    shown = run("translate", *words).stdout
+    for rate in (expected.learning_rate, expected.linear_rate, expected.square_root_rate, expected.max_rate):
+        assert f"{rate:.6g}" in shown
+    assert all(f"{losses[-1]:.4g}" in shown for losses in (expected.loss, expected.found_loss, expected.linear_loss))
+    kept = gf.translate(PROBLEM, gf.SGD(0.02, 0.5, 2), 8, keep="edge").learning_rate
+    assert f"{kept:.6g}" in run("translate", *words, "--keep", "edge").stdout
+
+
+def test_convert_is_the_answer_of_the_api():
+    given = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+    found = answer("convert", "torch", "qhm", "lr=0.1", "momentum=0.9", "nesterov=true")
+    assert found["result"]["settings"] == gf.convert(given, "torch", "qhm").settings
+    assert found["inputs"]["settings"] == given
+    assert "learning_rate  1\n" in run("convert", "torch", "ema", "lr=0.1", "momentum=0.9").stdout
+    shown = run("convert", "torch", "paper", "lr=0.1", "momentum=0.9", "dampening=0.5").stdout
+    assert "learning_rate  0.05\n" in shown
+    assert "not quite the same iterates" in shown
+
+
+def test_the_choices_are_those_of_the_api():
+    from genfun.answers.convert import Convention
+    from genfun.answers.translate import Keep
+    from genfun.cli.convert import CONVENTIONS
+    from genfun.cli.steps import KEEP
+
+    assert get_args(Convention) == CONVENTIONS
+    assert get_args(Keep) == KEEP
+
+
+def test_map_writes_every_cell_or_a_picture_with_its_numbers(tmp_path):
+    words = ("map", *LAW, "--step", 60, "--cells", 4, "--batch-sizes", "1,full")
+    found = answer(*words)["result"]["maps"]
+    assert [m["batch_size"] for m in found] == [1, None]
+    rates, momenta = found[0]["learning_rates"], found[0]["momenta"]
+    assert rates[0] == pytest.approx(0.02 * max_learning_rate(PROBLEM, 0.0, 1), rel=1e-12)
+    assert (rates[-1], momenta[0], momenta[-1]) == (pytest.approx(4.0), -0.98, 0.98)
+    assert found[0]["loss"][1][2] == pytest.approx(
+        float(predict(PROBLEM, gf.SGD(rates[1], momenta[2], 1), 60).loss), rel=1e-6
+    )
+    shown = run(*words, "--out", tmp_path / "cells.csv").stdout
+    assert f"wrote {tmp_path / 'cells.csv'}" in shown
+    with open(tmp_path / "cells.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["batch_size"] for row in rows] == ["1"] * 16 + ["full"] * 16
+    np.testing.assert_allclose([float(row["loss"]) for row in rows[:16]], np.ravel(np.array(found[0]["loss"], float)))
+    run(*words, "--out", tmp_path / "map.svg")
+    assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "map.csv", "map.svg"}
+
+
 def test_losses_too_small_for_a_double_are_shown_with_their_exponent():
     shown = run(
         "predict", "power-law", "--n-modes", 1, "--learning-rate", 0.9, "--batch-size", "full", "--steps", "1e4"
@@ -201,6 +311,22 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("report", *SMALL, "--momenta", "0,1"), ("momentum", "1.0")),
         (("report", *SMALL, "--steps", 0), ("last_step", "0")),
         (("derive", "adam"), ("'adam'", "sgd")),
+        (("explain", *SMALL, *QUESTION[:4], "--steps", 0), ("steps", "0", "at least 1")),
+        (("explain", *SMALL, *QUESTION[:4], "--steps", "1e13"), ("steps", "10000000000000", "10^12")),
+        (("steps", *SMALL, *QUESTION[:4]), ("--loss", "--share", "neither")),
+        (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
+        (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
+        (("translate", *SMALL, *QUESTION[:4], "--to", 61), ("batch_size", "61", "n_samples=60")),
+        (("translate", *SMALL, *QUESTION[:4], "--to", 6, "--keep", "x"), ("--keep", "'x'", "'edge'")),
+        (("convert", "torch", "adam", "lr=1"), ("TO", "'adam'", "'keras'")),
+        (("convert", "torch", "ema", "lr"), ("'lr'", "name=value")),
+        (("convert", "torch", "ema", "lr=x"), ("lr", "'x'", "number")),
+        (("convert", "torch", "ema", "lr=1", "lr=2"), ("lr", "twice")),
+        (("convert", "torch", "ema"), ("NAME=VALUE", "--help")),
+        (("map", *SMALL, "--step", 5, "--out", "x.txt"), ("--out", "'x.txt'", ".png")),
+        (("map", *SMALL, "--step", 5, "--out", "no/x.csv"), ("--out", "'no/x.csv'", "make 'no' first")),
+        (("map", *SMALL, "--step", 5, "--cells", 1), ("--cells", "1", "at least 2")),
+        (("map", "power-law", "--nu", 0.8, "--step", 5), ("infinite", "--n-modes")),
         (("train",), ("'train'", "--help")),
     ],
 )
@@ -243,7 +369,8 @@ def test_an_interruption_is_no_error_message(monkeypatch):
 
 def test_help_lists_the_jobs_in_the_order_of_use_and_each_shows_examples():
     text = run("--help").stdout
-    jobs = ["report", "max-lr", "stability", "predict", "derive"]
+    jobs = ["report", "explain", "optimize", "max-lr", "stability", "predict", "steps", "phase", "translate"]
+    jobs += ["convert", "map", "derive"]
     places = [text.index(f"\n  {job} ") for job in jobs]
     assert places == sorted(places)
     for job in jobs:

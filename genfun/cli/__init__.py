@@ -7,9 +7,13 @@ import click
 from genfun._version import __version__
 from genfun.cli.answers import max_lr, predict, stability
 from genfun.cli.best import optimize, phase
+from genfun.cli.convert import convert
 from genfun.cli.derive import derive
+from genfun.cli.explain import explain
 from genfun.cli.group import Jobs, examples
+from genfun.cli.map import loss_map
 from genfun.cli.report import report
+from genfun.cli.steps import steps, translate
 
 __all__ = ["main"]
 
@@ -19,6 +23,7 @@ __all__ = ["main"]
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "genfun report mnist",
+        "genfun explain mnist --batch-size 10 --learning-rate 0.5 --steps 1000",
         "genfun optimize mnist --batch-size 10 --steps 1000",
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun predict mnist --batch-size 10 --learning-rate 0.5 --steps 100,1e4,1e6",
@@ -34,5 +39,18 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (report, optimize, max_lr, stability, predict, phase, derive):
+for command in (
+    report,
+    explain,
+    optimize,
+    max_lr,
+    stability,
+    predict,
+    steps,
+    phase,
+    translate,
+    convert,
+    loss_map,
+    derive,
+):
     main.add_command(command)

@@ -42,6 +42,17 @@ def preamble(target: Target) -> None:
     say(f"batch noise: tau1 = {target.noise.tau1:.4g}, tau2 = {target.noise.tau2:.4g} ({target.noise_source})")
 
 
+def banded(target: Target, batch_size: int | None) -> bool:
+    """Whether the noise model is a guess, so that the band over tau2 belongs to the answer.
+
+    Parameters
+    ----------
+    target : Target
+    batch_size : int or None
+    """
+    return target.noise_source != "given" and batch_size is not None and batch_size != target.problem.n_samples
+
+
 def inputs(target: Target, **setting: Any) -> dict[str, Any]:
     """What was asked, for the JSON.
 
@@ -135,26 +146,44 @@ def predict(
     steps: tuple[int, ...],
     as_json: bool,
 ) -> None:
-    """Predict the mean loss at given steps."""
+    """Predict the mean loss at given steps.
+
+    Unless --tau1 or --tau2 say what the batch noise is, with the losses under two other models of it, tau1 = 1 and
+    tau2 = +1 or -1.
+    """
     from genfun.answers import predict as ask
+    from genfun.answers._band import loss_band
     from genfun.methods import SGD
     from genfun.report import words
     from genfun.report.encode import plain
 
     optimizer = SGD(learning_rate, momentum, batch_size)
     answer = ask(target.problem, optimizer, list(steps), target.noise)
+    band = loss_band(target.problem, optimizer, list(steps))
     if as_json:
         parts = ("steps", "loss", "error", "log_loss", "status", "meaning", "route")
         result = {part: plain(getattr(answer, part)) for part in parts}
+        result |= {"at_tau2_plus": plain(band.plus), "at_tau2_minus": plain(band.minus)}
         emit_json("predict", inputs(target, optimizer=plain(optimizer)), result)
         return
     preamble(target)
     say(repr(optimizer))
+    columns = [(answer.loss, answer.log_loss, 6)]
+    headings = ["mean loss"]
+    if banded(target, batch_size):
+        columns += [(band.plus, band.log_plus, 4), (band.minus, band.log_minus, 4)]
+        headings += ["tau2 = +1", "tau2 = -1"]
     table(
-        ("step", "mean loss", "relative error"),
+        ("step", *headings, "relative error"),
         [
-            (f"{t:,}", words.loss(float(loss), float(log), 6), f"{error:.1e}")
-            for t, loss, log, error in zip(answer.steps, answer.loss, answer.log_loss, answer.error, strict=True)
+            (
+                f"{t:,}",
+                *(words.loss(float(loss[i]), float(log[i]), digits) for loss, log, digits in columns),
+                f"{answer.error[i]:.1e}",
+            )
+            for i, t in enumerate(answer.steps)
         ],
     )
     say(f"{answer.status}: {answer.meaning}")
+    if len(columns) > 1:
+        say("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")

@@ -6,7 +6,7 @@ import math
 
 import click
 
-from genfun.cli.answers import AS_JSON, RATE, inputs, preamble, setting
+from genfun.cli.answers import AS_JSON, RATE, banded, inputs, preamble, setting
 from genfun.cli.group import examples
 from genfun.cli.output import emit_json, say
 from genfun.cli.target import Target, on_target
@@ -55,6 +55,9 @@ def optimize(
     say(f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)")
     if o.gain > 0.0:
         say(f"momentum is worth {o.gain:.2%} of the least loss without it")
+    if banded(target, m.batch_size):
+        low, high = sorted(o.loss_band)
+        say(f"over noise models: {low:.6g} .. {high:.6g}  (tau2 = -tau1 and tau1, this setting)")
     for bound in o.bounds:
         say(f"note: {bound}")
 
