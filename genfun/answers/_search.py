@@ -82,8 +82,63 @@ def edges(problem: Problem, betas: Array, batch: int | None, noise: SpectrallyEx
     return np.exp(low)
 
 
-class Search:
-    """Log losses over (logit of the share of the edge, atanh of the momentum) for one batch size and step.
+class Region:
+    """The stable settings, as (x, y) = (logit of the share of the edge, atanh of the momentum).
+
+    Parameters
+    ----------
+    problem : Problem
+    batch : int or None
+    noise : SpectrallyExpressible
+    momentum : float or None
+        Fixed, or searched.
+    cap : float
+        Largest momentum of either sign.
+    """
+
+    def __init__(
+        self, problem: Problem, batch: int | None, noise: SpectrallyExpressible, momentum: float | None, cap: float
+    ) -> None:
+        self.problem, self.batch, self.noise, self.momentum = problem, batch, noise, momentum
+        self.cap = math.atanh(cap if momentum is None else max(cap, abs(momentum)))
+        self._points = np.linspace(-self.cap, self.cap, EDGES) if momentum is None else np.array([math.atanh(momentum)])
+        betas = np.tanh(self._points)
+        self._shares = np.log(edges(problem, betas, batch, noise) / self._curvature_limit(betas))
+
+    def _curvature_limit(self, betas: Any) -> Any:
+        return 2.0 * (1.0 + betas) / self.problem.lambda_max
+
+    def settings(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Learning rates and momenta of points, flat; the edge's part due to noise is interpolated."""
+        y = np.clip(y, -self.cap, self.cap)
+        shares = np.exp(np.interp(y, self._points, self._shares))
+        rates = self._curvature_limit(np.tanh(y)) * shares / (1.0 + np.exp(-x))
+        return rates.ravel(), np.tanh(y).ravel()
+
+    def setting(self, x: float, y: float) -> SGD:
+        """The setting at one point."""
+        rates, betas = self.settings(np.array([x]), np.array([y]))
+        return SGD(float(rates[0]), float(betas[0]), self.batch)
+
+    def axes(self, size: tuple[int, int]) -> tuple[Array, Array]:
+        """Axes of a map of everything, the second a single value if the momentum is fixed."""
+        y = np.linspace(-self.cap, self.cap, size[1]) if self.momentum is None else self._points
+        return np.linspace(*X_RANGE, size[0]), y
+
+    def bounds(self, x: float, y: float) -> tuple[str, ...]:
+        """Which bounds a point sits on, in words."""
+        found = []
+        if x >= X_RANGE[1] - 0.1:
+            found.append("the learning rate reaches the stability edge")
+        if x <= X_RANGE[0] + 0.1:
+            found.append("the learning rate is the smallest that was tried")
+        if self.momentum is None and abs(y) >= self.cap - 1e-3:
+            found.append(f"momentum {math.tanh(math.copysign(self.cap, y)):.4g}, the largest that was tried")
+        return tuple(found)
+
+
+class Search(Region):
+    """Log losses over the stable region at one batch size and step.
 
     Parameters
     ----------
@@ -98,28 +153,10 @@ class Search:
     def __init__(
         self, problem: Problem, batch: int | None, steps: int, noise: SpectrallyExpressible, momentum: float | None
     ) -> None:
-        self.problem, self.batch, self.steps, self.noise, self.momentum = problem, batch, steps, noise, momentum
-        self.quiet = sampling_factor(batch, problem.n_samples) == 0.0
         # Beyond, modes off the real axis outlive the run.
-        cap = max(0.99, math.exp(-(ENOUGH + 1.0) / steps))
-        self.momentum_cap = math.atanh(cap if momentum is None else max(cap, abs(momentum)))
-        cap = self.momentum_cap
-        self._points = np.linspace(-cap, cap, EDGES) if momentum is None else np.array([math.atanh(momentum)])
-        betas = np.tanh(self._points)
-        self._shares = np.log(edges(problem, betas, batch, noise) / self._curvature_limit(betas))
-
-    def _curvature_limit(self, betas: Any) -> Any:
-        return 2.0 * (1.0 + betas) / self.problem.lambda_max
-
-    def rate(self, x: Any, y: Any) -> Any:
-        """Learning rate: the logistic of x times the edge, whose part due to noise is interpolated."""
-        shares = np.exp(np.interp(y, self._points, self._shares))
-        return self._curvature_limit(np.tanh(y)) * shares / (1.0 + np.exp(-x))
-
-    def setting(self, x: float, y: float) -> SGD:
-        """The setting at a point of the search."""
-        y = min(max(y, -self.momentum_cap), self.momentum_cap)
-        return SGD(float(self.rate(x, y)), math.tanh(y), self.batch)
+        super().__init__(problem, batch, noise, momentum, cap=max(0.99, math.exp(-(ENOUGH + 1.0) / steps)))
+        self.steps = steps
+        self.quiet = sampling_factor(batch, problem.n_samples) == 0.0
 
     def losses(self, rates: Array, betas: Array, patience: int = PATIENCE) -> Float[Array, " settings"]:
         """Log losses of given settings; inf where there is none.
@@ -153,13 +190,7 @@ class Search:
         return self._points_at(first, second, patience)
 
     def _points_at(self, x: Array, y: Array, patience: int = LITTLE_PATIENCE) -> Array:
-        y = np.clip(y, -self.momentum_cap, self.momentum_cap)
-        return self.losses(self.rate(x, y).ravel(), np.tanh(y).ravel(), patience).reshape(x.shape)
-
-    def _axes(self, size: tuple[int, int]) -> tuple[Array, Array]:
-        cap = self.momentum_cap
-        y = np.linspace(-cap, cap, size[1]) if self.momentum is None else np.array([math.atanh(self.momentum)])
-        return np.linspace(*X_RANGE, size[0]), y
+        return self.losses(*self.settings(x, y), patience).reshape(x.shape)
 
     def _valleys(self, x: Array, y: Array) -> list[Minimum]:
         """Momenta whose best loss is less than that of their neighbours, best first.
@@ -186,12 +217,12 @@ class Search:
         """The least loss, as far as the maps resolve."""
         if self.quiet:
             return self._best_of_many()
-        starts = self._valleys(*self._axes(GRID))[:STARTS]
+        starts = self._valleys(*self.axes(GRID))[:STARTS]
         return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
 
     def _best_of_many(self) -> Found:
         """The least loss without noise, where the phases of the modes make the valley uneven."""
-        coarse = local_minima(self.rough, *self._axes(FINE_GRID))
+        coarse = local_minima(self.rough, *self.axes(FINE_GRID))
         (x, y, _), (dx, dy) = coarse[0]
         again = local_minima(self.rough, *(np.linspace(c - 2.5 * w, c + 2.5 * w, AGAIN) for c, w in ((x, dx), (y, dy))))
         starts = sorted(coarse[:MANY_STARTS] + again[:MANY_STARTS], key=lambda m: m[0][2])[:MANY_STARTS]
@@ -201,11 +232,11 @@ class Search:
 
     def glance(self) -> Found:
         """Nearly the least loss, to compare with other batch sizes."""
-        return closer(self.rough, local_minima(self.rough, *self._axes(FINE_GRID if self.quiet else QUICK))[0], 4, 7)
+        return closer(self.rough, local_minima(self.rough, *self.axes(FINE_GRID if self.quiet else QUICK))[0], 4, 7)
 
     def without_momentum(self) -> Found:
         """The least loss with momentum 0."""
-        starts = local_minima(self.rough, self._axes(GRID)[0], np.array([0.0]))[:STARTS]
+        starts = local_minima(self.rough, self.axes(GRID)[0], np.array([0.0]))[:STARTS]
         return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
 
 

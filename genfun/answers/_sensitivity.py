@@ -58,7 +58,7 @@ def momentum_range(search: Search, method: SGD) -> tuple[float, float]:
     method : SGD
         The best setting.
     """
-    y, cap = math.atanh(method.momentum), search.momentum_cap
+    y, cap = math.atanh(method.momentum), search.cap
     below = y - (y + cap) * np.linspace(1.0, 0.0, 31)[:-1] ** 2
     above = y + (cap - y) * np.linspace(0.0, 1.0, 31)[1:] ** 2
     betas = np.tanh(np.concatenate((below, [y], above)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun.answers._search import X_RANGE, Search
+from genfun.answers._search import Search
 from genfun.answers._sensitivity import momentum_range, rate_range
 from genfun.answers.budget import SAMPLES, StepTime
 from genfun.answers.edge import edge
@@ -202,19 +202,13 @@ def _answer(search: Search) -> Optimum:
     band = [here if search.quiet or model == noise else loss(model) for model in ends]
     top = edge(search.problem, method, noise)
     free = search.momentum is None
-    bounds = []
-    if x >= X_RANGE[1] - 0.1:
-        bounds.append("the learning rate reaches the stability edge")
-    if x <= X_RANGE[0] + 0.1:
-        bounds.append("the learning rate is the smallest that was tried")
-    if free and abs(y) >= search.momentum_cap - 1e-3:
-        bounds.append(f"momentum {method.momentum:.4g}, the largest that was tried")
+    bounds = search.bounds(x, y)
     return Optimum(
         method=method,
         loss=here,
         steps=search.steps,
         at_bound=bool(bounds),
-        bounds=tuple(bounds),
+        bounds=bounds,
         share_of_edge=method.learning_rate / top,
         gain=1.0 - math.exp(log_loss - without[2]),
         learning_rate_range=rate_range(search, method, top),

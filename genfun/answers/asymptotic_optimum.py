@@ -1,0 +1,193 @@
+"""Which learning rate and momentum are best in the end, at late times of a power law?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.answers._search import GRID, STARTS, ZOOM, Region, closer, local_minima, log_loss
+from genfun.answers.fit import fit_power_law
+from genfun.answers.phase import PhaseName, phase
+from genfun.answers.stability import stability
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import Problem
+from genfun.symbolic.arrays import responses
+
+CAP = 0.999
+"""Largest momentum of either sign that is tried."""
+ROUNDS = 12
+
+
+@dataclass(frozen=True, repr=False)
+class AsymptoticOptimum:
+    """The setting of least loss at late times.
+
+    Parameters
+    ----------
+    method : SGD
+        Learning rate, momentum and batch size.
+    phase : str
+        "signal-dominated" or "noise-dominated".
+    constant, exponent : float
+        L(t) ~ constant * t^-exponent, in units of the loss above its lowest value.
+    noise_gain : float
+        U~(1) there.
+    gain : float
+        1 - constant / (least constant with momentum 0).
+    at_bound : bool
+        Whether the optimum sits on a bound of the search.
+    bounds : tuple of str
+        Which.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.answers.asymptotic_optimum import asymptotic_optimum
+    >>> asymptotic_optimum(gf.PowerLaw(nu=1.5, zeta=0.5), batch_size=1, momentum=0.0)
+    AsymptoticOptimum(signal-dominated: loss ~ 0.93 t^-0.5 at learning_rate=0.2552, momentum=0, noise gain 0.3333)
+    """
+
+    method: SGD
+    phase: PhaseName
+    constant: float
+    exponent: float
+    noise_gain: float
+    gain: float
+    at_bound: bool
+    bounds: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        m, sign = self.method, "negative " if self.method.momentum < 0.0 else ""
+        worth = f", {sign}momentum worth {100.0 * self.gain:.2g} %" if self.gain > 0.0 else ""
+        bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
+        return (
+            f"AsymptoticOptimum({self.phase}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g} at "
+            f"learning_rate={m.learning_rate:.4g}, momentum={m.momentum:.4g}, noise gain {self.noise_gain:.4g}"
+            f"{worth}{bound})"
+        )
+
+
+class _Constants(Region):
+    """Logarithms of the constant of the dominant phase, up to what does not depend on the setting."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        batch: int,
+        noise: SpectrallyExpressible,
+        momentum: float | None,
+        exponents: tuple[float, float],
+    ) -> None:
+        super().__init__(problem, batch, noise, momentum, CAP)
+        self._nu, self._zeta = exponents
+        self._gamma = sampling_factor(batch, problem.n_samples)
+        self.noisy = self._gamma > 0.0 and self._zeta >= 2.0 - 1.0 / self._nu
+
+    def __call__(self, x: Array, y: Array) -> Float[Array, "x y"]:
+        first, second = np.broadcast_arrays(x[:, None], y)
+        rates, betas = (p[:, None] for p in self.settings(first, second))
+        (capacity, signal), g = self.problem.measures(), self._gamma * self.noise.tau2
+        with np.errstate(all="ignore"):
+            least, U, _ = self._sums(capacity.nodes, capacity.weights, rates, betas, g)
+            other, _, V = self._sums(signal.nodes, signal.weights, rates, betas, g)
+            rest = 1.0 - self._gamma * self.noise.tau1 * rates[:, 0] ** 2 * U
+            effective = np.log(rates[:, 0] / (1.0 - betas[:, 0]))
+            if self.noisy:
+                value = effective / self._nu + np.log(V) - 2.0 * np.log(rest)
+            else:
+                value = -self._zeta * effective - np.log(rest)
+        sound = (least > 0.0) & (other > 0.0) & (rest > 0.0) & np.isfinite(value)
+        return np.where(sound, value, np.inf).reshape(first.shape)
+
+    @staticmethod
+    def _sums(nodes: Array, weights: Array, rates: Array, betas: Array, g: float) -> tuple[Array, Array, Array]:
+        """Least S(1) over the modes, and the sums of w u and w v at z = 1."""
+        a = rates * nodes
+        d, u, v = responses(SGD)(a, 0.0, betas)
+        d = d + g * a * a * u
+        return d.min(axis=-1), (weights * u / d).sum(axis=-1), (weights * v / d).sum(axis=-1)
+
+
+def asymptotic_optimum(
+    problem: Problem,
+    batch_size: int,
+    momentum: float | None = None,
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+) -> AsymptoticOptimum:
+    r"""The learning rate and momentum that minimise the constant of the phase that dominates in the end.
+
+    .. math:: \min_{\alpha,\beta}\ \frac{\alpha_{eff}^{-\zeta}}{1-\tilde U(1)}\quad\text{(signal-dominated)},\qquad
+              \min_{\alpha,\beta}\ \frac{\alpha_{eff}^{1/\nu}\,\tilde V(1)}{(1-\tilde U(1))^2}
+              \quad\text{(noise-dominated)}
+
+    At gamma tau2 = 1 and momentum 0 the noise gain at the optimum is zeta/(1+zeta) or (nu-1)/(3 nu-1).
+
+    **Assumptions.** As for `phase`: t large, but before the end of a finite spectrum. Momenta up to 0.999. In the
+    signal phase the constant falls all the way to momentum 1 at a fixed alpha/(1-beta): that bound is reported.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        The spectrum; of a measured one the exponents are fitted.
+    batch_size : int
+        b.
+    momentum : float or None
+        Fixes beta; None searches it.
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+
+    Returns
+    -------
+    AsymptoticOptimum
+
+    Raises
+    ------
+    ValueError
+        If no setting converges (nu <= 1), the spectrum has no exponents, or a number is out of range.
+
+    References
+    ----------
+    arXiv 2206.11124, section 6.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> best = asymptotic_optimum(gf.PowerLaw(nu=2.0, zeta=4.0), batch_size=1)
+    >>> best.phase, best.method.momentum < 0.0, best.at_bound
+    ('noise-dominated', True, False)
+    """
+    b = _check.integer("batch_size", batch_size, 1)
+    if momentum is not None:
+        momentum = _check.momentum(momentum)
+    law = fit_power_law(problem)
+    if not law.nu > 1.0 or np.isinf(problem.trace):
+        raise ValueError(
+            f"problem has nu = {law.nu:.4g} <= 1: no setting converges in the end; optimize at a finite step"
+        )
+    if not law.zeta > 0.0:
+        raise ValueError(f"problem has no source exponent ({'; '.join(law.notes)}); optimize at a finite step")
+    constants = _Constants(problem, b, noise, momentum, (law.nu, law.zeta))
+    x, y, least = _least(constants, *constants.axes(GRID))
+    without = least if momentum is not None else _least(constants, constants.axes(GRID)[0], np.zeros(1))[2]
+    method = constants.setting(x, y)
+    found, bounds = phase(problem, method, noise), constants.bounds(x, y)
+    return AsymptoticOptimum(
+        method=method,
+        phase=found.name,
+        constant=found.constant,
+        exponent=found.exponent,
+        noise_gain=stability(problem, method, noise).noise_gain,
+        gain=1.0 - math.exp(least - without),
+        at_bound=bool(bounds),
+        bounds=bounds,
+    )
+
+
+def _least(constants: _Constants, x: Array, y: Array) -> tuple[float, float, float]:
+    starts = local_minima(constants, x, y)[:STARTS]
+    return min((closer(constants, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
