@@ -91,7 +91,10 @@ def test_a_map_shows_the_loss_of_its_cells(panels):
         loss = gf.predict(LAW, gf.SGD(drawn.x[i, j], drawn.y[i, j], 8), 500).log_loss
         np.testing.assert_allclose(drawn.value[i, j] * np.log(10.0), loss, rtol=1e-6)
     (mesh,) = [c for c in panels[1].collections if c.get_array() is not None and c.get_array().size == 144]
-    np.testing.assert_array_equal(np.ravel(mesh.get_array()), drawn.value.T.ravel())
+    shown, start = mesh.get_array(), np.log10(0.5 * LAW.signal_total)
+    np.testing.assert_array_equal(np.ravel(shown.data), drawn.value.T.ravel())
+    np.testing.assert_array_equal(np.ravel(shown.mask), drawn.value.T.ravel() > start)
+    assert 0 < shown.mask.sum() < 100
 
 
 def test_the_star_of_a_map_is_at_the_optimum_and_no_cell_is_better(panels):

@@ -87,7 +87,7 @@ def line(ax: Axes, name: str, x: Any, y: Any, **style: Any) -> Line2D:
     return artist
 
 
-def cells(ax: Axes, name: str, x: Any, y: Any, values: Any, **style: Any) -> QuadMesh:
+def cells(ax: Axes, name: str, x: Any, y: Any, values: Any, most: float = np.inf, **style: Any) -> QuadMesh:
     """A map of cells about the points (x_i, y_j) whose numbers go to the table.
 
     Parameters
@@ -98,10 +98,13 @@ def cells(ax: Axes, name: str, x: Any, y: Any, values: Any, **style: Any) -> Qua
     x : array, shape (n,)
     y : array, shape (m,)
     values : array, shape (n, m)
+    most : float
+        Cells above are drawn in the "bad" colour of the map.
     **style
         As for `Axes.pcolormesh`.
     """
-    mesh = ax.pcolormesh(x, y, np.transpose(values), shading="nearest", rasterized=True, **style)
+    shown = np.ma.masked_where(np.asarray(values) > most, values).T
+    mesh = ax.pcolormesh(x, y, shown, shading="nearest", rasterized=True, **style)
     note(mesh, name, np.asarray(x)[:, None], np.asarray(y)[None, :], values)
     return mesh
 

@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
 DEEPEST = 1e-16
 """Losses further below the start than this share the darkest colour."""
+SHARE = 0.95
+"""Of the cells that learn; the rest, mostly close to the edge, share the lightest colour."""
 EDGE_POINTS = 121
-MARGIN = 0.1
-"""The line about the best cell: this much more loss than there, as a fraction."""
+NEAR = 2.0
+"""The line about the best cell is drawn at this many times its loss."""
 
 
 def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -> Axes:
     r"""Log loss over learning rate and momentum, the edge of stability, and the limits that it follows.
 
-    A thin white line encloses the settings with at most 10 % more loss than the best cell.
+    A thin white line encloses the settings with at most twice the loss of the best cell.
 
     .. math:: \alpha_{max}(\beta):\ \tilde U(1) = 1\ \text{or}\ \alpha\lambda_{max} = 2(1+\beta);\qquad
               \frac{\alpha}{1-\beta} = \frac{2}{\gamma\tau_1\operatorname{Tr}H};\qquad
               \frac{\alpha}{1-\beta} = \frac{2}{\gamma\lambda_{crit}}
 
-    **Assumptions.** None. Losses above the start are grey; below 1e-16 of it they share one colour.
+    **Assumptions.** None. Cells with more loss than at the start are white; the highest 5 % of the others share a
+    colour, as do losses below 1e-16 of the start.
 
     Parameters
     ----------
@@ -65,18 +68,21 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
     ax = axes(ax)
     start = np.log10(0.5 * (result.problem.signal_total + result.problem.noise_variance))
     decades = result.log_loss / np.log(10.0)
-    bottom = max(float(np.min(decades)), start + np.log10(DEEPEST))
-    top = max(start, bottom + 0.1)
-    mesh = cells(
-        ax, "log10 loss", result.learning_rates, result.momenta, decades, cmap=_colours(), vmin=bottom, vmax=top
-    )
-    deeper = float(np.min(decades)) < bottom
-    bar = ax.figure.colorbar(mesh, ax=ax, extend="both" if deeper else "max", pad=0.02)
-    bar.set_label(rf"$\log_{{10}}$ loss at step {result.step:,}  (grey: above the start)", fontsize="small")
+    seen = decades[decades <= start]
+    bottom, top = start - 1.0, start
+    if seen.size:
+        bottom = max(float(seen.min()), start + np.log10(DEEPEST))
+        top = max(float(np.quantile(seen, SHARE)), bottom + 0.1)
+    scale: dict[str, Any] = {"cmap": _colours(), "vmin": bottom, "vmax": top}
+    mesh = cells(ax, "log10 loss", result.learning_rates, result.momenta, decades, start, **scale)
+    beyond = bool((seen < bottom).any()), bool((seen > top).any())
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
+    bar = ax.figure.colorbar(mesh, ax=ax, extend=extend, pad=0.02)
+    bar.set_label(rf"$\log_{{10}}$ loss at step {result.step:,}  (white: above the start)", fontsize="small")
     handles = _limits(ax, result)
-    near = float(np.min(decades)) + np.log10(1.0 + MARGIN)
+    near = float(np.min(decades)) + np.log10(NEAR)
     thin: dict[str, Any] = {"color": "white", "linewidth": 1.0, "path_effects": halo(2.0, "0.25"), "zorder": 3}
-    handles += level(ax, "10 % more loss", result.learning_rates, result.momenta, decades, near, **thin)[:1]
+    handles += level(ax, "twice the least loss", result.learning_rates, result.momenta, decades, near, **thin)[:1]
     if best is not None:
         style: dict[str, Any] = {"marker": "*", "markersize": 13, "linestyle": "", "zorder": 5}
         at = ([best.learning_rate], [best.momentum])
@@ -110,7 +116,7 @@ def _colours() -> Any:
     """Lightness falls with the loss, so that the map reads in grey too."""
     from matplotlib import colormaps
 
-    return colormaps["viridis"].with_extremes(over="0.85", bad="0.85", under="#1b0026")
+    return colormaps["viridis"].with_extremes(bad="white")
 
 
 def _limits(ax: Axes, result: LossMap) -> list[Any]:
