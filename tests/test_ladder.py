@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from own_methods import Nesterov
 
 import genfun as gf
 from genfun.data import LinearData, relu_ntk
 from genfun.experiments.diagonal import diagonal_loss
 from genfun.experiments.ladder import Ladder, ladder
 from genfun.experiments.network import TwoLayerReLU
-from genfun.experiments.rung import ORDER, Rung, paired
+from genfun.experiments.rung import ORDER, Rung, paired, steadied
 from genfun.experiments.simulate import Runs, simulate
 
 torch = pytest.importorskip("torch")
@@ -84,8 +85,8 @@ def test_the_mean_of_the_linearised_runs_is_exact(setting):
     assert np.all(pair.sem > 0.0)
 
 
-def hand_trained(x, y, w, a, rate, beta, index):
-    """The network by autograd and a hand-written heavy ball: losses on all data before each batch and at the end."""
+def hand_trained(x, y, w, a, method, factor, index):
+    """The network by autograd and a hand-written momentum: losses on all data before each batch and at the end."""
     w, a = (torch.tensor(v, requires_grad=True) for v in (w, a))
     x, y = torch.tensor(x), torch.tensor(y)
 
@@ -93,6 +94,7 @@ def hand_trained(x, y, w, a, rate, beta, index):
         return torch.relu(inputs @ w / inputs.shape[1] ** 0.5) @ a / len(a) ** 0.5
 
     start = g(x).detach()
+    rate, beta = method.learning_rate * factor, method.momentum
     losses, velocity = [], [torch.zeros_like(w), torch.zeros_like(a)]
     for batch in [*index, None]:
         losses.append(float(((g(x) - start - y) ** 2).sum().detach()) / (2 * len(x)))
@@ -101,24 +103,24 @@ def hand_trained(x, y, w, a, rate, beta, index):
         loss = ((g(x[batch]) - start[batch] - y[batch]) ** 2).sum() / (2 * len(batch))
         for p, v, grad in zip((w, a), velocity, torch.autograd.grad(loss, (w, a)), strict=True):
             v.mul_(beta).sub_(rate * grad)
-            p.data.add_(v)
+            p.data.add_(beta * v - rate * grad if isinstance(method, Nesterov) else v)
 
 
-@pytest.mark.parametrize("beta", [-0.6, 0.8])
-def test_the_network_is_trained_as_autograd_would(beta):
+@pytest.mark.parametrize("method", [gf.SGD(0.7, -0.6, 3), gf.SGD(0.7, 0.8, 3), Nesterov(0.7, 0.8, 3)], ids=repr)
+def test_the_network_is_trained_as_autograd_would(method):
     """Two outputs, large steps far from the linear regime, batches of the documented stream."""
     from genfun.experiments.simulate import batches
 
     x = inputs()
     data = kernel_data(x, outputs=2)
     network = TwoLayerReLU(x, width=30, replicas=2, precision="float64")
-    runs = network.train(data, gf.SGD(0.7, beta, 3), np.arange(9), seed=4)
+    runs = network.train(data, method, np.arange(9), seed=4)
     for r in range(2):
         source = batches(np.random.default_rng(np.random.SeedSequence(4).spawn(2)[r]), 20, 3, False)
         drawn = np.random.default_rng([4, 1, r])
         w, a = drawn.standard_normal((6, 30)), drawn.standard_normal((30, 2))
-        rate = 0.7 * network.rate_factor(data)
-        losses = hand_trained(x, np.array(data.targets), w, a, rate, beta, [next(source) for _ in range(8)])
+        index = [next(source) for _ in range(8)]
+        losses = hand_trained(x, np.array(data.targets), w, a, method, network.rate_factor(data), index)
         assert np.allclose(runs.loss[r], losses, rtol=1e-10, atol=0)
 
 
@@ -208,6 +210,28 @@ def test_few_runs_are_undecided_and_a_single_one_always():
     climb = Ladder((one, Rung("exact", steps, np.array([3.0]), np.zeros(1))), gf.SGD(0.1), 0.02, 2.5)
     assert climb.words[0] == "linearised and exact cannot be told apart from step 1 on: too few runs"
     assert "?" in repr(climb)
+
+
+def test_few_networks_borrow_the_mean_of_many_linearised_runs():
+    x = inputs()
+    data = kernel_data(x)
+    climb = ladder(
+        data, gf.SGD(0.5, -0.3, 1), [0, 4], ["network", "linearised"], TwoLayerReLU(x, 2000, 6), replicas=300
+    )
+    network, linear = climb["network"], climb["linearised"]
+    few, all_runs = network.runs.loss, linear.runs.loss
+    assert np.allclose(network.loss, all_runs.mean(axis=0) + (few - all_runs[:6]).mean(axis=0), rtol=1e-14, atol=0)
+    assert network.sem[1] == pytest.approx(np.hypot((few - all_runs[:6])[:, 1].std(ddof=1) / 6**0.5, linear.sem[1]))
+    assert network.sem[1] < 0.5 * network.runs.sem[1]
+
+
+def test_what_has_overflowed_borrows_nothing():
+    steps, m = np.array([1]), gf.SGD(0.1)
+    network = Rung.from_runs("network", Runs(steps, np.array([[1.0], [2.0]]), m, 0))
+    linear = Rung.from_runs("linearised", Runs(steps, np.array([[1.0], [np.inf], [2.0]]), m, 0))
+    kept = steadied(network, linear)
+    assert kept.loss == network.loss
+    assert kept.sem == network.sem
 
 
 def test_runs_of_other_seeds_are_not_paired():

@@ -14,7 +14,7 @@ from genfun.answers.predict import predict
 from genfun.data.linear import LinearData
 from genfun.experiments.agree import Agreement
 from genfun.experiments.diagonal import diagonal_loss
-from genfun.experiments.rung import ASSUMES, ORDER, Network, Rung, paired
+from genfun.experiments.rung import ASSUMES, ORDER, Network, Rung, paired, steadied
 from genfun.experiments.simulate import simulate
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
@@ -175,7 +175,8 @@ def ladder(
 
     Each rung assumes what the one before it does, and something more:
 
-    - "network": a network trained with real batches; nothing.
+    - "network": a network trained with real batches; nothing. Beside "linearised" its mean is taken as the mean of all
+      linearised runs plus the mean difference of those that saw the same batches, which needs few networks.
     - "linearised": `simulate`, the linear model with real batches; the network's kernel is the data's and stays so.
     - "exact": the full second moments; nothing more, but without the chance of finite runs.
     - "diagonal": their diagonals with the data's own fourth moments, `diagonal_loss`; correlations between modes do
@@ -262,6 +263,8 @@ def ladder(
             climbed.append(Rung(name, kept, diagonal_loss(data, optimizer, last)[kept], none))
         else:
             climbed.append(Rung(name, kept, predict(data.problem, optimizer, kept, noise).loss, none))
+    if [rung.name for rung in climbed[:2]] == ["network", "linearised"]:
+        climbed[0] = steadied(*climbed[:2])
     return Ladder(
         tuple(climbed), optimizer, _check.nonnegative("relative", relative), _check.nonnegative("sigmas", sigmas)
     )

@@ -230,17 +230,24 @@ def _train(
             misfit = guess - torch.gather(targets, 1, batch[:, :, None].expand_as(guess))
             misfit *= root / batch.shape[1]
             back = misfit @ layers[1][0].transpose(1, 2) * (hidden > 0.0)
-            gradients = (sample.transpose(1, 2) @ back, hidden.transpose(1, 2) @ misfit)
-            for layer, gradient in zip(layers, gradients, strict=True):
-                layer[:] = [_combined(row, layer, rate * float(k), gradient) for row, k in zip(rows, kick, strict=True)]
+            for layer, left, right in ((layers[0], sample, back), (layers[1], hidden, misfit)):
+                _advance(layer, rows, kick, rate, left.transpose(1, 2), right)
         losses = torch.stack(recorded, dim=1).cpu().numpy()
     return np.where(np.isnan(losses), np.inf, losses)
 
 
-def _combined(row: Any, states: list[Any], rate: float, gradient: Any) -> Any:
-    """One row of T(0) x - rate * gradient."""
-    result = gradient * -rate
-    for factor, state in zip(row, states, strict=True):
-        if float(factor) != 0.0:
-            result.add_(state, alpha=float(factor))
-    return result
+def _advance(layer: list[Any], rows: Any, kick: Any, rate: float, left: Any, right: Any) -> None:
+    """One step, in place, of the weights of a layer and their memory: T(0) x - rate * kick * (left @ right)."""
+    if len(layer) == 2 and tuple(kick) == (1, 1) and rows[0][1] == rows[1][1] and rows[1][0] == 0.0:
+        # Heavy ball: w' = w + v', and the product goes straight into v'. This is where the time goes.
+        weights, velocity = layer
+        velocity.baddbmm_(left, right, beta=float(rows[1][1]), alpha=-rate)
+        weights.add_(velocity)
+        return
+    gradient, new = left @ right, []
+    for row, share in zip(rows, kick, strict=True):
+        value = gradient * (-rate * float(share))
+        for factor, state in zip(row, layer, strict=True):
+            value.add_(state, alpha=float(factor))
+        new.append(value)
+    layer[:] = new
