@@ -21,7 +21,7 @@ DEEPEST = 1e-16
 """Losses further below the start than this share the darkest colour."""
 SHARE = 0.95
 """Of the cells that learn; the rest, mostly close to the edge, share the lightest colour."""
-EDGE_POINTS = 121
+EDGE_POINTS = 81
 NEAR = 2.0
 """The line about the best cell is drawn at this many times its loss."""
 
@@ -52,6 +52,11 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
     matplotlib Axes
         The axes drawn on; a colour bar is added to their figure.
 
+    Raises
+    ------
+    ValueError
+        If the problem has neither signal nor label noise.
+
     References
     ----------
     arXiv 2206.11124, figure 4.
@@ -65,8 +70,10 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
     >>> loss_map(m, ax=Figure().subplots()).get_title()
     'batch size 5'
     """
-    ax = axes(ax)
-    start = np.log10(0.5 * (result.problem.signal_total + result.problem.noise_variance))
+    initial = 0.5 * (result.problem.signal_total + result.problem.noise_variance)
+    if initial == 0.0:
+        raise ValueError("result has no loss to draw: its problem has neither signal nor label noise")
+    ax, start = axes(ax), np.log10(initial)
     decades = result.log_loss / np.log(10.0)
     seen = decades[decades <= start]
     bottom, top = start - 1.0, start

@@ -82,9 +82,11 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     problem, optimizer, noise = prediction.problem, prediction.optimizer, prediction.noise
     loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
     quiet = predict(problem, replace(_dataclass(optimizer), batch_size=None), steps, noise)
-    excess = loss - quiet.loss
-    certain = excess > CERTAIN * (error * loss + quiet.error * quiet.loss)
-    start = 0.5 * (problem.signal_total + problem.noise_variance)
+    # Where both are infinite the difference is unknown, and not drawn.
+    with np.errstate(invalid="ignore"):
+        excess = loss - quiet.loss
+        certain = excess > CERTAIN * (error * loss + quiet.error * quiet.loss)
+    start = 0.5 * (problem.signal_total + problem.noise_variance) or 1.0
     ax = axes(ax)
     marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if steps.size <= FEW else {}
 
