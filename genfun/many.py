@@ -63,7 +63,7 @@ class Settings:
         Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
     patience : int
         Steps beyond which the contour is used all the same: it leaves out what oscillates, that is, it averages over
-        the phases of the oscillating modes, and its error is given as inf where they have not faded.
+        the phases of the oscillating modes, and the error says how much of their oscillation is left, up to 1.
     """
 
     problem: Problem
@@ -228,7 +228,8 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         unfaded = (outside - shift) * step > -settings.faded
         hard = unfaded | ~(error < HOPELESS)
         if step > settings.patience:
-            error[unfaded] = np.inf
+            left_out = np.exp(np.minimum((outside - shift) * step, 0.0))
+            error = np.where(unfaded, np.maximum(error, left_out), error)
             hard[:] = False
         power = shift * step
     result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))

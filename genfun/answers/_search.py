@@ -10,6 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Bool, Float
 from genfun.answers.edge import noise_gain_grid
+from genfun.answers.predict import predict
 from genfun.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -35,6 +36,10 @@ MOST_NODES = 4_000
 EDGES = 15
 """Momenta at which the stability edge is computed; the search follows it in between."""
 HALVINGS = 40
+SURE = 1e-3
+"""Difference of log losses by which the search may err."""
+TRUST = 1.0
+"""Relative error beyond which a loss is not believed; oscillations that are averaged over count as 1 at most."""
 AGAIN = 41
 """Cells per axis of a second map about its minimum."""
 STARTS, MANY_STARTS = 3, 10
@@ -174,7 +179,8 @@ class Search(Region):
                 signal = coarse_measures(self.problem)[1]
             found = noiseless_losses(settings, signal, self.steps).log()
         else:
-            found = losses_at(settings, self.steps)[0].log()
+            scaled, error = losses_at(settings, self.steps)
+            found = np.where(error <= TRUST, scaled.log(), np.inf)
         return np.where(np.isfinite(found), found, np.inf)
 
     def __call__(self, x: Array, y: Array) -> Float[Array, "x y"]:
@@ -213,26 +219,43 @@ class Search(Region):
         widths = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
         return [((float(at[i]), float(y[i]), float(least[i])), widths) for i in order]
 
-    def best(self) -> Found:
-        """The least loss, as far as the maps resolve."""
+    def best(self) -> list[Found]:
+        """Minima, the best first, as far as the maps resolve."""
         if self.quiet:
             return self._best_of_many()
         starts = self._valleys(*self.axes(GRID))[:STARTS]
-        return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
+        return sorted((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
 
-    def _best_of_many(self) -> Found:
-        """The least loss without noise, where the phases of the modes make the valley uneven."""
+    def _best_of_many(self) -> list[Found]:
+        """Minima without noise, where the phases of the modes make the valley uneven."""
         coarse = local_minima(self.rough, *self.axes(FINE_GRID))
         (x, y, _), (dx, dy) = coarse[0]
         again = local_minima(self.rough, *(np.linspace(c - 2.5 * w, c + 2.5 * w, AGAIN) for c, w in ((x, dx), (y, dy))))
         starts = sorted(coarse[:MANY_STARTS] + again[:MANY_STARTS], key=lambda m: m[0][2])[:MANY_STARTS]
         near = sorted((closer(self.rough, start, 4, 7) for start in starts), key=log_loss)
         width = (dx / SHRINK**4, dy / SHRINK**4)
-        return min((closer(self, (start, width), 4, 5) for start in near[:STARTS]), key=log_loss)
+        return sorted((closer(self, (start, width), 4, 5) for start in near[:STARTS]), key=log_loss)
 
     def glance(self) -> Found:
         """Nearly the least loss, to compare with other batch sizes."""
         return closer(self.rough, local_minima(self.rough, *self.axes(FINE_GRID if self.quiet else QUICK))[0], 4, 7)
+
+    def verified(self, minima: list[Found]) -> tuple[SGD, Found]:
+        """The best setting, with the log of its exact loss; where the search has erred, all minima are compared.
+
+        Parameters
+        ----------
+        minima : list of Found
+            The best first.
+        """
+        exact: list[tuple[SGD, Found]] = []
+        for x, y, value in minima:
+            method = self.setting(x, y)
+            loss = float(predict(self.problem, method, self.steps, self.noise).log_loss)
+            exact.append((method, (x, y, loss)))
+            if abs(loss - value) < SURE:
+                break
+        return min(exact, key=lambda e: e[1][2])
 
     def without_momentum(self) -> Found:
         """The least loss with momentum 0."""

@@ -188,11 +188,12 @@ def _best_batch(search: Callable[[int], Search], most: int) -> Search:
 
 
 def _answer(search: Search) -> Optimum:
-    x, y, log_loss = search.best()
-    method, noise = search.setting(x, y), search.noise
-    without = search.without_momentum() if search.momentum is None else (x, y, log_loss)
-    if without[2] < log_loss:
-        (x, y, log_loss), method = without, search.setting(*without[:2])
+    noise, free = search.noise, search.momentum is None
+    minima, gain = search.best(), 0.0
+    without = search.without_momentum() if free else minima[0]
+    method, (x, y, least) = search.verified(sorted([*minima, without], key=lambda found: found[2]))
+    if method.momentum != 0.0 and free:
+        gain = max(0.0, 1.0 - math.exp(least - search.verified([without])[1][2]))
 
     def loss(model: SpectrallyExpressible) -> float:
         return float(predict(search.problem, method, search.steps, model).loss)
@@ -201,7 +202,6 @@ def _answer(search: Search) -> Optimum:
     ends = (replace(noise, tau2=sign * noise.tau1) for sign in (-1.0, 1.0))
     band = [here if search.quiet or model == noise else loss(model) for model in ends]
     top = edge(search.problem, method, noise)
-    free = search.momentum is None
     bounds = search.bounds(x, y)
     return Optimum(
         method=method,
@@ -210,7 +210,7 @@ def _answer(search: Search) -> Optimum:
         at_bound=bool(bounds),
         bounds=bounds,
         share_of_edge=method.learning_rate / top,
-        gain=1.0 - math.exp(log_loss - without[2]),
+        gain=gain,
         learning_rate_range=rate_range(search, method, top),
         momentum_range=momentum_range(search, method) if free else (method.momentum, method.momentum),
         loss_band=(band[0], band[1]),
