@@ -334,3 +334,51 @@ def test_experiments_load_without_torch():
     code += "print(e.simulate(d, gf.SGD(0.1, batch_size=1), 3, 2).loss.shape)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "(2, 4)", done.stderr
+
+
+def test_runs_at_some_steps_are_the_recorded_ones():
+    runs = simulate(features(4, 1), SETTINGS[0], 20, 3)
+    some = runs.at([20, 3])
+    np.testing.assert_array_equal(some.steps, [3, 20])
+    np.testing.assert_array_equal(some.loss, runs.loss[:, [3, 20]])
+    with pytest.raises(ValueError, match=r"\[21\] are missing"):
+        runs.at([3, 21])
+
+
+def test_a_mean_carried_by_rare_runs_decides_nothing():
+    data, m = features(20, 1), gf.SGD(0.1)
+    theory = gf.predict(data.problem, m, [5])
+    even = np.full((4000, 1), theory.loss[0]) * np.linspace(0.9, 1.1, 4000)[:, None]
+    few = np.where(np.arange(4000)[:, None] < 200, 20 * theory.loss[0], 0.0)
+    assert agree(theory, Runs(np.array([5]), even, m, 0)).verdict == ("agrees",)
+    # The mean is as predicted, its standard error 7 %, and 200 of 4000 runs carry it.
+    found = agree(theory, Runs(np.array([5]), few, m, 0))
+    assert found.effective_runs == pytest.approx(200.0)
+    assert found.z[0] == pytest.approx(0.0, abs=1e-6)
+    assert found.verdict == ("undecided",)
+    assert "at 1 steps (first 5, last 5) the mean is carried by few runs" in found.table()
+    assert "carried by few runs at 1 steps" in repr(found)
+
+
+def test_the_overlay_shows_theory_mean_errors_median_and_band():
+    from matplotlib.figure import Figure
+
+    from genfun.plotting._table import table
+
+    data, m = features(20, 1), gf.SGD(0.1, 0.5, 3)
+    runs = simulate(data, m, 60, 40)
+    found = agree(gf.predict(data.problem, m, runs.steps), runs)
+    ax = found.plot(Figure().subplots())
+    series = {row[1] for row in table(ax)}
+    assert series >= {"predicted mean", "median of the runs", "middle 90 % of the runs"}
+    bars = next(c for c in ax.containers)
+    steps, means = bars.lines[0].get_data()
+    np.testing.assert_allclose(means, runs.at(steps.astype(int)).mean, rtol=1e-14)
+    assert 5 < steps.size <= 14
+    # Divergence to inf is drawn, too, up to where the picture ends.
+    wild = simulate(data, gf.SGD(50.0, 0.5, 3), 500, 4)
+    figure = Figure()
+    agree(gf.predict(data.problem, wild.optimizer, wild.steps), wild).plot(figure.subplots())
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="no step beside 0"):
+        agree(gf.predict(data.problem, m, [0]), runs).plot()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,20 @@ class Runs:
     def median(self) -> Float[Array, " t"]:
         """Median loss over the runs; near the stability edge far below the mean."""
         return np.median(self.loss, axis=0)
+
+    def at(self, steps: Sequence[int] | Int[Array, " t"]) -> Runs:
+        """The same runs at some of the recorded steps.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            Recorded steps.
+        """
+        wanted = np.unique(_check.steps(steps))
+        missing = np.setdiff1d(wanted, self.steps)
+        if missing.size:
+            raise ValueError(f"steps were not all recorded: {missing[:5].tolist()} are missing; see Runs.steps")
+        return replace(self, steps=wanted, loss=self.loss[:, np.searchsorted(self.steps, wanted)])
 
     def quantiles(self, q: Sequence[float]) -> Float[Array, "q t"]:
         """Quantiles of the loss over the runs, a row for each share in q.
