@@ -21,7 +21,8 @@ from genfun.data.linear import LinearData
 from genfun.experiments.grid import AXES, axes_of, settings_of
 from genfun.experiments.pace import Pace
 from genfun.experiments.pool import crew
-from genfun.experiments.simulate import Runs
+from genfun.experiments.record import kept_steps
+from genfun.experiments.runs import Runs
 from genfun.experiments.store import SweepStore
 from genfun.experiments.work import Job, compute
 from genfun.methods.sgd import SGD
@@ -71,8 +72,8 @@ def sweep(
         Number of independent runs of each setting.
     seed : int
         As for `simulate`.
-    record : array of ints, optional
-        Steps whose loss is kept, from 0 to `steps`; None keeps all.
+    record : array of ints, "log" or None
+        Steps whose loss is kept, from 0 to `steps`; None keeps all, "log" those of `log_grid(steps)`.
     progress : callable, optional
         Called with (fraction of cells done, how many and the time left).
 
@@ -116,9 +117,7 @@ def sweep(
     _check_executor(executor)
     last, count = _check.integer("steps", steps, 0), _check.integer("replicas", replicas, 1)
     seed = _check.integer("seed", seed, 0)
-    kept = np.arange(last + 1) if record is None else np.unique(_check.steps(record))
-    if kept[-1] > last:
-        raise ValueError(f"record must lie in 0..steps={last}, got {kept[-1]}; raise steps")
+    kept = kept_steps(record, last)
     if importlib.util.find_spec("xarray") is None:
         raise ImportError("sweep needs xarray; pip install 'genfun[experiments]'")
     spec = {"steps": last, "replicas": count, "seed": seed, "record": "all" if record is None else kept.tolist()}

@@ -1,0 +1,59 @@
+"""What commands that run SGD need of a TARGET: data, and options of the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genfun.cli.answers import AS_JSON
+from genfun.cli.target import Target
+from genfun.cli.types import WHOLE
+
+if TYPE_CHECKING:
+    from genfun.data import LinearData
+
+
+def run_options(steps: str, replicas: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options --steps, --replicas, --run-seed and --json.
+
+    Parameters
+    ----------
+    steps, replicas : str
+        Defaults.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            AS_JSON,
+            click.option("--run-seed", type=WHOLE, default="0", show_default=True, help="Seed of the batches."),
+            click.option("--replicas", type=WHOLE, default=replicas, show_default=True, help="Runs of each setting."),
+            click.option("--steps", type=WHOLE, default=steps, show_default=True, help="Steps of each run."),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def runnable(target: Target) -> LinearData:
+    """The data of a target; for a spectrum alone, data that have it and for which the theory is exact.
+
+    Parameters
+    ----------
+    target : Target
+    """
+    from genfun.data import LinearData, translation_invariant
+    from genfun.power_law import PowerLaw
+    from genfun.problem import LinearProblem
+
+    if isinstance(target.source, LinearData):
+        if target.inputs["noise_variance"] is not None:
+            raise ValueError("--noise-variance cannot change the labels of data that are run; drop it")
+        return target.source
+    problem = target.problem
+    assert isinstance(problem, LinearProblem | PowerLaw)
+    if isinstance(problem, PowerLaw) and problem.n_modes is None:
+        raise ValueError("a power law without end cannot be run; give --n-modes, e.g. --n-modes 100")
+    return translation_invariant(problem.eigenvalues, problem.signal, problem.n_samples, problem.noise_variance)
