@@ -176,6 +176,18 @@ def test_the_divergence_is_marked_at_the_least_loss():
     assert low <= mark <= high
 
 
+def test_a_spectrum_that_ends_before_the_transition_shows_its_end_alone():
+    p, m = gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.3, batch_size=10)
+    found = gf.phase(p, m)
+    assert found.end_step < found.transition_step < STEPS[-1]
+    ax = gf.predict(p, m, STEPS).plot(_ax())
+    marks = {line.get_gid(): line.get_xdata()[0] for line in ax.lines if line.get_gid()}
+    assert marks == {"end": found.end_step}
+    assert "noise power law" not in series(ax)
+    # The curve falls off the picture long before the last step, and the axis ends with it.
+    assert found.end_step < ax.get_xlim()[1] < 0.2 * STEPS[-1]
+
+
 def test_the_floor_of_label_noise_is_where_the_loss_ends():
     p = gf.PowerLaw(1.5, 1.0, n_modes=50, noise_variance=0.01)
     r = gf.predict(p, gf.SGD(0.3, 0.5, batch_size=4), STEPS)

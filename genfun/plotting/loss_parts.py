@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array, Float
 from genfun.answers.phase import Phase, phase
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import stability
@@ -33,11 +33,11 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     .. math:: L(t) = L_{b=N}(t) + \big[L(t) - L_{b=N}(t)\big]
 
     The first part is the loss of the same setting with full batches, "without batch noise" (label noise, which no
-    training removes, included); the second is the excess by batch noise. Vertical lines mark `transition_step` and
-    `divergence_step` of `genfun.phase`. The transition is where the power laws L_s and L_n of that phase cross, which
-    are drawn thin; the excess overtakes the first part there, or earlier where U~(1) is not small, because L_s itself
-    contains the noise that the signal feeds: L_s = L_{b=N}/(1 - U~(1)). A horizontal line is the floor that label
-    noise leaves at t = inf.
+    training removes, included); the second is the excess by batch noise. Vertical lines mark `transition_step`,
+    `divergence_step` and `end_step` of `genfun.phase`, a transition only if the spectrum does not end before. The
+    transition is where the power laws L_s and L_n of that phase cross, which are drawn thin; the excess overtakes the
+    first part there, or earlier where U~(1) is not small, because L_s itself contains the noise that the signal feeds:
+    L_s = L_{b=N}/(1 - U~(1)). A horizontal line is the floor that label noise leaves at t = inf.
 
     **Assumptions.** The parts are of the spectrally expressible theory, at the steps of the prediction; step 0 is left
     out. Marks only for constant settings and where the spectrum has exponents.
@@ -72,7 +72,7 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     >>> r = gf.predict(gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, batch_size=100), steps)
     >>> ax = loss_parts(r, Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
-    ['noise takes over\nat step 38,392']
+    ['noise takes over at step 38,392']
     """
     steps, first = np.unique(prediction.steps, return_index=True)
     order = first[steps > 0]
@@ -115,10 +115,14 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     seen = np.concatenate((loss, quiet.loss, excess[certain][-1:]))
     seen = seen[np.isfinite(seen) & (seen > 0.0)]
     bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
+    inside = np.flatnonzero(((loss >= bottom) & (loss <= top)) | ((quiet.loss >= bottom) & (quiet.loss <= top)))
+    # No empty half of a picture after the curves have left it.
+    last = min(inside[-1] + 1, steps.size - 1) if inside.size else steps.size - 1
     if isinstance(optimizer, Method):
-        handles += _floor(ax, problem, optimizer, noise, steps) + _marks(ax, problem, optimizer, noise, steps)
-    if steps.size > 1:
-        ax.set_xlim(steps[0], steps[-1])
+        ends = (float(steps[0]), float(steps[last]))
+        handles += _floor(ax, problem, optimizer, noise, ends) + _marks(ax, problem, optimizer, noise, ends)
+    if last > 0:
+        ax.set_xlim(steps[0], steps[last])
     ax.set_ylim(bottom / 2.0, 2.0 * max(top, bottom))
     legend_below(ax, handles, 2)
     return ax
@@ -130,46 +134,50 @@ def _dataclass(optimizer: Any) -> Any:
 
 
 def _floor(
-    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, steps: Int[Array, " t"]
+    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, ends: tuple[float, float]
 ) -> list[Any]:
     floor = stability(problem, optimizer, noise).floor + 0.5 * problem.noise_variance
     if problem.noise_variance == 0.0 or not np.isfinite(floor):
         return []
     style: dict[str, Any] = {"color": COLOURS[2], "linewidth": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))}
-    return [line(ax, "floor left by label noise", steps[[0, -1]], [floor, floor], **style)]
+    return [line(ax, "floor left by label noise", ends, [floor, floor], **style)]
 
 
 def _marks(
-    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, steps: Int[Array, " t"]
+    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, ends: tuple[float, float]
 ) -> list[Any]:
     try:
         regime = phase(problem, optimizer, noise)
     except ValueError:
         # No exponents, and so no phase: the curve and its parts stand without marks.
         return []
+    # A spectrum that ends first leaves no power law for the noise to take over.
+    transition = regime.transition_step if regime.transition_step <= regime.end_step else np.inf
+    stable = np.isinf(regime.divergence_step)
     places = (
-        ("transition", regime.transition_step, "noise takes over"),
-        ("divergence", regime.divergence_step, "loss grows"),
+        ("transition", transition, "noise takes over", "-"),
+        ("divergence", regime.divergence_step, "loss grows", "-"),
+        ("end", regime.end_step if stable else np.inf, "spectrum ends", (0, (2, 2))),
     )
     handles: list[Any] = []
-    for name, step, words in places:
-        if not steps[0] <= step <= steps[-1]:
-            continue
-        ax.axvline(step, color="0.4", linewidth=1.0, linestyle="-", zorder=1, gid=name)
-        late = np.log(step / steps[0]) > 0.5 * np.log(steps[-1] / steps[0])
-        text = f"{words}\nat step {step:,.0f}" if step < 1e6 else f"{words}\nat step {step:.2g}"
+    shown = [place for place in places if ends[0] <= place[1] <= ends[1]]
+    for row, (name, step, words, dash) in enumerate(shown):
+        ax.axvline(step, color="0.4", linewidth=1.0, linestyle=dash, zorder=1, gid=name)
+        late = np.log(step / ends[0]) > 0.5 * np.log(ends[1] / ends[0])
+        text = f"{words} at step {step:,.0f}" if step < 1e6 else f"{words} at step {step:.2g}"
+        # Above the axes, where no curve is; each on a line of its own.
         ax.annotate(
-            text, (step, 0.98), (-5 if late else 5, 0), xycoords=("data", "axes fraction"), va="top",
-            textcoords="offset points", ha="right" if late else "left", fontsize="small", color="0.25",
+            text, (step, 1.0), (0, 3 + 12 * row), xycoords=("data", "axes fraction"), textcoords="offset points",
+            va="bottom", ha="right" if late else "left", fontsize="small", color="0.25",
         )  # fmt: skip
         if name == "transition":
-            handles += _power_laws(ax, regime, steps)
+            handles += _power_laws(ax, regime, ends)
     return handles
 
 
-def _power_laws(ax: Axes, regime: Phase, steps: Int[Array, " t"]) -> list[Any]:
+def _power_laws(ax: Axes, regime: Phase, ends: tuple[float, float]) -> list[Any]:
     """L_s and L_n, whose crossing is the transition, over a decade and a half on either side of it."""
-    t: Float[Array, " n"] = np.clip(regime.transition_step * np.array([10**-1.5, 10**1.5]), steps[0], steps[-1])
+    t: Float[Array, " n"] = np.clip(regime.transition_step * np.array([10**-1.5, 10**1.5]), *ends)
     style: dict[str, Any] = {"color": "0.4", "linewidth": 1.0, "zorder": 2}
     line(ax, "signal power law", t, regime.signal_constant * t**-regime.signal_exponent, **style)
     label = r"power laws $L_s$, $L_n$"
