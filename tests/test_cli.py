@@ -117,13 +117,13 @@ PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, 
 
 
 def test_explain_says_what_the_api_says(digits):
-    setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--steps", 20)
-    expected = gf.explain(digits, gf.SGD(0.4, 0.5, 5), 20)
+    setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--steps", 3)
+    expected = gf.explain(digits, gf.SGD(0.4, 0.5, 5), 3)
     shown = run("explain", *SMALL, *setting).stdout.splitlines()
     assert shown[0] == "mnist, model=ntk, n=60, seed=3"
     assert tuple(shown[1:]) == expected.lines
     found = answer("explain", *LAW, *setting, "--tau2", -1)["result"]
-    told = gf.explain(PROBLEM, gf.SGD(0.4, 0.5, 5), 20, MINUS)
+    told = gf.explain(PROBLEM, gf.SGD(0.4, 0.5, 5), 3, MINUS)
     assert found["lines"] == list(told.lines)
     assert (found["loss"], found["phase"]["name"]) == (told.loss, told.phase.name)
     assert [change["loss"] for change in found["changes"]] == [change.loss for change in told.changes]
@@ -256,7 +256,8 @@ def test_a_spectrum_file_is_a_target(tmp_path):
 
 def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
     result = run("report", *SMALL, *QUICK, "--out", tmp_path / "r")
-    for name in ("report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"):
+    tables = ("spectrum.csv", "loss_curves.csv", "max_learning_rate.csv", "best_settings.csv", "phases.csv")
+    for name in ("report.html", "report.json", *tables):
         assert (tmp_path / "r" / name).is_file()
         assert f"wrote {tmp_path / 'r' / name}" in result.stdout
     assert f"{max_learning_rate(digits.problem, -0.5, 1, digits.noise):.4g}" in result.stdout
@@ -269,12 +270,12 @@ def test_report_json_is_the_file_and_the_paths_go_to_stderr(tmp_path):
     assert result.stdout == (tmp_path / "report.json").read_text(encoding="utf-8")
     found = json.loads(result.stdout)
     assert found["inputs"]["seed"] == 3
-    assert found["inputs"]["last_step"] == 10
+    assert (found["inputs"]["last_step"], found["inputs"]["best_step"]) == (10, 10)
     assert "wrote" in result.stderr
 
 
 def test_report_of_a_power_law_needs_no_data(tmp_path):
-    shown = run("report", "power-law", "--nu", 1.5, "--zeta", 0.5, *QUICK, "--out", tmp_path).stdout
+    shown = run("report", "power-law", "--nu", 1.5, "--zeta", 0.5, *QUICK, "--best-at", 1, "--out", tmp_path).stdout
     assert "infinitely many" in shown
     assert "streaming" in shown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from genfun.report.encode import plain
 from genfun.report.text import print_report
 
 FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"}
+FILES |= {"best_settings.csv", "phases.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def report(data):
-    return build(data, batch_sizes=[1, 10, 200], momenta=[0.0, 0.9], last_step=1000, target="test <&> data")
+    sizes = [1, 10, 200]
+    return build(data, batch_sizes=sizes, momenta=[0.0, 0.9], last_step=1000, best_step=60, target="test <&> data")
 
 
 def _strict(text: str):
@@ -93,6 +96,48 @@ def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
                 assert best.log_loss[-1] <= float(other.log_loss) + 2.0 * float(other.error)
 
 
+def test_every_best_setting_is_that_of_optimize_with_its_band(report, data):
+    assert [best.batch_size for best in report.best] == [1, 10, None]
+    for best in report.best:
+        o = gf.optimize(data.problem, best.batch_size, 60, noise=data.noise)
+        assert gf.SGD(best.learning_rate, best.momentum, best.batch_size) == o.method
+        assert (best.step, best.loss, best.gain, best.share_of_edge) == (60, o.loss, o.gain, o.share_of_edge)
+        assert (best.learning_rate_range, best.momentum_range) == (o.learning_rate_range, o.momentum_range)
+        band = [float(predict(data.problem, o.method, 60, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1.0, -1.0)]
+        assert [best.at_tau2_plus, best.at_tau2_minus] == band
+
+
+def test_every_phase_is_that_of_the_setting(report, data):
+    choices = [(phase.batch_size, phase.choice) for phase in report.phases]
+    assert choices == [(b, choice) for b in (1, 10, None) for choice in ("reference", "best", "optimum")]
+    for shown in report.phases:
+        f = gf.phase(data.problem, gf.SGD(shown.learning_rate, shown.momentum, shown.batch_size), data.noise)
+        assert (shown.name, shown.exponent, shown.transition_step) == (f.name, f.exponent, f.transition_step)
+        assert (shown.constant, shown.end_step, shown.divergence_step) == (f.constant, f.end_step, f.divergence_step)
+    settings = {(c.batch_size, c.learning_rate) for c in report.curves}
+    settings |= {(o.batch_size, o.learning_rate) for o in report.best}
+    assert {(phase.batch_size, phase.learning_rate) for phase in report.phases} == settings
+
+
+def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, written):
+    best = report.best[1]
+    told = gf.explain(data, gf.SGD(best.learning_rate, best.momentum, 10), 60)
+    assert report.explanation is not None
+    assert report.explanation.lines == told.lines
+    page = unescape(written["report.html"].read_text(encoding="utf-8"))
+    found = json.loads(written["report.json"].read_text(encoding="utf-8"))["result"]["explanation"]
+    assert found["lines"] == list(told.lines)
+    assert all(f"<li>{line}</li>" in page for line in told.lines)
+    assert "the best setting of batch size 10" in page
+
+
+def test_the_best_step_is_by_default_1000_or_the_last():
+    p = gf.PowerLaw(1.5, 0.5, n_modes=20)
+    for last, step in ((5, 5), (2000, 1000)):
+        r = build(p, batch_sizes=[None], momenta=[0.0], last_step=last)
+        assert (r.best[0].step, r.inputs["best_step"]) == (step, step)
+
+
 def test_the_data_are_described(report, data):
     summary = report.data
     assert (summary.n_samples, summary.rank, summary.n_outputs, summary.n_dropped) == (200, 30, 1, 0)
@@ -113,14 +158,15 @@ def test_given_noise_and_noise_variance_are_used(data):
 
 
 def test_the_default_batch_sizes_stay_below_the_samples():
-    r = build(gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=100), momenta=[0.0], last_step=5)
+    r = build(gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=100), momenta=[0.0], last_step=2)
     assert [limit.batch_size for limit in r.limits] == [1, 10, None]
 
 
 def test_an_infinite_trace_is_reported_and_leaves_no_mini_batch_curve():
     r = build(gf.PowerLaw(0.8, 0.5), batch_sizes=[10], momenta=[0.0, 0.5], last_step=100)
     assert all(limit.learning_rate == 0.0 and np.isinf(limit.factor) for limit in r.limits)
-    assert r.curves == ()
+    assert r.curves == r.best == r.phases == ()
+    assert r.explanation is None
     assert _strict(files.as_json(r))["result"]["limits"][0]["factor"] == "inf"
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
@@ -156,7 +202,9 @@ def test_numbers_that_json_cannot_write_are_strings():
 def test_a_report_without_exponents_is_written_too(tmp_path):
     r = build(gf.LinearProblem([1.0], [1.0]), batch_sizes=[1], momenta=[0.0], last_step=1)
     paths = write(r, tmp_path / "deep" / "er")
-    assert _strict(paths["report.json"].read_text())["result"]["fit"]["nu"] == "nan"
+    found = _strict(paths["report.json"].read_text())["result"]
+    assert (found["fit"]["nu"], found["phases"][0]["name"]) == ("nan", None)
+    assert found["explanation"]["phase"] is None
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +262,13 @@ def test_csv_twins_hold_the_plotted_numbers(written, report):
     np.testing.assert_array_equal([float(row["loss"]) for row in last], curve.loss)
     limits = rows("max_learning_rate.csv")
     assert [float(row["learning_rate"]) for row in limits] == [limit.learning_rate for limit in report.limits]
+    best = rows("best_settings.csv")
+    assert [float(row["momentum_range_high"]) for row in best] == [o.momentum_range[1] for o in report.best]
+    assert [float(row["loss"]) for row in best] == [o.loss for o in report.best]
+    phases = rows("phases.csv")
+    assert [(row["name"], float(row["transition_step"])) for row in phases] == [
+        (phase.name, phase.transition_step) for phase in report.phases
+    ]
 
 
 def test_an_interruption_leaves_the_old_files_and_nothing_half_written(report, tmp_path, monkeypatch):
@@ -244,6 +299,9 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
     for limit in report.limits:
         assert re.search(rf"\s{limit.learning_rate:.4g}\s", text)
     assert "…" not in text
+    for best in report.best:
+        assert re.search(rf"\s{best.learning_rate:.4g}\s+\S+\s+{best.momentum:.4g}\s+{best.loss:.4g}\s", text)
+    assert "- It converges" in text
 
 
 @pytest.mark.parametrize(
@@ -254,6 +312,7 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
         ({"momenta": [1.0]}, r"momentum must lie strictly between -1 and 1, got 1.0"),
         ({"momenta": []}, r"momenta is empty"),
         ({"last_step": 0}, r"last_step must be at least 1, got 0"),
+        ({"best_step": 0}, r"best_step must be at least 1, got 0"),
         ({"noise_variance": -1.0}, r"noise_variance must be zero or positive, got -1.0"),
     ],
 )

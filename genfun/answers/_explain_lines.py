@@ -9,6 +9,7 @@ from genfun.answers._changes import MOMENTUM_CAP, Change
 from genfun.answers._words import batch, count, figures, loss, ratio
 from genfun.answers.fit import PowerLawFit
 from genfun.data.noise_fit import NoiseFit
+from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ def most_effective(changes: tuple[Change, ...]) -> Change | None:
     """
     single = [change for change in changes if change.what in ("learning rate", "momentum")]
     return min(single, key=lambda change: change.log_loss) if single else None
+
+
+def setting(optimizer: Method) -> str:
+    """A setting in words.
+
+    Parameters
+    ----------
+    optimizer : Method
+    """
+    if not isinstance(optimizer, SGD):
+        return repr(optimizer)
+    size = "the full batch" if optimizer.batch_size is None else f"batch size {optimizer.batch_size}"
+    drawn = " drawn with replacement" if optimizer.replacement else ""
+    knobs = f"learning rate {figures(optimizer.learning_rate, 6)}, momentum {_beta(optimizer.momentum)}"
+    return f"SGD with {knobs}, {size}{drawn}"
 
 
 def status(e: Explanation) -> str:

@@ -75,3 +75,16 @@ def ratio(log_value: float, digits: int = 3) -> str:
         Significant digits.
     """
     return loss(math.exp(min(max(log_value, -800.0), 709.0)) if log_value < 709.0 else math.inf, log_value, digits)
+
+
+def share(part: float) -> str:
+    """A share in per cent, honest near 0 and 100 %.
+
+    Parameters
+    ----------
+    part : float
+        0 to 1.
+    """
+    if 0.99 <= part < 1.0:
+        return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g}%"
+    return f"{part:.1%}"

@@ -170,7 +170,6 @@ def explain(
     model, source = _noise(data, noise)
     _check.setting(spectrum, optimizer, model)
     end = stability(spectrum, optimizer, model)
-    law, regime = _regime(spectrum, optimizer, model)
     now = predict(spectrum, optimizer, t, model)
     log_loss = float(now.log_loss)
     band = loss_band(spectrum, optimizer, t)
@@ -185,8 +184,8 @@ def explain(
         noise_source=source,
         stability=end,
         max_learning_rate=edge(spectrum, optimizer, model),
-        fit=law,
-        phase=regime,
+        fit=fit_power_law(spectrum),
+        phase=phase_or_none(spectrum, optimizer, model),
         loss=float(now.loss),
         log_loss=log_loss,
         lowest_loss=lowest,
@@ -214,19 +213,27 @@ def _slope(problem: Problem, optimizer: Method, step: int, noise: SpectrallyExpr
         return float(local_exponent(problem, optimizer, step, noise))
 
 
-def _regime(problem: Problem, optimizer: Method, noise: SpectrallyExpressible) -> tuple[PowerLawFit, Phase | None]:
-    law = fit_power_law(problem)
+def phase_or_none(problem: Problem, optimizer: Method, noise: SpectrallyExpressible) -> Phase | None:
+    """The phase; None where the spectrum has no exponents.
+
+    Parameters
+    ----------
+    problem : Problem
+    optimizer : Method
+    noise : SpectrallyExpressible
+    """
     try:
-        return law, phase(problem, optimizer, noise)
-    except ValueError:  # no exponents; all else that is wrong has been refused before
-        return law, None
+        return phase(problem, optimizer, noise)
+    except ValueError:
+        stability(problem, optimizer, noise)  # refuses the setting, if it is that which is wrong
+        return None
 
 
 def _with_lines(e: Explanation, problem: Problem, data: LinearData | None, chosen: bool) -> Explanation:
     noisy = sampling_factor(e.optimizer.batch_size, problem.n_samples, e.optimizer.replacement) > 0.0
     start = 0.5 * (problem.signal_total + problem.noise_variance)
     parts = (
-        f"{e.optimizer!r} on {problem!r}.",
+        f"{words.setting(e.optimizer)}, on {problem!r}.",
         words.status(e),
         words.binding(e),
         words.power_law(e.fit),

@@ -26,6 +26,7 @@ from genfun.cli.types import BATCHES, REALS, WHOLE
 )
 @click.option("--momenta", type=REALS, default="-0.5,0,0.5,0.9", show_default=True, help="Momenta.")
 @click.option("--steps", type=WHOLE, default="1e6", show_default=True, help="Last step of the loss curves.")
+@click.option("--best-at", type=WHOLE, help="Step of the best settings  [default: 1000, or --steps if less]")
 @click.option(
     "--out",
     type=click.Path(file_okay=False),
@@ -39,14 +40,15 @@ def report(
     batch_sizes: tuple[int | None, ...] | None,
     momenta: tuple[float, ...],
     steps: int,
+    best_at: int | None,
     out: str,
     as_json: bool,
 ) -> None:
     """Report everything about a problem before training.
 
     Spectrum and exponents, batch noise, the largest stable learning rate for a table of batch sizes and momenta with
-    what binds, and predicted loss curves: printed, and written to --out as a web page with figures, as JSON with
-    every number, and as CSV.
+    what binds, predicted loss curves, the best settings at a step, the phase of every setting, and one of the best
+    in words: printed, and written to --out as a web page with figures, as JSON with every number, and as CSV.
     """
     from genfun.report import build, write
     from genfun.report.files import as_json as encoded
@@ -59,6 +61,7 @@ def report(
             batch_sizes=batch_sizes,
             momenta=momenta,
             last_step=steps,
+            best_step=best_at,
             noise_variance=target.inputs["noise_variance"],
             target=target.label,
             inputs=target.inputs,

@@ -20,6 +20,7 @@ from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem, Problem
+from genfun.report.best_settings import best_settings, in_words, setting_phase
 from genfun.report.limits import MINUS, PLUS, rate_limit
 from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
 
@@ -27,6 +28,7 @@ Progress = Callable[[float, str], None]
 BATCH_SIZES = (1, 10, 100, 1000)
 MOMENTA = (-0.5, 0.0, 0.5, 0.9)
 LAST_STEP = 10**6
+BEST_STEP = 1000
 SHARES = (0.25, 0.5, 0.75)
 """Learning rates tried, as shares of the largest stable one."""
 STEPS_PER_DECADE = 10
@@ -38,16 +40,18 @@ def build(
     batch_sizes: Sequence[int | None] | None = None,
     momenta: Sequence[float] = MOMENTA,
     last_step: int = LAST_STEP,
+    best_step: int | None = None,
     noise_variance: float | None = None,
     target: str = "",
     inputs: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    r"""Spectrum, exponents, noise, largest learning rates and loss curves of a problem.
+    r"""Spectrum, exponents, noise, largest learning rates, loss curves, best settings and phases of a problem.
 
     **Assumptions.** Spectrally expressible noise; heavy-ball SGD with constant settings. For each batch size two
     curves: momentum 0 at half the largest stable rate; and the setting with the lowest loss at the last step among
-    the momenta and 1/4, 1/2 and 3/4 of the largest stable rate.
+    the momenta and 1/4, 1/2 and 3/4 of the largest stable rate. The best settings are those of `optimize` at
+    best_step; that of the middle mini-batch size is explained in words.
 
     Parameters
     ----------
@@ -61,6 +65,8 @@ def build(
         beta in (-1, 1).
     last_step : int
         Curves run to this step.
+    best_step : int or None
+        The step of the best settings; None means 1000, or last_step if that is less.
     noise_variance : float or None
         sigma^2 >= 0 to assume in place of the measured one.
     target : str
@@ -78,7 +84,7 @@ def build(
     Raises
     ------
     ValueError
-        On a batch larger than the data, a momentum outside (-1, 1), or last_step < 1.
+        On a batch larger than the data, a momentum outside (-1, 1), or a last_step or best_step < 1.
     TypeError
         On a source of another kind.
 
@@ -96,6 +102,7 @@ def build(
     if not betas:
         raise ValueError("momenta is empty; pass at least one, e.g. momenta=[0.0]")
     last = _check.integer("last_step", last_step, 1)
+    step = min(BEST_STEP, last) if best_step is None else _check.integer("best_step", best_step, 1)
     say(0.0, "fitting the spectrum")
     fit = fit_power_law(problem)
     say(0.05, "estimating the batch noise")
@@ -109,11 +116,19 @@ def build(
     steps = _log_steps(last)
     curves: list[Curve] = []
     for i, b in enumerate(sizes):
-        say(0.5 + 0.5 * i / len(sizes), "loss curves")
+        say(0.5 + 0.1 * i / len(sizes), "loss curves")
         of_batch = [limit for limit in limits if limit.batch_size == b]
         curves.extend(_curves(problem, of_batch, assumed, steps))
+    best = list(best_settings(problem, sizes, step, assumed, lambda done: say(0.6 + 0.2 * done, "best settings")))
+    say(0.8, "phases")
+    shown = [(SGD(c.learning_rate, c.momentum, c.batch_size), c.choice) for c in curves]
+    shown += [(SGD(o.learning_rate, o.momentum, o.batch_size), "optimum") for o in best]
+    shown.sort(key=lambda pair: sizes.index(pair[0].batch_size))
+    phases = tuple(setting_phase(problem, optimizer, choice, assumed) for optimizer, choice in shown)
+    say(0.85, "explaining a setting")
+    explanation = in_words(source, problem, best, assumed, noise is None and noise_variance is None)
     say(1.0, "done")
-    asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last}
+    asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
     asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
     return Report(
         version=__version__,
@@ -125,6 +140,9 @@ def build(
         noise=noise_summary,
         limits=tuple(limits),
         curves=tuple(curves),
+        best=tuple(best),
+        phases=phases,
+        explanation=explanation,
     )
 
 

@@ -40,9 +40,9 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
     >>> import tempfile
     >>> import genfun as gf
     >>> from genfun.report.build import build
-    >>> r = build(gf.PowerLaw(1.5, 0.5), batch_sizes=[10], momenta=[0.0], last_step=10)
-    >>> sorted(write(r, tempfile.mkdtemp()))
-    ['loss_curves.csv', 'max_learning_rate.csv', 'report.html', 'report.json', 'spectrum.csv']
+    >>> r = build(gf.PowerLaw(1.5, 0.5, n_modes=9), batch_sizes=[None], momenta=[0.0], last_step=10)
+    >>> [name for name in sorted(write(r, tempfile.mkdtemp())) if name.startswith("report")]
+    ['report.html', 'report.json']
     """
     from genfun.report.html import page
 
@@ -52,6 +52,8 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
         "spectrum.csv": _spectrum(report),
         "loss_curves.csv": _loss_curves(report),
         "max_learning_rate.csv": _limits(report),
+        "best_settings.csv": _best(report),
+        "phases.csv": _phases(report),
     }
     return _write_all(Path(directory), contents)
 
@@ -64,7 +66,7 @@ def as_json(report: Report) -> str:
     report : Report
         What to encode.
     """
-    parts = ("target", "data", "fit", "noise", "limits", "curves", "spectrum")
+    parts = ("target", "data", "fit", "noise", "limits", "curves", "best", "phases", "explanation", "spectrum")
     return envelope("report", report.inputs, {part: getattr(report, part) for part in parts})
 
 
@@ -121,3 +123,22 @@ def _limits(report: Report) -> str:
         "factor",
     )
     return _csv(names, ([getattr(limit, name) for name in names] for limit in report.limits))
+
+
+def _best(report: Report) -> str:
+    names = ("batch_size", "learning_rate", "momentum", "step", "loss", "at_tau2_plus", "at_tau2_minus")
+    names += ("share_of_edge", "gain")
+    ranges = ("learning_rate_range", "momentum_range")
+    ends = [f"{name}_{end}" for name in ranges for end in ("low", "high")]
+    rows = (
+        (*(getattr(best, name) for name in names), *(end for name in ranges for end in getattr(best, name)))
+        for best in report.best
+    )
+    return _csv((*names, *ends), rows)
+
+
+def _phases(report: Report) -> str:
+    names = ("batch_size", "momentum", "learning_rate", "choice", "name", "exponent", "constant")
+    names += ("transition_step", "divergence_step", "end_step")
+    rows = ([getattr(phase, name) for name in names] for phase in report.phases)
+    return _csv(names, ([*row[:4], row[4] or "", *row[5:]] for row in rows))

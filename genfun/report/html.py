@@ -54,6 +54,9 @@ def page(report: Report) -> str:
         facts=(tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)),
         limits=tables.limit_table(report),
         curves=tables.curve_table(report),
+        best=tables.best_table(report),
+        phases=tables.phase_table(report),
+        words=tables.in_words(report),
         figures={name: _data_uri(figure, name) for name, figure in figures(report).items()},
         last_step=f"{last:,}",
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from genfun.answers._band import MINUS, PLUS
 from genfun.answers.edge import curvature_limit, max_learning_rate
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 from genfun.report.model import RateLimit
 
-PLUS, MINUS = SpectrallyExpressible(1.0, 1.0), SpectrallyExpressible(1.0, -1.0)
+__all__ = ["MINUS", "PLUS", "rate_limit"]
 
 
 def rate_limit(problem: Problem, momentum: float, batch_size: int | None, noise: SpectrallyExpressible) -> RateLimit:

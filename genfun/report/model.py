@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun._typing import Array, Float, Int
+from genfun.answers.explain import Explanation
 from genfun.answers.fit import PowerLawFit
 from genfun.answers.spectrum_points import SpectrumPoints
 from genfun.answers.stability import Limit
@@ -178,6 +179,95 @@ class Curve:
     final_at_tau2_minus: float
 
 
+@dataclass(frozen=True)
+class BestSetting:
+    """The setting of least loss at one step, for one batch size.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        b; None means the full batch.
+    learning_rate : float
+        alpha.
+    momentum : float
+        beta.
+    step : int
+        T.
+    loss : float
+        Predicted mean loss at T.
+    at_tau2_plus : float
+        The same at tau1 = tau2 = 1.
+    at_tau2_minus : float
+        The same at tau1 = 1, tau2 = -1.
+    share_of_edge : float
+        Learning rate as a share of the largest stable one.
+    gain : float
+        1 - loss / (least loss with momentum 0).
+    learning_rate_range : (float, float)
+        Where the loss is at most 5 % higher, the momentum kept.
+    momentum_range : (float, float)
+        The same for the momentum, the learning rate kept.
+    bounds : tuple of str
+        Bounds of the search that the setting sits on.
+    """
+
+    batch_size: int | None
+    learning_rate: float
+    momentum: float
+    step: int
+    loss: float
+    at_tau2_plus: float
+    at_tau2_minus: float
+    share_of_edge: float
+    gain: float
+    learning_rate_range: tuple[float, float]
+    momentum_range: tuple[float, float]
+    bounds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SettingPhase:
+    """The phase of a setting that the report shows.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        b; None means the full batch.
+    momentum : float
+        beta.
+    learning_rate : float
+        alpha.
+    choice : str
+        "reference" or "best" as for the curves, or "optimum" of the best settings.
+    name : str or None
+        See `genfun.Phase`; None where the spectrum has no exponents.
+    exponent : float
+        The loss tends to constant * t^-exponent.
+    constant : float
+        Its constant.
+    transition_step : float
+        Where batch noise takes over; inf if it does not.
+    divergence_step : float
+        Where the loss is least and begins to grow; inf if it converges.
+    end_step : float
+        Where a finite spectrum ends the power law; inf without end.
+    notes : tuple of str
+        What the infinite power law gets wrong here.
+    """
+
+    batch_size: int | None
+    momentum: float
+    learning_rate: float
+    choice: str
+    name: str | None
+    exponent: float
+    constant: float
+    transition_step: float
+    divergence_step: float
+    end_step: float
+    notes: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """Everything about a problem that can be said before training.
@@ -202,13 +292,19 @@ class Report:
         Batch sizes times momenta.
     curves : tuple of Curve
         Two for each batch size; none where no learning rate is stable.
+    best : tuple of BestSetting
+        One for each batch size at which a learning rate is stable.
+    phases : tuple of SettingPhase
+        Of the settings of the curves and of the best settings.
+    explanation : Explanation or None
+        One of the best settings in words; None if there are none.
 
     Examples
     --------
     >>> import genfun as gf
     >>> from genfun.report import build
-    >>> build(gf.PowerLaw(1.5, 0.5), batch_sizes=[10], momenta=[0.0], last_step=10)
-    Report(PowerLaw(nu=1.5, zeta=0.5,...): 1 largest learning rates, 2 loss curves)
+    >>> build(gf.PowerLaw(1.5, 0.5), batch_sizes=[None], momenta=[0.0], last_step=2)
+    Report(PowerLaw(nu=1.5, zeta=0.5,...): 1 largest learning rates, 2 loss curves, 1 best settings)
     """
 
     version: str
@@ -220,6 +316,12 @@ class Report:
     noise: NoiseSummary
     limits: tuple[RateLimit, ...]
     curves: tuple[Curve, ...]
+    best: tuple[BestSetting, ...]
+    phases: tuple[SettingPhase, ...]
+    explanation: Explanation | None
 
     def __repr__(self) -> str:
-        return f"Report({self.target}: {len(self.limits)} largest learning rates, {len(self.curves)} loss curves)"
+        return (
+            f"Report({self.target}: {len(self.limits)} largest learning rates, {len(self.curves)} loss curves, "
+            f"{len(self.best)} best settings)"
+        )

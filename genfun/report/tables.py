@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from genfun.report import words
 from genfun.report.model import Curve, Report
 
-KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the grid"}
+KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the grid", "optimum": "best setting"}
 
 
 @dataclass(frozen=True)
@@ -217,3 +218,93 @@ def curve_table(report: Report) -> Table:
 
 def _error(curve: Curve) -> float:
     return float(max(curve.error[i] for i in milestones(curve)))
+
+
+def best_table(report: Report) -> Table:
+    """The best settings.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    title = "Best settings"
+    if not report.best:
+        return Table(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
+    step = f"{report.best[0].step:,}"
+    rows = tuple(
+        (
+            words.batch(best.batch_size),
+            words.figures(best.learning_rate),
+            _range(best.learning_rate_range),
+            words.figures(best.momentum),
+            words.figures(best.loss),
+            _range(sorted((best.at_tau2_plus, best.at_tau2_minus))),
+            words.share(best.share_of_edge),
+            words.share(best.gain),
+        )
+        for best in report.best
+    )
+    headings = ("batch", "rate", "5 % more", "momentum", f"step {step}", "over tau2", "of edge", "worth")
+    bounds = dict.fromkeys(
+        f"batch {words.batch(best.batch_size)}: {bound}" for best in report.best for bound in best.bounds
+    )
+    caption = (
+        f"Learning rate and momentum of least predicted loss at step {step}. 5 % more: how far the rate can move for "
+        "so much more loss; over tau2: the loss of this setting at tau2 = +1 and -1 (tau1 = 1); of edge: share of the "
+        "largest stable rate; worth: what momentum takes off the least loss without it."
+        + "".join(f" At a bound: {bound}." for bound in bounds)
+    )
+    return Table(title, headings, rows, caption)
+
+
+def _range(ends: Sequence[float]) -> str:
+    return "..".join(words.figures(end, 3) for end in ends)
+
+
+def phase_table(report: Report) -> Table:
+    """The phases of the settings shown.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    title = "Phases"
+    if not report.phases:
+        return Table(title, ("batch",), (), "No learning rate is stable, so there is no setting to judge.")
+    rows = tuple(
+        (
+            words.batch(phase.batch_size),
+            f"{phase.momentum:.3g}",
+            words.figures(phase.learning_rate),
+            phase.choice,
+            phase.name or "-",
+            words.figures(phase.exponent, 3),
+            words.count(phase.transition_step),
+            words.count(phase.end_step),
+        )
+        for phase in report.phases
+    )
+    headings = ("batch", "momentum", "rate", "choice", "phase", "exponent", "noise from", "law ends")
+    notes = dict.fromkeys(note for phase in report.phases for note in phase.notes if note not in report.fit.notes)
+    caption = (
+        "The loss tends to t^-exponent while the power law holds. noise from: step at which batch noise takes over; "
+        "law ends: step at which a finite spectrum turns the power law into an exponential. optimum: the best settings "
+        "above; reference and best: those of the curves."
+    )
+    if not report.fit.is_power_law:
+        caption += " The spectrum is no clean power law: take these as rough."
+    return Table(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
+
+
+def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
+    """A title and the sentences about one of the best settings; none where there is none.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    found = report.explanation
+    if found is None:
+        return "In words", ()
+    size = words.batch(found.optimizer.batch_size)
+    return f"In words: the best setting of batch size {size}", found.lines

@@ -27,8 +27,14 @@ def print_report(report: Report, console: Console) -> None:
     console.print(tables.headline(report), style="bold", markup=False)
     for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
         _print_facts(facts, console)
-    for table in (tables.limit_table(report), tables.curve_table(report)):
-        _print_table(table, console)
+    shown = (tables.limit_table, tables.curve_table, tables.best_table, tables.phase_table)
+    for table in shown:
+        _print_table(table(report), console)
+    title, lines = tables.in_words(report)
+    if lines:
+        console.print(f"\n{title}", style="bold", markup=False)
+    for line in lines:
+        console.print(f"- {line}", markup=False)
 
 
 def _print_facts(facts: tables.Facts, console: Console) -> None:
