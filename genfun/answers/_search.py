@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Bool, Float
 from genfun.answers.edge import noise_gain_grid
-from genfun.answers.predict import predict
+from genfun.answers.predict import Prediction, predict
 from genfun.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -240,22 +240,21 @@ class Search(Region):
         """Nearly the least loss, to compare with other batch sizes."""
         return closer(self.rough, local_minima(self.rough, *self.axes(FINE_GRID if self.quiet else QUICK))[0], 4, 7)
 
-    def verified(self, minima: list[Found]) -> tuple[SGD, Found]:
-        """The best setting, with the log of its exact loss; where the search has erred, all minima are compared.
+    def verified(self, minima: list[Found]) -> tuple[Found, Prediction]:
+        """The best minimum by the exact loss, and that; where the search has erred, all minima are compared.
 
         Parameters
         ----------
         minima : list of Found
             The best first.
         """
-        exact: list[tuple[SGD, Found]] = []
+        exact: list[tuple[Found, Prediction]] = []
         for x, y, value in minima:
-            method = self.setting(x, y)
-            loss = float(predict(self.problem, method, self.steps, self.noise).log_loss)
-            exact.append((method, (x, y, loss)))
-            if abs(loss - value) < SURE:
+            curve = predict(self.problem, self.setting(x, y), self.steps, self.noise)
+            exact.append(((x, y, float(curve.log_loss)), curve))
+            if abs(exact[-1][0][2] - value) < SURE:
                 break
-        return min(exact, key=lambda e: e[1][2])
+        return min(exact, key=lambda e: e[0][2])
 
     def without_momentum(self) -> Found:
         """The least loss with momentum 0."""

@@ -191,16 +191,16 @@ def _answer(search: Search) -> Optimum:
     noise, free = search.noise, search.momentum is None
     minima, gain = search.best(), 0.0
     without = search.without_momentum() if free else minima[0]
-    method, (x, y, least) = search.verified(sorted([*minima, without], key=lambda found: found[2]))
+    (x, y, log_loss), curve = search.verified(sorted([*minima, without], key=lambda found: found[2]))
+    method, here = search.setting(x, y), float(curve.loss)
     if method.momentum != 0.0 and free:
-        gain = max(0.0, 1.0 - math.exp(least - search.verified([without])[1][2]))
+        gain = max(0.0, 1.0 - math.exp(log_loss - without[2]))
 
     def loss(model: SpectrallyExpressible) -> float:
-        return float(predict(search.problem, method, search.steps, model).loss)
+        same = search.quiet or model == noise
+        return here if same else float(predict(search.problem, method, search.steps, model).loss)
 
-    here = loss(noise)
-    ends = (replace(noise, tau2=sign * noise.tau1) for sign in (-1.0, 1.0))
-    band = [here if search.quiet or model == noise else loss(model) for model in ends]
+    band = [loss(replace(noise, tau2=sign * noise.tau1)) for sign in (-1.0, 1.0)]
     top = edge(search.problem, method, noise)
     bounds = search.bounds(x, y)
     return Optimum(
