@@ -228,8 +228,18 @@ def test_a_budget_map_holds_the_least_loss_over_learning_rates(budgets):
         np.testing.assert_allclose(gf.predict(p, setting, t).log_loss, result.log_loss[i, j], rtol=1e-6)
         rates = gf.max_learning_rate(p, 0.0, b) * np.linspace(0.01, 0.999, 150)
         grid = gf.loss_map(p, rates, [0.0], t, b).log_loss
-        # The last search is over rates 3 % apart at worst; the loss is flat there to second order.
-        assert -0.05 < result.log_loss[i, j] - grid.min() < 2e-3
+        # The last search is over rates 1 % apart, where the loss is flat to second order; the grid is coarser.
+        assert -0.05 < result.log_loss[i, j] - grid.min() < 1e-4
+
+
+def test_a_short_run_with_momentum_has_many_minima_and_the_least_is_found():
+    p = gf.PowerLaw(1.5, 2.0, n_modes=100)
+    result = budget_map(p, [64], [20], momentum=0.8)
+    rates = gf.max_learning_rate(p, 0.8, 64) * np.linspace(0.002, 0.999, 800)
+    grid = gf.loss_map(p, rates, [0.8], 20, 64).log_loss
+    inner = grid[1:-1]
+    assert ((inner < grid[:-2]) & (inner < grid[2:])).sum() > 3
+    assert result.log_loss.item() <= grid.min() + 1e-4
 
 
 def test_a_budget_picture_marks_the_best_batch_and_equal_losses(budgets):

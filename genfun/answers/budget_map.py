@@ -18,8 +18,14 @@ from genfun.problem import Problem
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FIRST, LAST, COARSE, FINE = -7.0, 9.0, 17, 9
-"""The search over learning rates: the logit of their share of the edge, from 0.1 % to 99.99 %, then twice closer."""
+FIRST, LAST, COARSE = -7.0, 9.0, 41
+"""The search over learning rates: the logit of their share of the edge, from 0.1 % to 99.99 %."""
+FINE, ROUNDS = 9, 3
+"""Then ever closer about every minimum of the first search that is below CLOSE times the least."""
+CLOSE, TRUST = 4.0, 1e-3
+"""Losses are believed where their estimated error is below TRUST."""
+OSCILLATE, MOST = 16.0, 400
+"""Steps, in units of 1/(1 - beta), within which oscillations of the loss matter, and the most rates for them."""
 ENOUGH = 9.0
 """What oscillating modes may still add while searching is exp(-9) = 1e-4 of the loss."""
 
@@ -110,8 +116,8 @@ def budget_map(
 
     .. math:: \min_\alpha L(T;\ \alpha, \beta, b)
 
-    **Assumptions.** As for `predict`. A global search over 17 rates up to the edge of stability, then twice a closer
-    one: the loss is within about 1e-4 of the least unless two minima compete.
+    **Assumptions.** As for `predict`. A global search over 41 rates up to the edge of stability, and over more where
+    momentum makes the loss of a short run oscillate, then closer ones about its minima.
 
     Parameters
     ----------
@@ -153,35 +159,73 @@ def budget_map(
     beta = _check.momentum(momentum)
     if np.isinf(problem.trace):
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
-    gammas = np.array([sampling_factor(int(b), problem.n_samples) for b in sizes])
-    edges = np.array([edge(problem, SGD(1.0, beta, int(b)), noise) for b in sizes])
+    search = _Search(problem, sizes, beta, noise)
+    found = [search.best(int(step)) for step in times]
+    log_loss, best = (np.stack(column, axis=1) for column in zip(*found, strict=True))
+    return BudgetMap(sizes, times, log_loss, best, beta, problem.n_samples)
 
-    def losses(x: Array, step: int) -> Array:
-        """Log losses, shape (b, k), where the logit of the share of the edge is x, shape (b, k)."""
-        rates, count = edges[:, None] / (1.0 + np.exp(-x)), x.shape[1]
+
+class _Search:
+    """The best learning rate of every batch size, at one step at a time."""
+
+    def __init__(self, problem: Problem, sizes: Array, beta: float, noise: SpectrallyExpressible) -> None:
+        self.problem, self.sizes, self.beta, self.noise = problem, sizes, beta, noise
+        self.gammas = np.array([sampling_factor(int(b), problem.n_samples) for b in sizes])
+        self.edges = np.array([edge(problem, SGD(1.0, beta, int(b)), noise) for b in sizes])
+
+    def rates(self, x: Array, which: Array) -> Array:
+        """Learning rates where x is the logit of the share of the edge, for batch sizes by index."""
+        return self.edges[which] / (1.0 + np.exp(-x))
+
+    def losses(self, x: Array, which: Array, step: int) -> Array:
+        """Log losses, of the shape of x and `which`."""
+        rates, index = self.rates(x, which).ravel(), which.ravel()
         settings = Settings(
-            problem,
+            self.problem,
             SGD,
-            rates.ravel(),
-            (np.full(rates.size, beta),),
-            np.repeat(gammas, count),
-            noise,
-            lambda a, h, i: SGD(a, h, int(sizes[i // count])),
+            rates,
+            (np.full(rates.size, self.beta),),
+            self.gammas[index],
+            self.noise,
+            lambda a, h, i: SGD(a, h, int(self.sizes[index[i]])),
             ENOUGH,
         )
-        found = losses_at(settings, step)[0].log().reshape(x.shape)
-        return np.where(np.isnan(found), np.inf, found)
+        scaled, error = losses_at(settings, step)
+        found = np.where(error <= TRUST, scaled.log(), np.inf)
+        return np.where(np.isnan(found), np.inf, found).reshape(x.shape)
 
-    log_loss, best = np.empty((sizes.size, times.size)), np.empty((sizes.size, times.size))
-    each = np.arange(sizes.size)
-    for j, step in enumerate(times):
-        centre, width, offsets = np.full(sizes.size, 0.5 * (FIRST + LAST)), 0.5 * (LAST - FIRST), COARSE
-        for _ in range(3):
-            about = np.linspace(-width, width, offsets)
-            x = np.clip(centre[:, None] + about, FIRST, LAST)
-            found = losses(x, int(step))
-            i = found.argmin(axis=1)
-            centre, log_loss[:, j] = x[each, i], found[each, i]
-            width, offsets = 2.0 * width / (offsets - 1), FINE
-        best[:, j] = edges / (1.0 + np.exp(-centre))
-    return BudgetMap(sizes, times, log_loss, best, beta, problem.n_samples)
+    def first(self, step: int) -> Array:
+        """Logits of the first search; more of them where momentum makes the loss of a short run oscillate.
+
+        A mode turns by about sqrt(alpha lambda) a step, up to pi, and fades within a few 1/(1 - beta) steps: 6 points
+        for each of at most T turns, evenly spaced in sqrt(alpha).
+        """
+        even = np.linspace(FIRST, LAST, COARSE)
+        memory = 1.0 / (1.0 - self.beta)
+        if self.beta <= 0.0 or step > OSCILLATE * memory:
+            return even
+        count = min(6 * step, MOST)
+        share = (np.arange(1, count) / count) ** 2
+        return np.unique(np.concatenate((even, np.clip(np.log(share / (1.0 - share)), FIRST, LAST))))
+
+    def best(self, step: int) -> tuple[Array, Array]:
+        """Least log loss and its learning rate for every batch size."""
+        count = self.sizes.size
+        x, each = np.broadcast_arrays(self.first(step), np.arange(count)[:, None])
+        first = self.losses(x, each, step)
+        padded = np.pad(first, ((0, 0), (1, 1)), constant_values=np.inf)
+        minima = (first <= padded[:, :-2]) & (first <= padded[:, 2:])
+        minima &= first <= first.min(axis=1, keepdims=True) + np.log(CLOSE)
+        which, place = np.nonzero(minima)
+        centre, least = x[which, place], first[which, place]
+        gaps = np.diff(x[0])
+        width = np.maximum(gaps[np.maximum(place - 1, 0)], gaps[np.minimum(place, gaps.size - 1)])[:, None]
+        for _ in range(ROUNDS):
+            around = np.clip(centre[:, None] + width * np.linspace(-1.0, 1.0, FINE), FIRST, LAST)
+            found = self.losses(around, np.broadcast_to(which[:, None], around.shape), step)
+            rows, i = np.arange(which.size), found.argmin(axis=1)
+            centre, least = around[rows, i], found[rows, i]
+            width = width * (2.0 / (FINE - 1))
+        order = np.lexsort((least, which))
+        chosen = order[np.unique(which[order], return_index=True)[1]]
+        return least[chosen], self.rates(centre[chosen], which[chosen])
