@@ -310,7 +310,7 @@ def test_the_table_holds_what_is_drawn_and_forgets_what_is_removed(tmp_path, pan
     assert {row["panel"] for row in rows} == {"batch size 1", "batch size 8", "full batch"}
     edge = [row for row in rows if row["panel"] == "batch size 8" and row["series"] == "edge of stability"]
     (line,) = [line for line in panels[1].lines if line.get_label() == "edge of stability"]
-    np.testing.assert_array_equal(np.array([[float(r["x"]), float(r["y"])] for r in edge]), line.get_xydata())
+    np.testing.assert_allclose([[float(r["x"]), float(r["y"])] for r in edge], line.get_xydata(), rtol=1e-9)
     assert {row["value"] for row in edge} == {""}
     cells = [float(row["value"]) for row in rows if row["panel"] == "batch size 8" and row["series"] == "log10 loss"]
     assert len(cells) == 144

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genfun.plotting._table import save, table
+from genfun.plotting.agreement import agreement
 from genfun.plotting.budget_map import budget_map
 from genfun.plotting.loss_curves import loss_curves
 from genfun.plotting.loss_map import loss_map
@@ -13,6 +14,7 @@ from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
 
 __all__ = [
+    "agreement",
     "budget_map",
     "loss_curves",
     "loss_map",

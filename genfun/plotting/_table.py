@@ -128,7 +128,7 @@ def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     Returns
     -------
     (Path, Path)
-        The picture and the table: panel, series, x, y, value.
+        The picture and the table: panel, series, x, y, value, with 10 digits.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     with twin.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(rows)
+        writer.writerows([[f"{x:.10g}" if isinstance(x, float) else x for x in row] for row in rows])
     return target, twin
 
 
