@@ -17,6 +17,8 @@ from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 from genfun.scaled import Scaled
+from genfun.scheduled import scheduled_curve
+from genfun.schedules.scheduled_sgd import ScheduledSGD
 from genfun.singularity import Singularity, dominant_singularity
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Prediction:
         How it was computed.
     problem : Problem
         As asked.
-    optimizer : Method
+    optimizer : Method or ScheduledSGD
         As asked.
     noise : SpectrallyExpressible
         As asked.
@@ -73,7 +75,7 @@ class Prediction:
     log_loss: Float[Array, "..."]
     route: str
     problem: Problem
-    optimizer: Method
+    optimizer: Method | ScheduledSGD
     noise: SpectrallyExpressible
 
     @property
@@ -103,7 +105,7 @@ class Prediction:
 
 def predict(
     problem: Problem | LinearData,
-    optimizer: Method,
+    optimizer: Method | ScheduledSGD,
     steps: Any,
     noise: SpectrallyExpressible = SpectrallyExpressible(),
     method: Route = "auto",
@@ -112,14 +114,14 @@ def predict(
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
 
-    **Assumptions.** Constant hyperparameters, fresh batches, spectrally expressible noise (except for
-    method="exact"). Steps up to 10^15.
+    **Assumptions.** Fresh batches, spectrally expressible noise (except for method="exact"). Constant hyperparameters
+    and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8.
 
     Parameters
     ----------
     problem : LinearProblem, PowerLaw or LinearData
         The spectrum; or the data themselves, which method="exact" needs.
-    optimizer : Method
+    optimizer : Method or ScheduledSGD
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0, any order, repeats allowed; step 0 is the start.
@@ -138,8 +140,8 @@ def predict(
     Raises
     ------
     ValueError
-        On negative or fractional steps, a batch larger than the data, an unknown method, or method="exact" without
-        data.
+        On negative or fractional steps, a batch larger than the data, an unknown method, method="exact" without
+        data, or "contour" or "exact" under a schedule.
 
     References
     ----------
@@ -158,16 +160,21 @@ def predict(
         raise ValueError(f"method must be one of {', '.join(get_args(Route))}, got {method!r}")
     data = problem if isinstance(problem, LinearData) else None
     spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
-    G = GeneratingFunction(spectrum, optimizer, noise)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    if method == "exact":
+    singular = None
+    if isinstance(optimizer, ScheduledSGD):
+        if method in ("contour", "exact"):
+            raise ValueError(f"method={method!r} needs constant hyperparameters; use method='auto' with a ScheduledSGD")
+        curve = scheduled_curve(spectrum, optimizer, noise, unique)
+    elif method == "exact":
         if data is None:
             raise ValueError(
                 f"method='exact' needs the data, got {type(problem).__name__}; pass the LinearData in its place"
             )
-        singular = None
+        GeneratingFunction(spectrum, optimizer, noise)  # refuses what the other routes refuse
         curve = exact_curve(data, optimizer, unique)
     else:
+        G = GeneratingFunction(spectrum, optimizer, noise)
         singular = dominant_singularity(G)
         curve = _curve(G, unique, method, singular)
     shape = wanted.shape

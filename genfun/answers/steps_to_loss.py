@@ -14,9 +14,14 @@ from genfun.loss_curve import by_contour, by_recursion, lumped, oscillation_step
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
+from genfun.scheduled import CHUNK, ScheduledRecursion
+from genfun.scheduled import LAST_STEP as LAST_SCHEDULED
+from genfun.schedules.scheduled_sgd import ScheduledSGD
 from genfun.singularity import dominant_singularity
 
 LAST_STEP = 10**15
+FIRST_HORIZON = 4_096
+"""Steps of a schedule that are looked at first."""
 FIRST_BLOCK, GROWTH = 256, 4
 """Steps looked at one by one in any case, and how the block grows until nothing oscillates any more."""
 STEP_BUDGET, WORK_BUDGET = 2**17, 4e8
@@ -38,7 +43,10 @@ Curve = Callable[[Int[Array, " t"]], Float[Array, " t"]]
 
 
 def steps_to_loss(
-    problem: Problem, optimizer: Method, loss: float, noise: SpectrallyExpressible = SpectrallyExpressible()
+    problem: Problem,
+    optimizer: Method | ScheduledSGD,
+    loss: float,
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
 ) -> float:
     r"""The first step at which the mean loss is at or below a target.
 
@@ -50,12 +58,13 @@ def steps_to_loss(
     **Assumptions.** Those of `predict`; the loss includes the label noise sigma^2/2. The target counts as reached at
     1 + 1e-11 times its value, the accuracy of the prediction. Steps are looked at one by one until oscillations have
     faded, at most 131,072; a curve that oscillates beyond is searched on a grid of ratio 1.25, and an earlier, shorter
-    visit to the target may be missed there. Steps above 10^15 count as never.
+    visit to the target may be missed there. Steps above 10^15 count as never; under a schedule, which is looked at step
+    by step, those above 10^8 or beyond the end of its arrays.
 
     Parameters
     ----------
     problem : LinearProblem or PowerLaw
-    optimizer : Method
+    optimizer : Method or ScheduledSGD
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     loss : float
         The target, > 0, in units of the loss.
@@ -86,6 +95,8 @@ def steps_to_loss(
     inf
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
+    if isinstance(optimizer, ScheduledSGD):
+        return _under_schedule(problem, optimizer, target, noise)
     G = GeneratingFunction(problem, optimizer, noise)
     start = 0.5 * (problem.signal_total + problem.noise_variance)
     if start <= target:
@@ -125,6 +136,29 @@ def steps_to_loss(
         if longer > min(STEP_BUDGET, WORK_BUDGET / nodes):
             return _search(predicted, last, target)
         last, seen = longer, last
+
+
+def _under_schedule(problem: Problem, method: ScheduledSGD, target: float, noise: SpectrallyExpressible) -> float:
+    """Every step in turn; the nodes serve a horizon, which grows until the target is reached."""
+    if 0.5 * (problem.signal_total + problem.noise_variance) <= target:
+        return 0.0
+    most = LAST_SCHEDULED if method.length is None else min(method.length, LAST_SCHEDULED)
+    noisy = np.isinf(problem.capacity_total) and method.batch_size is not None
+    if noisy or target < 0.5 * problem.noise_variance:
+        return np.inf
+    horizon = min(FIRST_HORIZON, most)
+    while True:
+        run = ScheduledRecursion(problem, method, noise, horizon)
+        for start in range(0, horizon + 1, CHUNK):
+            losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
+            below = np.flatnonzero(losses <= target * (1.0 + SLACK))
+            if below.size:
+                return float(start + below[0])
+            if np.isinf(losses[-1]):
+                return np.inf
+        if horizon == most:
+            return np.inf
+        horizon = min(GROWTH**2 * horizon, most)
 
 
 def _search(curve: Curve, first: int, target: float) -> float:

@@ -1,0 +1,225 @@
+"""The mean loss under a schedule: the direct recursion on the compressed spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float, Int
+from genfun.loss_curve import FULL_MODES, MAX_PHASE, LossCurve
+from genfun.measure import BIN_WIDTH, SpectralMeasure
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.problem import EXACT_MODES, LinearProblem, Problem
+from genfun.recursion import joint_modes
+from genfun.scaled import EPS, Scaled
+from genfun.schedules._kernel import kernel
+from genfun.schedules.scheduled_sgd import ScheduledSGD
+
+CHUNK = 2**16
+"""Steps whose hyperparameters are held at once."""
+FULL_WORK = 3e7
+"""Up to this many steps times modes the recursion runs on the spectrum itself."""
+FADED = 30.0
+"""Oscillations are over when they have faded by exp(-30)."""
+NEGLIGIBLE = 1e-280
+"""Moments below are set to 0 between chunks: arithmetic on numbers below the normal range is a hundred times slower."""
+LAST_STEP = 10**8
+"""No schedule is followed further."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What the choice of nodes depends on, over all steps of a schedule.
+
+    Parameters
+    ----------
+    turning : float
+        Least (1 - sqrt(beta))^2 / alpha: modes above it may oscillate, smoothly in lambda; inf if none does.
+    phase : float
+        Steps until such oscillations have faded.
+    reach : float
+        Bound of sum of alpha_eff: modes far below 1/reach hardly move.
+    """
+
+    turning: float
+    phase: float
+    reach: float
+
+
+def chunks(first: int, last: int) -> Iterator[Int[Array, " t"]]:
+    """Steps first, ..., last - 1 in pieces."""
+    for start in range(first, last, CHUNK):
+        yield np.arange(start, min(start + CHUNK, last))
+
+
+def sampling_factors(problem: Problem, method: ScheduledSGD, sizes: Array | None, count: int) -> Float[Array, " t"]:
+    """gamma at every step."""
+    if sizes is None:
+        return np.zeros(count)
+    distinct, place = np.unique(sizes, return_inverse=True)
+    return np.array([sampling_factor(int(b), problem.n_samples, method.replacement) for b in distinct])[place]
+
+
+def extent(method: ScheduledSGD, last: int) -> Extent:
+    """Summary of a schedule over the steps before `last`."""
+    turning, total, most = np.inf, 0.0, 0.0
+    for steps in chunks(0, last):
+        rates, momenta, _ = method.at(steps)
+        total += float(rates.sum())
+        most = max(most, float(momenta.max()))
+        turns = (momenta > 0.0) & (rates > 0.0)
+        if turns.any():
+            turning = min(turning, float(((1.0 - np.sqrt(momenta[turns])) ** 2 / rates[turns]).min()))
+    fade = FADED / -np.log(most) if most > 0.0 else 0.0
+    return Extent(turning, float(min(fade, last, MAX_PHASE)), total / (1.0 - most))
+
+
+def resolved(measure: SpectralMeasure, width: float, turning: float) -> SpectralMeasure:
+    """Compressed in narrow bins above the threshold, where modes oscillate, in default ones below.
+
+    Parameters
+    ----------
+    measure : SpectralMeasure
+    width : float
+        Of the narrow bins.
+    turning : float
+        The threshold.
+    """
+    parts = []
+    for pick, size in ((measure.nodes < turning, BIN_WIDTH), (measure.nodes >= turning, width)):
+        if pick.any():
+            part = SpectralMeasure.trusted(measure.nodes[pick].copy(), measure.weights[pick].copy())
+            parts.append(part.compress(size))
+    nodes, weights = (np.concatenate([getattr(p, name) for p in parts]) for name in ("nodes", "weights"))
+    return SpectralMeasure.trusted(nodes, weights)
+
+
+def schedule_measures(problem: Problem, span: Extent, last: int) -> tuple[SpectralMeasure, SpectralMeasure]:
+    """Capacity and signal measures that serve every step of a schedule.
+
+    Parameters
+    ----------
+    problem : Problem
+    span : Extent
+    last : int
+        Number of steps.
+    """
+    finite = isinstance(problem, LinearProblem)
+    if finite:
+        modes = problem.eigenvalues.size
+        if modes <= EXACT_MODES or (modes <= FULL_MODES and modes * last <= FULL_WORK):
+            return problem.full_measures
+    width = min(BIN_WIDTH, 4.0 / max(span.phase, 1.0))
+    if span.turning >= problem.lambda_max or width == BIN_WIDTH:
+        capacity, signal = problem.measures()
+    else:
+        fine = problem.full_measures if finite else problem.measures(width)
+        capacity, signal = (resolved(m, width, span.turning) for m in fine)
+    below = 1e-3 / (2.0 * max(span.reach, 1e-300))
+    if below > min(capacity.nodes.min(), signal.nodes.min()):
+        capacity, signal = capacity.lump(below), signal.lump(below)
+    return capacity, signal
+
+
+class ScheduledRecursion:
+    r"""Mean loss step by step under a schedule.
+
+    .. math:: X_{k+1} = A(\alpha_k,\beta_k,\gamma_k) X_k + \gamma_k\alpha_k^2\lambda^2
+              (\tau_1 \textstyle\sum_j X_{j,k} + \sigma^2),\qquad L_k = \tfrac12(\sum_j X_{j,k} + \sigma^2)
+
+    **Assumptions.** Those of `genfun.recursion.Recursion`, with hyperparameters of the step.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+    method : ScheduledSGD
+    noise : SpectrallyExpressible
+    last : int
+        Number of steps that the nodes must serve.
+
+    References
+    ----------
+    arXiv 2206.11124, eq. (8).
+    """
+
+    def __init__(self, problem: Problem, method: ScheduledSGD, noise: SpectrallyExpressible, last: int) -> None:
+        capacity, signal = schedule_measures(problem, extent(method, last), last)
+        nodes, weights, start = joint_modes(capacity, signal)
+        self.problem, self.method, self.last = problem, method, last
+        self._nodes, self._weights = (np.array(x, dtype=np.float64) for x in (nodes, weights))
+        self._tau = (noise.tau1, noise.tau2, problem.noise_variance)
+        self.state = np.zeros((3, nodes.size))
+        self.state[0] = start
+        self._scale, self._age = 0, 0.0
+        self.step = 0
+
+    def run(self, until: int) -> tuple[Scaled, Float[Array, " t"]]:
+        """Losses at the steps from the present one to until - 1, and their estimated relative errors.
+
+        The error is rounding, which adds up over steps as measured in the tests.
+
+        Parameters
+        ----------
+        until : int
+            The new present step; at most `last` + 1.
+        """
+        losses, errors = [], []
+        advance = kernel(self.last)
+        # The update after the loss of step `last` is never seen, and a table may have no entry for it.
+        for steps in chunks(self.step, until):
+            known = np.minimum(steps, max(self.last - 1, 0))
+            rates, momenta, sizes = self.method.at(known) if self.last else (np.zeros(1), np.zeros(1), None)
+            gammas = sampling_factors(self.problem, self.method, sizes, steps.size)
+            out = (np.empty(steps.size), np.zeros(steps.size, dtype=np.int64))
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._scale = int(
+                    advance(self.state, self._nodes, self._weights, rates, momenta, gammas, self._tau, self._scale, out)
+                )
+            self.state[:, np.abs(self.state).max(axis=0) < NEGLIGIBLE] = 0.0
+            age = self._age + np.cumsum(1.0 / (1.0 - np.abs(momenta)))
+            self._age = float(age[-1])
+            losses.append(Scaled(0.5 * out[0], out[1]))
+            errors.append(EPS * (16.0 + 2.0 * age))
+        self.step = until
+        return Scaled.join(losses), np.concatenate(errors)
+
+
+def scheduled_curve(
+    problem: Problem, method: ScheduledSGD, noise: SpectrallyExpressible, steps: Int[Array, " t"]
+) -> LossCurve:
+    """Losses at ascending steps under a schedule.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+    method : ScheduledSGD
+    noise : SpectrallyExpressible
+    steps : array, shape (t,)
+        Ascending.
+
+    Raises
+    ------
+    ValueError
+        If a step is beyond the schedule or beyond 10^8.
+    """
+    _check.setting(problem, SGD(1.0), noise)
+    last = int(steps[-1])
+    if last > LAST_STEP:
+        raise ValueError(f"steps must be at most {LAST_STEP} under a schedule, got {last}; an SGD is followed further")
+    if np.isinf(problem.capacity_total) and method.batch_size is not None:
+        losses = np.where(steps > 0, np.inf, 0.5 * (problem.signal_total + problem.noise_variance))
+        return LossCurve(Scaled(losses, np.zeros(steps.size, dtype=np.int64)), np.zeros(steps.size), "limit")
+    run = ScheduledRecursion(problem, method, noise, last)
+    losses, errors, seen = [], [], 0
+    for chunk in chunks(0, last + 1):
+        until = int(chunk[-1]) + 1
+        found, error = run.run(until)
+        pick = steps[(steps >= seen) & (steps < until)] - seen
+        losses.append(found[pick])
+        errors.append(error[pick])
+        seen = until
+    return LossCurve(Scaled.join(losses), np.concatenate(errors), "recursion under the schedule")
