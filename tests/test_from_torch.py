@@ -138,10 +138,13 @@ def test_outputs_with_kernels_of_their_own_are_refused_and_shared_only_on_demand
         jacobians.append(gradient_rows(model, x, o))
     blocks = np.array([[a @ b.T for b in jacobians] for a in jacobians])
     mean = (blocks[0, 0] + blocks[1, 1]) / 2
-    rest = blocks - np.eye(2)[:, :, None, None] * mean
-    data = LinearData.from_torch(model, x, y, kind="ntk_shared", chunk=6, memory_limit=0)
+    rest = (blocks - np.eye(2)[:, :, None, None] * mean)[:, :, :18, :18]
+    data = LinearData.from_torch(model, x, y, kind="ntk_shared", chunk=18)
     assert np.allclose(kernel_of(data), mean, rtol=0, atol=1e-11 * data.eigenvalues[0] * 20)
-    assert any(f"{np.linalg.norm(rest) / np.linalg.norm(blocks):.2g} of the tangent" in note for note in data.notes)
+    assert any(
+        f"{np.linalg.norm(rest) / np.linalg.norm(blocks[:, :, :18, :18]):.2g} of the tangent" in note
+        for note in data.notes
+    )
 
 
 def gradient_rows(model, x, output):

@@ -12,7 +12,8 @@ from genfun.experiments.diagonal import diagonal_loss
 from genfun.experiments.ladder import Ladder, ladder
 from genfun.experiments.network import TwoLayerReLU
 from genfun.experiments.rung import ORDER, Rung, paired, steadied
-from genfun.experiments.simulate import Runs, simulate
+from genfun.experiments.runs import Runs
+from genfun.experiments.simulate import simulate
 
 torch = pytest.importorskip("torch")
 
@@ -109,7 +110,7 @@ def hand_trained(x, y, w, a, method, factor, index):
 @pytest.mark.parametrize("method", [gf.SGD(0.7, -0.6, 3), gf.SGD(0.7, 0.8, 3), Nesterov(0.7, 0.8, 3)], ids=repr)
 def test_the_network_is_trained_as_autograd_would(method):
     """Two outputs, large steps far from the linear regime, batches of the documented stream."""
-    from genfun.experiments.simulate import batches
+    from genfun.experiments.batches import batches
 
     x = inputs()
     data = kernel_data(x, outputs=2)
@@ -204,6 +205,13 @@ def test_runs_that_blow_up_are_infinite_not_nan():
     assert np.isposinf(diagonal_loss(data, setting, 2000)[-1])
 
 
+def test_what_overflows_on_every_rung_parts_nowhere():
+    x = inputs()
+    climb = ladder(kernel_data(x), gf.SGD(50.0, 0.9, 1), [0, 300], network=TwoLayerReLU(x, 50, 2), replicas=4)
+    assert np.isposinf(climb.loss[:, 1]).all()
+    assert repr(climb).startswith("Ladder(network ? linearised ? exact = diagonal = spectrally expressible: loss inf")
+
+
 def test_few_runs_are_undecided_and_a_single_one_always():
     steps = np.array([1])
     one = Rung.from_runs("linearised", Runs(steps, np.array([[1.0]]), gf.SGD(0.1), 0))
@@ -261,6 +269,8 @@ def test_the_picture_shows_every_rung_named():
     assert [text.get_text() for text in ax.get_legend().texts] == list(ORDER[1:])
     line = next(line for line in ax.lines if line.get_label() == "exact")
     assert np.array_equal(line.get_ydata(), climb["exact"].loss[1:])
+    errors = [row[3] for row in gf.plotting.table(ax) if row[1] == "linearised, standard error"]
+    assert np.array_equal(errors, climb["linearised"].sem[1:])
 
 
 @pytest.mark.parametrize(

@@ -215,10 +215,10 @@ class LinearData:
             All trained parameters (one kernel exactly, or on the average over outputs), or those of the last
             `torch.nn.Linear`, whose inputs (and 1 for its bias) become the features.
         chunk : int
-            Samples differentiated at once.
+            Samples differentiated at once, fewer if memory_limit says so.
         memory_limit : int
-            Bytes for the derivatives kept (n x outputs x parameters x 8 in all); with less, those of `chunk` samples at
-            least are kept, and the others computed again for each such block.
+            Bytes for the derivatives kept (n x outputs x parameters x 8 in all), down to those of one sample; with less
+            than all of them, they are computed again for each block kept. Working copies take as much again.
         device : str or None
             Where to compute; None means where the model is.
 

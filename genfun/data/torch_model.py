@@ -14,6 +14,9 @@ KINDS = ("ntk", "ntk_shared", "last_layer")
 EXACTLY_SHARED = 1e-5
 """Share of a several-output kernel that may lie outside K x identity before it no longer counts as that."""
 
+FEW = 16
+"""Samples at least on which that share is measured."""
+
 Function = Callable[[dict[str, Any], Any], Any]
 
 
@@ -167,29 +170,46 @@ def _kernel(
 
     n, dtype = len(x), next(iter(parameters.values())).dtype
     size = outputs * sum(p.numel() for p in parameters.values()) * 8
+    chunk = max(1, min(chunk, memory_limit // (2 * size)))
     held = max(1, min(-(-n // chunk), memory_limit // size // chunk)) * chunk
     kernel = np.empty((n, n))
-    total = shared = 0.0
+    notes = (f"tangent kernel at the model's present parameters ({size // (8 * outputs)} trained)",)
     for i in range(0, n, held):
         left = torch.cat([rows(piece) for piece in x[i : i + held].split(chunk)]).double()
+        if i == 0 and outputs > 1:
+            seen = left[: max(chunk, FEW)]
+            apart = _outside(seen, seen)
+            _refuse(kind, apart, outputs)
+            notes += (
+                f"one kernel for all outputs; {apart:.2g} of the tangent kernel of the first {len(seen)} samples "
+                "(Frobenius) is left out",
+            )
         for j in range(0, min(i + held, n), chunk):
             # Within the block held nothing is differentiated again.
             right = left[j - i : j - i + chunk] if j >= i else rows(x[j : j + chunk]).double()
-            full = torch.einsum("iop,jqp->ijoq", left, right)
-            block = torch.einsum("ijoo->ij", full) / outputs
-            kernel[i : i + held, j : j + chunk] = block.cpu().numpy()
-            kernel[j : j + chunk, i : i + held] = block.T.cpu().numpy()
-            weight = 1.0 if j >= i else 2.0
-            total += weight * float((full**2).sum())
-            shared += weight * outputs * float((block**2).sum())
-    apart = float(np.sqrt(max(total - shared, 0.0) / total)) if total > 0.0 else 0.0
-    notes = (f"tangent kernel at the model's present parameters ({size // (8 * outputs)} trained)",)
-    if outputs > 1 and kind == "ntk" and apart > EXACTLY_SHARED:
+            if outputs > 1 and kind == "ntk":
+                _refuse(kind, _outside(left, right), outputs)
+            block = (left.flatten(1) @ right.flatten(1).T / outputs).cpu().numpy()
+            kernel[i : i + held, j : j + chunk] = block
+            kernel[j : j + chunk, i : i + held] = block.T
+    return kernel.astype(str(dtype).removeprefix("torch.")), notes
+
+
+def _outside(left: Any, right: Any) -> float:
+    """Share of a block of the several-output kernel (Frobenius) that lies outside K x identity."""
+    import torch
+
+    full = torch.einsum("iop,jqp->ijoq", left, right)
+    total = float((full**2).sum())
+    mean = torch.einsum("ijoo->ij", full) / full.shape[2]
+    rest = max(total - full.shape[2] * float((mean**2).sum()), 0.0)
+    return float(np.sqrt(rest / total)) if total > 0.0 else 0.0
+
+
+def _refuse(kind: str, apart: float, outputs: int) -> None:
+    if kind == "ntk" and apart > EXACTLY_SHARED:
         raise ValueError(
             f"the tangent kernel differs between the {outputs} outputs or couples them: {apart:.2g} of it (Frobenius) "
             "lies outside K x identity, and batches of samples are no batches of its rows; use kind='last_layer' "
             "(exact), kind='ntk_shared' (K alone), or a model with one output"
         )
-    if outputs > 1:
-        notes += (f"one kernel for all outputs; {apart:.2g} of the tangent kernel (Frobenius) is left out",)
-    return kernel.astype(str(dtype).removeprefix("torch.")), notes

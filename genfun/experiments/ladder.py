@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LARGEST = float(np.finfo(np.float64).max)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Ladder:
     """The mean loss on every rung, and where neighbours part.
@@ -79,6 +82,8 @@ class Ladder:
         result = []
         for upper, lower in zip(self.rungs[:-1], self.rungs[1:], strict=True):
             mean, theory, sem = paired(upper, lower)
+            # Where both have overflowed nothing tells them apart.
+            mean, theory = np.minimum(mean, LARGEST), np.minimum(theory, LARGEST)
             median = mean if upper.runs is None else upper.runs.median
             result.append(Agreement(self.steps, theory, mean, sem, median, self.relative, self.sigmas))
         return tuple(result)
@@ -143,9 +148,9 @@ class Ladder:
         -------
         matplotlib Axes
         """
-        from genfun.plotting.ladder import rungs
+        from genfun.plotting.ladder import ladder as picture
 
-        return rungs(self.rungs, ax)
+        return picture(self.rungs, ax)
 
     def __repr__(self) -> str:
         text = self.rungs[0].name
@@ -258,7 +263,9 @@ def ladder(
             runs = simulate(data, optimizer, last, replicas, seed=seed, record=kept)
             climbed.append(Rung.from_runs(name, runs))
         elif name == "exact":
-            climbed.append(Rung(name, kept, predict(data, optimizer, kept, method="exact").loss, none))
+            with np.errstate(over="ignore", invalid="ignore"):
+                loss = predict(data, optimizer, kept, method="exact").loss
+            climbed.append(Rung(name, kept, np.where(np.isnan(loss), np.inf, loss), none))
         elif name == "diagonal":
             climbed.append(Rung(name, kept, diagonal_loss(data, optimizer, last)[kept], none))
         else:

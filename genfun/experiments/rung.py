@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
-from genfun.experiments.simulate import Runs
+from genfun.experiments.runs import Runs
 from genfun.methods.base import Method
 
 Name = Literal["network", "linearised", "exact", "diagonal", "spectrally expressible"]
@@ -126,5 +126,6 @@ def paired(upper: Rung, lower: Rung) -> tuple[Array, Array, Array]:
         return upper.loss, lower.loss, np.hypot(upper.sem, lower.sem)
     count = min(upper.runs.replicas, lower.runs.replicas)
     first, second = upper.runs.loss[:count], lower.runs.loss[:count]
-    difference = Runs(upper.steps, first - second, upper.runs.optimizer, upper.runs.seed)
+    with np.errstate(invalid="ignore"):
+        difference = Runs(upper.steps, first - second, upper.runs.optimizer, upper.runs.seed)
     return first.mean(axis=0), second.mean(axis=0), difference.sem

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, log_axes
+from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
+from genfun.plotting._table import note
 from genfun.plotting.loss_curves import HasLoss
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class HasMean(HasLoss, Protocol):
         ...
 
 
-def rungs(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
+def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     """Mean losses with their standard errors, on logarithmic axes (step 0 is left out).
 
     Sampled curves are points with error bars of one standard error; the others are lines, each thinner than the one
@@ -60,10 +61,10 @@ def rungs(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.experiments.ladder import ladder
+    >>> from genfun.experiments.ladder import ladder as climb
     >>> from matplotlib.figure import Figure
-    >>> climb = ladder(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
-    >>> [text.get_text() for text in rungs(climb.rungs, ax=Figure().subplots()).get_legend().texts]
+    >>> result = climb(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
+    >>> [text.get_text() for text in ladder(result.rungs, ax=Figure().subplots()).get_legend().texts]
     ['linearised', 'exact', 'diagonal', 'spectrally expressible']
     """
     if len(curves) == 0:
@@ -76,13 +77,14 @@ def rungs(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
         colour = COLOURS[i % len(COLOURS)]
         if (curve.sem > 0.0).any():
             bars = np.where(np.isfinite(error), error, 0.0)
-            handle = ax.errorbar(
-                steps, loss, bars, fmt=MARKERS[i % 5], color=colour, markersize=5.5 - i, capsize=2.5, zorder=3 + i
-            )
+            style = {"fmt": MARKERS[i % len(MARKERS)], "markersize": max(5.5 - i, 2.0), "capsize": 2.5, "zorder": 3 + i}
+            bar = ax.errorbar(steps, loss, bars, color=colour, label=curve.name, **style)
+            note(bar.lines[0], curve.name, steps, loss)
+            note(bar.lines[2][0], f"{curve.name}, standard error", steps, error)
+            handles.append(bar)
         else:
-            (handle,) = ax.plot(steps, loss, color=colour, linestyle=DASHES[i % 4], linewidth=max(3.6 - 0.6 * i, 1.0))
-        handle.set_label(curve.name)
-        handles.append(handle)
+            style = {"linestyle": DASHES[i % len(DASHES)], "linewidth": max(3.6 - 0.6 * i, 1.0)}
+            handles.append(line(ax, curve.name, steps, loss, color=colour, **style))
     log_axes(ax, "step", "mean loss")
     legend_below(ax, handles, 3)
     return ax
