@@ -17,7 +17,7 @@ from genfun.problem import Problem
 
 What = Literal["learning rate", "momentum", "learning rate and momentum", "batch size"]
 MOMENTUM_CAP = 0.99
-CELLS, ROUNDS, SHRINK = 25, 4, 8.0
+CELLS, ROUNDS, SHRINK = 21, 3, 8.0
 """Momenta of one map, how often it is drawn closer about its least loss, and by how much."""
 BATCH_FACTORS = (0.25, 4.0)
 
