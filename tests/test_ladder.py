@@ -242,6 +242,18 @@ def test_what_has_overflowed_borrows_nothing():
     assert kept.sem == network.sem
 
 
+def test_a_mean_carried_by_one_run_of_many_parts_from_nothing():
+    """99 runs at 1 and one at 50: 1.49 +- 0.49 lies 3.1 standard errors below a true mean of 3, no proof."""
+    steps, m = np.array([1]), gf.SGD(0.1)
+    losses = np.ones((100, 1))
+    losses[0] = 50.0
+    rungs = (
+        Rung.from_runs("linearised", Runs(steps, losses, m, 0)),
+        Rung("exact", steps, np.array([3.0]), np.zeros(1)),
+    )
+    assert "cannot be told apart from step 1 on" in Ladder(rungs, m, 0.02, 2.5).words[0]
+
+
 def test_runs_of_other_seeds_are_not_paired():
     data = kernel_data(inputs())
     first, second = (Rung.from_runs("linearised", simulate(data, gf.SGD(0.5, 0, 2), 3, 5, seed=s)) for s in (0, 1))

@@ -85,7 +85,9 @@ class Ladder:
             # Where both have overflowed nothing tells them apart.
             mean, theory = np.minimum(mean, LARGEST), np.minimum(theory, LARGEST)
             median = mean if upper.runs is None else upper.runs.median
-            result.append(Agreement(self.steps, theory, mean, sem, median, self.relative, self.sigmas))
+            # Single runs say where a mean is carried by few of them; pairs have a standard error of their own.
+            runs = upper.runs if lower.runs is None else None
+            result.append(Agreement(self.steps, theory, mean, sem, median, self.relative, self.sigmas, runs))
         return tuple(result)
 
     def _added(self, place: int) -> str:
