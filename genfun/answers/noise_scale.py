@@ -24,6 +24,13 @@ MEANING: dict[Status, str] = {
 }
 
 
+def first_and_last(steps: Int[Array, "..."], samples: Float[Array, "..."]) -> str:
+    """Numbers of samples at the first and last step, in words."""
+    ends = dict.fromkeys((int(np.argmin(steps)), int(np.argmax(steps))))
+    shown = [f"{samples.flat[i]:.4g}{{}} at step {steps.flat[i]}" for i in ends]
+    return ", ".join(text.format(" samples" if i == 0 else "") for i, text in enumerate(shown))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class NoiseScale:
     """The gradient noise scale along training.
@@ -65,10 +72,7 @@ class NoiseScale:
         return MEANING[self.status]
 
     def __repr__(self) -> str:
-        ends = dict.fromkeys((int(np.argmin(self.steps)), int(np.argmax(self.steps))))
-        shown = [f"{self.samples.flat[i]:.4g}{{}} at step {self.steps.flat[i]}" for i in ends]
-        words = ", ".join(text.format(" samples" if i == 0 else "") for i, text in enumerate(shown))
-        return f"NoiseScale({self.status}: {words})"
+        return f"NoiseScale({self.status}: {first_and_last(self.steps, self.samples)})"
 
 
 def noise_scale(

@@ -13,11 +13,12 @@ if importlib.util.find_spec("torch") is None:
     raise ImportError('genfun.optim needs torch; install it with: pip install "genfun[experiments]"')
 
 if TYPE_CHECKING:
+    from genfun.optim.big_batch import BigBatchSGD
     from genfun.optim.sgd import SGD
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "BigBatchSGD"]
 
-_ON_FIRST_USE = {"SGD": "sgd"}
+_ON_FIRST_USE = {"SGD": "sgd", "BigBatchSGD": "big_batch"}
 
 
 def __getattr__(name: str) -> Any:
