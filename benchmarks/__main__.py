@@ -1,4 +1,7 @@
-"""Time genfun against its targets and against the recursion over all steps; print, and write benchmarks/results.json.
+"""Time genfun against its targets and against the usual ways; print, and write JSON beside this file.
+
+"engine" times predictions against the recursion over all steps (results.json), "simulate" simulated runs on the CPU
+(simulate-cpu.json) or, with --device cuda, on a GPU (simulate-cuda.json). Without a part both run, on the CPU.
 
 The recursion is timed over a few hundred steps and EXTRAPOLATED in proportion to 10^9 steps; its ratio to genfun is
 of that extrapolated time, measured in the same run.
@@ -8,16 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import genfun as gf
+from benchmarks import simulate
 from benchmarks.dense_recursion import DenseRecursion
 from benchmarks.timing import import_seconds, machine, seconds, summary
 
-RESULTS = Path(__file__).with_name("results.json")
+HERE = Path(__file__).parent
 LAST = 10**9
 STEPS = np.rint(np.geomspace(1, LAST, 200)).astype(np.int64)
 SETTING = gf.SGD(0.5, 0.5, 10)
@@ -84,13 +89,8 @@ def importing(repeats: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    repeats = arguments.repeats
-    results = {
+def engine(repeats: int) -> dict[str, Any]:
+    return {
         "genfun": gf.__version__,
         "machine": machine(),
         "note": "times of the recursion to step 10^9 are extrapolated from the steps timed",
@@ -100,9 +100,29 @@ def main() -> None:
         "stability_map_200x200": stability_map(repeats),
         "import": importing(repeats),
     }
-    text = json.dumps(results, indent=2) + "\n"
-    arguments.output.write_text(text, encoding="utf-8")
-    print(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate"), default="all")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--device", default="cpu", help="of simulate: cpu, cuda or cuda:<number>")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder for the JSON files")
+    arguments = parser.parse_args()
+    parts: dict[str, Callable[[], dict[str, Any]]] = {}
+    if arguments.part in ("all", "engine"):
+        parts["results.json"] = lambda: engine(arguments.repeats)
+    if arguments.part in ("all", "simulate"):
+        if arguments.device == "cpu":
+            parts["simulate-cpu.json"] = lambda: simulate.on_cpu(arguments.repeats)
+        else:
+            parts["simulate-cuda.json"] = lambda: simulate.on_gpu(arguments.device, arguments.repeats)
+    for name, run in parts.items():
+        text = json.dumps(run(), indent=2) + "\n"
+        (arguments.output / name).write_text(text, encoding="utf-8")
+        print(text)
 
 
 if __name__ == "__main__":
