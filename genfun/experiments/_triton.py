@@ -120,11 +120,13 @@ def run_fused(
     slots = arrays.numbers(slots)
     while t < last:
         block = next(blocks)[: last - t]
-        _advance[(runs * each,)](
-            table, arrays.numbers(block), slots[t:], state, factors, weights, errors, losses, len(block), runs, each,
-            D=d, BLOCK=size, B=b, OUTPUTS=outputs, SAMPLES=space.errors is None,
-            num_warps=warps, enable_fp_fusion=True,
-        )  # fmt: skip
+        # triton launches on the current GPU, which need not be this one.
+        with torch.cuda.device_of(state):
+            _advance[(runs * each,)](
+                table, arrays.numbers(block), slots[t:], state, factors, weights, errors, losses, len(block), runs, each,
+                D=d, BLOCK=size, B=b, OUTPUTS=outputs, SAMPLES=space.errors is None,
+                num_warps=warps, enable_fp_fusion=True,
+            )  # fmt: skip
         t += len(block)
         tell(t / last)
     losses[-1] = state[0] ** 2 @ weights
