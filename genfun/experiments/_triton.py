@@ -123,8 +123,8 @@ def run_fused(
         # triton launches on the current GPU, which need not be this one.
         with torch.cuda.device_of(state):
             _advance[(runs * each,)](
-                table, arrays.numbers(block), slots[t:], state, factors, weights, errors, losses, len(block), runs, each,
-                D=d, BLOCK=size, B=b, OUTPUTS=outputs, SAMPLES=space.errors is None,
+                table, arrays.numbers(block), slots[t:], state, factors, weights, errors, losses, len(block), runs,
+                each, D=d, BLOCK=size, B=b, OUTPUTS=outputs, SAMPLES=space.errors is None,
                 num_warps=warps, enable_fp_fusion=True,
             )  # fmt: skip
         t += len(block)
