@@ -30,15 +30,26 @@ from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem
 
 if TYPE_CHECKING:
-    from genfun import experiments, plotting, report, symbolic
+    from genfun import experiments, optim, plotting, report, schedules, symbolic
+    from genfun.answers import bounds
+    from genfun.answers.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
+    from genfun.answers.big_batch import BigBatch, big_batch
+    from genfun.answers.budget import StepTime, fit_step_time
+    from genfun.answers.budget_map import BudgetMap, budget_map
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
     from genfun.answers.explain import Explanation, explain
+    from genfun.answers.fit_steps import StepsFit, fit_steps
     from genfun.answers.loss_map import LossMap, loss_map
+    from genfun.answers.momentum_map import MomentumMap, momentum_map
+    from genfun.answers.noise_scale import NoiseScale, noise_scale
     from genfun.answers.optimize import Optimum, optimize
     from genfun.answers.translate import Translation, translate
 
 __all__ = [
     "SGD",
+    "AsymptoticOptimum",
+    "BigBatch",
+    "BudgetMap",
     "Conversion",
     "Explanation",
     "GeneratingFunction",
@@ -46,6 +57,8 @@ __all__ = [
     "LinearProblem",
     "LossMap",
     "Method",
+    "MomentumMap",
+    "NoiseScale",
     "Optimum",
     "Phase",
     "PowerLaw",
@@ -54,23 +67,35 @@ __all__ = [
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Stability",
+    "StepTime",
+    "StepsFit",
     "Translation",
     "__version__",
+    "asymptotic_optimum",
+    "big_batch",
+    "bounds",
+    "budget_map",
     "convert",
     "data",
     "experiments",
     "explain",
     "fit_power_law",
+    "fit_step_time",
+    "fit_steps",
     "from_sgd",
     "local_exponent",
     "loss_map",
     "max_learning_rate",
+    "momentum_map",
     "noise_gain_map",
+    "noise_scale",
+    "optim",
     "optimize",
     "phase",
     "plotting",
     "predict",
     "report",
+    "schedules",
     "stability",
     "steps_to_loss",
     "symbolic",
@@ -80,19 +105,36 @@ __all__ = [
 
 # What a plain `import genfun` leaves alone, and the module that has it.
 _ON_FIRST_USE = {
+    "AsymptoticOptimum": "answers.asymptotic_optimum",
+    "BigBatch": "answers.big_batch",
+    "BudgetMap": "answers.budget_map",
     "Conversion": "answers.convert",
     "Explanation": "answers.explain",
     "LossMap": "answers.loss_map",
+    "MomentumMap": "answers.momentum_map",
+    "NoiseScale": "answers.noise_scale",
     "Optimum": "answers.optimize",
+    "StepTime": "answers.budget",
+    "StepsFit": "answers.fit_steps",
     "Translation": "answers.translate",
+    "asymptotic_optimum": "answers.asymptotic_optimum",
+    "big_batch": "answers.big_batch",
+    "bounds": "answers.bounds",
+    "budget_map": "answers.budget_map",
     "convert": "answers.convert",
     "experiments": "experiments",
     "explain": "answers.explain",
+    "fit_step_time": "answers.budget",
+    "fit_steps": "answers.fit_steps",
     "from_sgd": "answers.convert",
     "loss_map": "answers.loss_map",
+    "momentum_map": "answers.momentum_map",
+    "noise_scale": "answers.noise_scale",
+    "optim": "optim",
     "optimize": "answers.optimize",
     "plotting": "plotting",
     "report": "report",
+    "schedules": "schedules",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
     "translate": "answers.translate",
@@ -105,7 +147,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'genfun' has no attribute {name!r}")
     place = _ON_FIRST_USE[name]
     module = importlib.import_module(f"genfun.{place}")
-    value = module if place == name else getattr(module, name)
+    # What is not in the module is the module.
+    value = getattr(module, name, module)
     globals()[name] = value
     return value
 

@@ -12,6 +12,8 @@ from genfun.noise import sampling_factor
 from genfun.scaled import EPS, Scaled
 
 MAX_RANK = 3_000
+LARGEST = 1e280
+"""A loss above it is given, but the steps after it are inf: their moments would overflow."""
 
 
 def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> LossCurve:
@@ -61,11 +63,11 @@ def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> Lo
     moment = [[start @ start.T if i == j == 0 else zero.copy() for j in range(m)] for i in range(m)]
     square = (residual**2).sum(axis=1)
     floor = 0.5 * data.problem.noise_variance
-    losses = np.empty(int(steps[-1]) + 1)
+    losses = np.full(int(steps[-1]) + 1, np.inf)
     for t in range(losses.size):
         c = moment[0][0]
         losses[t] = 0.5 * float(lam @ np.diag(c)) + floor
-        if t == losses.size - 1:
+        if t == losses.size - 1 or losses[t] > LARGEST:
             break
         noise = zero
         if gamma > 0.0:

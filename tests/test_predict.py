@@ -223,3 +223,10 @@ def test_no_answer_hangs_on_a_hard_problem():
     r = gf.predict(problem, gf.SGD(0.01, 0.98, 500), [10**3, 10**7])
     assert time.process_time() - start < 60.0
     assert np.isfinite(r.log_loss).all() or r.status == "inaccurate"
+
+
+def test_exact_second_moments_that_overflow_diverge_without_a_warning():
+    r = gf.predict(gf.data.mnist(30), gf.SGD(50.0, 0.9, 1), [1, 10, 1000], method="exact")
+    assert r.status == "diverges"
+    assert np.isfinite(r.loss[:2]).all()
+    assert r.loss[2] == np.inf

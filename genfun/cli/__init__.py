@@ -14,6 +14,8 @@ from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
 from genfun.cli.report import report
 from genfun.cli.steps import steps, translate
+from genfun.cli.sweep import sweep
+from genfun.cli.validate import validate
 
 __all__ = ["main"]
 
@@ -51,6 +53,8 @@ for command in (
     translate,
     convert,
     loss_map,
+    validate,
+    sweep,
     derive,
 ):
     main.add_command(command)

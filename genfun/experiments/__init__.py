@@ -1,10 +1,34 @@
-"""Simulated runs on the same data, and their agreement with the theory."""
+"""Simulated runs on the same data, their agreement with the theory, sweeps, and the rungs from network to theory."""
 
 from __future__ import annotations
 
 from genfun.experiments.agree import Agreement, agree
+from genfun.experiments.agreements import Agreements, agreements
+from genfun.experiments.check_theory import check_theory
+from genfun.experiments.diagonal import diagonal_loss
+from genfun.experiments.ladder import Ladder, ladder
+from genfun.experiments.network import TwoLayerReLU
 from genfun.experiments.record import log_grid
+from genfun.experiments.rung import Rung
 from genfun.experiments.runs import Runs
 from genfun.experiments.simulate import simulate, simulate_many
+from genfun.experiments.sweep import cells, sweep
 
-__all__ = ["Agreement", "Runs", "agree", "log_grid", "simulate", "simulate_many"]
+__all__ = [
+    "Agreement",
+    "Agreements",
+    "Ladder",
+    "Rung",
+    "Runs",
+    "TwoLayerReLU",
+    "agree",
+    "agreements",
+    "cells",
+    "check_theory",
+    "diagonal_loss",
+    "ladder",
+    "log_grid",
+    "simulate",
+    "simulate_many",
+    "sweep",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from genfun.plotting._table import save, table
 from genfun.plotting.agreement import agreement
 from genfun.plotting.budget_map import budget_map
+from genfun.plotting.ladder import ladder
 from genfun.plotting.loss_curves import loss_curves
 from genfun.plotting.loss_map import loss_map
 from genfun.plotting.loss_parts import loss_parts
@@ -16,6 +17,7 @@ from genfun.plotting.spectrum import spectrum
 __all__ = [
     "agreement",
     "budget_map",
+    "ladder",
     "loss_curves",
     "loss_map",
     "loss_parts",
