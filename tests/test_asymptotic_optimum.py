@@ -21,7 +21,7 @@ def test_noise_gain_at_the_optimum_is_the_derived_one(nu, zeta):
     assert o.gain == 0.0
 
 
-@pytest.mark.parametrize(("nu", "zeta", "batch", "tau2"), [(1.5, 2.7, 1, 1.0), (2.0, 4.0, 10, -1.0)])
+@pytest.mark.parametrize(("nu", "zeta", "batch", "tau2"), [(1.5, 2.7, 1, 1.0), (3.0, 4.0, 10, -1.0)])
 def test_the_optimum_at_1e8_steps_is_the_asymptotic_one(nu, zeta, batch, tau2):
     p, noise = gf.PowerLaw(nu, zeta), gf.SpectrallyExpressible(1.0, tau2)
     o = asymptotic_optimum(p, batch, noise=noise)
@@ -29,7 +29,7 @@ def test_the_optimum_at_1e8_steps_is_the_asymptotic_one(nu, zeta, batch, tau2):
     assert o.phase == "noise-dominated"
     # Corrections are of relative order t^(1/nu - 1), 2e-3 at nu = 1.5; the flat minimum takes the root of errors.
     assert late.method.momentum == pytest.approx(o.method.momentum, abs=0.02)
-    assert late.method.momentum < -0.2
+    assert late.method.momentum < -0.1
     assert late.method.learning_rate == pytest.approx(o.method.learning_rate, rel=0.02)
     assert late.loss == pytest.approx(o.constant * 1e8**-o.exponent, rel=5e-3)
     assert late.gain == pytest.approx(o.gain, abs=2e-3)
@@ -43,6 +43,16 @@ def test_no_setting_of_a_grid_has_a_smaller_constant():
         for share in (0.1, o.method.learning_rate / gf.max_learning_rate(p, o.method.momentum, 4), 0.6):
             f = gf.phase(p, gf.SGD(share * gf.max_learning_rate(p, beta, 4), beta, 4))
             assert f.constant >= o.constant * (1.0 - 1e-9)
+
+
+def test_momentum_turns_positive_where_the_signal_sits_in_small_eigenvalues():
+    k = np.arange(1.0, 20_001.0)
+    for first, sign in ((1, -1.0), (10, 1.0)):
+        signal = np.where(k < first, 0.0, (k / first) ** -13.0)
+        problem = gf.LinearProblem(k**-1.5, signal)
+        # The valley is narrow and aslant: a search along its axes stops at beta = 0.08 where the best is 0.39.
+        best = gf.optimize(problem, 1, steps=10_000).method
+        assert sign * best.momentum > 0.3
 
 
 def test_the_signal_phase_asks_for_all_the_momentum_there_is():

@@ -47,8 +47,8 @@ STARTS, MANY_STARTS = 3, 10
 
 Found = tuple[float, float, float]
 """A point (x, y) and the log of its loss."""
-Minimum = tuple[Found, tuple[float, float]]
-"""A point, and the distances in x and y within which a minimum lies."""
+Minimum = tuple[Found, tuple[float, float], float]
+"""A point, the distances in x and y within which a minimum lies, and the slope dx/dy of its valley."""
 Losses = Callable[[Array, Array], Array]
 
 
@@ -183,58 +183,30 @@ class Search(Region):
             found = np.where(error <= TRUST, scaled.log(), np.inf)
         return np.where(np.isfinite(found), found, np.inf)
 
-    def __call__(self, x: Array, y: Array) -> Float[Array, "x y"]:
-        """Log losses on a grid, clipped to the range of momenta."""
-        return self._grid(x, y, PATIENCE)
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Log losses at points."""
+        return self.losses(*self.settings(x, y)).reshape(x.shape)
 
-    def rough(self, x: Array, y: Array) -> Float[Array, "x y"]:
-        """Log losses on a grid, long oscillations averaged over their phases."""
-        return self._grid(x, y, LITTLE_PATIENCE)
-
-    def _grid(self, x: Array, y: Array, patience: int) -> Array:
-        first, second = np.broadcast_arrays(x[:, None], y)
-        return self._points_at(first, second, patience)
-
-    def _points_at(self, x: Array, y: Array, patience: int = LITTLE_PATIENCE) -> Array:
-        return self.losses(*self.settings(x, y), patience).reshape(x.shape)
-
-    def _valleys(self, x: Array, y: Array) -> list[Minimum]:
-        """Momenta whose best loss is less than that of their neighbours, best first.
-
-        Valleys run aslant, and a map alone would miss a minimum between its lines: the learning rate is refined at
-        every momentum first.
-        """
-        table = self.rough(x, y)
-        at, least, width = x[table.argmin(axis=0)], table.min(axis=0), float(x[1] - x[0])
-        for _ in range(REFINEMENTS):
-            points = np.clip(at + 0.5 * width * np.arange(-2.0, 3.0)[:, None], *X_RANGE)
-            table = self._points_at(points, np.broadcast_to(y, points.shape))
-            best = table.argmin(axis=0)
-            better = table.min(axis=0) < least
-            at = np.where(better, points[best, np.arange(y.size)], at)
-            least, width = np.minimum(least, table.min(axis=0)), 0.5 * width
-        padded = np.pad(least, 1, constant_values=np.inf)
-        order = [i for i in np.argsort(least, kind="stable") if least[i] <= min(padded[i], padded[i + 2])]
-        # A neighbouring momentum has its minimum further away than the refined width.
-        widths = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
-        return [((float(at[i]), float(y[i]), float(least[i])), widths) for i in order]
+    def rough(self, x: Array, y: Array) -> Array:
+        """Log losses at points, long oscillations averaged over their phases."""
+        return self.losses(*self.settings(x, y), LITTLE_PATIENCE).reshape(x.shape)
 
     def best(self) -> list[Found]:
         """Minima, the best first, as far as the maps resolve."""
         if self.quiet:
             return self._best_of_many()
-        starts = self._valleys(*self.axes(GRID))[:STARTS]
+        starts = valleys(self.rough, *self.axes(GRID))[:STARTS]
         return sorted((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
 
     def _best_of_many(self) -> list[Found]:
         """Minima without noise, where the phases of the modes make the valley uneven."""
         coarse = local_minima(self.rough, *self.axes(FINE_GRID))
-        (x, y, _), (dx, dy) = coarse[0]
+        (x, y, _), (dx, dy), _ = coarse[0]
         again = local_minima(self.rough, *(np.linspace(c - 2.5 * w, c + 2.5 * w, AGAIN) for c, w in ((x, dx), (y, dy))))
         starts = sorted(coarse[:MANY_STARTS] + again[:MANY_STARTS], key=lambda m: m[0][2])[:MANY_STARTS]
         near = sorted((closer(self.rough, start, 4, 7) for start in starts), key=log_loss)
         width = (dx / SHRINK**4, dy / SHRINK**4)
-        return sorted((closer(self, (start, width), 4, 5) for start in near[:STARTS]), key=log_loss)
+        return sorted((closer(self, (start, width, 0.0), 4, 5) for start in near[:STARTS]), key=log_loss)
 
     def glance(self) -> Found:
         """Nearly the least loss, to compare with other batch sizes."""
@@ -267,45 +239,77 @@ def log_loss(found: Found) -> float:
     return found[2]
 
 
+def _map(losses: Losses, x: Array, y: Array) -> tuple[Array, tuple[float, float]]:
+    """Log losses on a grid, shape (x, y), and the distances of its lines."""
+    first, second = np.broadcast_arrays(x[:, None], y)
+    return losses(first, second), (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
+
+
 def local_minima(losses: Losses, x: Array, y: Array) -> list[Minimum]:
     """Cells of a map below all their neighbours, best first.
 
     Parameters
     ----------
     losses : callable
-        (x, y) -> log losses, shape (x, y).
+        (x, y) -> log losses at points.
     x, y : array
         Axes; y may be a single value.
     """
-    values = losses(x, y)
+    values, width = _map(losses, x, y)
     padded = np.pad(values, 1, constant_values=np.inf)
     around = [padded[1 + i : 1 + i + x.size, 1 + j : 1 + j + y.size] for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
     minima = np.argwhere(values <= np.min(around, axis=0))
-    width = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
     order = np.argsort(values[tuple(minima.T)], kind="stable")
-    return [((float(x[i]), float(y[j]), float(values[i, j])), width) for i, j in minima[order]]
+    return [((float(x[i]), float(y[j]), float(values[i, j])), width, 0.0) for i, j in minima[order]]
 
 
-def closer(losses: Losses, start: Minimum, rounds: int, size: int) -> Found:
-    """Ever smaller maps about a point.
+def valleys(losses: Losses, x: Array, y: Array) -> list[Minimum]:
+    """Momenta whose best loss is less than that of their neighbours, best first.
+
+    Valleys run aslant, and a map alone would miss a minimum between its lines: the learning rate is refined at every
+    momentum first.
 
     Parameters
     ----------
     losses : callable
-        (x, y) -> log losses, shape (x, y).
+        (x, y) -> log losses at points.
+    x, y : array
+        Axes; y may be a single value.
+    """
+    table, widths = _map(losses, x, y)
+    at, least, width = x[table.argmin(axis=0)], table.min(axis=0), widths[0]
+    for _ in range(REFINEMENTS):
+        points = np.clip(at + 0.5 * width * np.arange(-2.0, 3.0)[:, None], *X_RANGE)
+        table = losses(points, np.broadcast_to(y, points.shape))
+        best = table.argmin(axis=0)
+        at = np.where(table.min(axis=0) < least, points[best, np.arange(y.size)], at)
+        least, width = np.minimum(least, table.min(axis=0)), 0.5 * width
+    padded = np.pad(least, 1, constant_values=np.inf)
+    order = [i for i in np.argsort(least, kind="stable") if least[i] <= min(padded[i], padded[i + 2])]
+    slopes = np.gradient(at, y) if y.size > 1 else np.zeros(1)
+    return [((float(at[i]), float(y[i]), float(least[i])), widths, float(slopes[i])) for i in order]
+
+
+def closer(losses: Losses, start: Minimum, rounds: int, size: int) -> Found:
+    """Ever smaller maps about a point, sheared along the valley that it lies in.
+
+    Parameters
+    ----------
+    losses : callable
+        (x, y) -> log losses at points.
     start : Minimum
-        The point, and half the width of the first map.
+        The point, half the width of the first map, and the slope dx/dy of the valley.
     rounds, size : int
         How many maps, of how many cells per axis.
     """
-    (x, y, _), (dx, dy) = start
-    centre, about = (x, y, math.inf), np.linspace(-1.0, 1.0, size)
+    (x, y, _), (dx, dy), slope = start
+    best, about = (x, y, math.inf), np.linspace(-1.0, 1.0, size)
     for _ in range(rounds):
-        u = np.unique(np.clip(centre[0] + dx * about, *X_RANGE))
-        v = centre[1] + dy * about if dy > 0.0 else np.array([y])
-        table = losses(u, v)
+        v = dy * about if dy > 0.0 else np.zeros(1)
+        points = np.clip(best[0] + dx * about[:, None] + slope * v, *X_RANGE)
+        table = losses(points, np.broadcast_to(best[1] + v, points.shape))
         k, m = np.unravel_index(int(table.argmin()), table.shape)
-        if table[k, m] < centre[2]:
-            centre = (float(u[k]), float(v[m]), float(table[k, m]))
+        if table[k, m] < best[2]:
+            best = (float(points[k, m]), float(best[1] + v[m]), float(table[k, m]))
         dx, dy = dx / SHRINK, dy / SHRINK
-    return centre
+    return best

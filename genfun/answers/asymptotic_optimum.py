@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float
-from genfun.answers._search import GRID, STARTS, ZOOM, Region, closer, local_minima, log_loss
+from genfun._typing import Array
+from genfun.answers._search import GRID, STARTS, ZOOM, Region, closer, log_loss, valleys
 from genfun.answers.fit import fit_power_law
 from genfun.answers.phase import PhaseName, phase
 from genfun.answers.stability import stability
@@ -88,9 +88,8 @@ class _Constants(Region):
         self._gamma = sampling_factor(batch, problem.n_samples)
         self.noisy = self._gamma > 0.0 and self._zeta >= 2.0 - 1.0 / self._nu
 
-    def __call__(self, x: Array, y: Array) -> Float[Array, "x y"]:
-        first, second = np.broadcast_arrays(x[:, None], y)
-        rates, betas = (p[:, None] for p in self.settings(first, second))
+    def __call__(self, x: Array, y: Array) -> Array:
+        rates, betas = (p[:, None] for p in self.settings(x, y))
         (capacity, signal), g = self.problem.measures(), self._gamma * self.noise.tau2
         with np.errstate(all="ignore"):
             least, U, _ = self._sums(capacity.nodes, capacity.weights, rates, betas, g)
@@ -102,7 +101,7 @@ class _Constants(Region):
             else:
                 value = -self._zeta * effective - np.log(rest)
         sound = (least > 0.0) & (other > 0.0) & (rest > 0.0) & np.isfinite(value)
-        return np.where(sound, value, np.inf).reshape(first.shape)
+        return np.where(sound, value, np.inf).reshape(x.shape)
 
     @staticmethod
     def _sums(nodes: Array, weights: Array, rates: Array, betas: Array, g: float) -> tuple[Array, Array, Array]:
@@ -189,5 +188,5 @@ def asymptotic_optimum(
 
 
 def _least(constants: _Constants, x: Array, y: Array) -> tuple[float, float, float]:
-    starts = local_minima(constants, x, y)[:STARTS]
+    starts = valleys(constants, x, y)[:STARTS]
     return min((closer(constants, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
