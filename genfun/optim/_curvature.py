@@ -6,7 +6,7 @@ import torch
 
 from genfun.optim._sample_gradients import SampleGradients, squared
 
-ITERATIONS, SETTLED = 100, 1e-3
+ITERATIONS, SETTLED = 50, 1e-2
 """Power iteration ends after so many products, or when the eigenvalue changes by less than this share."""
 
 

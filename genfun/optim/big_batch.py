@@ -72,7 +72,8 @@ class BigBatchSGD(torch.optim.Optimizer):
     lr : float or None
         a > 0, the rate; the first guess of a line search. None guesses 1.0 for a line search; without one it measures
         the largest curvature L of the full loss (by power iteration) and takes (1 - theta^2)/L, or 1/((1 + theta^2) L)
-        for the debiased test: the rate that lowers the loss most for the noise that theta allows.
+        for the debiased test: the rate that lowers the loss most for the noise that theta allows. L is measured again
+        on the batch when that has grown or its loss risen, and the rate then lowered where L asks for it.
     theta : float
         In (0, 1], or positive with the debiased test, dimensionless: the relative noise allowed.
     batch_size : int
@@ -150,6 +151,7 @@ class BigBatchSGD(torch.optim.Optimizer):
         self._gradients = SampleGradients(model, criterion, source, chunk)
         self.n_samples = count
         self.line_search = line_search
+        self._rate_follows_curvature = lr is None and line_search == "none"
         self.debiased, self.generator = debiased, generator
         self.status: Status = "running"
         self.history: list[Record] = []
@@ -163,16 +165,20 @@ class BigBatchSGD(torch.optim.Optimizer):
         super().__init__(list(self._gradients.parameters.values()), defaults)
 
     def _first_rate(self, theta: float) -> float:
-        """For expected decreases -a |G|^2 + a^2 L (|G|^2 + noise)/2, with the noise at what theta allows."""
         if self.line_search != "none":
             return 1.0
-        share = 1.0 / (1.0 + theta**2) if self.debiased else 1.0 - theta**2
-        curvature = largest_curvature(self._gradients, torch.arange(self.n_samples))
-        if share <= 0.0 or not (math.isfinite(curvature) and curvature > 0.0):
+        rate = self._curvature_rate(theta, torch.arange(self.n_samples))
+        if not (math.isfinite(rate) and rate > 0.0):
             raise ValueError(
-                f"lr cannot be derived from theta={theta!r} and curvature {curvature:.3g}; pass lr, or a line_search"
+                f"lr cannot be derived from theta={theta!r}: it comes out as {rate:.3g}; pass lr, or a line_search"
             )
-        return share / curvature
+        return rate
+
+    def _curvature_rate(self, theta: float, index: torch.Tensor) -> float:
+        """For expected decreases -a |G|^2 + a^2 L (|G|^2 + noise)/2, with the noise at what theta allows."""
+        share = 1.0 / (1.0 + theta**2) if self.debiased else 1.0 - theta**2
+        curvature = largest_curvature(self._gradients, index)
+        return share / curvature if curvature > 0.0 else math.inf
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Refused after the first: one batch serves all parameters.
@@ -230,6 +236,10 @@ class BigBatchSGD(torch.optim.Optimizer):
         if self.finished:
             return batch.loss
         if self.line_search == "none":
+            risen = len(self.history) > 1 and batch.loss > self.history[-2].loss
+            if self._rate_follows_curvature and (batch.count > before or risen):
+                group["lr"] = min(group["lr"], self._curvature_rate(group["theta"], index))
+                self.history[-1] = self.history[-1]._replace(learning_rate=group["lr"])
             self._move(gradient, group["lr"])
             return batch.loss
         if batch.count > before and self.line_search == "armijo":
@@ -295,6 +305,7 @@ class BigBatchSGD(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """The rate and batch size, as in torch, and the generator, status and history."""
         own = {"status": self.status, "history": list(self.history), "evaluations": self.evaluations}
+        own["rate_follows_curvature"] = self._rate_follows_curvature
         own["generator"] = None if self.generator is None else self.generator.get_state()
         return super().state_dict() | {"big_batch": own}
 
@@ -309,6 +320,7 @@ class BigBatchSGD(torch.optim.Optimizer):
         own = state_dict["big_batch"]
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "big_batch"})
         self.status, self.evaluations = own["status"], own["evaluations"]
+        self._rate_follows_curvature = own["rate_follows_curvature"]
         self.history = [Record(*record) for record in own["history"]]
         if own["generator"] is not None and self.generator is not None:
             self.generator.set_state(own["generator"])
