@@ -20,13 +20,13 @@ RELATIVE, SIGMAS = 0.03, 2.5
 SOURCE = "prediction with the default noise; simulation"
 
 
-def known_reason(holds: bool, ratio: float, share: float, worst: float) -> str:
-    if holds:
-        return ""
-    return (
-        f"{share:.0%} of the edge, the largest run is {worst:.1f} times the mean: rare runs carry it "
-        f"(simulated / predicted = {ratio:.3f})"
-    )
+KNOWN = {
+    (
+        100,
+        "beta=0.9",
+    ): "the noise approximation, not the number of runs: at 84 % of the edge its errors add up over the "
+    "steps; with 600 runs simulated / predicted is 1.51, 1.52, 1.12 and 0.765 +- 0.022 at steps 100, 300, 500 and 1000"
+}
 
 
 def claims(fast: bool = False) -> Iterator[Claim]:
@@ -51,10 +51,8 @@ def claims(fast: bool = False) -> Iterator[Claim]:
                 f"{runs.replicas} runs, standard error {sem / mean:.1%}; simulated / predicted "
                 f"{mean / o.loss:.4f}, fitted noise {mean / fitted:.4f}; tau2 band {band}"
             )
-            worst = float(runs.loss[:, -1].max()) / mean
-            reason = known_reason(abs(mean - o.loss) <= tolerance, mean / o.loss, o.share_of_edge, worst)
             name = f"MNIST NTK, b={b}, {what}, loss at {STEPS}"
-            yield Claim(name, mean, o.loss, tolerance, "approximate", SOURCE, note, reason)
+            yield Claim(name, mean, o.loss, tolerance, "approximate", SOURCE, note, KNOWN.get((b, what), ""))
         for what in ("beta=0", "beta=0.9"):
             (mean, sem), (other, other_sem) = simulated["best"], simulated[what]
             ratio, predicted = mean / other, answers["best"].loss / answers[what].loss
