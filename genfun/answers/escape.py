@@ -1,0 +1,306 @@
+"""How long does SGD stay in a minimum, and in which of two minima is it found?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.methods.sgd import SGD
+from genfun.noise import sampling_factor
+
+Verdict = Literal["ok", "low barrier", "coarse steps", "no noise"]
+LEAST_RATIO = 4.0
+"""Barriers below this many temperatures are outside the range of the formula."""
+COARSEST = 0.1
+"""Largest curvature times step, inertia included, at which a run still follows the diffusion to about that much."""
+LARGEST_LOG = 700.0
+"""Of what a double holds."""
+
+
+@dataclass(frozen=True, repr=False)
+class Escape:
+    """Mean time in a minimum before a saddle is passed, and the way there.
+
+    Parameters
+    ----------
+    status : str
+        "ok", "low barrier" (under four temperatures: a run hardly stays at all), "coarse steps" (learning rate times
+        curvature too large for the diffusion) or "no noise" (never leaves); `notes` gives all that applies, in words.
+    steps : float
+        Mean number of steps; inf without noise and above 1e304.
+    log_steps : float
+        Its natural logarithm.
+    temperature : float
+        T, in units of the loss.
+    barrier_ratio : float
+        barrier/T, dimensionless: the exponent of the formula.
+    excess_loss : float
+        Mean loss above the minimum while the run stays there, d T/2.
+    notes : tuple of str
+        Why the number is not to be trusted; empty if it is.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> escape_time([2.0], [-1.0], barrier=0.25, optimizer=gf.SGD(0.02, batch_size=1), gradient_variance=5.0)
+    Escape(ok: 32969.1 steps on average, barrier/temperature 5, excess loss 0.025)
+    """
+
+    status: Verdict
+    steps: float
+    log_steps: float
+    temperature: float
+    barrier_ratio: float
+    excess_loss: float
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Escape({self.status}: {self.steps:.6g} steps on average, barrier/temperature {self.barrier_ratio:.4g}, "
+            f"excess loss {self.excess_loss:.4g})"
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class MinimumOdds:
+    """How much likelier a run is found in the flat minimum than in the sharp one, in the end.
+
+    Parameters
+    ----------
+    status : str
+        "ok" or "coarse steps"; `notes` says it in words.
+    odds : float
+        P_flat/P_sharp; 0 or inf where it is outside the range of doubles.
+    log_odds : float
+        Its natural logarithm.
+    share : float
+        P_flat/(P_flat + P_sharp).
+    temperature : float
+        T, in units of the loss.
+    notes : tuple of str
+        Why the number is not to be trusted; empty if it is.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> minimum_odds([1.0, 1.0], [2.0, 8.0], gf.SGD(0.01, batch_size=10), gradient_variance=1.0)
+    MinimumOdds(ok: 4 to 1 for the flat minimum, 80.0% of the time)
+    """
+
+    status: Verdict
+    odds: float
+    log_odds: float
+    share: float
+    temperature: float
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"MinimumOdds({self.status}: {self.odds:.4g} to 1 for the flat minimum, {self.share:.1%} of the time)"
+
+
+def escape_time(
+    minimum: Any,
+    saddle: Any,
+    barrier: float,
+    optimizer: SGD,
+    gradient_variance: float,
+    n_samples: int | None = None,
+) -> Escape:
+    r"""Mean number of steps until SGD has left a minimum over a saddle.
+
+    .. math:: K = \frac{2\pi}{\eta|\lambda_-(s)|}\sqrt{\frac{|\det H_s|}{\det H_m}}\;e^{(f_s-f_m)/T},\qquad
+              T = \frac{\eta\,\gamma\,\sigma^2}{2},\qquad \eta = \frac{\alpha}{1-\beta}
+
+    with gamma = 1/M for a batch of M streaming samples. The mean loss above the minimum is d T/2 = d eta sigma^2/(4M).
+
+    **Assumptions.** Gradient noise of the same variance in every direction and at every place (no multiplicative
+    noise); one minimum, one saddle (rates over several saddles add up); barrier/T of at least 4; alpha lambda_max
+    (1+|beta|)/(1-beta)^2 of at most 0.1, so that a run follows the diffusion. A run counts as having left when it
+    arrives at the other minimum; on the saddle itself it has half the time behind it. Where the gradient noise is
+    carried by the residuals it shrinks with the loss, and `escape_steps` is the answer.
+
+    Parameters
+    ----------
+    minimum : array, shape (d,) or (d, d)
+        H_m, the Hessian at the minimum or its eigenvalues, all positive.
+    saddle : array, shape (d,) or (d, d)
+        H_s at the saddle, exactly one eigenvalue negative.
+    barrier : float
+        f_s - f_m > 0, in units of the loss.
+    optimizer : SGD
+        alpha, beta and the batch size M; None means the full batch, which has no noise.
+    gradient_variance : float
+        sigma^2 > 0, variance of each component of the gradient of a single sample.
+    n_samples : int or None
+        N, size of the training set that batches are drawn from; None means streaming data.
+
+    Returns
+    -------
+    Escape
+
+    Raises
+    ------
+    ValueError
+        If a Hessian is not that of a minimum or a saddle, or a number is out of range.
+
+    References
+    ----------
+    Escape of SGD as diffusion: arXiv 1812.00542; the rate: Kramers (1940), Eyring (1935). The effective learning rate
+    of the heavy ball is that of its overdamped limit, checked by simulation.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> double_well = {"minimum": [2.0], "saddle": [-1.0], "barrier": 0.25, "gradient_variance": 5.0}
+    >>> round(gf.escape_time(optimizer=gf.SGD(0.02, batch_size=1), **double_well).steps)
+    32969
+    >>> gf.escape_time(optimizer=gf.SGD(0.1, batch_size=1), **double_well).status  # barrier/T = 1
+    'low barrier'
+    """
+    at_minimum, at_saddle = _eigenvalues("minimum", minimum), _eigenvalues("saddle", saddle)
+    _all_positive("minimum", at_minimum)
+    if at_minimum.size != at_saddle.size:
+        raise ValueError(f"minimum and saddle must have one dimension, got {at_minimum.size} and {at_saddle.size}")
+    if (at_saddle < 0.0).sum() != 1 or (at_saddle == 0.0).any():
+        raise ValueError(
+            f"saddle must have exactly one negative eigenvalue and none that is 0, got {(at_saddle < 0.0).sum()} "
+            f"negative and {(at_saddle == 0.0).sum()} zero; pass the Hessian at the lowest pass out of the minimum"
+        )
+    height = _check.positive("barrier", barrier, "it is the loss at the saddle less that at the minimum")
+    temperature = _temperature(optimizer, gradient_variance, n_samples)
+    excess = 0.5 * at_minimum.size * temperature
+    if temperature == 0.0:
+        notes = ("the full batch has no noise: a run that starts in the minimum stays there",)
+        return Escape("no noise", math.inf, math.inf, 0.0, math.inf, 0.0, notes)
+    determinants = 0.5 * (np.log(np.abs(at_saddle)).sum() - np.log(at_minimum).sum())
+    down = optimizer.effective_learning_rate * -float(at_saddle.min())
+    ratio = height / temperature
+    log_steps = math.log(2.0 * math.pi / down) + float(determinants) + ratio
+    coarse = _coarse(optimizer, max(at_minimum.max(), np.abs(at_saddle).max()))
+    low = (
+        ()
+        if ratio >= LEAST_RATIO
+        else (f"barrier/T = {ratio:.3g} is below {LEAST_RATIO:g}, outside the range of the formula",)
+    )
+    status: Verdict = "low barrier" if low else "coarse steps" if coarse else "ok"
+    return Escape(status, _exp(log_steps), log_steps, temperature, ratio, excess, low + coarse)
+
+
+def minimum_odds(
+    flat: Any,
+    sharp: Any,
+    optimizer: SGD,
+    gradient_variance: float,
+    height: float = 0.0,
+    n_samples: int | None = None,
+) -> MinimumOdds:
+    r"""The odds that SGD is found in one minimum rather than in another, after many escapes.
+
+    .. math:: \frac{P_{flat}}{P_{sharp}} = \sqrt{\frac{\det H_{sharp}}{\det H_{flat}}}\;
+              e^{(f_{sharp} - f_{flat})/T},\qquad T = \frac{\eta\,\gamma\,\sigma^2}{2}
+
+    For minima of equal depth the odds depend neither on the learning rate nor on the batch size: a larger eta/M only
+    gets there sooner, at the price of more excess loss.
+
+    **Assumptions.** Those of `escape_time`, and a run much longer than the slower of the two escapes. Both minima are
+    quadratic as far as a run strays, some sqrt(T/lambda).
+
+    Parameters
+    ----------
+    flat : array, shape (d,) or (d, d)
+        H_flat, the Hessian at the flat minimum or its eigenvalues, all positive.
+    sharp : array, shape (d,) or (d, d)
+        H_sharp, at the sharp one.
+    optimizer : SGD
+        alpha, beta and the batch size M.
+    gradient_variance : float
+        sigma^2 > 0, variance of each component of the gradient of a single sample.
+    height : float
+        f_sharp - f_flat, of either sign, in units of the loss.
+    n_samples : int or None
+        N; None means streaming data.
+
+    Returns
+    -------
+    MinimumOdds
+
+    Raises
+    ------
+    ValueError
+        If a Hessian is not that of a minimum, a number is out of range, or there is no noise.
+
+    References
+    ----------
+    arXiv 1812.00542.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> for rate in (0.001, 0.01):
+    ...     print(gf.minimum_odds([1.0], [9.0], gf.SGD(rate, batch_size=10), gradient_variance=1.0))
+    MinimumOdds(ok: 3 to 1 for the flat minimum, 75.0% of the time)
+    MinimumOdds(ok: 3 to 1 for the flat minimum, 75.0% of the time)
+    """
+    at_flat, at_sharp = _eigenvalues("flat", flat), _eigenvalues("sharp", sharp)
+    _all_positive("flat", at_flat)
+    _all_positive("sharp", at_sharp)
+    if at_flat.size != at_sharp.size:
+        raise ValueError(f"flat and sharp must have one dimension, got {at_flat.size} and {at_sharp.size}")
+    difference = _check.number("height", height, "it is the loss at the sharp minimum less that at the flat one")
+    temperature = _temperature(optimizer, gradient_variance, n_samples)
+    if temperature == 0.0:
+        raise ValueError(
+            f"optimizer has no noise (batch_size={optimizer.batch_size}): a run stays in the minimum where it starts; "
+            "choose a batch_size below the number of samples"
+        )
+    log_odds = 0.5 * float(np.log(at_sharp).sum() - np.log(at_flat).sum()) + difference / temperature
+    notes = _coarse(optimizer, max(at_flat.max(), at_sharp.max()))
+    share = 1.0 / (1.0 + math.exp(min(-log_odds, LARGEST_LOG)))
+    return MinimumOdds("coarse steps" if notes else "ok", _exp(log_odds), log_odds, share, temperature, notes)
+
+
+def _temperature(optimizer: SGD, gradient_variance: float, n_samples: int | None) -> float:
+    """eta gamma sigma^2/2."""
+    if not isinstance(optimizer, SGD):
+        raise TypeError(f"optimizer must be an SGD, got {type(optimizer).__name__}; the formula is known for it only")
+    sigma2 = _check.positive("gradient_variance", gradient_variance, "it is the variance of one gradient component")
+    gamma = sampling_factor(optimizer.batch_size, n_samples, optimizer.replacement)
+    return 0.5 * optimizer.effective_learning_rate * gamma * sigma2
+
+
+def _eigenvalues(name: str, value: Any) -> Float[Array, " d"]:
+    """Of a symmetric matrix, or as given."""
+    if np.ndim(value) != 2:
+        return _check.vector(name, value)
+    matrix = np.array(value, dtype=np.float64)
+    if matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
+        raise ValueError(f"{name} must be a finite square matrix or its eigenvalues, got shape {matrix.shape}")
+    if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=1e-10 * np.abs(matrix).max()):
+        raise ValueError(f"{name} is not symmetric, so it is no Hessian; pass (H + H.T)/2")
+    return np.linalg.eigvalsh(matrix)
+
+
+def _all_positive(name: str, eigenvalues: Array) -> None:
+    if (eigenvalues <= 0.0).any():
+        raise ValueError(
+            f"{name} has the eigenvalue {float(eigenvalues.min())!r} but all must be positive at a minimum; "
+            "in a valley of minima leave out the directions along it"
+        )
+
+
+def _coarse(optimizer: SGD, largest: float) -> tuple[str, ...]:
+    """Whether single steps are too large for the diffusion that the formulas describe."""
+    beta = optimizer.momentum
+    reach = optimizer.learning_rate * float(largest) * (1.0 + abs(beta)) / (1.0 - beta) ** 2
+    if reach <= COARSEST:
+        return ()
+    return (f"learning rate times curvature, with inertia, is {reach:.3g}, above {COARSEST:g}: steps are coarse",)
+
+
+def _exp(power: float) -> float:
+    return math.inf if power > LARGEST_LOG else math.exp(power)
