@@ -15,13 +15,12 @@ from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 from genfun.scheduled import CHUNK, ScheduledRecursion
-from genfun.scheduled import LAST_STEP as LAST_SCHEDULED
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 from genfun.singularity import dominant_singularity
 
 LAST_STEP = 10**15
-FIRST_HORIZON = 4_096
-"""Steps of a schedule that are looked at first."""
+FIRST_HORIZON, LAST_SCHEDULED = 512, 10**7
+"""Steps of a schedule that are looked at first, and at most."""
 FIRST_BLOCK, GROWTH = 256, 4
 """Steps looked at one by one in any case, and how the block grows until nothing oscillates any more."""
 STEP_BUDGET, WORK_BUDGET = 2**17, 4e8
@@ -59,7 +58,7 @@ def steps_to_loss(
     1 + 1e-11 times its value, the accuracy of the prediction. Steps are looked at one by one until oscillations have
     faded, at most 131,072; a curve that oscillates beyond is searched on a grid of ratio 1.25, and an earlier, shorter
     visit to the target may be missed there. Steps above 10^15 count as never; under a schedule, which is looked at step
-    by step, those above 10^8 or beyond the end of its arrays.
+    by step, those above 10^7 or beyond the end of its arrays.
 
     Parameters
     ----------

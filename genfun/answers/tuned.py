@@ -1,0 +1,165 @@
+"""The fewest steps to a loss, with the learning rate, or learning rate and momentum, tuned for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array
+from genfun.answers._search import ENOUGH, SHRINK, ZOOM, Region
+from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.many import Settings, losses_at
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
+from genfun.problem import Problem
+
+GRID = (24, 15)
+"""Learning rates and momenta of the first map."""
+ROUNDS = 5
+"""Closer maps about its minimum."""
+CAP = 0.99
+"""Largest momentum of either sign that is tried."""
+HOPEFUL = 0.5
+"""A map whose least log loss is this much above the target is not looked at more closely."""
+CLOSE = 1e-3
+"""Relative accuracy of the number of steps before the last, exact count."""
+MOST_STEPS = 10**9
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Heavy-ball SGD with the best learning rate for every batch size, and the best momentum unless it is given.
+
+    Parameters
+    ----------
+    momentum : float or None
+        beta in (-1, 1), dimensionless; None tunes it too, between -0.99 and 0.99.
+
+    Raises
+    ------
+    ValueError
+        If abs(momentum) >= 1.
+
+    Examples
+    --------
+    >>> Tuned(momentum=0.0)
+    Tuned(momentum=0.0)
+    """
+
+    momentum: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        if self.momentum is not None:
+            object.__setattr__(self, "momentum", _check.momentum(self.momentum))
+
+
+class _Reach:
+    """Whether a loss can be reached in T steps, and with which setting."""
+
+    def __init__(
+        self, problem: Problem, batch: int | None, log_target: float, tuned: Tuned, noise: SpectrallyExpressible
+    ) -> None:
+        self.region = Region(problem, batch, noise, tuned.momentum, CAP)
+        self.problem, self.batch, self.noise, self.log_target = problem, batch, noise, log_target
+        x, y = self.region.axes(GRID)
+        self.centre = (float("nan"), float("nan"))
+        self._wide = (x, y)
+
+    def _map(self, x: Array, y: Array, steps: int) -> Array:
+        rates, betas = self.region.settings(*np.broadcast_arrays(x[:, None], y))
+        settings = Settings.heavy_ball(self.problem, rates, betas, self.batch, self.noise, ENOUGH)
+        found, error = losses_at(settings, steps)
+        logs = found.log()
+        return np.where(np.isfinite(logs) & (error < 0.1), logs, np.inf).reshape(x.size, y.size)
+
+    def best(self, steps: int, enough: bool) -> float:
+        """Least log loss, or any at or below the target if that is enough; leaves its place in `centre`."""
+        x, y = self._wide
+        width = (float(x[1] - x[0]), float(y[1] - y[0]) if y.size > 1 else 0.0)
+        least = math.inf
+        for _ in range(ROUNDS + 1):
+            table = self._map(x, y, steps)
+            i, k = np.unravel_index(int(table.argmin()), table.shape)
+            if table[i, k] < least:
+                least, self.centre = float(table[i, k]), (float(x[i]), float(y[k]))
+            if not math.isfinite(least) or (enough and not self.log_target < least < self.log_target + HOPEFUL):
+                break
+            about = np.linspace(-1.0, 1.0, ZOOM)
+            x = self.centre[0] + width[0] * about
+            y = np.unique(np.clip(self.centre[1] + width[1] * about, -self.region.cap, self.region.cap))
+            width = (width[0] / SHRINK, width[1] / SHRINK)
+        if math.isfinite(least) and least <= self.log_target:
+            self._narrow()
+        return least
+
+    def _narrow(self) -> None:
+        """From the first success on, maps begin near it: the best setting moves little with the number of steps."""
+        whole_x, whole_y = self.region.axes(GRID)
+        about = np.linspace(-3.0, 3.0, ZOOM)
+        x = self.centre[0] + about * (whole_x[1] - whole_x[0])
+        y = whole_y
+        if y.size > 1:
+            y = np.unique(np.clip(self.centre[1] + about * (y[1] - y[0]), -self.region.cap, self.region.cap))
+        self._wide = (x, y)
+
+
+def tuned_steps(
+    problem: Problem,
+    batch_size: int | None,
+    loss: float,
+    tuned: Tuned = Tuned(),
+    noise: SpectrallyExpressible = SpectrallyExpressible(),
+) -> tuple[float, SGD | None]:
+    r"""The fewest steps to a loss over learning rates (and momenta), and the setting.
+
+    .. math:: K(b) = \min_{\alpha}\ \min\{t : E\,L(t) \le \ell\}
+
+    by bisection over t, with a map of settings at every t.
+
+    **Assumptions.** Those of `predict`; the least loss over settings falls with t. At most 10^9 steps.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+    batch_size : int or None
+        b; None means the full batch.
+    loss : float
+        The target, > 0.
+    tuned : Tuned
+    noise : SpectrallyExpressible
+        (tau1, tau2).
+
+    Returns
+    -------
+    (float, SGD or None)
+        K, counted exactly at the setting found; (inf, None) if the loss is not reached.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> steps, setting = tuned_steps(gf.LinearProblem([1.0], [2.0]), 1, 0.1)
+    >>> steps  # one mode, gamma tau2 = 1: (1 - a)^2 + a^2 - a^2 a step, least at a = 1
+    1.0
+    """
+    if 0.5 * (problem.signal_total + problem.noise_variance) <= loss:
+        return 0.0, None
+    if loss < 0.5 * problem.noise_variance or (np.isinf(problem.trace) and batch_size is not None):
+        return np.inf, None
+    reach = _Reach(problem, batch_size, math.log(loss), tuned, noise)
+    low, high = 0, 1
+    while reach.best(high, enough=True) > reach.log_target:
+        if high >= MOST_STEPS:
+            return np.inf, None
+        low, high = high, 4 * high
+    while high - low > max(1, CLOSE * high):
+        middle = (low + high) // 2 if low < 8 else round(math.sqrt(low * high))
+        if reach.best(middle, enough=True) <= reach.log_target:
+            high = middle
+        else:
+            low = middle
+    reach.best(high, enough=False)
+    setting = reach.region.setting(*reach.centre)
+    return steps_to_loss(problem, setting, loss, noise), setting
