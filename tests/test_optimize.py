@@ -69,6 +69,18 @@ def test_the_band_of_the_answer_is_its_loss_at_both_ends_of_the_noise_model():
     assert full.loss_band == (full.loss, full.loss)
 
 
+def test_the_answer_draws_itself_and_keeps_its_question_out_of_json():
+    from matplotlib.figure import Figure
+
+    from genfun.report.encode import plain
+
+    o = gf.optimize(gf.PowerLaw(1.5, 0.5, n_modes=20), 5, steps=50)
+    ax = Figure().subplots()
+    assert o.plot(ax) is ax
+    assert "batch size 5" in ax.get_title()
+    assert "_asked" not in plain(o)
+
+
 def test_published_best_rates():
     # arXiv 2206.11124: T = N = 10^4, gamma = 1, beta = 0; a grid of rates a few per cent apart.
     k = np.arange(1.0, 10_001.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
@@ -64,6 +68,20 @@ class Optimum:
     learning_rate_range: tuple[float, float]
     momentum_range: tuple[float, float]
     loss_band: tuple[float, float]
+    _asked: tuple[Problem, SpectrallyExpressible] = field(init=False, repr=False, compare=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the loss over learning rate and momentum with the optimum; see `genfun.plotting.settings_map`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+        """
+        from genfun import plotting
+
+        problem, noise = self._asked
+        return plotting.settings_map(problem, self.steps, [self.method.batch_size], noise, ax=ax)[0]
 
     def __repr__(self) -> str:
         m, sign = self.method, "negative " if self.method.momentum < 0.0 else ""
@@ -156,11 +174,8 @@ def optimize(
     if batch_size is not None:
         return _answer(search(_check.integer("batch_size", batch_size, 1)))
     best = _best_batch(search, most)
-    result = _answer(best)
-    if best.batch not in (1, most) or most == 1:
-        return result
-    bound = f"batch size {best.batch}, the {'smallest' if best.batch == 1 else 'largest'} that was tried"
-    return replace(result, at_bound=True, bounds=(*result.bounds, bound))
+    ends = () if most == 1 else ((1, "smallest"), (most, "largest"))
+    return _answer(best, tuple(f"batch size {b}, the {end} that was tried" for b, end in ends if b == best.batch))
 
 
 def _best_batch(search: Callable[[int], Search], most: int) -> Search:
@@ -187,7 +202,7 @@ def _best_batch(search: Callable[[int], Search], most: int) -> Search:
     return tried[min(tried, key=attempt)][1]
 
 
-def _answer(search: Search) -> Optimum:
+def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
     noise, free = search.noise, search.momentum is None
     minima, gain = search.best(), 0.0
     without = search.without_momentum() if free else minima[0]
@@ -202,8 +217,8 @@ def _answer(search: Search) -> Optimum:
 
     band = [loss(replace(noise, tau2=sign * noise.tau1)) for sign in (-1.0, 1.0)]
     top = edge(search.problem, method, noise)
-    bounds = search.bounds(x, y)
-    return Optimum(
+    bounds = (*search.bounds(x, y), *more_bounds)
+    result = Optimum(
         method=method,
         loss=here,
         steps=search.steps,
@@ -215,3 +230,5 @@ def _answer(search: Search) -> Optimum:
         momentum_range=momentum_range(search, method) if free else (method.momentum, method.momentum),
         loss_band=(band[0], band[1]),
     )
+    object.__setattr__(result, "_asked", (search.problem, noise))
+    return result
