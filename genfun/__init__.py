@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from genfun.answers.budget import StepTime, fit_step_time
     from genfun.answers.budget_map import BudgetMap, budget_map
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.critical_batch import CriticalBatch, critical_batch_size
     from genfun.answers.explain import Explanation, explain
     from genfun.answers.fit_steps import StepsFit, fit_steps
     from genfun.answers.loss_map import LossMap, loss_map
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from genfun.answers.noise_scale import NoiseScale, noise_scale
     from genfun.answers.optimize import Optimum, optimize
     from genfun.answers.translate import Translation, translate
+    from genfun.answers.tuned import Tuned
 
 __all__ = [
     "SGD",
@@ -51,6 +53,7 @@ __all__ = [
     "BigBatch",
     "BudgetMap",
     "Conversion",
+    "CriticalBatch",
     "Explanation",
     "GeneratingFunction",
     "LinearData",
@@ -70,12 +73,14 @@ __all__ = [
     "StepTime",
     "StepsFit",
     "Translation",
+    "Tuned",
     "__version__",
     "asymptotic_optimum",
     "big_batch",
     "bounds",
     "budget_map",
     "convert",
+    "critical_batch_size",
     "data",
     "experiments",
     "explain",
@@ -109,6 +114,7 @@ _ON_FIRST_USE = {
     "BigBatch": "answers.big_batch",
     "BudgetMap": "answers.budget_map",
     "Conversion": "answers.convert",
+    "CriticalBatch": "answers.critical_batch",
     "Explanation": "answers.explain",
     "LossMap": "answers.loss_map",
     "MomentumMap": "answers.momentum_map",
@@ -117,11 +123,13 @@ _ON_FIRST_USE = {
     "StepTime": "answers.budget",
     "StepsFit": "answers.fit_steps",
     "Translation": "answers.translate",
+    "Tuned": "answers.tuned",
     "asymptotic_optimum": "answers.asymptotic_optimum",
     "big_batch": "answers.big_batch",
     "bounds": "answers.bounds",
     "budget_map": "answers.budget_map",
     "convert": "answers.convert",
+    "critical_batch_size": "answers.critical_batch",
     "experiments": "experiments",
     "explain": "answers.explain",
     "fit_step_time": "answers.budget",

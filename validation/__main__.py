@@ -11,7 +11,23 @@ from pathlib import Path
 
 from validation.claim import Claim
 
-FILES = ("critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels", "mnist_edge")
+FILES = (
+    "critical_rates",
+    "power_law_exponents",
+    "phase_constants",
+    "published_optima",
+    "momentum_sign",
+    "optimum_grid",
+    "popular_formula",
+    "rungs",
+    "rung_table",
+    "mnist_ntk",
+    "mnist_pixels",
+    "mnist_edge",
+    "mnist_best",
+    "fit_steps",
+    "sweep_survives",
+)
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
 

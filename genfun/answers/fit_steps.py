@@ -50,6 +50,20 @@ class FamilyFit:
     weight: float
     batch_size: float
 
+    def steps(self, batch_sizes: Any) -> Float[Array, "..."]:
+        """K(b).
+
+        Parameters
+        ----------
+        batch_sizes : array
+            b, any shape.
+        """
+        family = next(f for f in FAMILIES if f.name == self.name)
+        v = self.parameters
+        shape = np.array([v["B"], v["C"]] if "C" in v else [v["B"]])
+        b = np.asarray(batch_sizes, dtype=np.float64)
+        return np.exp(family.log_steps(b.ravel(), math.log(v["A"]), v.get("q", 1.0), shape)).reshape(b.shape)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StepsFit:
@@ -116,12 +130,19 @@ class StepsFit:
         batch_sizes : array
             b, any shape.
         """
-        chosen = self.families[0]
-        family = next(f for f in FAMILIES if f.name == chosen.name)
-        v = chosen.parameters
-        shape = np.array([v["B"], v["C"]] if "C" in v else [v["B"]])
-        b = np.asarray(batch_sizes, dtype=np.float64)
-        return np.exp(family.log_steps(b.ravel(), math.log(v["A"]), v.get("q", 1.0), shape)).reshape(b.shape)
+        return self.families[0].steps(batch_sizes)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Points, families and the critical batch size: `genfun.plotting.steps_fit`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+        """
+        from genfun import plotting
+
+        return plotting.steps_fit(self, ax)
 
 
 def fit_steps(

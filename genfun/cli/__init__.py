@@ -6,6 +6,7 @@ import click
 
 from genfun._version import __version__
 from genfun.cli.answers import max_lr, predict, stability
+from genfun.cli.batch import batch_size, big_batch, critical_batch
 from genfun.cli.best import optimize, phase
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
@@ -50,6 +51,9 @@ for command in (
     predict,
     steps,
     phase,
+    batch_size,
+    critical_batch,
+    big_batch,
     translate,
     convert,
     loss_map,

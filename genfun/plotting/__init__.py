@@ -13,6 +13,7 @@ from genfun.plotting.momentum_map import momentum_map
 from genfun.plotting.phase_diagram import phase_diagram
 from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
+from genfun.plotting.steps_fit import steps_fit
 
 __all__ = [
     "agreement",
@@ -26,5 +27,6 @@ __all__ = [
     "save",
     "settings_map",
     "spectrum",
+    "steps_fit",
     "table",
 ]
