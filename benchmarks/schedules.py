@@ -1,0 +1,60 @@
+"""Time a million steps of a schedule on 10,000 modes, with numba and with NumPy alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import genfun as gf
+from benchmarks.timing import machine, seconds, summary
+from genfun.schedules import Cosine, ExponentialGrowth, Polynomial, ScheduledSGD, Warmup, _kernel
+
+RESULTS = Path(__file__).with_name("schedules.json")
+LAST, MODES, TARGET = 10**6, 10_000, 5.0
+PLAIN = 20_000
+"""Steps timed without numba, whose time is proportional to them."""
+SCHEDULES = {
+    "warm-up and cosine, momentum 0.9": ScheduledSGD(Warmup(1000, Cosine(0.5, LAST, 0.01)), 0.9, 10),
+    "polynomial rate, growing batch": ScheduledSGD(Polynomial(0.5, 0.25, 100), 0.0, ExponentialGrowth(1, 2.0, 100_000)),
+    "cosine, momentum 0.99": ScheduledSGD(Cosine(0.05, LAST, 0.01), 0.99, 10),
+}
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    """Every schedule from a problem that has answered nothing before; the kernel is loaded already."""
+    spectrum = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=MODES)
+    lam, s = spectrum.eigenvalues, spectrum.signal
+    result: dict[str, Any] = {}
+    for name, method in SCHEDULES.items():
+
+        def run(problem: gf.LinearProblem, method: ScheduledSGD = method) -> None:
+            gf.predict(problem, method, [10, 1000, LAST])
+
+        times = seconds(run, repeats, fresh=lambda: gf.LinearProblem(lam, s))
+        result[name] = summary(times, TARGET) | {"modes": MODES, "steps": LAST, "numba": _kernel.compiled() is not None}
+    return result
+
+
+def without_numba(repeats: int) -> dict[str, Any]:
+    """The same lines in NumPy, seconds a million steps, from PLAIN of them."""
+    state, lam = np.zeros((3, 500)), np.geomspace(1.0, 1e-6, 500)
+    state[0] = lam
+    settings = [np.full(PLAIN, x) for x in (0.1, 0.9, 0.1)]
+    out = (np.empty(PLAIN), np.zeros(PLAIN, dtype=np.int64))
+    times = seconds(lambda: _kernel.advance(state.copy(), lam, lam**2, *settings, (1.0, 1.0, 0.0), 0, out), repeats)
+    return summary([t * LAST / PLAIN for t in times]) | {"nodes": 500, "steps_timed": PLAIN}
+
+
+def main(repeats: int = 5) -> None:
+    results = {"genfun": gf.__version__, "machine": machine(), "schedules": measure(repeats)}
+    results["numpy_alone_extrapolated"] = without_numba(repeats)
+    text = json.dumps(results, indent=2) + "\n"
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
