@@ -37,21 +37,24 @@ if TYPE_CHECKING:
     from genfun.answers.budget import StepTime, fit_step_time
     from genfun.answers.budget_map import BudgetMap, budget_map
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
-    from genfun.answers.critical_batch import CriticalBatch, critical_batch_size
+    from genfun.answers.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
     from genfun.answers.explain import Explanation, explain
     from genfun.answers.fit_steps import StepsFit, fit_steps
     from genfun.answers.loss_map import LossMap, loss_map
     from genfun.answers.momentum_map import MomentumMap, momentum_map
     from genfun.answers.noise_scale import NoiseScale, noise_scale
     from genfun.answers.optimize import Optimum, optimize
+    from genfun.answers.optimize_schedule import ScheduleOptimum, optimize_schedule
     from genfun.answers.translate import Translation, translate
     from genfun.answers.tuned import Tuned
+    from genfun.schedules import ScheduledSGD
 
 __all__ = [
     "SGD",
     "AsymptoticOptimum",
     "BigBatch",
     "BudgetMap",
+    "ClosedForm",
     "Conversion",
     "CriticalBatch",
     "Explanation",
@@ -67,6 +70,8 @@ __all__ = [
     "PowerLaw",
     "PowerLawFit",
     "Prediction",
+    "ScheduleOptimum",
+    "ScheduledSGD",
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Stability",
@@ -96,6 +101,7 @@ __all__ = [
     "noise_scale",
     "optim",
     "optimize",
+    "optimize_schedule",
     "phase",
     "plotting",
     "predict",
@@ -113,6 +119,7 @@ _ON_FIRST_USE = {
     "AsymptoticOptimum": "answers.asymptotic_optimum",
     "BigBatch": "answers.big_batch",
     "BudgetMap": "answers.budget_map",
+    "ClosedForm": "answers.critical_batch",
     "Conversion": "answers.convert",
     "CriticalBatch": "answers.critical_batch",
     "Explanation": "answers.explain",
@@ -120,6 +127,8 @@ _ON_FIRST_USE = {
     "MomentumMap": "answers.momentum_map",
     "NoiseScale": "answers.noise_scale",
     "Optimum": "answers.optimize",
+    "ScheduleOptimum": "answers.optimize_schedule",
+    "ScheduledSGD": "schedules",
     "StepTime": "answers.budget",
     "StepsFit": "answers.fit_steps",
     "Translation": "answers.translate",
@@ -140,6 +149,7 @@ _ON_FIRST_USE = {
     "noise_scale": "answers.noise_scale",
     "optim": "optim",
     "optimize": "answers.optimize",
+    "optimize_schedule": "answers.optimize_schedule",
     "plotting": "plotting",
     "report": "report",
     "schedules": "schedules",

@@ -14,7 +14,18 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "validation").is_dir(), reason="the validation folder is only in the repository")
 @pytest.mark.parametrize(
-    "file", ["critical_rates", "power_law_exponents", "popular_formula", "mnist_ntk", "mnist_pixels"]
+    "file",
+    [
+        "critical_rates",
+        "power_law_exponents",
+        "phase_constants",
+        "published_optima",
+        "popular_formula",
+        "regimes",
+        "rungs",
+        "mnist_ntk",
+        "mnist_pixels",
+    ],
 )
 def test_every_claim_of_the_file_holds(file):
     command = [sys.executable, "-W", "error", "-m", "validation", "--fast", file]
