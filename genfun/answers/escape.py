@@ -157,9 +157,9 @@ def escape_time(
     --------
     >>> import genfun as gf
     >>> double_well = {"minimum": [2.0], "saddle": [-1.0], "barrier": 0.25, "gradient_variance": 5.0}
-    >>> round(gf.escape_time(optimizer=gf.SGD(0.02, batch_size=1), **double_well).steps)
+    >>> round(escape_time(optimizer=gf.SGD(0.02, batch_size=1), **double_well).steps)
     32969
-    >>> gf.escape_time(optimizer=gf.SGD(0.1, batch_size=1), **double_well).status  # barrier/T = 1
+    >>> escape_time(optimizer=gf.SGD(0.1, batch_size=1), **double_well).status  # barrier/T = 1
     'low barrier'
     """
     at_minimum, at_saddle = _eigenvalues("minimum", minimum), _eigenvalues("saddle", saddle)
@@ -242,7 +242,7 @@ def minimum_odds(
     --------
     >>> import genfun as gf
     >>> for rate in (0.001, 0.01):
-    ...     print(gf.minimum_odds([1.0], [9.0], gf.SGD(rate, batch_size=10), gradient_variance=1.0))
+    ...     print(minimum_odds([1.0], [9.0], gf.SGD(rate, batch_size=10), gradient_variance=1.0))
     MinimumOdds(ok: 3 to 1 for the flat minimum, 75.0% of the time)
     MinimumOdds(ok: 3 to 1 for the flat minimum, 75.0% of the time)
     """

@@ -114,7 +114,7 @@ def escape_steps(
     --------
     >>> import genfun as gf
     >>> minimum = gf.LinearProblem([1.0] * 8, [1.0] * 8)
-    >>> gf.escape_steps(minimum, gf.SGD(0.4, batch_size=2)).status
+    >>> escape_steps(minimum, gf.SGD(0.4, batch_size=2)).status
     'stable'
     """
     growth = _check.number("factor", factor, "pass by how much the mean loss grows, e.g. 10.0")
