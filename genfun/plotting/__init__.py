@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genfun.plotting._table import save, table
 from genfun.plotting.agreement import agreement
+from genfun.plotting.big_batch import big_batch
 from genfun.plotting.budget_map import budget_map
 from genfun.plotting.ladder import ladder
 from genfun.plotting.loss_curves import loss_curves
@@ -11,12 +12,14 @@ from genfun.plotting.loss_map import loss_map
 from genfun.plotting.loss_parts import loss_parts
 from genfun.plotting.momentum_map import momentum_map
 from genfun.plotting.phase_diagram import phase_diagram
+from genfun.plotting.samples import samples
 from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
 from genfun.plotting.steps_fit import steps_fit
 
 __all__ = [
     "agreement",
+    "big_batch",
     "budget_map",
     "ladder",
     "loss_curves",
@@ -24,6 +27,7 @@ __all__ = [
     "loss_parts",
     "momentum_map",
     "phase_diagram",
+    "samples",
     "save",
     "settings_map",
     "spectrum",

@@ -1,0 +1,57 @@
+"""Pictures about batch sizes show the numbers of their results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import genfun as gf
+from genfun.plotting import table
+
+
+def drawn(ax, name):
+    rows = [(x, y) for _, series, x, y, _ in table(ax) if series == name]
+    return np.array(rows, dtype=float).T
+
+
+def test_a_critical_batch_shows_samples_steps_the_least_and_the_formula():
+    c = gf.critical_batch_size(gf.PowerLaw(1.5, 0.25), gf.SGD(0.5), loss=0.1)
+    ax = c.plot(Figure().subplots())
+    b, k = drawn(ax, "samples $K b$")
+    np.testing.assert_array_equal(b, c.batch_sizes)
+    np.testing.assert_array_equal(k, c.samples)
+    assert drawn(ax, "fewest samples")[:, 0] == pytest.approx([c.batch_size, c.samples.min()])
+    fine, formula = drawn(ax, "samples, signal-phase formula")
+    np.testing.assert_allclose(formula, fine * c.closed_form.steps(fine))
+
+
+def test_an_unreachable_loss_has_no_picture():
+    c = gf.critical_batch_size(gf.LinearProblem([1.0], [1.0], noise_variance=1.0), gf.SGD(0.5), loss=0.1)
+    with pytest.raises(ValueError, match=r"no batch size that reaches loss 0\.1"):
+        c.plot(Figure().subplots())
+
+
+def test_big_batch_shows_batches_their_range_and_the_noise_scale():
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=500)
+    r = gf.big_batch(problem, gf.SGD(0.5, batch_size=10), [0, 1, 3, 9, 40])
+    ax = r.plot(Figure().subplots())
+    for name, values in (
+        ("batch size, mean over runs", r.batch_size),
+        ("5 %", r.low),
+        ("95 %", r.high),
+        ("gradient noise scale", r.noise_scale),
+    ):
+        t, y = drawn(ax, name)
+        np.testing.assert_array_equal(t, r.steps[1:])
+        np.testing.assert_array_equal(y, values[1:])
+
+
+def test_fitted_points_show_the_chosen_family_and_its_interval():
+    b = 2.0 ** np.arange(2, 10)
+    f = gf.fit_steps(b, 1e4 * (1 + 30 / b) ** 2)
+    ax = f.plot(Figure().subplots())
+    np.testing.assert_array_equal(drawn(ax, "measured")[1], f.batch_sizes * f.steps)
+    fine, samples = drawn(ax, f.family)
+    np.testing.assert_allclose(samples, fine * f.predict(fine))
+    assert drawn(ax, "critical batch size")[0] == pytest.approx(f.batch_size)
