@@ -12,6 +12,7 @@ from genfun.experiments.record import log_grid
 from genfun.experiments.rung import Rung
 from genfun.experiments.runs import Runs
 from genfun.experiments.simulate import simulate, simulate_many
+from genfun.experiments.smoothness import smooth_constants
 from genfun.experiments.sweep import cells, sweep
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "log_grid",
     "simulate",
     "simulate_many",
+    "smooth_constants",
     "sweep",
 ]
