@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SLOWEST, FASTEST = 4.0, 0.0
 """log10 of the steps between which the colour changes."""
+LEAST_SHARE = 0.035
+"""Of the cells; smaller regions are not named."""
 
 
 def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "sharpness", at: int = 0) -> Axes:
@@ -66,7 +68,7 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
     if not -others.size <= at < others.size:
         raise ValueError(f"at must be an index of the {others.size} values of the other axis, got {at}")
     pick: Any = (slice(None), at) if by_sharpness else (slice(None), slice(None), at)
-    status, steps, gain = result.status[pick], result.steps[pick], result.noise_gain[pick]
+    status, steps = result.status[pick], result.steps[pick]
     heights = (result.sharpness if by_sharpness else result.batch_sizes).astype(float)
     rates = result.learning_rates
     if min(status.shape) < 2:
@@ -94,7 +96,7 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
         handles += [drawn[0]] if drawn and power == 1.0 else []
     if handles and handles[-1].get_label() == "escape in 1e1 steps":
         handles[-1].set_label("escape in 10, 100, 1000 steps")
-    _names(ax, rates, heights, status, gain)
+    _names(ax, rates, heights, status)
     other = f"batch size {others[at]:,}" if by_sharpness else f"sharpness {others[at]:g}"
     ax.set(xlim=(rates.min(), rates.max()), ylim=(heights.min(), heights.max()))
     ax.set_title(other + (f", momentum {result.momentum:g}" if result.momentum else ""), fontsize="medium")
@@ -131,19 +133,21 @@ def _edges(ax: Axes, result: EscapeChart, heights: Any, by_sharpness: bool, othe
     ]
 
 
-def _names(ax: Axes, rates: Any, heights: Any, status: Any, gain: Any) -> None:
+def _names(ax: Axes, rates: Any, heights: Any, status: Any) -> None:
     """Each region named at the cell that lies deepest in it."""
     for name in ("stable", "escapes", "diverges"):
         inside = status == name
-        if inside.mean() < 0.03:
+        if inside.mean() < LEAST_SHARE:
             continue
         x, y = np.meshgrid(np.linspace(0.0, 1.0, rates.size), np.linspace(0.0, 1.0, heights.size), indexing="ij")
         outside = np.stack([x[~inside], y[~inside]], axis=1)
         own = np.stack([x[inside], y[inside]], axis=1)
-        room = np.minimum(np.minimum(own, 1.0 - own).min(axis=1), 1.0)
+        room = np.minimum(own, 1.0 - own).min(axis=1)
         if outside.size:
             gaps = np.sqrt(((own[:, None, :] - outside[None, :, :]) ** 2).sum(axis=2)).min(axis=1)
             room = np.minimum(room, gaps)
+        # Where many cells lie equally deep, the one nearest to the middle of the region.
+        room = room - 0.1 * np.abs(own - own.mean(axis=0)).sum(axis=1)
         i, j = np.argwhere(inside)[int(room.argmax())]
         ax.text(
             rates[i], heights[j], name, ha="center", va="center", fontsize="medium",
