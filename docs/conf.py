@@ -1,9 +1,12 @@
-"""Sphinx settings. Nothing is fetched while building."""
+"""Sphinx settings. Nothing is fetched while building; the gallery and the derivation are made by genfun itself."""
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +36,78 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
+# "momentum" is an attribute of several results: a bare name in a docstring is a word, no link.
+suppress_warnings = ["ref.python"]
+
 html_theme = "furo"
 html_title = f"genfun {version}"
 html_show_copyright = False
+
+
+def _gallery(folder: Path) -> str:
+    """Draw every example into the folder; a page of pictures, texts and sources."""
+    page = [
+        "# Gallery",
+        "Each picture is drawn by the lines below it, when these pages are built. `draw()` returns the figure; with",
+        "`genfun.plotting.save(figure, path)` its numbers are written beside it.",
+    ]
+    for source in sorted((ROOT / "docs" / "gallery").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"gallery_{source.stem}", source)
+        assert spec is not None
+        assert spec.loader is not None
+        example = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(example)
+        title, _, text = (example.__doc__ or "").strip().partition("\n")
+        example.draw().savefig(folder / f"{source.stem}.png", dpi=110)
+        code = source.read_text(encoding="utf-8").split("import annotations\n\n", 1)[1]
+        page += [f"\n## {title.rstrip('.')}", text.strip(), f"\n![{title}]({source.stem}.png)\n"]
+        page += [f"{{download}}`{source.name} <../gallery/{source.name}>`\n", f"```python\n{code}```"]
+    return "\n".join(page) + "\n"
+
+
+def _derivation() -> str:
+    """What sympy derives from the update matrix of SGD, with numbered equations."""
+    from genfun import SGD
+    from genfun.symbolic import show
+
+    lines = show(SGD, latex=True).splitlines()
+    page = [
+        "# The derivation, by sympy",
+        "Every formula here is printed by `genfun.symbolic.show(gf.SGD, latex=True)` (`genfun derive`): it starts",
+        "from the update matrix of the method, and nothing is typed by hand.",
+    ]
+    number = 0
+    for line in lines:
+        if line.startswith(r"\paragraph{"):
+            page.append("\n**" + line.removeprefix(r"\paragraph{").removesuffix("}").replace(r"\_", "_") + "**\n")
+        elif line == r"\begin{equation}":
+            number += 1
+            page.append("$$")
+        elif line == r"\end{equation}":
+            page.append(f"$$ (eq-derived-{number})\n")
+        elif line:
+            page.append(line)
+    return "\n".join(page) + "\n"
+
+
+def _generate(app: Any) -> None:
+    folder = ROOT / "docs" / "generated"
+    folder.mkdir(exist_ok=True)
+    (folder / "gallery.md").write_text(_gallery(folder), encoding="utf-8")
+    (folder / "derivation.md").write_text(_derivation(), encoding="utf-8")
+
+
+def _bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape the bars of absolute values in prose, which would be substitutions in reStructuredText."""
+    math = False
+    for i, line in enumerate(lines):
+        math = line.lstrip().startswith(".. math::") or (math and line.startswith((" " * 4, "\t")))
+        if not math and not line.lstrip().startswith(">>>"):
+            lines[i] = line.replace("|", r"\|")
+
+
+def setup(app: Any) -> None:
+    """Make the pages that code writes, before Sphinx looks for pages."""
+    logging.getLogger("genfun").setLevel(logging.WARNING)
+    app.connect("autodoc-process-docstring", _bars, priority=1000)
+    app.connect("builder-inited", _generate)
