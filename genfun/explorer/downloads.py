@@ -1,0 +1,85 @@
+"""What can be taken away from a view: Python lines, the picture and its table."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from genfun.explorer.model import curve
+from genfun.explorer.problems import pose
+from genfun.explorer.state import State
+from genfun.plotting import save
+
+
+def python_lines(state: State, path: str | None = None) -> str:
+    """Python lines that make the curve of a state.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        If the state is of no use.
+
+    Examples
+    --------
+    >>> print(python_lines(State(problem="power-law")).splitlines()[3])
+    problem = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=1000, noise_variance=0.0)
+    """
+    posed = pose(state, path)
+    lines = ["import numpy as np", "import genfun as gf", ""]
+    if state.problem == "power-law":
+        exponents = f"nu={state.nu!r}, zeta={state.zeta!r}, n_modes={state.n_modes!r}"
+        lines.append(f"problem = gf.PowerLaw({exponents}, noise_variance={state.label_noise!r})")
+    else:
+        model = state.problem.removeprefix("mnist-")
+        lines += [
+            f"data = gf.data.load({path!r})"
+            if state.problem == "file"
+            else f'data = gf.data.mnist(1000, model="{model}")',
+            'problem = getattr(data, "problem", data)' if state.problem == "file" else "problem = data.problem",
+        ]
+        if state.label_noise > 0.0:
+            variance = f"problem.noise_variance + {state.label_noise!r}"
+            lines.append(
+                f"problem = gf.LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, {variance})"
+            )
+    tau1, tau2 = posed.noise.tau1, posed.noise.tau2
+    lines += [
+        f"noise = gf.SpectrallyExpressible(tau1={tau1!r}, tau2={tau2!r})",
+        f"method = gf.{posed.optimizer!r}",
+        f"steps = np.unique(np.rint(np.geomspace(1, {10 * state.steps}, 160)).astype(int))",
+        "prediction = gf.predict(problem, method, steps, noise)",
+        "print(prediction)",
+        "print(gf.stability(problem, method, noise))",
+        "gf.plotting.save(prediction.plot(), 'curve.png')  # and curve.csv, all that is drawn",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def files(state: State, path: str | None = None) -> dict[str, bytes]:
+    """The picture of the loss curve and the table of all that is drawn in it, by file name.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        If the state is of no use.
+    """
+    from matplotlib.figure import Figure
+
+    # No pyplot: it is not made for threads.
+    figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
+    curve(state, path).prediction.plot(figure.subplots())
+    with tempfile.TemporaryDirectory() as folder:
+        save(figure, Path(folder) / "curve.png")
+        return {place.name: place.read_bytes() for place in Path(folder).iterdir()}

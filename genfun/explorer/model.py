@@ -1,0 +1,273 @@
+"""From a state to the numbers of the page: the curve with its parts and marks, the map with its edge, the point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.answers.edge import max_learning_rate
+from genfun.answers.explain import explain, phase_or_none
+from genfun.answers.fit import fit_power_law
+from genfun.answers.loss_map import loss_map
+from genfun.answers.optimize import Optimum, optimize
+from genfun.answers.predict import Prediction, predict
+from genfun.answers.stability import Stability, stability
+from genfun.data.linear import LinearData
+from genfun.explorer.problems import Posed, pose, source
+from genfun.explorer.state import State
+from genfun.methods.sgd import SGD
+from genfun.plotting.loss_map import SHARE
+from genfun.plotting.loss_parts import CERTAIN, DEEPEST, HIGHEST
+
+POINTS = 160
+"""Steps of the curve."""
+CELLS = 48, 41
+"""Learning rates and momenta of the map."""
+EDGE_POINTS = 41
+LARGEST_MOMENTUM, DECADES = 0.98, 4.0
+"""The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The loss curve, what it is made of, and where it turns.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        At about POINTS steps from 1 on.
+    quiet : array, shape (t,)
+        Loss without batch noise.
+    excess : array, shape (t,)
+        What batch noise adds; nan where it is not certain.
+    marks : tuple of (float, str)
+        Steps of transition, divergence and end of the spectrum, in words.
+    window : (float, float)
+        Losses to show.
+    stability : Stability
+        Of the setting.
+    regime : str
+        Name of the phase; "" where the spectrum has no exponents.
+    """
+
+    prediction: Prediction
+    quiet: Float[Array, " t"]
+    excess: Float[Array, " t"]
+    marks: tuple[tuple[float, str], ...]
+    window: tuple[float, float]
+    stability: Stability
+    regime: str
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """The map of the loss at step T, and its edge.
+
+    Parameters
+    ----------
+    rates : array, shape (r,)
+        Learning rates, evenly spaced in their logarithm.
+    momenta : array, shape (m,)
+        Momenta, evenly spaced.
+    decades : array, shape (r, m)
+        log10 of the loss; nan above the loss at the start.
+    edge : array, shape (e,)
+        Largest stable learning rate; 0 where there is none.
+    edge_momenta : array, shape (e,)
+        At these momenta, denser towards -1 and 1, where the edge turns.
+    colours : (float, float)
+        log10 losses of the first and the last colour.
+    """
+
+    rates: Float[Array, " r"]
+    momenta: Float[Array, " m"]
+    decades: Float[Array, "r m"]
+    edge: Float[Array, " e"]
+    edge_momenta: Float[Array, " e"]
+    colours: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The problem in the phase diagram.
+
+    Parameters
+    ----------
+    zeta, inverse_nu : float
+        Coordinates; nan without exponents.
+    is_power_law : bool
+        Whether the spectrum is one.
+    """
+
+    zeta: float
+    inverse_nu: float
+    is_power_law: bool
+
+
+def steps_of(last: int) -> Int[Array, " t"]:
+    """The steps of the curve: from 1 to ten times T, so that what comes after is seen.
+
+    Parameters
+    ----------
+    last : int
+        T.
+    """
+    return np.unique(np.rint(np.geomspace(1, 10 * last, POINTS)).astype(np.int64))
+
+
+def start_of(posed: Posed) -> float:
+    """The loss at step 0.
+
+    Parameters
+    ----------
+    posed : Posed
+    """
+    return 0.5 * (posed.problem.signal_total + posed.problem.noise_variance)
+
+
+@lru_cache(maxsize=32)
+def curve(state: State, path: str | None = None) -> Curve:
+    """The loss curve of a state.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        With a message to show.
+    """
+    posed = pose(state, path)
+    problem, method, noise = posed.problem, posed.optimizer, posed.noise
+    steps = steps_of(state.steps)
+    found = predict(problem, method, steps, noise)
+    quiet = predict(problem, SGD(method.learning_rate, method.momentum), steps, noise)
+    with np.errstate(invalid="ignore", over="ignore"):
+        excess = found.loss - quiet.loss
+        certain = excess > CERTAIN * (found.error * found.loss + quiet.error * quiet.loss)
+    start = start_of(posed) or 1.0
+    seen = np.concatenate((found.loss, quiet.loss))
+    seen = seen[np.isfinite(seen) & (seen > 0.0)]
+    bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
+    regime = phase_or_none(problem, method, noise)
+    marks: list[tuple[float, str]] = []
+    if regime is not None:
+        stable = math.isinf(regime.divergence_step)
+        places = (
+            (regime.transition_step if regime.transition_step <= regime.end_step else math.inf, "noise takes over"),
+            (regime.divergence_step, "loss grows"),
+            (regime.end_step if stable else math.inf, "spectrum ends"),
+        )
+        marks = [(step, words) for step, words in places if steps[0] <= step <= steps[-1]]
+    return Curve(
+        found,
+        quiet.loss,
+        np.where(certain, excess, np.nan),
+        tuple(marks),
+        (float(bottom) / 2.0, 2.0 * max(float(top), float(bottom))),
+        stability(problem, method, noise),
+        "" if regime is None else regime.name,
+    )
+
+
+def chart(state: State, path: str | None = None) -> Chart:
+    """The map of a state; the same for all its learning rates and momenta, for which it is kept.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        With a message to show.
+    """
+    return _chart(replace(state, learning_rate=1.0, momentum=0.0), path)
+
+
+@lru_cache(maxsize=64)
+def _chart(state: State, path: str | None) -> Chart:
+    posed = pose(state, path)
+    problem, noise, b = posed.problem, posed.noise, state.batch_size
+    high = 4.0 / problem.lambda_max
+    rates = np.geomspace(high * 10.0**-DECADES, high, CELLS[0])
+    momenta = np.linspace(-LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1])
+    found = loss_map(problem, rates, momenta, state.steps, b, noise)
+    start = start_of(posed)
+    decades = found.log_loss / math.log(10.0)
+    decades = np.where(decades <= math.log10(start or 1.0), decades, np.nan)
+    seen = decades[np.isfinite(decades)]
+    top = math.log10(start or 1.0)
+    colours = (top - 1.0, top)
+    if seen.size:
+        low = max(float(seen.min()), top + math.log10(DEEPEST))
+        colours = (low, max(float(np.quantile(seen, SHARE)), low + 0.1))
+    bend = np.arctanh(LARGEST_MOMENTUM)
+    betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
+    edge = np.array([max_learning_rate(problem, float(beta), b, noise) for beta in betas])
+    return Chart(rates, momenta, decades, edge, betas, colours)
+
+
+@lru_cache(maxsize=32)
+def point(state: State, path: str | None = None) -> Point:
+    """Where the problem lies in the plane of the exponents.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+    """
+    fit = fit_power_law(pose(state, path).problem)
+    return Point(fit.zeta, 1.0 / fit.nu if fit.nu > 0.0 else math.nan, fit.is_power_law)
+
+
+@lru_cache(maxsize=32)
+def words(state: State, path: str | None = None) -> tuple[str, ...]:
+    """The lines of `explain`.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        With a message to show.
+    """
+    posed = pose(state, path)
+    given = None if state.problem == "power-law" else source(state.problem, path)
+    if isinstance(given, LinearData) and state.label_noise == 0.0 and state.tau2 is None:
+        return explain(given, posed.optimizer, state.steps).lines
+    noise = None if given is None and state.tau2 is None else posed.noise
+    return explain(posed.problem, posed.optimizer, state.steps, noise).lines
+
+
+@lru_cache(maxsize=8)
+def best(state: State, path: str | None = None) -> Optimum:
+    """The best learning rate and momentum for the state's batch size and step.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        If nothing is stable.
+    """
+    posed = pose(state, path)
+    return optimize(posed.problem, batch_size=state.batch_size, steps=state.steps, noise=posed.noise)

@@ -1,0 +1,250 @@
+"""The three figures of the page and the tables behind them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    HoverTool,
+    Label,
+    LinearColorMapper,
+    PointDrawTool,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+
+from genfun.experiments.runs import Runs
+from genfun.explorer.model import Chart, Curve, Point
+from genfun.methods.sgd import SGD
+from genfun.plotting._style import COLOURS
+
+TOOLS = "pan,wheel_zoom,box_zoom,save,reset"
+BEYOND = 1e300
+REGIONS = (
+    ("signal-dominated", (0, 2, 1, 0), (0, 0, 1, 1), "#E3F0F9", (0.12, 0.06)),
+    ("noise-dominated", (2, 3, 3, 1), (0, 0, 1, 1), "#F9DCC4", (1.93, 0.42)),
+    ("eventual divergence", (0, 3, 3, 0), (1, 1, 2, 2), "#D1D1D1", (0.12, 1.06)),
+    ("immediate divergence", (0, 3, 3, 0), (2, 2, 2.5, 2.5), "#ADADAD", (0.12, 2.06)),
+)
+
+
+def _table(*columns: str) -> Any:
+    return ColumnDataSource({name: [] for name in columns})
+
+
+def _figure(**look: Any) -> Any:
+    # bokeh takes a pair of numbers for a range, which its types do not say.
+    return figure(**look)
+
+
+class CurvePicture:
+    """Loss over steps, with its parts, marks and runs."""
+
+    def __init__(self) -> None:
+        self.figure: Any = _figure(
+            width=500, height=365, x_axis_type="log", y_axis_type="log", x_axis_label="step", y_axis_label="mean loss",
+            x_range=(1, 10_000), y_range=(1e-3, 1), tools=TOOLS, title="Loss", name="curve",
+        )  # fmt: skip
+        self.lines, self.marks = _table("step", "loss", "quiet", "excess"), _table("x", "y", "text")
+        self.runs, self.mean = _table("steps", "losses"), _table("step", "mean")
+        f = self.figure
+        f.multi_line(
+            "steps", "losses", source=self.runs, color=COLOURS[5], alpha=0.45, line_width=1, legend_label="runs"
+        )
+        f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=2.2, legend_label="mean of the runs")
+        f.line("step", "loss", source=self.lines, color="black", line_width=2.4, legend_label="predicted")
+        f.line(
+            "step", "quiet", source=self.lines, color=COLOURS[0], line_width=1.8, line_dash="dashed",
+            legend_label="without batch noise",
+        )  # fmt: skip
+        f.line(
+            "step", "excess", source=self.lines, color=COLOURS[1], line_width=2, line_dash="dotted",
+            legend_label="added by batch noise",
+        )  # fmt: skip
+        f.vspan("x", source=self.marks, color="#666666", line_width=1)
+        f.text(
+            "x", "y", "text", source=self.marks, angle=math.pi / 2, text_align="right", text_baseline="bottom",
+            text_font_size="11px", text_color="#444444", x_offset=-2, y_offset=4,
+        )  # fmt: skip
+        f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[f.renderers[2]]))
+        f.legend.update(location="bottom_left", background_fill_alpha=0.8, label_text_font_size="11px", spacing=0)
+        f.legend.update(padding=4, margin=4, glyph_height=14, label_height=14, border_line_color=None)
+        self._legend_of_runs = [item for item in f.legend[0].items if "runs" in item.label.value]
+        self.show_runs(None)
+        f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
+
+    def show(self, curve: Curve) -> None:
+        """Draw another curve.
+
+        Parameters
+        ----------
+        curve : Curve
+        """
+        steps = curve.prediction.steps.astype(float)
+        columns = {"loss": curve.prediction.loss, "quiet": curve.quiet, "excess": curve.excess}
+        self.lines.data = {"step": steps} | {
+            name: np.where((y > 0.0) & (y < BEYOND), y, np.nan) for name, y in columns.items()
+        }
+        low, high = curve.window
+        self.figure.x_range.update(start=1, end=float(steps[-1]), reset_start=1, reset_end=float(steps[-1]))
+        self.figure.y_range.update(start=low, end=high, reset_start=low, reset_end=high)
+        self.marks.data = {
+            "x": [step for step, _ in curve.marks],
+            "y": [high / 1.3 for _ in curve.marks],
+            "text": [f"{words}, step {step:,.0f}" for step, words in curve.marks],
+        }
+        state = curve.stability.status
+        self.figure.title.text = f"Loss: {state}" + (f", {curve.regime}" if curve.regime else "")
+
+    def show_runs(self, runs: Runs | None) -> None:
+        """Lay runs over the curve, or take them away.
+
+        Parameters
+        ----------
+        runs : Runs or None
+        """
+        for item in self._legend_of_runs:
+            item.visible = runs is not None
+        if runs is None:
+            self.runs.data = {"steps": [], "losses": []}
+            self.mean.data = {"step": [], "mean": []}
+            return
+        later = runs.steps > 0
+        steps = runs.steps[later].astype(float)
+        loss = runs.loss[:, later]
+        loss = np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
+        with np.errstate(all="ignore"):
+            mean = runs.mean[later]
+            seen = (mean > 0.0) & (mean < BEYOND)
+        self.runs.data = {"steps": [steps] * len(loss), "losses": list(loss)}
+        self.mean.data = {"step": steps, "mean": np.where(seen, mean, np.nan)}
+
+
+class MapPicture:
+    """Loss at step T over learning rate and momentum, with the edge and the setting as a point to drag."""
+
+    def __init__(self) -> None:
+        self.figure: Any = _figure(
+            width=475, height=365, x_axis_type="log", x_axis_label="learning rate", y_axis_label="momentum",
+            x_range=(1e-3, 4), y_range=(-1, 1), tools=TOOLS, name="map", title="",
+        )  # fmt: skip
+        f = self.figure
+        self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
+        self.cells, self.edge = _table("image", "x", "y", "dw", "dh"), _table("x", "y")
+        self.point, self.star = ColumnDataSource({"x": [1.0], "y": [0.0]}), _table("x", "y")
+        f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
+        f.line("x", "y", source=self.edge, color="white", line_width=5, alpha=0.9)
+        f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge of stability")
+        star = {"marker": "star", "size": 18, "fill_color": COLOURS[4], "line_color": "black"}
+        f.scatter("x", "y", source=self.star, legend_label="best setting", **star)
+        same = {"fill_color": COLOURS[1], "line_color": "white", "line_width": 2, "fill_alpha": 1.0, "line_alpha": 1.0}
+        dot = f.scatter("x", "y", source=self.point, size=15, legend_label="this setting (drag or click)", **same)
+        dot.nonselection_glyph = dot.selection_glyph = None
+        drag = PointDrawTool(renderers=[dot], add=False, num_objects=1)
+        f.add_tools(drag)
+        f.toolbar.active_tap = drag
+        f.toolbar.active_drag = drag
+        f.add_layout(
+            ColorBar(color_mapper=self.mapper, width=10, ticker=BasicTicker(desired_num_ticks=5), padding=4), "right"
+        )
+        f.legend.update(location="bottom_left", background_fill_alpha=0.8, label_text_font_size="11px", spacing=0)
+        f.legend.update(padding=4, margin=4, glyph_height=14, label_height=14, border_line_color=None)
+        f.grid.visible = False
+        self._legend_of_star = f.legend[0].items[1]
+        self.show_best(None)
+
+    def show_best(self, setting: SGD | None) -> None:
+        """Put a star at the best setting, or take it away.
+
+        Parameters
+        ----------
+        setting : SGD or None
+        """
+        self._legend_of_star.visible = setting is not None
+        best = [] if setting is None else [setting]
+        self.star.data = {"x": [m.learning_rate for m in best], "y": [m.momentum for m in best]}
+
+    def show(self, chart: Chart, step: int) -> None:
+        """Draw another map.
+
+        Parameters
+        ----------
+        chart : Chart
+        step : int
+            T.
+        """
+        rates, momenta = chart.rates, chart.momenta
+        half = math.sqrt(rates[1] / rates[0])
+        low, high = float(rates[0] / half), float(rates[-1] * half)
+        gap = float(momenta[1] - momenta[0])
+        bottom, height = float(momenta[0]) - gap / 2.0, gap * momenta.size
+        self.cells.data = {
+            "image": [np.ascontiguousarray(chart.decades.T.astype(np.float32))],
+            "x": [low], "y": [bottom], "dw": [high - low], "dh": [height],
+        }  # fmt: skip
+        self.mapper.update(low=chart.colours[0], high=chart.colours[1])
+        shown = chart.edge > 0.0
+        self.edge.data = {"x": chart.edge[shown], "y": chart.edge_momenta[shown]}
+        top = min(bottom + height, 1.0)
+        self.figure.x_range.update(start=low, end=high, reset_start=low, reset_end=high)
+        self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
+        self.figure.title.text = f"log10 loss at step {step:,} (white: above the start)"
+
+    def place(self, rate: float, momentum: float) -> None:
+        """Move the point, unless it is there.
+
+        Parameters
+        ----------
+        rate, momentum : float
+        """
+        if list(self.point.data["x"]) != [rate] or list(self.point.data["y"]) != [momentum]:
+            self.point.data = {"x": [rate], "y": [momentum]}
+
+
+class PhasePicture:
+    """The plane of the exponents with the problem in it."""
+
+    def __init__(self) -> None:
+        self.figure: Any = _figure(
+            width=370, height=275, x_axis_label="zeta (source exponent)", y_axis_label="1/nu (nu: capacity exponent)",
+            x_range=(0, 3), y_range=(0, 2.5), tools="save", name="phases", title="Phase of the problem",
+        )  # fmt: skip
+        f = self.figure
+        for name, x, y, colour, place in REGIONS:
+            f.patch(x, y, fill_color=colour, line_color=None)
+            f.add_layout(Label(x=place[0], y=place[1], text=name, text_font_size="11px", text_color="#333333"))
+        f.line([2, 1], [0, 1], color="black")
+        f.line([0, 3], [1, 1], color="black", line_dash="dashed")
+        f.line([0, 3], [2, 2], color="black", line_dash="dotted")
+        self.point = _table("x", "y", "text", "colour")
+        f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
+        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="11px")
+        f.grid.visible = False
+
+    def show(self, point: Point) -> None:
+        """Move the problem's point; outside of the picture it is put at the border.
+
+        Parameters
+        ----------
+        point : Point
+        """
+        x, y = point.zeta, point.inverse_nu
+        if not (math.isfinite(x) and math.isfinite(y)):
+            self.point.data = {"x": [], "y": [], "text": [], "colour": []}
+            self.figure.title.text = "Phase: the spectrum has no exponents"
+            return
+        self.figure.title.text = f"Phase: nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
+            "" if point.is_power_law else " (no clean power law)"
+        )
+        beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"
+        self.point.data = {
+            "x": [min(max(x, 0.0), 2.97)],
+            "y": [min(y, 2.45)],
+            "text": ["here" + beyond],
+            "colour": ["black" if point.is_power_law else "white"],
+        }

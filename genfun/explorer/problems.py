@@ -1,0 +1,154 @@
+"""The problem, noise model and data that a state means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from genfun.data import LinearData, load, mnist, translation_invariant
+from genfun.explorer.state import LIMITS, State
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
+from genfun.power_law import PowerLaw
+from genfun.problem import LinearProblem, Problem
+
+LARGEST_SYNTHETIC = 1023
+"""Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """A problem with a method and a noise model, ready for questions.
+
+    Parameters
+    ----------
+    problem : LinearProblem or PowerLaw
+        With the added label noise.
+    optimizer : SGD
+        The setting.
+    noise : SpectrallyExpressible
+        The noise model, with the state's tau2.
+    default_tau2 : float
+        tau2 where the state leaves it open.
+    """
+
+    problem: Problem
+    optimizer: SGD
+    noise: SpectrallyExpressible
+    default_tau2: float
+
+
+@lru_cache(maxsize=4)
+def source(name: str, path: str | None) -> LinearData | LinearProblem:
+    """Data, or the spectrum in a file.
+
+    Parameters
+    ----------
+    name : str
+        "mnist-ntk", "mnist-pixels" or "file".
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+    if name == "mnist-ntk":
+        return mnist(1000, model="ntk")
+    if name == "mnist-pixels":
+        return mnist(1000, model="pixels")
+    if path is None:
+        raise ValueError("no file was given; start with `genfun explore FILE`")
+    return load(path)
+
+
+@lru_cache(maxsize=16)
+def _power_law(nu: float, zeta: float, n_modes: int | None, noise_variance: float) -> PowerLaw:
+    return PowerLaw(nu, zeta, n_modes=n_modes, noise_variance=noise_variance)
+
+
+@lru_cache(maxsize=16)
+def _spectrum(name: str, path: str | None, label_noise: float) -> tuple[LinearProblem, SpectrallyExpressible]:
+    given = source(name, path)
+    problem, noise = (given.problem, given.noise) if isinstance(given, LinearData) else (given, SpectrallyExpressible())
+    if label_noise > 0.0:
+        variance = problem.noise_variance + label_noise
+        problem = LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, variance)
+    return problem, noise
+
+
+def pose(state: State, path: str | None = None) -> Posed:
+    """Problem, setting and noise model of a state.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        With a message to show, where the choices do not go together.
+    """
+    if state.problem == "power-law":
+        problem: Problem = _power_law(state.nu, state.zeta, state.n_modes, state.label_noise)
+        noise = SpectrallyExpressible()
+    else:
+        problem, noise = _spectrum(state.problem, path, state.label_noise)
+    default = noise.tau2
+    if state.tau2 is not None:
+        noise = replace(noise, tau2=state.tau2)
+    most = problem.n_samples
+    if most is not None and state.batch_size is not None and state.batch_size > most:
+        raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
+    return Posed(problem, SGD(state.learning_rate, state.momentum, state.batch_size), noise, default)
+
+
+def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
+    """Data to run SGD on, and the setting for it.
+
+    A power law has no data of its own: translation-invariant data with its spectrum are made, whose batches are drawn
+    with replacement, as from a stream.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The file given on the command line.
+
+    Raises
+    ------
+    ValueError
+        With a message to show, where there are no data.
+    """
+    method = pose(state, path).optimizer
+    if state.problem == "power-law":
+        modes = state.n_modes
+        if modes is None or modes > LARGEST_SYNTHETIC:
+            raise ValueError(f"runs need data; set the number of modes to {LARGEST_SYNTHETIC} or less")
+        law: Any = _power_law(state.nu, state.zeta, modes, state.label_noise)
+        data = translation_invariant(law.eigenvalues, law.signal, noise_variance=state.label_noise)
+        if method.batch_size is None:
+            return data, method
+        if method.batch_size > data.n_samples:
+            raise ValueError(f"runs need a batch size of at most {data.n_samples} here; lower it")
+        return data, replace(method, replacement=True)
+    given = source(state.problem, path)
+    if not isinstance(given, LinearData):
+        raise ValueError("runs need data, and this file holds a spectrum only")
+    if state.label_noise > 0.0:
+        raise ValueError("runs have the labels of the data; set the added label noise to 0")
+    return given, method
+
+
+def largest_batch(problem: Problem) -> int:
+    """The largest batch size that can be chosen.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+    return problem.n_samples or int(LIMITS["batch_size"][1])

@@ -1,0 +1,175 @@
+"""What the page shows, as one value: read from text, checked, and written as the query of a link."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+from urllib.parse import urlencode
+
+NAMES = {
+    "mnist-ntk": "MNIST, neural tangent kernel",
+    "mnist-pixels": "MNIST, pixels",
+    "power-law": "power law",
+    "file": "your file",
+}
+"""Problems by the word in the link."""
+LIMITS: dict[str, tuple[float, float]] = {
+    "nu": (0.1, 10.0),
+    "zeta": (0.01, 10.0),
+    "n_modes": (1, 100_000),
+    "learning_rate": (1e-6, 1e3),
+    "momentum": (-0.99, 0.999),
+    "batch_size": (1, 1_000_000),
+    "tau2": (-100.0, 100.0),
+    "label_noise": (0.0, 100.0),
+    "steps": (1, 10**9),
+}
+"""Least and largest value that the page takes."""
+WORDS = {"n_modes": "infinite", "batch_size": "full", "tau2": "default"}
+"""What stands for None in a link and in a text box."""
+LONGEST = 40
+"""So much of what was typed is repeated in a message."""
+
+
+@dataclass(frozen=True)
+class State:
+    """All choices of the page.
+
+    Parameters
+    ----------
+    problem : str
+        A key of NAMES.
+    nu, zeta : float
+        Exponents of the power law.
+    n_modes : int or None
+        Its number of modes; None is infinite.
+    learning_rate, momentum : float
+        alpha and beta.
+    batch_size : int or None
+        b; None is the full batch.
+    tau2 : float or None
+        Of the noise model; None is the estimate from the data, or 1.
+    label_noise : float
+        sigma^2 added to that of the problem.
+    steps : int
+        T, the step that maps, words and searches look at.
+
+    Examples
+    --------
+    >>> State(problem="power-law", nu=2.0).query
+    'problem=power-law&nu=2.0'
+    """
+
+    problem: str = "mnist-ntk"
+    nu: float = 1.5
+    zeta: float = 0.5
+    n_modes: int | None = 1000
+    learning_rate: float = 0.3
+    momentum: float = 0.5
+    batch_size: int | None = 10
+    tau2: float | None = None
+    label_noise: float = 0.0
+    steps: int = 1000
+
+    @property
+    def query(self) -> str:
+        """The query of a link to this view; what is as at first is left out."""
+        changed = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                changed[field.name] = text(field.name, value)
+        return urlencode(changed)
+
+
+def text(name: str, value: Any) -> str:
+    """A value as it stands in a link and in a text box, to be read back exactly.
+
+    Parameters
+    ----------
+    name : str
+        Field of State.
+    value : Any
+        Its value.
+    """
+    return WORDS[name] if value is None else str(value)
+
+
+def _whole(word: str) -> float:
+    value = float(word)
+    if value != math.floor(value):
+        raise ValueError
+    return int(value)
+
+
+_READ: dict[str, Callable[[str], float]] = {"n_modes": _whole, "batch_size": _whole, "steps": _whole}
+
+
+def read(name: str, word: str) -> Any:
+    """The value of a field from text.
+
+    Parameters
+    ----------
+    name : str
+        Field of State.
+    word : str
+        What was typed, or stands in the link; anything.
+
+    Raises
+    ------
+    ValueError
+        With a message to show: what was typed (shortened), and what is possible.
+
+    Examples
+    --------
+    >>> read("steps", "1e4"), read("batch_size", "full")
+    (10000, None)
+    """
+    word = word.strip()
+    shown = repr(word if len(word) <= LONGEST else word[:LONGEST] + "...")
+    if name == "problem":
+        if word not in NAMES:
+            raise ValueError(f"problem must be one of {', '.join(NAMES)}, got {shown}")
+        return word
+    if name in WORDS and word.lower() == WORDS[name]:
+        return None
+    low, high = LIMITS[name]
+    kind = "a whole number" if name in _READ else "a number"
+    other = f", or {WORDS[name]}" if name in WORDS else ""
+    try:
+        value = _READ.get(name, float)(word)
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not low <= value <= high:  # also where it is nan
+        raise ValueError(f"{name.replace('_', ' ')} must be {kind} from {low:g} to {high:g}{other}, got {shown}")
+    return value
+
+
+def parse(arguments: Mapping[str, str], start: State = State()) -> tuple[State, tuple[str, ...]]:
+    """A state from the query of a link, and a message for every part of it that is no use.
+
+    Parameters
+    ----------
+    arguments : mapping of str to str
+        Names and values, from anyone.
+    start : State
+        What holds where the link says nothing, or nothing of use.
+
+    Examples
+    --------
+    >>> state, messages = parse({"momentum": "0.9", "learning_rate": "nan"})
+    >>> state.momentum, state.learning_rate, messages
+    (0.9, 0.3, ("learning rate must be a number from 1e-06 to 1000, got 'nan'",))
+    """
+    known = {field.name for field in fields(State)}
+    state, messages = start, []
+    for name, word in arguments.items():
+        try:
+            if name not in known:
+                raise ValueError(f"the link has an unknown part {name[:LONGEST]!r}")
+            state = replace(state, **{name: read(name, word)})
+        except ValueError as error:
+            messages.append(str(error))
+    return state, tuple(messages)

@@ -1,0 +1,70 @@
+"""Slow questions in a thread of their own: only the newest is worth an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+class Stale(Exception):
+    """The question has been overtaken by a newer one."""
+
+
+class Newest:
+    """A thread that works on the newest job; older ones are dropped, or stop when they ask.
+
+    Parameters
+    ----------
+    deliver : callable
+        Called in the thread with a function of no arguments, which is to be run where the page lives.
+    """
+
+    def __init__(self, deliver: Callable[[Callable[[], None]], Any]) -> None:
+        self._deliver = deliver
+        self._pool = ThreadPoolExecutor(1)
+        self._lock = threading.Lock()
+        self._turn = 0
+
+    def cancel(self) -> None:
+        """Let no answer to anything asked before arrive."""
+        with self._lock:
+            self._turn += 1
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def ask(self, work: Callable[[Callable[[], None]], Any], done: Callable[[Any, Exception | None], None]) -> None:
+        """Do some work, and then `done(answer, error)` where the page lives, if nothing newer was asked.
+
+        Parameters
+        ----------
+        work : callable
+            Takes a function to call now and then, which raises Stale when the work is no longer wanted.
+        done : callable
+            Takes the answer and None, or None and the error.
+        """
+        with self._lock:
+            self._turn += 1
+            turn = self._turn
+
+        def check() -> None:
+            if turn != self._turn:
+                raise Stale
+
+        def run() -> None:
+            answer, error = None, None
+            try:
+                check()
+                answer = work(check)
+                check()
+            except Stale:
+                return
+            except Exception as caught:  # whatever it is, the page says so and lives on
+                error = caught
+            self._deliver(lambda: done(answer, error) if turn == self._turn else None)
+
+        self._pool.submit(run)

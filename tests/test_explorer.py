@@ -1,0 +1,281 @@
+"""The explorer without a browser: what links mean, which numbers are shown, what is taken away, who is refused."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import genfun as gf
+from genfun.explorer import model
+from genfun.explorer.problems import data_of, pose
+from genfun.explorer.state import LIMITS, State, parse, read, text
+
+LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
+OTHER = State("power-law", 1.25, 0.7, None, 0.123456789012345, -0.3, None, -1.0, 0.25, 12345)
+
+
+def _arguments(query: str) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+
+
+@pytest.mark.parametrize("state", [State(), LAW, OTHER], ids=["as at first", "some", "all changed"])
+def test_a_link_gives_back_its_view_to_the_last_digit(state: State) -> None:
+    assert parse(_arguments(state.query)) == (state, ())
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS))
+@pytest.mark.parametrize(
+    "word", ["nan", "inf", "-inf", "-1e9", "1e400", "1e12", "", "<script>alert(1)</script>", "0x10", "9" * 5000, "\x00"]
+)
+def test_what_is_no_use_in_a_link_is_named_and_ignored(name: str, word: str) -> None:
+    state, messages = parse({name: word, "zeta" if name != "zeta" else "nu": "1.0"})
+    assert getattr(state, name) == getattr(State(), name)
+    assert len(messages) == 1
+    assert name.replace("_", " ") in messages[0]
+    assert len(messages[0]) < 200
+    assert (state.zeta if name != "zeta" else state.nu) == 1.0
+
+
+def test_unknown_parts_and_problems_are_named() -> None:
+    _, messages = parse({"colour": "red", "problem": "../../etc/passwd"})
+    assert ["'colour'" in messages[0], "mnist-ntk" in messages[1]] == [True, True]
+
+
+def test_whole_numbers_may_be_written_with_exponents_but_not_with_fractions() -> None:
+    assert read("steps", "1e6") == 10**6
+    assert [read(n, text(n, None)) for n in ("batch_size", "tau2", "n_modes")] == [None, None, None]
+    with pytest.raises(ValueError, match="whole number"):
+        read("batch_size", "2.5")
+
+
+def test_the_curve_is_the_prediction_and_its_parts_add_up() -> None:
+    found = model.curve(LAW)
+    problem, method = gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20)
+    steps = found.prediction.steps
+    assert steps[0] == 1
+    assert steps[-1] == 10 * LAW.steps
+    np.testing.assert_array_equal(found.prediction.loss, gf.predict(problem, method, steps).loss)
+    shown = np.isfinite(found.excess)
+    assert shown.mean() > 0.9
+    np.testing.assert_allclose((found.quiet + found.excess)[shown], found.prediction.loss[shown], rtol=1e-12)
+
+
+def test_marks_are_the_steps_of_the_phase() -> None:
+    """A noise-dominated problem turns; one beyond the edge of nu = 1 grows."""
+    state = replace(LAW, n_modes=None, batch_size=100, steps=10**6)
+    turn = gf.phase(gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, 0.0, 100)).transition_step
+    assert model.curve(state).marks == ((turn, "noise takes over"),)
+    state = replace(LAW, nu=0.9, n_modes=None, batch_size=1, learning_rate=0.1, steps=10**6)
+    grows = gf.phase(gf.PowerLaw(0.9, 2.0), gf.SGD(0.1, 0.0, 1)).divergence_step
+    assert (grows, "loss grows") in model.curve(state).marks
+
+
+def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_all_of_them() -> None:
+    chart = model.chart(LAW)
+    i, j = 20, 11
+    setting = gf.SGD(float(chart.rates[i]), float(chart.momenta[j]), 20)
+    problem = gf.PowerLaw(1.5, 2.0, n_modes=100)
+    expected = np.log10(gf.predict(problem, setting, LAW.steps).loss)
+    assert chart.decades[i, j] == pytest.approx(expected, abs=1e-5)
+    assert chart.edge[20] == gf.max_learning_rate(problem, float(chart.edge_momenta[20]), 20)
+    assert model.chart(replace(LAW, learning_rate=0.01, momentum=0.7)) is chart
+    assert model.chart(replace(LAW, steps=2000)) is not chart
+
+
+def test_nothing_stable_is_drawn_without_an_edge() -> None:
+    chart = model.chart(replace(LAW, nu=0.9, n_modes=None, steps=10))
+    assert (chart.edge == 0.0).all()
+
+
+def test_added_label_noise_adds_to_the_loss_at_the_start() -> None:
+    quiet, loud = pose(LAW), pose(replace(LAW, label_noise=0.5))
+    assert model.start_of(loud) - model.start_of(quiet) == pytest.approx(0.25, rel=1e-14)
+
+
+def test_what_does_not_go_together_is_refused_with_a_reason() -> None:
+    with pytest.raises(ValueError, match="at most 1000"):
+        pose(State(batch_size=1001))
+    with pytest.raises(ValueError, match="tau2"):
+        pose(replace(LAW, tau2=1.5))
+    with pytest.raises(ValueError, match="modes to"):
+        data_of(replace(LAW, n_modes=None))
+    with pytest.raises(ValueError, match="label noise to 0"):
+        data_of(State(label_noise=0.1))
+
+
+def test_data_made_for_a_power_law_have_its_spectrum_and_its_batch_noise() -> None:
+    """Batches with replacement: gamma = 1/b, as the prediction for streaming data has it, not (N-b)/((N-1)b)."""
+    data, method = data_of(LAW)
+    predicted = gf.predict(data.problem, method, [1, 100, 1000]).loss
+    np.testing.assert_allclose(
+        predicted, gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), [1, 100, 1000]).loss, rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("state", [LAW, replace(OTHER, steps=100), State(label_noise=0.1, tau2=0.0)])
+def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genfun.explorer.downloads import python_lines
+
+    monkeypatch.chdir(tmp_path)
+    lines = python_lines(state).splitlines()
+    assert lines[-1].startswith("gf.plotting.save(")  # drawn in the test of the files
+    names: dict[str, Any] = {}
+    exec("\n".join(lines[:-1]), names)
+    np.testing.assert_array_equal(names["prediction"].loss, model.curve(state).prediction.loss)
+
+
+def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
+    from genfun.explorer.downloads import python_lines
+
+    path = tmp_path / "a 'quoted' name.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, X=rng.standard_normal((40, 5)), y=rng.standard_normal(40))
+    state = State(problem="file", batch_size=4, learning_rate=0.05)
+    names: dict[str, Any] = {}
+    exec("\n".join(python_lines(state, str(path)).splitlines()[:-1]), names)
+    np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, str(path)).prediction.loss)
+    with pytest.raises(ValueError, match="no file was given"):
+        pose(state)
+
+
+def test_the_words_are_those_of_explain() -> None:
+    state = replace(LAW, n_modes=50, steps=100)
+    assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=50), gf.SGD(0.4, 0.0, 20), 100).lines
+
+
+def test_only_the_newest_question_is_answered() -> None:
+    from genfun.explorer.worker import Newest
+
+    answers: list[Any] = []
+    first, go, done = threading.Event(), threading.Event(), threading.Event()
+    worker = Newest(lambda deliver: deliver())
+
+    def slow(check: Any) -> str:
+        first.set()
+        assert go.wait(10)
+        check()
+        return "old"
+
+    worker.ask(slow, lambda answer, error: answers.append((answer, error)))
+    assert first.wait(10)
+    worker.ask(lambda check: 1 / 0, lambda answer, error: (answers.append((answer, type(error))), done.set()))
+    go.set()
+    assert done.wait(10)
+    worker.close()
+    assert answers == [(None, ZeroDivisionError)]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    pytest.importorskip("bokeh", reason="the page needs the extra `explorer`")
+    import asyncio
+
+    from genfun.explorer.server import make_server
+
+    ready, box = threading.Event(), []
+
+    def serve() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        server = make_server()
+        server.start()
+        box.append(server)
+        server.io_loop.add_callback(ready.set)
+        server.io_loop.start()
+        server.stop()
+        server.io_loop.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    yield f"http://127.0.0.1:{box[0].port}/"
+    box[0].io_loop.add_callback(box[0].io_loop.stop)
+    thread.join(10)
+
+
+def _get(url: str, **headers: str) -> tuple[int, str, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read()
+
+
+def test_the_page_and_its_scripts_come_from_this_machine_alone(address: str) -> None:
+    status, _, page = _get(address)
+    assert status == 200
+    assert b'src="http' not in page
+    assert b"cdn." not in page
+
+
+def test_script_text_in_a_link_does_not_reach_the_page(address: str) -> None:
+    bad = urllib.parse.quote("<script>alert(1)</script>")
+    status, _, page = _get(f"{address}?momentum={bad}&{bad}=1&nu=nan")
+    assert status == 200
+    assert b"alert(1)" not in page
+
+
+def test_the_files_of_a_view_hold_its_numbers(address: str) -> None:
+    status, kind, body = _get(f"{address}curve.csv?{LAW.query}")
+    assert (status, kind) == (200, "text/csv; charset=utf-8")
+    rows = [line.split(",") for line in body.decode().splitlines() if ",predicted loss," in line]
+    np.testing.assert_allclose([float(r[3]) for r in rows], model.curve(LAW).prediction.loss, rtol=1e-9)
+    status, kind, body = _get(f"{address}figure.png?{LAW.query}")
+    assert (status, kind, body[:4]) == (200, "image/png", b"\x89PNG")
+
+
+@pytest.mark.parametrize("query", ["momentum=nan", "batch_size=5000", "steps=-1", "nu=%3Cscript%3E", "problem=file"])
+def test_a_file_of_an_impossible_view_is_refused_in_plain_text(address: str, query: str) -> None:
+    status, kind, body = _get(f"{address}curve.csv?{query}")
+    assert (status, kind) == (400, "text/plain; charset=utf-8")
+    assert b"Traceback" not in body
+
+
+def test_foreign_names_and_foreign_pages_are_refused(address: str) -> None:
+    assert _get(f"{address}curve.py")[0] == 200
+    assert _get(f"{address}curve.py", Host="evil.example")[0] == 403
+    host = urllib.parse.urlsplit(address).netloc
+    assert [_websocket(host, f"http://{page}") for page in (host, "evil.example", f"evil.example:{host[-5:]}")] == [
+        101,
+        403,
+        403,
+    ]
+
+
+def _websocket(host: str, origin: str) -> int:
+    """Status of the answer to a page of some origin that wants a connection, with the key of a page of ours."""
+    page = _get(f"http://{host}/")[2].decode()
+    token = page.split('"token":"')[1].split('"')[0]
+    head = {
+        "Host": host, "Origin": origin, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": f"bokeh, {token}",
+    }  # fmt: skip
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.putrequest("GET", "/ws", skip_host=True)
+        for name, value in head.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        with connection.getresponse() as answer:
+            return answer.status
+    finally:
+        connection.close()
+
+
+def test_the_command_refuses_a_bad_file_before_it_serves() -> None:
+    pytest.importorskip("bokeh", reason="the page needs the extra `explorer`")
+    from genfun.cli.explore import explore
+
+    result = CliRunner().invoke(explore, ["missing.npz", "--no-browser"])
+    assert isinstance(result.exception, FileNotFoundError)
+    assert CliRunner().invoke(explore, ["--port", "70000"]).exit_code == 2
