@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from genfun.answers.budget_map import BudgetMap, budget_map
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
     from genfun.answers.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
+    from genfun.answers.escape import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.escape_chart import EscapeChart, escape_chart
+    from genfun.answers.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.explain import Explanation, explain
     from genfun.answers.fit_steps import StepsFit, fit_steps
     from genfun.answers.loss_map import LossMap, loss_map
@@ -57,12 +60,16 @@ __all__ = [
     "ClosedForm",
     "Conversion",
     "CriticalBatch",
+    "Escape",
+    "EscapeChart",
+    "EscapeSteps",
     "Explanation",
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
     "LossMap",
     "Method",
+    "MinimumOdds",
     "MomentumMap",
     "NoiseScale",
     "Optimum",
@@ -87,6 +94,9 @@ __all__ = [
     "convert",
     "critical_batch_size",
     "data",
+    "escape_chart",
+    "escape_steps",
+    "escape_time",
     "experiments",
     "explain",
     "fit_power_law",
@@ -96,6 +106,7 @@ __all__ = [
     "local_exponent",
     "loss_map",
     "max_learning_rate",
+    "minimum_odds",
     "momentum_map",
     "noise_gain_map",
     "noise_scale",
@@ -122,8 +133,12 @@ _ON_FIRST_USE = {
     "ClosedForm": "answers.critical_batch",
     "Conversion": "answers.convert",
     "CriticalBatch": "answers.critical_batch",
+    "Escape": "answers.escape",
+    "EscapeChart": "answers.escape_chart",
+    "EscapeSteps": "answers.escape_steps",
     "Explanation": "answers.explain",
     "LossMap": "answers.loss_map",
+    "MinimumOdds": "answers.escape",
     "MomentumMap": "answers.momentum_map",
     "NoiseScale": "answers.noise_scale",
     "Optimum": "answers.optimize",
@@ -139,12 +154,16 @@ _ON_FIRST_USE = {
     "budget_map": "answers.budget_map",
     "convert": "answers.convert",
     "critical_batch_size": "answers.critical_batch",
+    "escape_chart": "answers.escape_chart",
+    "escape_steps": "answers.escape_steps",
+    "escape_time": "answers.escape",
     "experiments": "experiments",
     "explain": "answers.explain",
     "fit_step_time": "answers.budget",
     "fit_steps": "answers.fit_steps",
     "from_sgd": "answers.convert",
     "loss_map": "answers.loss_map",
+    "minimum_odds": "answers.escape",
     "momentum_map": "answers.momentum_map",
     "noise_scale": "answers.noise_scale",
     "optim": "optim",

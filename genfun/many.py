@@ -177,6 +177,27 @@ def _shifts(evaluator: _Evaluator, slowest: Array, step: float) -> Array:
     return high
 
 
+def growth_rates(settings: Settings, accuracy: float) -> Float[Array, " S"]:
+    r"""-ln z*, z* U~(z*) = 1, of every setting, all at once: per step, positive where the mean loss grows.
+
+    Parameters
+    ----------
+    settings : Settings
+        S settings of a finite spectrum.
+    accuracy : float
+        Absolute, per step.
+    """
+    problem = settings.problem
+    measures, found = coarse_measures(problem), np.empty(settings.rates.size)
+    ends = np.array([problem.lambda_min, problem.lambda_max])
+    for start in range(0, found.size, BLOCK):
+        part = np.arange(start, min(start + BLOCK, found.size))
+        own = settings.take(part)
+        with np.errstate(all="ignore"):
+            found[part] = _shifts(_Evaluator(own, measures), _radii(own, ends)[0], SLACK / accuracy)
+    return found
+
+
 def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
     r"""Mean loss of every setting at one step, and an estimate of its relative error.
 

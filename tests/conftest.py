@@ -8,6 +8,8 @@ from hypothesis import settings
 
 # Read by matplotlib on its first import: no test opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Read by the workers of `pytest -n`, which share the cores already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # `pytest --hypothesis-profile=search` looks for new failures; the default repeats the same examples on every run.
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None, print_blob=True)

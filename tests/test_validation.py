@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "published_optima",
         "popular_formula",
         "regimes",
+        "escape",
         "rungs",
         "mnist_ntk",
         "mnist_pixels",

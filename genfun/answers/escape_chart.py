@@ -12,7 +12,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.answers.edge import noise_gain_map
 from genfun.answers.stability import MARGINAL
-from genfun.many import BLOCK, SLACK, Settings, _Evaluator, _radii, _shifts, coarse_measures
+from genfun.many import Settings, growth_rates
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 
@@ -185,14 +185,7 @@ def _growth_rates(
     if rates.size == 0 or (np.isinf(problem.capacity_total) and batch_size != problem.n_samples):
         return np.full(rates.size, np.inf)
     settings = Settings.heavy_ball(problem, rates, np.full(rates.size, momentum), batch_size, noise)
-    measures, found = coarse_measures(problem), np.empty(rates.size)
-    for start in range(0, rates.size, BLOCK):
-        part = np.arange(start, min(start + BLOCK, rates.size))
-        own = settings.take(part)
-        slowest, _ = _radii(own, np.array([problem.lambda_min, problem.lambda_max]))
-        with np.errstate(all="ignore"):
-            found[part] = _shifts(_Evaluator(own, measures), slowest, SLACK / ACCURACY)
-    return found
+    return growth_rates(settings, ACCURACY)
 
 
 def _positive(name: str, value: Any) -> Float[Array, " n"]:

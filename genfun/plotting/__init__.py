@@ -6,6 +6,7 @@ from genfun.plotting._table import save, table
 from genfun.plotting.agreement import agreement
 from genfun.plotting.big_batch import big_batch
 from genfun.plotting.budget_map import budget_map
+from genfun.plotting.escape_chart import escape_chart
 from genfun.plotting.ladder import ladder
 from genfun.plotting.loss_curves import loss_curves
 from genfun.plotting.loss_map import loss_map
@@ -21,6 +22,7 @@ __all__ = [
     "agreement",
     "big_batch",
     "budget_map",
+    "escape_chart",
     "ladder",
     "loss_curves",
     "loss_map",
