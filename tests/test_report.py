@@ -21,7 +21,7 @@ from genfun.report.encode import plain
 from genfun.report.text import print_report
 
 FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"}
-FILES |= {"best_settings.csv", "phases.csv"}
+FILES |= {"best_settings.csv", "batch_sizes.csv", "phases.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,19 @@ def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, 
     assert found["lines"] == list(told.lines)
     assert all(f"<li>{line}</li>" in page for line in told.lines)
     assert "the best setting of batch size 10" in page
+
+
+def test_every_cost_is_that_of_the_best_rate_at_the_batch_size(report, data):
+    assert [cost.batch_size for cost in report.costs] == [1, 10, None]
+    target = 0.5 * (0.1 * data.problem.signal_total + data.problem.noise_variance)
+    for cost in report.costs:
+        b = cost.batch_size or data.problem.n_samples
+        setting = gf.SGD(cost.learning_rate, 0.0, b)
+        assert cost.loss == target
+        assert cost.steps == gf.steps_to_loss(data.problem, setting, target, data.noise)
+        assert cost.samples == b * cost.steps
+        assert cost.noise_scale == gf.noise_scale(data.problem, setting, int(cost.steps), data.noise).samples
+    assert report.costs[0].steps > report.costs[-1].steps
 
 
 def test_the_best_step_is_by_default_1000_or_the_last():

@@ -5,6 +5,6 @@ from __future__ import annotations
 from genfun.report.build import build
 from genfun.report.files import write
 from genfun.report.limits import rate_limit
-from genfun.report.model import BestSetting, RateLimit, Report, SettingPhase
+from genfun.report.model import BatchCost, BestSetting, RateLimit, Report, SettingPhase
 
-__all__ = ["BestSetting", "RateLimit", "Report", "SettingPhase", "build", "rate_limit", "write"]
+__all__ = ["BatchCost", "BestSetting", "RateLimit", "Report", "SettingPhase", "build", "rate_limit", "write"]

@@ -20,6 +20,7 @@ from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem, Problem
+from genfun.report.batch_costs import batch_costs
 from genfun.report.best_settings import best_settings, in_words, setting_phase
 from genfun.report.limits import MINUS, PLUS, rate_limit
 from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
@@ -46,7 +47,7 @@ def build(
     inputs: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    r"""Spectrum, exponents, noise, largest learning rates, loss curves, best settings and phases of a problem.
+    r"""Spectrum, exponents, noise, largest rates, loss curves, best settings, batch sizes and phases of a problem.
 
     **Assumptions.** Spectrally expressible noise; heavy-ball SGD with constant settings. For each batch size two
     curves: momentum 0 at half the largest stable rate; and the setting with the lowest loss at the last step among
@@ -119,7 +120,8 @@ def build(
         say(0.5 + 0.1 * i / len(sizes), "loss curves")
         of_batch = [limit for limit in limits if limit.batch_size == b]
         curves.extend(_curves(problem, of_batch, assumed, steps))
-    best = list(best_settings(problem, sizes, step, assumed, lambda done: say(0.6 + 0.2 * done, "best settings")))
+    best = list(best_settings(problem, sizes, step, assumed, lambda done: say(0.6 + 0.15 * done, "best settings")))
+    costs = tuple(batch_costs(problem, sizes, assumed, lambda done: say(0.75 + 0.05 * done, "batch sizes")))
     say(0.8, "phases")
     shown = [(SGD(c.learning_rate, c.momentum, c.batch_size), c.choice) for c in curves]
     shown += [(SGD(o.learning_rate, o.momentum, o.batch_size), "optimum") for o in best]
@@ -141,6 +143,7 @@ def build(
         limits=tuple(limits),
         curves=tuple(curves),
         best=tuple(best),
+        costs=costs,
         phases=phases,
         explanation=explanation,
     )

@@ -53,6 +53,7 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
         "loss_curves.csv": _loss_curves(report),
         "max_learning_rate.csv": _limits(report),
         "best_settings.csv": _best(report),
+        "batch_sizes.csv": _costs(report),
         "phases.csv": _phases(report),
     }
     return _write_all(Path(directory), contents)
@@ -66,7 +67,7 @@ def as_json(report: Report) -> str:
     report : Report
         What to encode.
     """
-    parts = ("target", "data", "fit", "noise", "limits", "curves", "best", "phases", "explanation", "spectrum")
+    parts = ("target", "data", "fit", "noise", "limits", "curves", "best", "costs", "phases", "explanation", "spectrum")
     return envelope("report", report.inputs, {part: getattr(report, part) for part in parts})
 
 
@@ -135,6 +136,11 @@ def _best(report: Report) -> str:
         for best in report.best
     )
     return _csv((*names, *ends), rows)
+
+
+def _costs(report: Report) -> str:
+    names = ("batch_size", "learning_rate", "loss", "steps", "samples", "noise_scale")
+    return _csv(names, (tuple(getattr(cost, name) for name in names) for cost in report.costs))
 
 
 def _phases(report: Report) -> str:

@@ -55,6 +55,7 @@ def page(report: Report) -> str:
         limits=tables.limit_table(report),
         curves=tables.curve_table(report),
         best=tables.best_table(report),
+        costs=tables.cost_table(report),
         phases=tables.phase_table(report),
         words=tables.in_words(report),
         figures={name: _data_uri(figure, name) for name, figure in figures(report).items()},

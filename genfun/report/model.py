@@ -226,6 +226,32 @@ class BestSetting:
 
 
 @dataclass(frozen=True)
+class BatchCost:
+    """Steps and samples to a loss, at the best learning rate without momentum.
+
+    Attributes
+    ----------
+    batch_size : int or None
+        b; None means the full batch.
+    learning_rate : float
+        The best; nan if the loss is never reached.
+    loss : float
+        The target.
+    steps, samples : float
+        K and K b; inf if the loss is never reached.
+    noise_scale : float
+        The gradient noise scale there, in samples; nan if it is never reached.
+    """
+
+    batch_size: int | None
+    learning_rate: float
+    loss: float
+    steps: float
+    samples: float
+    noise_scale: float
+
+
+@dataclass(frozen=True)
 class SettingPhase:
     """The phase of a setting that the report shows.
 
@@ -294,6 +320,8 @@ class Report:
         Two for each batch size; none where no learning rate is stable.
     best : tuple of BestSetting
         One for each batch size at which a learning rate is stable.
+    costs : tuple of BatchCost
+        One for each batch size; none where no loss can be aimed at.
     phases : tuple of SettingPhase
         Of the settings of the curves and of the best settings.
     explanation : Explanation or None
@@ -317,6 +345,7 @@ class Report:
     limits: tuple[RateLimit, ...]
     curves: tuple[Curve, ...]
     best: tuple[BestSetting, ...]
+    costs: tuple[BatchCost, ...]
     phases: tuple[SettingPhase, ...]
     explanation: Explanation | None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -255,6 +256,35 @@ def best_table(report: Report) -> Table:
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )
     return Table(title, headings, rows, caption)
+
+
+def cost_table(report: Report) -> Table:
+    """Steps and samples against the batch size.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    title = "Batch sizes"
+    if not report.costs:
+        return Table(title, ("batch",), (), "There is no loss to aim at, or no batch size with a cost.")
+    rows = tuple(
+        (
+            words.batch(cost.batch_size),
+            words.figures(cost.learning_rate),
+            words.count(cost.steps),
+            words.count(cost.samples),
+            words.figures(cost.noise_scale),
+        )
+        if math.isfinite(cost.steps)
+        else (words.batch(cost.batch_size), "", "never", "", "")
+        for cost in report.costs
+    )
+    caption = (
+        f"To a mean loss of {words.figures(report.costs[0].loss)}, a tenth of the signal left, at the best rate without "
+        "momentum. noise scale: the batch size at which gradient and batch noise are equally large there."
+    )
+    return Table(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
 
 
 def _range(ends: Sequence[float]) -> str:

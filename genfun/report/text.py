@@ -27,7 +27,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(tables.headline(report), style="bold", markup=False)
     for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
         _print_facts(facts, console)
-    shown = (tables.limit_table, tables.curve_table, tables.best_table, tables.phase_table)
+    shown = (tables.limit_table, tables.curve_table, tables.best_table, tables.cost_table, tables.phase_table)
     for table in shown:
         _print_table(table(report), console)
     title, lines = tables.in_words(report)
