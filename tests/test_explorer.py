@@ -97,6 +97,19 @@ def test_nothing_stable_is_drawn_without_an_edge() -> None:
     assert (chart.edge == 0.0).all()
 
 
+def test_the_border_of_two_phases_has_a_curve_and_a_message_for_words() -> None:
+    state = replace(LAW, nu=2.0, zeta=1.5, steps=10)
+    assert np.isfinite(model.curve(state).prediction.loss).all()
+    assert all(isinstance(line, str) for line in _words_or_reason(state))
+
+
+def _words_or_reason(state: State) -> tuple[str, ...]:
+    try:
+        return model.words(state)
+    except ValueError as error:
+        return (str(error),)
+
+
 def test_added_label_noise_adds_to_the_loss_at_the_start() -> None:
     quiet, loud = pose(LAW), pose(replace(LAW, label_noise=0.5))
     assert model.start_of(loud) - model.start_of(quiet) == pytest.approx(0.25, rel=1e-14)

@@ -101,6 +101,12 @@ class CurvePicture:
         state = curve.stability.status
         self.figure.title.text = f"Loss: {state}" + (f", {curve.regime}" if curve.regime else "")
 
+    def clear(self) -> None:
+        """Draw nothing, where there is nothing to draw."""
+        self.lines.data = {"step": [], "loss": [], "quiet": [], "excess": []}
+        self.marks.data = {"x": [], "y": [], "text": []}
+        self.figure.title.text = "Loss: none for these settings"
+
     def show_runs(self, runs: Runs | None) -> None:
         """Lay runs over the curve, or take them away.
 

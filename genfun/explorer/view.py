@@ -25,7 +25,7 @@ RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
 PAUSE = 150
 """Milliseconds of rest before words are looked for."""
-TOO_LONG = "the numbers of this view cannot be computed"
+CANNOT = "the numbers of this view cannot be computed; move a control"
 
 
 def _text(lines: tuple[str, ...], colour: str = "#222222") -> str:
@@ -58,7 +58,8 @@ class View:
         self.document, self.path, self._observe = document, path, observe
         start = State() if path is None else State(problem="file")
         self.state, messages = parse(arguments, start)
-        self._default_tau2, self._due = 1.0, False
+        self._trouble: tuple[str, ...] = ()
+        self._default_tau2, self._due, self._placing = 1.0, False, False
         self._words, self._charts, self._runs = (Newest(document.add_next_tick_callback) for _ in range(3))
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
         self.controls = Controls(self.state, self._change, self._say, path is not None)
@@ -98,17 +99,19 @@ class View:
             worker.close()
 
     def _say(self, *messages: str) -> None:
-        self.message.text = _text(messages, "#A33B00") if messages else ""
+        """Show messages about what was typed, below what is wrong with the view itself."""
+        self.message.text = _text((*self._trouble, *messages), "#A33B00")
 
     # From the page to the state.
 
     def _change(self, name: str, value: Any) -> None:
         """A control was moved: many moves before the next turn of the loop are one update."""
         changes = {name: value} | ({"tau2": None, "label_noise": 0.0} if name == "problem" else {})
+        self._say()
         self._become(replace(self.state, **changes))
 
     def _dragged(self, data: Any) -> None:
-        if len(data["x"]) == 1 and len(data["y"]) == 1:
+        if not self._placing and len(data["x"]) == 1 and len(data["y"]) == 1:
             self._point(data["x"][0], data["y"][0])
 
     def _point(self, x: Any, y: Any) -> None:
@@ -116,6 +119,7 @@ class View:
             return
         (low, high), (least, most) = LIMITS["learning_rate"], LIMITS["momentum"]
         rate, momentum = float(f"{min(max(x, low), high):.4g}"), round(min(max(y, least), most), 4)
+        self._say()
         self._become(replace(self.state, learning_rate=rate, momentum=momentum))
 
     def _become(self, state: State) -> None:
@@ -141,15 +145,22 @@ class View:
             self._default_tau2 = posed.default_tau2
             found, point = model.curve(state, self.path), model.point(state, self.path)
         except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-            self._say(str(error) or TOO_LONG)
+            self._trouble = (str(error) if isinstance(error, ValueError) else CANNOT,)
+            self._say()
             self._words.cancel()
-            self.words.text = ""
+            self._charts.cancel()
+            self.words.text = self.links.text = ""
+            self.curve.clear()
             self.controls.show(state, self._default_tau2)
             return
-        self._say()
+        if self._trouble:
+            self._trouble = ()
+            self._say()
         self.curve.show(found)
         self.phases.show(point)
+        self._placing = True
         self.map.place(state.learning_rate, state.momentum)
+        self._placing = False
         self.controls.show(state, posed.default_tau2)
         self._show_links(state)
         self._charts.ask(lambda _check: model.chart(state, self.path), partial(self._show_chart, state))
