@@ -89,3 +89,24 @@ def test_big_batch_is_the_answer_of_the_api():
         found["big_batch"]["batch_size"] == gf.big_batch(problem, gf.SGD(0.4, 0.0, 10), [0, 5], 0.7).batch_size.tolist()
     )
     assert found["noise_scale"]["samples"] == gf.noise_scale(problem, gf.SGD(0.4, 0.0, 10), [0, 5]).samples.tolist()
+
+
+def test_escape_is_the_answer_of_the_api(tmp_path):
+    words = (
+        "escape",
+        "power-law",
+        "--n-modes",
+        30,
+        "--learning-rates",
+        "0.2,1.5",
+        "--sharpness",
+        "1,3",
+        "--batch-size",
+        1,
+    )
+    found = json.loads(run(*words, "--json").stdout)["result"]
+    chart = gf.escape_chart(gf.PowerLaw(1.5, 0.5, n_modes=30), [0.2, 1.5], [1], [1.0, 3.0])
+    assert found["status"] == chart.status.tolist()
+    assert "diverges" in run(*words, "--out", tmp_path / "chart.png").stdout
+    assert (tmp_path / "chart.csv").exists()
+    assert "needs a number of samples" in run(*words[:-1], "full", code=2).stderr

@@ -10,6 +10,7 @@ from genfun.cli.batch import batch_size, big_batch, critical_batch
 from genfun.cli.best import optimize, phase
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
+from genfun.cli.escape import escape
 from genfun.cli.explain import explain
 from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
@@ -54,6 +55,7 @@ for command in (
     batch_size,
     critical_batch,
     big_batch,
+    escape,
     translate,
     convert,
     loss_map,

@@ -281,7 +281,7 @@ def cost_table(report: Report) -> Table:
         for cost in report.costs
     )
     caption = (
-        f"To a mean loss of {words.figures(report.costs[0].loss)}, a tenth of the signal left, at the best rate without "
+        f"To mean loss {words.figures(report.costs[0].loss)}, a tenth of the signal left, at the best rate, without "
         "momentum. noise scale: the batch size at which gradient and batch noise are equally large there."
     )
     return Table(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
