@@ -153,7 +153,7 @@ def curve(state: State, path: str | None = None) -> Curve:
         excess = found.loss - quiet.loss
         certain = excess > CERTAIN * (found.error * found.loss + quiet.error * quiet.loss)
     start = start_of(posed) or 1.0
-    seen = np.concatenate((found.loss, quiet.loss))
+    seen = np.concatenate((found.loss, quiet.loss, excess[certain][-1:]))
     seen = seen[np.isfinite(seen) & (seen > 0.0)]
     bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
     try:

@@ -56,8 +56,7 @@ class CurvePicture:
         f.multi_line(
             "steps", "losses", source=self.runs, color=COLOURS[5], alpha=0.45, line_width=1, legend_label="runs"
         )
-        f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=2.2, legend_label="mean of the runs")
-        f.line("step", "loss", source=self.lines, color="black", line_width=2.4, legend_label="predicted")
+        black = f.line("step", "loss", source=self.lines, color="black", line_width=2.8, legend_label="predicted")
         f.line(
             "step", "quiet", source=self.lines, color=COLOURS[0], line_width=1.8, line_dash="dashed",
             legend_label="without batch noise",
@@ -66,12 +65,13 @@ class CurvePicture:
             "step", "excess", source=self.lines, color=COLOURS[1], line_width=2, line_dash="dotted",
             legend_label="added by batch noise",
         )  # fmt: skip
+        f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=1.8, legend_label="mean of the runs")
         f.vspan("x", source=self.marks, color="#666666", line_width=1)
         f.text(
             "x", "y", "text", source=self.marks, angle=math.pi / 2, text_align="right", text_baseline="bottom",
             text_font_size="11px", text_color="#444444", x_offset=-2, y_offset=4,
         )  # fmt: skip
-        f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[f.renderers[2]]))
+        f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[black]))
         f.legend.update(location="bottom_left", background_fill_alpha=0.8, label_text_font_size="11px", spacing=0)
         f.legend.update(padding=4, margin=4, glyph_height=14, label_height=14, border_line_color=None)
         self._legend_of_runs = [item for item in f.legend[0].items if "runs" in item.label.value]
