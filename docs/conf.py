@@ -98,12 +98,14 @@ def _generate(app: Any) -> None:
 
 
 def _bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape the bars of absolute values in prose, which would be substitutions in reStructuredText."""
+    """Escape the bars and subscripts of prose, which would be substitutions and targets in reStructuredText."""
     math = False
     for i, line in enumerate(lines):
         math = line.lstrip().startswith(".. math::") or (math and line.startswith((" " * 4, "\t")))
         if not math and not line.lstrip().startswith(">>>"):
             lines[i] = line.replace("|", r"\|")
+            if ":math:" not in line:
+                lines[i] = re.sub(r"(?<=\w)_(?=[\s,.;:)+-]|$)", r"\_", lines[i])
 
 
 def setup(app: Any) -> None:
