@@ -164,6 +164,7 @@ class View:
         self.controls.show(state, posed.default_tau2)
         self._show_links(state)
         self._charts.ask(lambda _check: model.chart(state, self.path), partial(self._show_chart, state))
+        self.words.styles = self.words.styles | {"opacity": "0.35"}  # they are of the setting before
         self._words.ask(partial(self._explain, state), self._show_words)
         if self._observe is not None:
             self._observe(time.perf_counter() - begin)
@@ -190,6 +191,7 @@ class View:
         return model.words(state, self.path)
 
     def _show_words(self, lines: Any, error: Exception | None) -> None:
+        self.words.styles = self.words.styles | {"opacity": "1"}
         self.words.text = _text(lines) if error is None else _text((str(error),), "#A33B00")
 
     def _find_best(self) -> None:
@@ -237,7 +239,8 @@ class View:
         self.curve.show_runs(runs)
         predicted = model.curve(self.state, self.path).prediction
         expected = predicted.loss[int(abs(predicted.steps - steps).argmin())]
+        few = ("A few of the runs carry the mean: more may lie far above it.",) if runs.carried_by_few[-1] else ()
         self.answer.text = _text((
             f"{RUNS} runs, {steps:,} steps: mean {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
-            f"median {runs.median[-1]:.4g}; predicted {expected:.4g}",
+            f"median {runs.median[-1]:.4g}; predicted {expected:.4g}", *few,
         ))  # fmt: skip
