@@ -372,11 +372,23 @@ def test_help_lists_the_jobs_in_the_order_of_use_and_each_shows_examples():
     text = run("--help").stdout
     jobs = ["report", "explain", "optimize", "max-lr", "stability", "predict", "steps", "phase"]
     jobs += ["batch-size", "critical-batch", "big-batch", "escape", "translate", "convert", "map", "validate"]
-    jobs += ["sweep", "derive"]
+    jobs += ["sweep", "explore", "derive", "doctor"]
     places = [text.index(f"\n  {job} ") for job in jobs]
     assert places == sorted(places)
     for job in jobs:
         assert f"Examples:\n    genfun {job}" in run(job, "--help").stdout
+
+
+def test_doctor_names_what_is_installed_and_the_extra_that_brings_what_is_not(monkeypatch):
+    found = answer("doctor")["result"]
+    assert found["packages"]["core"]["numpy"] == np.__version__
+    # `genfun.cli.doctor` is the command by now.
+    module = sys.modules["genfun.cli.doctor"]
+    monkeypatch.setattr(module, "installed", lambda package: None if package == "numba" else "1.0")
+    monkeypatch.setattr(module, "gpus", list)
+    text = run("doctor").stdout
+    assert 'numba missing   (pip install "genfun[schedules]")' in text
+    assert "none seen" in text
 
 
 def test_the_version_is_printed():

@@ -10,8 +10,10 @@ from genfun.cli.batch import batch_size, big_batch, critical_batch
 from genfun.cli.best import optimize, phase
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
+from genfun.cli.doctor import doctor
 from genfun.cli.escape import escape
 from genfun.cli.explain import explain
+from genfun.cli.explore import explore
 from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
 from genfun.cli.report import report
@@ -61,6 +63,8 @@ for command in (
     loss_map,
     validate,
     sweep,
+    explore,
     derive,
+    doctor,
 ):
     main.add_command(command)
