@@ -105,3 +105,12 @@ def test_local_exponent_goes_from_zeta_to_the_noise_exponent_and_keeps_shape():
 def test_a_spectrum_without_exponents_is_refused():
     with pytest.raises(ValueError, match="no exponents"):
         gf.phase(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.1))
+
+
+@pytest.mark.parametrize("zeta", [1.5 - 1e-13, 1.5, 1.5 + 1e-13])
+def test_the_border_of_the_two_phases_has_an_answer_and_a_note(zeta):
+    f = gf.phase(gf.PowerLaw(2.0, zeta, n_modes=1000), gf.SGD(0.1, -0.3, 32))
+    assert f.name in ("signal-dominated", "noise-dominated")
+    assert f.exponent == pytest.approx(1.5)
+    assert any("border of the two phases" in note for note in f.notes)
+    assert not np.isnan(f.transition_step)

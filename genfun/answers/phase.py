@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence", "immediate divergence"]
 LAST_STEP = 1e15
+BORDER = 1e-6
+"""Exponents of signal and noise this close are told as equal."""
 LOG_HALF_WIDTH = 0.05
 """Half the distance in log t of the points of the local exponent: its error is of the order of its square."""
 
@@ -183,14 +185,18 @@ def phase(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = Sp
         gain = singular.noise_gain
         signal = 0.5 * q_scale * math.gamma(zeta + 1.0) * (2.0 * rate) ** -zeta / (1.0 - gain)
         noise_constant = _noise_constant(G, law, rate, gain, infinite)
-        name: PhaseName = "signal-dominated" if G.gamma == 0.0 or zeta < 2.0 - 1.0 / nu else "noise-dominated"
+        lead = 2.0 - 1.0 / nu - zeta
+        name: PhaseName = "signal-dominated" if G.gamma == 0.0 or lead >= 0.0 else "noise-dominated"
         exponent = zeta if name == "signal-dominated" else 2.0 - 1.0 / nu
         if name == "noise-dominated" and noise_constant > 0.0:
-            transition = (noise_constant / signal) ** (1.0 / (2.0 - 1.0 / nu - zeta))
+            with np.errstate(over="ignore"):
+                transition = float(np.exp(np.log(noise_constant / signal) / lead))
     else:
         divergence = _divergence_step(G, singular.rate)
         name = "immediate divergence" if divergence <= 1.0 else "eventual divergence"
     notes = _notes(law.is_power_law, law.notes, infinite, nu, name, transition, end)
+    if singular.stable and G.gamma > 0.0 and abs(2.0 - 1.0 / nu - zeta) < BORDER:
+        notes += ("on the border of the two phases: the loss falls as a power of t times a slowly varying factor",)
     return Phase(name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, notes)
 
 
