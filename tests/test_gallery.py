@@ -41,7 +41,7 @@ def series(name: str, start: str) -> dict[float, float]:
 
 def test_the_gallery_has_its_examples():
     assert {"phase_diagram", "settings_map", "loss_parts", "budget_map", "spectrum", "schedules"} <= set(NAMES)
-    assert {"fit_steps", "noise_scale", "agreement"} <= set(NAMES)
+    assert {"fit_steps", "noise_scale", "agreement", "escape_chart"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,3 +74,11 @@ def test_the_runs_of_the_gallery_agree_with_their_prediction():
     ratios = [mean[step] / theory[step] for step in mean]
     # The relative standard error of 32 runs is below 1.5 % at every step; 2 % is left to the noise approximation.
     assert max(abs(ratio - 1.0) for ratio in ratios) < 0.02 + 2.5 * 0.015
+
+
+def test_the_largest_rate_kept_is_inverse_to_the_sharpness():
+    rows = [row for row in gf.plotting.table(figure("escape_chart")) if row[1].startswith("edge")]
+    products = np.array([row[2] * row[3] for row in rows])
+    assert products.size > 5
+    # The rates are a grid of 60 points over two decades.
+    assert products.max() / products.min() < 10 ** (2 * 2 / 59)
