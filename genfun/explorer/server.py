@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import statistics
 from collections.abc import Callable
@@ -140,6 +141,8 @@ def serve(port: int, path: str | None, started: Callable[[str], None]) -> None:
     started : callable
         Called with the address, once it answers.
     """
+    # A page that is closed in the middle of an update is no news.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     server = make_server(port, path)
     server.start()
     server.io_loop.add_callback(started, f"http://{ADDRESS}:{server.port}/")
