@@ -42,6 +42,8 @@ suppress_warnings = ["ref.python"]
 html_theme = "furo"
 html_title = f"genfun {version}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["wrap.css"]
 
 
 def _gallery(folder: Path) -> str:
