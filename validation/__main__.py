@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.timing import machine
 from validation.claim import Claim
 
 FILES = (
@@ -63,10 +64,17 @@ def row(file: str, c: Claim) -> tuple[str, ...]:
     )
 
 
+def machine_line() -> str:
+    """What the numbers were made on."""
+    m = machine()
+    libraries = f"Python {m['python']}, NumPy {m['numpy']}, SciPy {m['scipy']}"
+    return f"Machine: {m['cpu']}, {m['cores']} cores, {m['system']}; {libraries}.\n\n"
+
+
 def markdown(rows: list[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     cells = (tuple(cell.replace("|", "\\|") for cell in line) for line in rows)
-    return HEADER + "\n".join(lines + ["| " + " | ".join(line) + " |" for line in cells]) + "\n"
+    return HEADER + machine_line() + "\n".join(lines + ["| " + " | ".join(line) + " |" for line in cells]) + "\n"
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers._search import GRID, STARTS, ZOOM, Region, closer, log_loss, valleys
 from genfun.answers.fit import fit_power_law
@@ -24,7 +25,7 @@ ROUNDS = 12
 
 
 @dataclass(frozen=True, repr=False)
-class AsymptoticOptimum:
+class AsymptoticOptimum(Displayed):
     """The setting of least loss at late times.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers._batch_ladder import GradientNoise, Ladder
 from genfun.answers.noise_scale import first_and_last
@@ -29,7 +30,7 @@ DIVERGED = 1e6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BigBatch:
+class BigBatch(Displayed):
     """Predicted batch sizes of Big Batch SGD.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 
 CONFIDENCE = 0.95
@@ -20,7 +21,7 @@ MOST_SAMPLES = 10**6
 
 
 @dataclass(frozen=True, repr=False)
-class StepTime:
+class StepTime(Displayed):
     r"""Seconds a step as a function of the batch size, a + c b.
 
     Parameters

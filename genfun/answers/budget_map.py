@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.edge import edge
 from genfun.many import Settings, losses_at
@@ -31,7 +32,7 @@ ENOUGH = 9.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BudgetMap:
+class BudgetMap(Displayed):
     """Least loss over the learning rate, for batch sizes and steps.
 
     Parameters

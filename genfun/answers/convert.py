@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun.methods.sgd import SGD
 
 Convention = Literal["paper", "torch", "keras", "sutskever", "ema", "qhm"]
@@ -25,7 +26,7 @@ RATE_IN_VELOCITY = {"paper", "keras", "sutskever"}
 
 
 @dataclass(frozen=True)
-class Conversion:
+class Conversion(Displayed):
     """Settings in another convention.
 
     Parameters

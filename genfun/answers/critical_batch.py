@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers._batch_search import LARGEST, BatchSearch
 from genfun.answers.budget import SAMPLES, StepTime
@@ -92,7 +93,7 @@ class ClosedForm:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CriticalBatch:
+class CriticalBatch(Displayed):
     """Steps and samples to a loss against batch size.
 
     Attributes

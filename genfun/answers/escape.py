@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
@@ -23,7 +24,7 @@ LARGEST_LOG = 700.0
 
 
 @dataclass(frozen=True, repr=False)
-class Escape:
+class Escape(Displayed):
     """Mean time in a minimum before a saddle is passed, and the way there.
 
     Parameters
@@ -67,7 +68,7 @@ class Escape:
 
 
 @dataclass(frozen=True, repr=False)
-class MinimumOdds:
+class MinimumOdds(Displayed):
     """How much likelier a run is found in the flat minimum than in the sharp one, in the end.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.answers.edge import noise_gain_map
 from genfun.answers.stability import MARGINAL
@@ -26,7 +27,7 @@ ACCURACY = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EscapeChart:
+class EscapeChart(Displayed):
     """Whether a minimum is kept, over learning rate, batch size and sharpness.
 
     Parameters

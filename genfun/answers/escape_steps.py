@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers.edge import curvature_limit
 from genfun.answers.predict import predict
@@ -27,7 +28,7 @@ LAST_STEP = 10**15
 
 
 @dataclass(frozen=True, repr=False)
-class EscapeSteps:
+class EscapeSteps(Displayed):
     """How fast an unstable minimum is left.
 
     Parameters

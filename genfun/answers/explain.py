@@ -102,6 +102,11 @@ class Explanation:
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return "<ol>" + "".join(f"<li>{escape(line)}</li>" for line in self.lines) + "</ol>"
+
     def __repr__(self) -> str:
         name = "no exponents" if self.phase is None else self.phase.name
         first = words.most_effective(self.changes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers import _fit_notes
 from genfun.answers._fit_lines import Line, straight
@@ -27,7 +28,7 @@ OPEN: tuple[Rule, ...] = ("single modes", "tail sums")
 
 
 @dataclass(frozen=True, repr=False)
-class PowerLawFit:
+class PowerLawFit(Displayed):
     """Exponents of a spectrum, with the window they hold on.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers._step_families import FAMILIES, Family, Fits, fit_family, polish
 
@@ -66,7 +67,7 @@ class FamilyFit:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StepsFit:
+class StepsFit(Displayed):
     """Steps to a target as a function of the batch size, and the critical batch size.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.edge import noise_gain_map
 from genfun.many import Settings, losses_at
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LossMap:
+class LossMap(Displayed):
     """Mean loss at one step over a grid of learning rates and momenta.
 
     Parameters

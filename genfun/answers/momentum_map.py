@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.optimize import optimize
 from genfun.methods.sgd import SGD
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MomentumMap:
+class MomentumMap(Displayed):
     """The best momentum over power laws, and the condition for its sign.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
@@ -32,7 +33,7 @@ def first_and_last(steps: Int[Array, "..."], samples: Float[Array, "..."]) -> st
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NoiseScale:
+class NoiseScale(Displayed):
     """The gradient noise scale along training.
 
     Attributes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun.answers._search import Search
 from genfun.answers._sensitivity import momentum_range, rate_range
 from genfun.answers.budget import SAMPLES, StepTime
@@ -27,7 +28,7 @@ SIZES, GAP = 13, 0.03
 
 
 @dataclass(frozen=True, repr=False)
-class Optimum:
+class Optimum(Displayed):
     """The best setting, and how much depends on it.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers.predict import predict
 from genfun.noise import SpectrallyExpressible
@@ -28,7 +29,7 @@ NEAR = 1e-3
 
 
 @dataclass(frozen=True, repr=False)
-class ScheduleOptimum:
+class ScheduleOptimum(Displayed):
     """The best member of a family of schedules.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.fit import PowerLawFit, fit_power_law
 from genfun.answers.predict import predict
@@ -31,7 +32,7 @@ LOG_HALF_WIDTH = 0.05
 
 
 @dataclass(frozen=True, repr=False)
-class Phase:
+class Phase(Displayed):
     r"""The asymptotic regime of a setting.
 
     Parameters

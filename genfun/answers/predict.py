@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
 from genfun.exact import exact_curve
@@ -37,7 +38,7 @@ MAX_RECURSION = 10**7
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Prediction:
+class Prediction(Displayed):
     """Mean loss at given steps.
 
     Parameters

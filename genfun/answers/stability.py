@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from genfun._display import Displayed
 from genfun.answers.edge import curvature_limit, edge
 from genfun.generating_function import GeneratingFunction
 from genfun.methods.base import Method
@@ -21,7 +22,7 @@ MARGINAL = 1e-9
 
 
 @dataclass(frozen=True, repr=False)
-class Stability:
+class Stability(Displayed):
     """Mean-square stability of a setting.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.edge import curvature_limit, edge
 from genfun.answers.predict import predict
@@ -39,7 +40,7 @@ EDGES = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Translation:
+class Translation(Displayed):
     """A setting at another batch size, beside what the two popular rules would have given.
 
     Parameters

@@ -40,11 +40,9 @@ def gpus() -> list[str]:
     """Names of the GPUs that torch sees; none without torch."""
     if installed("torch") is None:
         return []
-    import torch
+    from genfun.experiments._torch import gpu_names
 
-    return (
-        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    )
+    return gpu_names()
 
 
 @click.command(epilog=examples("genfun doctor", "genfun doctor --json"))

@@ -19,6 +19,11 @@ def usable_gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def gpu_names() -> list[str]:
+    """What torch calls them."""
+    return [torch.cuda.get_device_name(i) for i in range(usable_gpus())]
+
+
 class TorchBackend:
     """Torch on one device; on a GPU a step is captured once as a CUDA graph and replayed.
 

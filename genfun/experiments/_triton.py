@@ -1,7 +1,7 @@
 """One fused kernel for all steps of a block of batches. Imports triton: import this module inside functions only."""
 
 # triton is no dependency, and its launches take keywords that no signature shows.
-# pyright: reportMissingImports=false, reportCallIssue=false
+# pyright: reportMissingImports=false, reportCallIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

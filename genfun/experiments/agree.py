@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.answers.predict import Prediction
 from genfun.experiments.runs import Runs
@@ -22,7 +23,7 @@ BAND = (0.05, 0.95)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Agreement:
+class Agreement(Displayed):
     """Predicted and simulated mean losses at the steps that both have.
 
     Attributes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.edge import edge
 from genfun.answers.predict import predict
@@ -20,7 +21,7 @@ WORDS = ("agrees", "differs", "undecided")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Agreements:
+class Agreements(Displayed):
     """The agreement of every one of many settings, and how near each is to the edge of stability.
 
     Attributes

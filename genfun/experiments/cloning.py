@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.experiments.batches import batches
@@ -15,7 +16,7 @@ from genfun.methods.sgd import SGD
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ClonedRuns:
+class ClonedRuns(Displayed):
     """Growth of the mean loss over the steps, from populations of runs.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
@@ -129,7 +130,7 @@ class DoubleWell:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Passages:
+class Passages(Displayed):
     """Steps that runs took to arrive.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
 from genfun.data.linear import LinearData
@@ -27,7 +28,7 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ladder:
+class Ladder(Displayed):
     """The mean loss on every rung, and where neighbours part.
 
     Attributes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.base import Method
 
@@ -16,7 +17,7 @@ FEW = 0.1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Runs:
+class Runs(Displayed):
     """Losses of simulated runs that differ in their batches only.
 
     Attributes

@@ -1,0 +1,46 @@
+"""Results show themselves in notebooks: a table of their fields, a picture where there is one, and nothing injected."""
+
+from __future__ import annotations
+
+import pytest
+
+import genfun as gf
+
+PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=20)
+SETTING = gf.SGD(0.3, 0.2, 10)
+RESULTS = {
+    "prediction": lambda: gf.predict(PROBLEM, SETTING, [1, 10, 100]),
+    "phase": lambda: gf.phase(PROBLEM, SETTING),
+    "fit": lambda: gf.fit_power_law(PROBLEM),
+    "stability": lambda: gf.stability(PROBLEM, SETTING),
+    "noise scale": lambda: gf.noise_scale(PROBLEM, SETTING, [0, 10]),
+    "steps": lambda: gf.fit_steps([4, 8, 16, 32, 64], [900, 400, 220, 130, 90]),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_is_a_table_of_its_fields_with_a_picture_where_it_has_one(name):
+    result = RESULTS[name]()
+    page = result._repr_html_()
+    assert page.count("<tr>") == len(result.__dataclass_fields__)
+    assert ("data:image/png;base64,iVBOR" in page) == hasattr(result, "plot")
+
+
+def test_what_cannot_be_drawn_is_a_table_alone():
+    page = gf.predict(PROBLEM, SETTING, [0])._repr_html_()
+    assert "<table>" in page
+    assert "<img" not in page
+
+
+def test_text_cannot_become_markup():
+    found = gf.translate(PROBLEM, SETTING, 20)._repr_html_()
+    assert "<script" not in found
+    explained = gf.explain(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.5, batch_size=1))
+    assert explained._repr_html_().count("<li>") == len(explained.lines)
+    assert "tau2 <" not in explained._repr_html_()
+
+
+def test_long_arrays_show_their_ends():
+    page = gf.predict(PROBLEM, SETTING, range(500))._repr_html_()
+    assert "0 .. 499  (500,)" in page
+    assert len(page) < 200_000
