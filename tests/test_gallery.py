@@ -53,12 +53,12 @@ def test_an_example_is_short_and_draws_labelled_axes(name: str, tmp_path: Path):
     assert (tmp_path / "figure.png").stat().st_size > 2000
 
 
-def test_only_the_growing_batch_beats_the_constant_setting():
+def test_a_growing_batch_beats_the_constant_setting_but_not_a_constant_batch_of_as_many_samples():
     last = {name: y[-1] for name, (_, y) in lines("schedules").items()}
-    growing = last.pop("batch doubled every 1000")
-    constant = last.pop("constant")
+    growing, constant = last.pop("batch doubled every 1000"), last.pop("constant")
+    same_samples = last.pop("constant, batch size 102")
     assert len(last) == 2
-    assert growing < constant < min(last.values())
+    assert same_samples < growing < constant < min(last.values())
 
 
 def test_the_noise_scale_grows_and_a_grown_batch_is_larger():

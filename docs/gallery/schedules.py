@@ -1,7 +1,8 @@
-"""Four schedules at the same batch size.
+"""Four schedules at the same number of steps, and what the growing batch costs.
 
-Where batch noise dominates and labels have none, the noise dies with the loss: a decaying rate only slows training
-down, and what pays is a growing batch.
+In this noise-dominated problem without label noise, decaying the rate from 0.5 ends higher than keeping it. Doubling
+the batch every 1000 steps ends lower, but takes 1,023,000 samples in place of 10,000; a constant batch of 102, with as
+many samples in as many steps, ends lower still.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ def draw() -> Figure:
         "constant": gf.SGD(0.5, batch_size=1),
         "cosine": ScheduledSGD(Cosine(0.5, 10_000), batch_size=1),
         "rate / sqrt(1 + t/100)": ScheduledSGD(Polynomial(0.5, 0.5, period=100), batch_size=1),
+        "constant, batch size 102": gf.SGD(0.5, batch_size=102),
         "batch doubled every 1000": ScheduledSGD(0.5, batch_size=ExponentialGrowth(1, 2.0, period=1000)),
     }
     steps = gf.experiments.log_grid(10_000, 50)
