@@ -15,7 +15,7 @@ from genfun.answers.steps_to_loss import steps_to_loss
 def test_first_crossing_is_that_of_the_recursion():
     rng = np.random.default_rng(0)
     last, rising, late = 3000, 0, 0
-    for _ in range(25):
+    for _ in range(16):
         problem = random_problem(rng)
         noise = gf.SpectrallyExpressible(1.0, float(rng.choice([1.0, 0.0, -1.0])))
         method = random_setting(rng, problem, noise)
@@ -29,8 +29,8 @@ def test_first_crossing_is_that_of_the_recursion():
             late += true > 256
             assert steps_to_loss(problem, method, target, noise) == true
         assert steps_to_loss(problem, method, float(lowest[-1]) * (1.0 - 1e-7), noise) > last
-    assert rising > 8  # curves that are not monotone
-    assert late > 20  # answers beyond the first block
+    assert rising > 5  # curves that are not monotone
+    assert late > 12  # answers beyond the first block
 
 
 @pytest.mark.parametrize("beta", [0.99, -0.9])
