@@ -140,8 +140,9 @@ def test_the_band_over_noise_models_is_shown_unless_the_noise_is_given():
     assert "tau2 = +1" not in run("predict", *LAW, *setting, "--tau2", 0).stdout
     assert "tau2 = +1" not in run("predict", *LAW, *setting[:3], "full", *setting[4:]).stdout
     best = ("--momentum", 0, "--batch-size", 5, "--steps", 50)
-    low, high = sorted(gf.optimize(PROBLEM, 5, 50, 0.0).loss_band)
-    assert f"over noise models: {low:.6g} .. {high:.6g}" in run("optimize", *LAW, *best).stdout
+    minus, plus = gf.optimize(PROBLEM, 5, 50, 0.0).loss_band
+    text = run("optimize", *LAW, *best).stdout
+    assert f"over noise models: {minus:.6g} at tau2 = -tau1, {plus:.6g} at tau2 = tau1" in text
     assert "over noise models" not in run("optimize", *LAW, *best, "--tau1", 1).stdout
 
 

@@ -56,8 +56,8 @@ def optimize(
     if o.gain > 0.0:
         say(f"momentum is worth {o.gain:.2%} of the least loss without it")
     if banded(target, m.batch_size):
-        low, high = sorted(o.loss_band)
-        say(f"over noise models: {low:.6g} .. {high:.6g}  (tau2 = -tau1 and tau1, this setting)")
+        minus, plus = o.loss_band
+        say(f"over noise models: {minus:.6g} at tau2 = -tau1, {plus:.6g} at tau2 = tau1  (this setting)")
     for bound in o.bounds:
         say(f"note: {bound}")
 
