@@ -40,7 +40,7 @@ HEAVY = {
     "jaxtyping",
     "beartype",
 }
-TEST_COMMANDS = ('pip install -e ".[dev]" -c constraints.txt', "python -m pytest -n auto")
+TEST_COMMANDS = ('pip install -e ".[dev]" -c constraints.txt', "python -m pytest -n auto --dist loadfile")
 
 
 def _is_protocol(value: object) -> bool:
