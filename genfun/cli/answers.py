@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,40 @@ def setting(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (AS_JSON, BATCH_SIZE, MOMENTUM):
         command = option(command)
     return command
+
+
+def aims(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The two options that name a loss to reach.
+
+    Parameters
+    ----------
+    command : callable
+        Takes `loss` and `share`, of which `aim_of` makes the target.
+    """
+    share = click.option("--share", type=REAL, help="The target as a share of the initial loss, instead of --loss.")
+    return click.option("--loss", type=REAL, help="The target, in units of the loss.")(share(command))
+
+
+def aim_of(target: Target, loss: float | None, share: float | None) -> tuple[float, float]:
+    """The loss to reach, and the initial loss.
+
+    Parameters
+    ----------
+    target : Target
+    loss, share : float or None
+        One of them.
+    """
+    if (loss is None) == (share is None):
+        raise click.UsageError(
+            f"give either --loss or --share, got {'neither' if loss is None else 'both'}", click.get_current_context()
+        )
+    start = 0.5 * (target.problem.signal_total + target.problem.noise_variance)
+    if share is None:
+        assert loss is not None
+        return loss, start
+    if not 0.0 < share < math.inf:
+        raise ValueError(f"--share must be a positive number, got {share}; 0.1 is a tenth of the initial loss")
+    return share * start, start
 
 
 def preamble(target: Target) -> None:

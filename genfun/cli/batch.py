@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from genfun.cli.answers import AS_JSON, MOMENTUM, RATE, inputs, preamble, setting
+from genfun.cli.answers import AS_JSON, MOMENTUM, RATE, aim_of, aims, inputs, preamble, setting
 from genfun.cli.group import examples
 from genfun.cli.output import emit_json, say, table
 from genfun.cli.target import Target, on_target
@@ -26,8 +26,7 @@ from genfun.cli.types import REAL, REALS, WHOLES
 @on_target
 @click.option("--learning-rate", type=REAL, help="alpha at every batch size; left out, the best at each.")
 @MOMENTUM
-@click.option("--loss", type=REAL, help="The target, in units of the loss.")
-@click.option("--share", type=REAL, help="The target as a share of the initial loss, instead of --loss.")
+@aims
 @click.option("--step-time", metavar="A,C", help="A step takes A + C b seconds: also the fastest batch size.")
 @AS_JSON
 def batch_size(
@@ -45,12 +44,9 @@ def batch_size(
     from genfun.report.encode import plain
 
     context = click.get_current_context()
-    if (loss is None) == (share is None):
-        raise click.UsageError(f"give either --loss or --share, got {'neither' if loss is None else 'both'}", context)
     if learning_rate is None and momentum != 0.0:
         raise click.UsageError("--momentum goes with --learning-rate; leave both out for the best rates", context)
-    start = 0.5 * (target.problem.signal_total + target.problem.noise_variance)
-    aim = loss if loss is not None else share * start  # pyright: ignore[reportOptionalOperand]
+    aim, _ = aim_of(target, loss, share)
     what = BEST_RATE if learning_rate is None else SGD(learning_rate, momentum)
     clock = None
     if step_time is not None:

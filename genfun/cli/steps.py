@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from genfun.cli.answers import RATE, banded, inputs, preamble, setting
+from genfun.cli.answers import RATE, aim_of, aims, banded, inputs, preamble, setting
 from genfun.cli.group import examples
 from genfun.cli.output import emit_json, say, table
 from genfun.cli.target import Target, on_target
@@ -26,8 +26,7 @@ SHOWN = 5
 )
 @on_target
 @RATE
-@click.option("--loss", type=REAL, help="The target, in units of the loss.")
-@click.option("--share", type=REAL, help="The target as a share of the initial loss, instead of --loss.")
+@aims
 @setting
 def steps(
     target: Target,
@@ -46,15 +45,8 @@ def steps(
     from genfun.report.encode import plain
     from genfun.report.words import count
 
-    if (loss is None) == (share is None):
-        raise click.UsageError(
-            f"give either --loss or --share, got {'neither' if loss is None else 'both'}", click.get_current_context()
-        )
+    aim, start = aim_of(target, loss, share)
     problem, optimizer = target.problem, SGD(learning_rate, momentum, batch_size)
-    start = 0.5 * (problem.signal_total + problem.noise_variance)
-    if share is not None and not 0.0 < share < math.inf:
-        raise ValueError(f"--share must be a positive number, got {share}; 0.1 is a tenth of the initial loss")
-    aim = loss if loss is not None else share * start  # pyright: ignore[reportOptionalOperand]
     found, high, low = (ask(problem, optimizer, aim, noise) for noise in (target.noise, PLUS, MINUS))
     size = problem.n_samples if batch_size is None else batch_size
     samples = None if size is None else found * size

@@ -156,10 +156,7 @@ def curve(state: State, path: str | None = None) -> Curve:
     seen = np.concatenate((found.loss, quiet.loss, excess[certain][-1:]))
     seen = seen[np.isfinite(seen) & (seen > 0.0)]
     bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
-    try:
-        regime = phase_or_none(problem, method, noise)
-    except ZeroDivisionError:  # exactly on the border of two phases the power laws never cross
-        regime = None
+    regime = phase_or_none(problem, method, noise)
     marks: list[tuple[float, str]] = []
     if regime is not None:
         stable = math.isinf(regime.divergence_step)
@@ -250,13 +247,6 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
         With a message to show.
     """
     posed = pose(state, path)
-    try:
-        return _words(state, posed, path)
-    except ZeroDivisionError:
-        raise ValueError("zeta = 2 - 1/nu, the border of two phases, has no words; move one of them a little") from None
-
-
-def _words(state: State, posed: Posed, path: str | None) -> tuple[str, ...]:
     given = None if state.problem == "power-law" else source(state.problem, path)
     if isinstance(given, LinearData) and state.label_noise == 0.0 and state.tau2 is None:
         return explain(given, posed.optimizer, state.steps).lines
