@@ -15,9 +15,6 @@ from genfun.cli.output import emit_json, progress, table
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, WHOLE
 
-LARGEST_MOMENTUM, LEAST_SHARE = 0.98, 0.02
-"""Momenta are even between -0.98 and 0.98; rates even in the logarithm from 2 % of the smallest edge at momentum 0 to
-4/lambda_max, the curvature limit of momentum 1."""
 COLUMNS = ("batch_size", "learning_rate", "momentum", "loss", "log_loss", "error", "noise_gain")
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -48,6 +45,7 @@ def loss_map(
     """
     from genfun.answers.edge import max_learning_rate
     from genfun.answers.loss_map import loss_map as ask
+    from genfun.plotting.settings_map import LARGEST_MOMENTUM, LEAST_SHARE
     from genfun.report.encode import plain
     from genfun.report.words import batch, figures, loss
 
