@@ -88,10 +88,11 @@ def _write(path: Path, maps: list[Any], target: Target, step: int, cells: int) -
         from matplotlib.figure import Figure
 
         from genfun.plotting import save, settings_map
+        from genfun.plotting.settings_map import figure_size
 
         columns = min(len(maps), 3)
         lines = -(-len(maps) // columns)
-        figure = Figure(figsize=(4.3 * columns, 3.6 * lines + 0.6), layout="constrained")
+        figure = Figure(figsize=figure_size(lines, columns), layout="constrained")
         panels = list(np.ravel(figure.subplots(lines, columns)))
         for spare in panels[len(maps) :]:
             spare.remove()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LARGEST_MOMENTUM = 0.98
+PANEL, LEGEND, ALONE = (4.3, 3.6), 0.6, (6.4, 4.8)
+"""Inches: a panel of several, the legend under them, and the figure of one map, whose legend is wider than a panel."""
 LEAST_SHARE = 0.02
 """The least learning rate of the maps, as a share of the smallest edge at momentum 0."""
 
@@ -91,12 +93,22 @@ def settings_map(
     return panels
 
 
+def figure_size(rows: int, columns: int) -> tuple[float, float]:
+    """Width and height in inches for a grid of maps.
+
+    Parameters
+    ----------
+    rows, columns : int
+    """
+    return ALONE if rows == columns == 1 else (PANEL[0] * columns, PANEL[1] * rows + LEGEND)
+
+
 def _row(count: int) -> list[Axes]:
     import matplotlib.pyplot as plt
 
     columns = count if count < 4 else 2 if count == 4 else 3
     rows = -(-count // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(4.3 * columns, 3.6 * rows + 0.6), layout="constrained")
+    figure, grid = plt.subplots(rows, columns, figsize=figure_size(rows, columns), layout="constrained")
     found = list(np.ravel(np.asarray(grid, dtype=object)))
     for spare in found[count:]:
         figure.delaxes(spare)
