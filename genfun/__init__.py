@@ -31,25 +31,25 @@ from genfun.problem import LinearProblem
 
 if TYPE_CHECKING:
     from genfun import experiments, optim, plotting, report, schedules, symbolic
-    from genfun.answers import bounds
-    from genfun.answers.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
-    from genfun.answers.big_batch import BigBatch, big_batch
-    from genfun.answers.budget import StepTime, fit_step_time
-    from genfun.answers.budget_map import BudgetMap, budget_map
+    from genfun.answers.batch import bounds
+    from genfun.answers.batch.big_batch import BigBatch, big_batch
+    from genfun.answers.batch.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
+    from genfun.answers.batch.fit_steps import StepsFit, fit_steps
+    from genfun.answers.batch.noise_scale import NoiseScale, noise_scale
+    from genfun.answers.batch.translate import Translation, translate
+    from genfun.answers.batch.tuned import Tuned
+    from genfun.answers.best.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
+    from genfun.answers.best.budget import StepTime, fit_step_time
+    from genfun.answers.best.budget_map import BudgetMap, budget_map
+    from genfun.answers.best.loss_map import LossMap, loss_map
+    from genfun.answers.best.momentum_map import MomentumMap, momentum_map
+    from genfun.answers.best.optimize import Optimum, optimize
+    from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
-    from genfun.answers.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
-    from genfun.answers.escape import Escape, MinimumOdds, escape_time, minimum_odds
-    from genfun.answers.escape_chart import EscapeChart, escape_chart
-    from genfun.answers.escape_steps import EscapeSteps, escape_steps
-    from genfun.answers.explain import Explanation, explain
-    from genfun.answers.fit_steps import StepsFit, fit_steps
-    from genfun.answers.loss_map import LossMap, loss_map
-    from genfun.answers.momentum_map import MomentumMap, momentum_map
-    from genfun.answers.noise_scale import NoiseScale, noise_scale
-    from genfun.answers.optimize import Optimum, optimize
-    from genfun.answers.optimize_schedule import ScheduleOptimum, optimize_schedule
-    from genfun.answers.translate import Translation, translate
-    from genfun.answers.tuned import Tuned
+    from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
+    from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
+    from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.words.explain import Explanation, explain
     from genfun.schedules import ScheduledSGD
 
 __all__ = [
@@ -127,54 +127,54 @@ __all__ = [
 
 # What a plain `import genfun` leaves alone, and the module that has it.
 _ON_FIRST_USE = {
-    "AsymptoticOptimum": "answers.asymptotic_optimum",
-    "BigBatch": "answers.big_batch",
-    "BudgetMap": "answers.budget_map",
-    "ClosedForm": "answers.critical_batch",
+    "AsymptoticOptimum": "answers.best.asymptotic_optimum",
+    "BigBatch": "answers.batch.big_batch",
+    "BudgetMap": "answers.best.budget_map",
+    "ClosedForm": "answers.batch.critical_batch",
     "Conversion": "answers.convert",
-    "CriticalBatch": "answers.critical_batch",
-    "Escape": "answers.escape",
-    "EscapeChart": "answers.escape_chart",
-    "EscapeSteps": "answers.escape_steps",
-    "Explanation": "answers.explain",
-    "LossMap": "answers.loss_map",
-    "MinimumOdds": "answers.escape",
-    "MomentumMap": "answers.momentum_map",
-    "NoiseScale": "answers.noise_scale",
-    "Optimum": "answers.optimize",
-    "ScheduleOptimum": "answers.optimize_schedule",
+    "CriticalBatch": "answers.batch.critical_batch",
+    "Escape": "answers.escape.two_minima",
+    "EscapeChart": "answers.escape.escape_chart",
+    "EscapeSteps": "answers.escape.escape_steps",
+    "Explanation": "answers.words.explain",
+    "LossMap": "answers.best.loss_map",
+    "MinimumOdds": "answers.escape.two_minima",
+    "MomentumMap": "answers.best.momentum_map",
+    "NoiseScale": "answers.batch.noise_scale",
+    "Optimum": "answers.best.optimize",
+    "ScheduleOptimum": "answers.best.optimize_schedule",
     "ScheduledSGD": "schedules",
-    "StepTime": "answers.budget",
-    "StepsFit": "answers.fit_steps",
-    "Translation": "answers.translate",
-    "Tuned": "answers.tuned",
-    "asymptotic_optimum": "answers.asymptotic_optimum",
-    "big_batch": "answers.big_batch",
-    "bounds": "answers.bounds",
-    "budget_map": "answers.budget_map",
+    "StepTime": "answers.best.budget",
+    "StepsFit": "answers.batch.fit_steps",
+    "Translation": "answers.batch.translate",
+    "Tuned": "answers.batch.tuned",
+    "asymptotic_optimum": "answers.best.asymptotic_optimum",
+    "big_batch": "answers.batch.big_batch",
+    "bounds": "answers.batch.bounds",
+    "budget_map": "answers.best.budget_map",
     "convert": "answers.convert",
-    "critical_batch_size": "answers.critical_batch",
-    "escape_chart": "answers.escape_chart",
-    "escape_steps": "answers.escape_steps",
-    "escape_time": "answers.escape",
+    "critical_batch_size": "answers.batch.critical_batch",
+    "escape_chart": "answers.escape.escape_chart",
+    "escape_steps": "answers.escape.escape_steps",
+    "escape_time": "answers.escape.two_minima",
     "experiments": "experiments",
-    "explain": "answers.explain",
-    "fit_step_time": "answers.budget",
-    "fit_steps": "answers.fit_steps",
+    "explain": "answers.words.explain",
+    "fit_step_time": "answers.best.budget",
+    "fit_steps": "answers.batch.fit_steps",
     "from_sgd": "answers.convert",
-    "loss_map": "answers.loss_map",
-    "minimum_odds": "answers.escape",
-    "momentum_map": "answers.momentum_map",
-    "noise_scale": "answers.noise_scale",
+    "loss_map": "answers.best.loss_map",
+    "minimum_odds": "answers.escape.two_minima",
+    "momentum_map": "answers.best.momentum_map",
+    "noise_scale": "answers.batch.noise_scale",
     "optim": "optim",
-    "optimize": "answers.optimize",
-    "optimize_schedule": "answers.optimize_schedule",
+    "optimize": "answers.best.optimize",
+    "optimize_schedule": "answers.best.optimize_schedule",
     "plotting": "plotting",
     "report": "report",
     "schedules": "schedules",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
-    "translate": "answers.translate",
+    "translate": "answers.batch.translate",
 }
 
 

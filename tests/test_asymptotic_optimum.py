@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.asymptotic_optimum import asymptotic_optimum
+from genfun.answers.best.asymptotic_optimum import asymptotic_optimum
 from genfun.symbolic import optimum
 from genfun.symbolic.slow_mode import names
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import genfun as gf
-from genfun.answers._batch_ladder import GradientNoise, Ladder
-from genfun.answers.big_batch import big_batch
-from genfun.answers.noise_scale import noise_scale
+from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
+from genfun.answers.batch.big_batch import big_batch
+from genfun.answers.batch.noise_scale import noise_scale
 from genfun.optim import BigBatchSGD
 
 N, D = 120, 5

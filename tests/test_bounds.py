@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.bounds import (
+from genfun.answers.batch.bounds import (
     SmoothConstants,
     adam_bound,
     constant_rate_bound,

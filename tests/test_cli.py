@@ -191,8 +191,8 @@ def test_convert_is_the_answer_of_the_api():
 
 
 def test_the_choices_are_those_of_the_api():
+    from genfun.answers.batch.translate import Keep
     from genfun.answers.convert import Convention
-    from genfun.answers.translate import Keep
     from genfun.cli.convert import CONVENTIONS
     from genfun.cli.steps import KEEP
 

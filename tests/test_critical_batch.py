@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers._batch_search import BatchSearch
-from genfun.answers.critical_batch import critical_batch_size
-from genfun.answers.tuned import Tuned, tuned_steps
+from genfun.answers.batch._batch_search import BatchSearch
+from genfun.answers.batch.critical_batch import critical_batch_size
+from genfun.answers.batch.tuned import Tuned, tuned_steps
 from genfun.schedules import Cosine, ScheduledSGD
 
 

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import genfun as gf
-from genfun.answers.escape import escape_time, minimum_odds
-from genfun.answers.escape_chart import escape_chart
-from genfun.answers.escape_steps import escape_steps
+from genfun.answers.escape.escape_chart import escape_chart
+from genfun.answers.escape.escape_steps import escape_steps
+from genfun.answers.escape.two_minima import escape_time, minimum_odds
 from genfun.experiments.cloning import cloned_runs
 from genfun.experiments.escape import DoubleWell, occupation, passages
 from genfun.experiments.two_layer import DiagonalNetwork

@@ -10,7 +10,7 @@ import pytest
 from own_methods import Nesterov
 
 import genfun as gf
-from genfun.answers._explain_lines import most_effective
+from genfun.answers.words._lines import most_effective
 from genfun.data import gaussian
 
 PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, -1.0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.fit import fit_power_law
-from genfun.answers.spectrum_points import spectrum_points
+from genfun.answers.exponents.fit import fit_power_law
+from genfun.answers.exponents.spectrum_points import spectrum_points
 
 
 def _measured(nu: float, zeta: float, n: int, scale: float = 1.0, signal_scale: float = 1.0) -> gf.LinearProblem:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers._gradient_curve import squared_gradients
-from genfun.answers.noise_scale import noise_scale
+from genfun.answers.batch._gradient_curve import squared_gradients
+from genfun.answers.batch.noise_scale import noise_scale
 from genfun.generating_function import GeneratingFunction
 from genfun.recursion import Recursion
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.budget import StepTime, fit_step_time
+from genfun.answers.best.budget import StepTime, fit_step_time
 from genfun.many import Settings, losses_at
 from genfun.recursion import Recursion
 

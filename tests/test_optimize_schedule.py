@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.optimize_schedule import optimize_schedule
+from genfun.answers.best.optimize_schedule import optimize_schedule
 from genfun.schedules import Polynomial, ScheduledSGD
 
 

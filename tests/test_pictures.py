@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 import genfun as gf
 from genfun import plotting
-from genfun.answers.budget_map import budget_map
+from genfun.answers.best.budget_map import budget_map
+from genfun.answers.best.momentum_map import momentum_map, sign_condition
 from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
-from genfun.answers.momentum_map import momentum_map, sign_condition
 from genfun.plotting._table import series
 
 LAW = gf.PowerLaw(1.5, 2.0, n_modes=50)

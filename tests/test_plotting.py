@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 import genfun as gf
 from genfun.answers import predict
-from genfun.answers.fit import fit_power_law
+from genfun.answers.exponents.fit import fit_power_law
 from genfun.plotting import loss_curves, spectrum
 
 

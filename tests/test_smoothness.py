@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import genfun as gf
-from genfun.answers.bounds import SmoothConstants
+from genfun.answers.batch.bounds import SmoothConstants
 
 torch = pytest.importorskip("torch")
 

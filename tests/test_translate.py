@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.translate import translate
+from genfun.answers.batch.translate import translate
 
 PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=60)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import genfun as gf
-from genfun.answers.big_batch import big_batch
+from genfun.answers.batch.big_batch import big_batch
 from genfun.data.digits import mnist_arrays
 from genfun.optim import SGD, BigBatchSGD
 from validation.claim import Claim

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import genfun as gf
-from genfun.answers.bounds import SmoothConstants, constant_rate_bound
-from genfun.answers.critical_batch import critical_batch_size
+from genfun.answers.batch.bounds import SmoothConstants, constant_rate_bound
+from genfun.answers.batch.critical_batch import critical_batch_size
 from validation.claim import Claim
 
 EIGENVALUES = np.linspace(0.1, 1.0, 50)

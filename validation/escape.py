@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 import genfun as gf
-from genfun.answers.escape import Escape, escape_time, minimum_odds
-from genfun.answers.escape_steps import escape_steps
+from genfun.answers.escape.escape_steps import escape_steps
+from genfun.answers.escape.two_minima import Escape, escape_time, minimum_odds
 from genfun.experiments.cloning import cloned_runs
 from genfun.experiments.escape import DoubleWell, Passages, occupation, passages
 from genfun.experiments.two_layer import DiagonalNetwork

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genfun.answers.fit_steps import StepsFit, fit_steps
+from genfun.answers.batch.fit_steps import StepsFit, fit_steps
 from validation.claim import Claim
 
 MEASURED = Path(

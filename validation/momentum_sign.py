@@ -15,8 +15,8 @@ from itertools import product
 import numpy as np
 
 import genfun as gf
-from genfun.answers.asymptotic_optimum import asymptotic_optimum
-from genfun.answers.momentum_map import sign_condition
+from genfun.answers.best.asymptotic_optimum import asymptotic_optimum
+from genfun.answers.best.momentum_map import sign_condition
 from validation.claim import Claim, Kind
 
 NUS = (1.2, 1.5, 2.0, 3.0)

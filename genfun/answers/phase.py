@@ -11,7 +11,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.fit import PowerLawFit, fit_power_law
+from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.predict import predict
 from genfun.generating_function import GeneratingFunction
 from genfun.methods.base import Method

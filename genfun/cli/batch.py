@@ -39,7 +39,7 @@ def batch_size(
     as_json: bool,
 ) -> None:
     """Count steps and samples to a loss at every batch size."""
-    from genfun.answers.critical_batch import BEST_RATE, critical_batch_size
+    from genfun.answers.batch.critical_batch import BEST_RATE, critical_batch_size
     from genfun.methods import SGD
     from genfun.report.encode import plain
 
@@ -94,7 +94,7 @@ def critical_batch(points: Path, epoch: float | None, plot: Path | None, as_json
     POINTS.csv has the columns batch_size and steps (to the target), and may have the columns workload and series,
     which are fitted one by one.
     """
-    from genfun.answers.fit_steps import fit_steps
+    from genfun.answers.batch.fit_steps import fit_steps
     from genfun.report.encode import plain
 
     found = {name: fit_steps(b, k, epoch) for name, (b, k) in _points(points).items()}
@@ -166,8 +166,8 @@ def big_batch(
     as_json: bool,
 ) -> None:
     """Predict the noise scale and the batch sizes of Big Batch SGD."""
-    from genfun.answers.big_batch import big_batch as ask
-    from genfun.answers.noise_scale import noise_scale
+    from genfun.answers.batch.big_batch import big_batch as ask
+    from genfun.answers.batch.noise_scale import noise_scale
     from genfun.methods import SGD
     from genfun.report.encode import plain
 

@@ -38,7 +38,7 @@ def optimize(
 
     Of least predicted mean loss at a step, or within a budget of samples.
     """
-    from genfun.answers.optimize import optimize as ask
+    from genfun.answers.best.optimize import optimize as ask
     from genfun.report.encode import plain
     from genfun.report.words import batch
 

@@ -45,7 +45,7 @@ def escape(
 
     A minimum has the spectrum of the target times its sharpness.
     """
-    from genfun.answers.escape_chart import escape_chart
+    from genfun.answers.escape.escape_chart import escape_chart
     from genfun.report.encode import plain
 
     size = target.problem.n_samples if batch_size is None else batch_size

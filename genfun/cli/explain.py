@@ -31,7 +31,7 @@ def explain(
     ends, where the run is at a step, what other batch noise and label noise do, and what the best learning rate,
     momentum or batch size would gain.
     """
-    from genfun.answers.explain import explain as ask
+    from genfun.answers.words.explain import explain as ask
     from genfun.methods import SGD
     from genfun.report.encode import plain
 

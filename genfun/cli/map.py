@@ -43,8 +43,8 @@ def loss_map(
 
     At one step, for several batch sizes; printed are the best cells, and how many are stable.
     """
+    from genfun.answers.best.loss_map import loss_map as ask
     from genfun.answers.edge import max_learning_rate
-    from genfun.answers.loss_map import loss_map as ask
     from genfun.plotting.settings_map import LARGEST_MOMENTUM, LEAST_SHARE
     from genfun.report.encode import plain
     from genfun.report.words import batch, figures, loss

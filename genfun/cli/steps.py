@@ -111,7 +111,7 @@ def translate(
     So that the loss after equal numbers of samples is the same, or the distance to the edge of stability; beside it
     what linear and square-root scaling would give.
     """
-    from genfun.answers.translate import translate as ask
+    from genfun.answers.batch.translate import translate as ask
     from genfun.methods import SGD
     from genfun.report.encode import plain
     from genfun.report.words import batch, count, figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genfun import _check
-from genfun.answers.bounds import SmoothConstants
+from genfun.answers.batch.bounds import SmoothConstants
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def smooth_constants(
     Examples
     --------
     >>> import torch
-    >>> from genfun.answers.bounds import constant_rate_bound
+    >>> from genfun.answers.batch.bounds import constant_rate_bound
     >>> x = torch.tensor([[1.0], [-1.0], [2.0]])
     >>> layer = torch.nn.Linear(1, 1, bias=False)
     >>> _ = layer.weight.data.fill_(1.0)

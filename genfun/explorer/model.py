@@ -9,13 +9,13 @@ from functools import lru_cache
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.answers.best.loss_map import loss_map
+from genfun.answers.best.optimize import Optimum, optimize
 from genfun.answers.edge import max_learning_rate
-from genfun.answers.explain import explain, phase_or_none
-from genfun.answers.fit import fit_power_law
-from genfun.answers.loss_map import loss_map
-from genfun.answers.optimize import Optimum, optimize
+from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
+from genfun.answers.words.explain import explain, phase_or_none
 from genfun.data.linear import LinearData
 from genfun.explorer.problems import Posed, pose, source
 from genfun.explorer.state import State

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.big_batch import BigBatch
+from genfun.answers.batch.big_batch import BigBatch
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.answers.budget_map import BudgetMap
+from genfun.answers.best.budget_map import BudgetMap
 from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def budget_map(result: BudgetMap, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.budget_map import budget_map as compute
+    >>> from genfun.answers.best.budget_map import budget_map as compute
     >>> from matplotlib.figure import Figure
     >>> m = compute(gf.PowerLaw(1.5, 0.5, n_modes=50), [1, 2, 4, 8], [100, 200, 400])
     >>> budget_map(m, Figure().subplots()).get_xlabel()

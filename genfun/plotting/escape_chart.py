@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.edge import max_learning_rate
-from genfun.answers.escape_chart import Axis, EscapeChart
+from genfun.answers.escape.escape_chart import Axis, EscapeChart
 from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.escape_chart import escape_chart as compute
+    >>> from genfun.answers.escape.escape_chart import escape_chart as compute
     >>> from matplotlib.figure import Figure
     >>> chart = compute(gf.LinearProblem([1.0] * 8, [1.0] * 8), [0.1, 0.4, 1.6], [1], sharpness=[0.5, 1.0, 2.0])
     >>> escape_chart(chart, Figure().subplots()).get_title()

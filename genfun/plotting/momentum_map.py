@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.momentum_map import MomentumMap
+from genfun.answers.best.momentum_map import MomentumMap
 from genfun.plotting._style import axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def momentum_map(result: MomentumMap, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     result : MomentumMap
-        Of `genfun.answers.momentum_map`.
+        Of `genfun.answers.best.momentum_map`.
     ax : matplotlib Axes or None
         Where to draw; None makes a new figure.
 
@@ -42,7 +42,7 @@ def momentum_map(result: MomentumMap, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> from genfun.answers.momentum_map import momentum_map as compute
+    >>> from genfun.answers.best.momentum_map import momentum_map as compute
     >>> from matplotlib.figure import Figure
     >>> m = compute([1.5, 2.0], [1.0, 4.0], batch_size=1, steps=200, n_modes=20)
     >>> momentum_map(m, Figure().subplots()).get_ylabel()

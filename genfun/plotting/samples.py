@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.critical_batch import CriticalBatch
+from genfun.answers.batch.critical_batch import CriticalBatch
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun.answers.best.loss_map import loss_map as compute
+from genfun.answers.best.optimize import optimize
 from genfun.answers.edge import max_learning_rate
-from genfun.answers.loss_map import loss_map as compute
-from genfun.answers.optimize import optimize
 from genfun.noise import SpectrallyExpressible
 from genfun.plotting.loss_map import loss_map
 from genfun.problem import Problem

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genfun.answers.fit import PowerLawFit
-from genfun.answers.spectrum_points import SpectrumPoints, spectrum_points
+from genfun.answers.exponents.fit import PowerLawFit
+from genfun.answers.exponents.spectrum_points import SpectrumPoints, spectrum_points
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problem import Problem
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers._step_families import FAMILIES
-from genfun.answers.fit_steps import StepsFit
+from genfun.answers.batch._step_families import FAMILIES
+from genfun.answers.batch.fit_steps import StepsFit
 from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def steps_fit(result: StepsFit, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import numpy as np
-    >>> from genfun.answers.fit_steps import fit_steps
+    >>> from genfun.answers.batch.fit_steps import fit_steps
     >>> from matplotlib.figure import Figure
     >>> b = np.array([4, 8, 16, 32, 64, 128])
     >>> steps_fit(fit_steps(b, 1000 * (1 + 20 / b) ** 2), Figure().subplots()).get_xlabel()

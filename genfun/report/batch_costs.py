@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from genfun.answers.noise_scale import noise_scale
-from genfun.answers.tuned import tuned_steps
+from genfun.answers.batch.noise_scale import noise_scale
+from genfun.answers.batch.tuned import tuned_steps
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 from genfun.report.model import BatchCost

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from genfun.answers._band import loss_band
-from genfun.answers.explain import Explanation, explain, phase_or_none
-from genfun.answers.optimize import optimize
+from genfun.answers.best.optimize import optimize
+from genfun.answers.words.explain import Explanation, explain, phase_or_none
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible

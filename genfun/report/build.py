@@ -11,9 +11,9 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array
 from genfun._version import __version__
-from genfun.answers.fit import fit_power_law
+from genfun.answers.exponents.fit import fit_power_law
+from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
-from genfun.answers.spectrum_points import spectrum_points
 from genfun.answers.stability import stability
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD

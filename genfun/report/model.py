@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun._typing import Array, Float, Int
-from genfun.answers.explain import Explanation
-from genfun.answers.fit import PowerLawFit
-from genfun.answers.spectrum_points import SpectrumPoints
+from genfun.answers.exponents.fit import PowerLawFit
+from genfun.answers.exponents.spectrum_points import SpectrumPoints
 from genfun.answers.stability import Limit
+from genfun.answers.words.explain import Explanation
 
 
 @dataclass(frozen=True)

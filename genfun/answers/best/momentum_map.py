@@ -10,7 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.optimize import optimize
+from genfun.answers.best.optimize import optimize
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.power_law import PowerLaw
@@ -45,7 +45,7 @@ class MomentumMap(Displayed):
 
     Examples
     --------
-    >>> from genfun.answers.momentum_map import momentum_map
+    >>> from genfun.answers.best.momentum_map import momentum_map
     >>> momentum_map([1.5], [1.0, 5.0], batch_size=1, steps=300, n_modes=30)
     MomentumMap(1 x 2 power laws at step 300, batch size 1: negative momentum best for 1)
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array
-from genfun.answers.bounds._bound import SmoothConstants, StepsBound, checked
+from genfun.answers.batch.bounds._bound import SmoothConstants, StepsBound, checked
 
 NEGLIGIBLE = 1e-12
 """Step decay: later pieces add less than this share to the sum of the rates."""
@@ -161,7 +161,7 @@ def step_decay_bound(
 
     References
     ----------
-    arXiv 2402.15344: the rates. The bound is that at the head of `genfun.answers.bounds`, in full.
+    arXiv 2402.15344: the rates. The bound is that at the head of `genfun.answers.batch.bounds`, in full.
 
     Examples
     --------

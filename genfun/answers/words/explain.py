@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun.answers import _explain_lines as words
 from genfun.answers._band import edge_band, loss_band
-from genfun.answers._changes import Change, changes
 from genfun.answers.edge import edge
-from genfun.answers.fit import PowerLawFit, fit_power_law
+from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.phase import Phase, local_exponent, phase
 from genfun.answers.predict import predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.answers.words import _lines as words
+from genfun.answers.words._changes import Change, changes
 from genfun.data.linear import LinearData
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genfun._typing import Array
-from genfun.answers._fit_lines import AllLines, all_lines, straight, window_sums
-from genfun.answers._fit_signal import EXTRA, Rule, SignalBins
+from genfun.answers.exponents._lines import AllLines, all_lines, straight, window_sums
+from genfun.answers.exponents._signal import EXTRA, Rule, SignalBins
 
 SHORTEST = np.log(10.0) - 1e-9
 """No window is shorter than a decade of mode numbers."""

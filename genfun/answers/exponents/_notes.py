@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from genfun._typing import Array
-from genfun.answers._fit_lines import straight
-from genfun.answers._fit_signal import Rule, SignalBins
-from genfun.answers._fit_window import NINETY, SHORTEST, SMOOTH
+from genfun.answers.exponents._lines import straight
+from genfun.answers.exponents._signal import Rule, SignalBins
+from genfun.answers.exponents._window import NINETY, SHORTEST, SMOOTH
 
 LEAST_R2 = 0.98
 LARGEST_DRIFT = 0.5

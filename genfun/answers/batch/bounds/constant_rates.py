@@ -8,7 +8,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array
-from genfun.answers.bounds._bound import SmoothConstants, StepsBound, checked
+from genfun.answers.batch.bounds._bound import SmoothConstants, StepsBound, checked
 
 
 def _rational(name: str, c1: float, c2: float, accuracy: float, c3: float = 0.0, **more: float) -> StepsBound:

@@ -11,9 +11,9 @@ import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed
-from genfun.answers._search import Search
-from genfun.answers._sensitivity import momentum_range, rate_range
-from genfun.answers.budget import SAMPLES, StepTime
+from genfun.answers.best._search import Search
+from genfun.answers.best._sensitivity import momentum_range, rate_range
+from genfun.answers.best.budget import SAMPLES, StepTime
 from genfun.answers.edge import edge
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD

@@ -10,8 +10,8 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array
-from genfun.answers._search import GRID, STARTS, ZOOM, Region, closer, log_loss, valleys
-from genfun.answers.fit import fit_power_law
+from genfun.answers.best._search import GRID, STARTS, ZOOM, Region, closer, log_loss, valleys
+from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.phase import PhaseName, phase
 from genfun.answers.stability import stability
 from genfun.methods.sgd import SGD
@@ -48,7 +48,7 @@ class AsymptoticOptimum(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.asymptotic_optimum import asymptotic_optimum
+    >>> from genfun.answers.best.asymptotic_optimum import asymptotic_optimum
     >>> asymptotic_optimum(gf.PowerLaw(nu=1.5, zeta=0.5), batch_size=1, momentum=0.0)
     AsymptoticOptimum(signal-dominated: loss ~ 0.93 t^-0.5 at learning_rate=0.2552, momentum=0, noise gain 0.3333)
     """

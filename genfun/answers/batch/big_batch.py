@@ -10,8 +10,8 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers._batch_ladder import GradientNoise, Ladder
-from genfun.answers.noise_scale import first_and_last
+from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
+from genfun.answers.batch.noise_scale import first_and_last
 from genfun.generating_function import GeneratingFunction
 from genfun.loss_curve import FULL_MODES, recursion_measures
 from genfun.methods.sgd import SGD
@@ -59,7 +59,7 @@ class BigBatch(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.big_batch import big_batch
+    >>> from genfun.answers.batch.big_batch import big_batch
     >>> problem = gf.PowerLaw(1.5, 0.5, n_modes=100, n_samples=1000)
     >>> big_batch(problem, gf.SGD(0.5, batch_size=10), [0, 10, 150], theta=0.5)
     BigBatch(ok: 14.87 samples at step 0, 1000 at step 150, full batch from step 50)
@@ -155,7 +155,7 @@ def big_batch(
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.big_batch import big_batch
+    >>> from genfun.answers.batch.big_batch import big_batch
     >>> problem = gf.PowerLaw(1.5, 0.5, n_modes=100, n_samples=10_000)
     >>> big_batch(problem, gf.SGD(0.5, batch_size=10), [0, 100], theta=0.7).batch_size.round().tolist()
     [11.0, 1017.0]

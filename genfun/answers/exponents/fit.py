@@ -9,11 +9,11 @@ import numpy as np
 
 from genfun._display import Displayed
 from genfun._typing import Array
-from genfun.answers import _fit_notes
-from genfun.answers._fit_lines import Line, straight
-from genfun.answers._fit_signal import EXTRA, TINY, Rule, SignalBins
-from genfun.answers._fit_window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice, choose, interval, sub_windows
-from genfun.answers.spectrum_points import log_spaced
+from genfun.answers.exponents import _notes
+from genfun.answers.exponents._lines import Line, straight
+from genfun.answers.exponents._signal import EXTRA, TINY, Rule, SignalBins
+from genfun.answers.exponents._window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice, choose, interval, sub_windows
+from genfun.answers.exponents.spectrum_points import log_spaced
 from genfun.power_law import PowerLaw
 from genfun.problem import LinearProblem, Problem
 
@@ -184,8 +184,8 @@ def _measured(problem: LinearProblem) -> PowerLawFit:
     bins = SignalBins(modes, problem.signal)
     start = -straight(x[:-1], np.log(bins.means()), np.ones(x.size - 1)).slope
     scatter = bins.scatter(start, 0, x.size - 1)
-    above, flat = _fit_notes.floor(bins, scatter)
-    at_ends = (*_fit_notes.rounding(x, lam, size), *flat)
+    above, flat = _notes.floor(bins, scatter)
+    at_ends = (*_notes.rounding(x, lam, size), *flat)
     end = float(x[-1])
     if flat and x[above] >= SHORTEST:
         x, lam, bins = x[: above + 1], lam[: above + 1], SignalBins(modes[: above + 1], problem.signal)
@@ -229,7 +229,7 @@ def _result(
     drift = _drift(capacity, signal, kappa)
     # Only scatter excuses drift; other residuals are no chance.
     allowed = NINETY * propagated[1] / abs(kappa) if kappa != 0.0 else 0.0
-    against = _fit_notes.objections(
+    against = _notes.objections(
         float(x[stop - 1] - x[first]),
         end - float(x[stop - 1]),
         r2,
@@ -255,8 +255,8 @@ def _result(
         is_power_law=not against,
         notes=(
             *against,
-            *_fit_notes.window(window, size, chosen.scatter, rule),
-            *(_fit_notes.beyond(bins, log_scale, kappa, rule) if x[-1] == end else ()),
+            *_notes.window(window, size, chosen.scatter, rule),
+            *(_notes.beyond(bins, log_scale, kappa, rule) if x[-1] == end else ()),
             *at_ends,
         ),
     )

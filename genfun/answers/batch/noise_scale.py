@@ -10,7 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers._gradient_curve import gradient_curve
+from genfun.answers.batch._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
 from genfun.generating_function import GeneratingFunction
 from genfun.methods.base import Method
@@ -55,7 +55,7 @@ class NoiseScale(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.noise_scale import noise_scale
+    >>> from genfun.answers.batch.noise_scale import noise_scale
     >>> noise_scale(gf.LinearProblem([1.0, 0.5], [1.0, 1.0]), gf.SGD(0.1, batch_size=1), [0, 10])
     NoiseScale(ok: 1 samples at step 0, 1.33 at step 10)
     """
@@ -119,7 +119,7 @@ def noise_scale(
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.noise_scale import noise_scale
+    >>> from genfun.answers.batch.noise_scale import noise_scale
     >>> problem = gf.PowerLaw(nu=1.5, zeta=0.5)
     >>> full = noise_scale(problem, gf.SGD(0.1), [0, 10**6]).samples
     >>> full.round(3).tolist(), 2 * 0.1 * 10**6 * problem.trace / 0.5

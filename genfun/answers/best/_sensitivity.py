@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from genfun._typing import Array
-from genfun.answers._search import Search
+from genfun.answers.best._search import Search
 from genfun.methods.sgd import SGD
 
 MARGIN = 0.05

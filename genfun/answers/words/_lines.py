@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from genfun.answers._changes import MOMENTUM_CAP, Change
-from genfun.answers._words import batch, count, figures, loss, ratio
-from genfun.answers.fit import PowerLawFit
+from genfun.answers.exponents.fit import PowerLawFit
+from genfun.answers.words._changes import MOMENTUM_CAP, Change
+from genfun.answers.words._words import batch, count, figures, loss, ratio
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 
 if TYPE_CHECKING:
-    from genfun.answers.explain import Explanation
+    from genfun.answers.words.explain import Explanation
 
 __all__ = ["loss"]
 WORTH = math.log(1.05)

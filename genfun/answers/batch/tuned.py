@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array
-from genfun.answers._search import ENOUGH, SHRINK, ZOOM, Region
+from genfun.answers.best._search import ENOUGH, SHRINK, ZOOM, Region
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.many import Settings, losses_at
 from genfun.methods.sgd import SGD

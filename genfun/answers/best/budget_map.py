@@ -53,7 +53,7 @@ class BudgetMap(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.answers.budget_map import budget_map
+    >>> from genfun.answers.best.budget_map import budget_map
     >>> budget_map(gf.PowerLaw(1.5, 0.5, n_modes=100), [1, 10], [100, 1000])
     BudgetMap(2 batch sizes x 2 steps at momentum 0: loss 0.00... with batch size 10 after 1000 steps)
     """

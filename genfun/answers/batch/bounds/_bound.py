@@ -125,7 +125,7 @@ class StepsBound:
 
     Examples
     --------
-    >>> from genfun.answers.bounds import constant_rate_bound
+    >>> from genfun.answers.batch.bounds import constant_rate_bound
     >>> bound = constant_rate_bound(SmoothConstants(1.0, 50.0, 1.0), learning_rate=0.1, accuracy=0.05)
     >>> bound
     StepsBound(constant rate: at most C1 b/(e b - C2) steps, fewest samples at batch size 105.3)

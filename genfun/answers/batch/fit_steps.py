@@ -11,7 +11,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers._step_families import FAMILIES, Family, Fits, fit_family, polish
+from genfun.answers.batch._step_families import FAMILIES, Family, Fits, fit_family, polish
 
 Verdict = Literal["interior optimum", "no interior optimum"]
 RANGES = (0.05, 0.10, 0.20, 0.50)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from genfun.answers.loss_map import loss_map
-from genfun.answers.optimize import optimize
+from genfun.answers.best.loss_map import loss_map
+from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible

@@ -11,12 +11,12 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers._batch_search import LARGEST, BatchSearch
-from genfun.answers.budget import SAMPLES, StepTime
-from genfun.answers.fit import fit_power_law
+from genfun.answers.batch._batch_search import LARGEST, BatchSearch
+from genfun.answers.batch.tuned import CAP, Tuned, tuned_steps
+from genfun.answers.best.budget import SAMPLES, StepTime
+from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.stability import stability
 from genfun.answers.steps_to_loss import steps_to_loss
-from genfun.answers.tuned import CAP, Tuned, tuned_steps
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
