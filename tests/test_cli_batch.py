@@ -38,7 +38,7 @@ def test_critical_batch_is_the_fit_of_the_points_in_the_file(points, tmp_path):
     expected = gf.fit_steps(B, STEPS, epoch=2000)
     assert found["batch_size"] == expected.batch_size
     assert found["interval"] == list(expected.interval)
-    text = run("critical-batch", points, "--plot", tmp_path / "fit.png").stdout
+    text = run("critical-batch", points, "--out", tmp_path / "fit.png").stdout
     assert text.startswith("interior optimum: batch size ")
     assert (tmp_path / "fit.png").stat().st_size > 10_000
     assert "measured,4," in (tmp_path / "fit.csv").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from genfun.answers.predict import predict
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
+from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 PLUS, MINUS = SpectrallyExpressible(1.0, 1.0), SpectrallyExpressible(1.0, -1.0)
 
@@ -32,13 +33,13 @@ class LossBand:
     log_minus: Float[Array, "..."]
 
 
-def loss_band(problem: Problem, optimizer: Method, steps: object) -> LossBand:
+def loss_band(problem: Problem, optimizer: Method | ScheduledSGD, steps: object) -> LossBand:
     """Predicted losses at tau2 = +1 and -1.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : Method
+    optimizer : Method or ScheduledSGD
     steps : int or array of ints
     """
     high, low = (predict(problem, optimizer, steps, noise) for noise in (PLUS, MINUS))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from genfun._version import __version__
-from genfun.cli.answers import max_lr, predict, stability
 from genfun.cli.batch import batch_size, big_batch, critical_batch
 from genfun.cli.best import optimize, phase
+from genfun.cli.completion import completion
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
 from genfun.cli.doctor import doctor
@@ -19,13 +19,24 @@ from genfun.cli.map import loss_map
 from genfun.cli.report import report
 from genfun.cli.steps import steps, translate
 from genfun.cli.sweep import sweep
+from genfun.cli.training import max_lr, predict, stability
 from genfun.cli.validate import validate
 
 __all__ = ["main"]
 
+JOBS = {
+    "The whole picture": (report, explain, explore),
+    "Which settings": (optimize, max_lr, loss_map, translate),
+    "How it trains": (predict, steps, stability, phase, escape),
+    "Batch size": (batch_size, critical_batch, big_batch),
+    "Against real runs": (validate, sweep),
+    "Tools": (convert, derive, doctor, completion),
+}
+
 
 @click.group(
     cls=Jobs,
+    jobs=JOBS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "genfun report mnist",
@@ -43,28 +54,3 @@ def main(traceback: bool) -> None:
     A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own .npz or
     .csv file. The exit code is 0 if the question was answered, 2 if it was wrongly put.
     """
-
-
-for command in (
-    report,
-    explain,
-    optimize,
-    max_lr,
-    stability,
-    predict,
-    steps,
-    phase,
-    batch_size,
-    critical_batch,
-    big_batch,
-    escape,
-    translate,
-    convert,
-    loss_map,
-    validate,
-    sweep,
-    explore,
-    derive,
-    doctor,
-):
-    main.add_command(command)

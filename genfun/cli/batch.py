@@ -9,17 +9,20 @@ from typing import Any
 
 import click
 
-from genfun.cli.answers import AS_JSON, MOMENTUM, RATE, aim_of, aims, inputs, preamble, setting
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, say, table
+from genfun.cli.answer import Answer, answers, lines_of
+from genfun.cli.group import Job, examples
+from genfun.cli.options import MOMENTUM, aim_of, aims, inputs, notes, preamble, setting
+from genfun.cli.output import Block, Grid
+from genfun.cli.schedule import asked
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REAL, REALS, WHOLES
 
 
 @click.command(
     "batch-size",
+    cls=Job,
     epilog=examples(
-        "genfun batch-size mnist --learning-rate 0.3 --share 0.1",
+        "genfun batch-size mnist --learning-rate 0.3 --share 0.1 --out samples.png",
         "genfun batch-size power-law --nu 1.5 --zeta 0.5 --learning-rate 0.5 --loss 0.01 --step-time 1e-3,1e-5",
     ),
 )
@@ -28,7 +31,7 @@ from genfun.cli.types import REAL, REALS, WHOLES
 @MOMENTUM
 @aims
 @click.option("--step-time", metavar="A,C", help="A step takes A + C b seconds: also the fastest batch size.")
-@AS_JSON
+@answers(picture=True)
 def batch_size(
     target: Target,
     learning_rate: float | None,
@@ -36,12 +39,10 @@ def batch_size(
     loss: float | None,
     share: float | None,
     step_time: str | None,
-    as_json: bool,
-) -> None:
+) -> Answer:
     """Count steps and samples to a loss at every batch size."""
     from genfun.answers.batch.critical_batch import BEST_RATE, critical_batch_size
     from genfun.methods import SGD
-    from genfun.report.encode import plain
 
     context = click.get_current_context()
     if learning_rate is None and momentum != 0.0:
@@ -54,70 +55,76 @@ def batch_size(
         if len(clock) != 2:
             raise ValueError(f"--step-time must be two numbers A,C, got {step_time!r}; e.g. 1e-3,1e-5")
     c = critical_batch_size(target.problem, what, loss=aim, noise=target.noise, step_time=clock)
-    if as_json:
-        emit_json("batch-size", inputs(target, loss=aim, step_time=clock), plain(c))
-        return
-    preamble(target)
-    say(f"to loss {aim:.6g}: {c.meaning}")
+    rates = [None if method is None else method.learning_rate for method in c.methods]
     chosen = [i for i, b in enumerate(c.batch_sizes) if b & (b - 1) == 0 or b in (c.batch_size, c.batch_sizes[-1])]
-    rows = []
+    lines = []
     for i in chosen:
-        method = c.methods[i]
-        rate = "" if method is None else f"{method.learning_rate:.4g}"
-        rows.append((str(c.batch_sizes[i]), rate, f"{c.steps[i]:,.0f}", f"{c.samples[i]:,.0f}"))
-    table(("batch size", "rate", "steps", "samples"), rows)
+        rate = "" if rates[i] is None else f"{rates[i]:.4g}"
+        lines.append((str(c.batch_sizes[i]), rate, f"{c.steps[i]:,.0f}", f"{c.samples[i]:,.0f}"))
+    shown: list[Block] = [*preamble(target), f"to loss {aim:.6g}: {c.meaning}"]
+    shown.append(Grid(("batch size", "rate", "steps", "samples"), lines))
     if c.batch_size is not None:
         for more, (low, high) in c.ranges.items():
-            say(f"at most {more:.0%} more samples than least: batch sizes {low} .. {high}")
+            shown.append(f"at most {more:.0%} more samples than least: batch sizes {low} .. {high}")
     if c.closed_form is not None:
-        say(f"signal-phase formula: critical batch size {c.closed_form.batch_size:.4g}")
+        shown.append(f"signal-phase formula: critical batch size {c.closed_form.batch_size:.4g}")
     if c.fastest is not None:
-        say(f"fastest: batch size {c.fastest[0]}, {c.fastest[1]:.4g} s")
-    for note in c.notes:
-        say(f"note: {note}")
+        shown.append(f"fastest: batch size {c.fastest[0]}, {c.fastest[1]:.4g} s")
+    columns = {"batch_size": c.batch_sizes, "learning_rate": rates, "steps": c.steps, "samples": c.samples}
+    return Answer(
+        inputs(target, loss=aim, step_time=clock),
+        c,
+        shown + notes(c.notes),
+        lambda: lines_of(columns),
+        c.plot,
+    )
 
 
 @click.command(
     "critical-batch",
+    cls=Job,
     epilog=examples(
         "genfun critical-batch points.csv",
-        "genfun critical-batch points.csv --epoch 50000 --json",
+        "genfun critical-batch points.csv --epoch 50000 --out fit.png",
     ),
 )
 @click.argument("points", metavar="POINTS.csv", type=click.Path(path_type=Path))
 @click.option("--epoch", type=REAL, help="Samples between two checks of the target, where it is checked once an epoch.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Write a picture (.png, .svg, .pdf) and its CSV.")
-@AS_JSON
-def critical_batch(points: Path, epoch: float | None, plot: Path | None, as_json: bool) -> None:
-    """Find the batch size of fewest samples from measured points.
+@answers(picture=True)
+def critical_batch(points: Path, epoch: float | None) -> Answer:
+    """Find the batch size of fewest samples in measured points.
 
     POINTS.csv has the columns batch_size and steps (to the target), and may have the columns workload and series,
     which are fitted one by one.
     """
     from genfun.answers.batch.fit_steps import fit_steps
-    from genfun.report.encode import plain
 
     found = {name: fit_steps(b, k, epoch) for name, (b, k) in _points(points).items()}
-    if plot is not None:
-        if len(found) > 1:
-            raise ValueError(f"--plot draws one series, got {len(found)}; keep one in the file")
-        from genfun import plotting
-
-        plotting.save(next(iter(found.values())).plot(), plot)
-    if as_json:
-        emit_json("critical-batch", {"points": str(points), "epoch": epoch}, {n: plain(f) for n, f in found.items()})
-        return
+    shown: list[Block] = []
     for name, f in found.items():
         if name:
-            say(name)
-        say(f"{f.status}: " + (f"batch size {f.batch_size:.4g}" if math.isfinite(f.batch_size) else f.notes[0]))
-        say(f"{f.level:.0%} interval of the batch size of fewest samples: {f.interval[0]:.4g} .. {f.interval[1]:.4g}")
+            shown.append(name)
+        best = f"batch size {f.batch_size:.4g}" if math.isfinite(f.batch_size) else f.notes[0]
+        shown.append(f"{f.status}: {best}")
+        ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
+        shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
         for share, (low, high) in f.ranges.items():
-            say(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
-        rows = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
-        table(("family", "formula", "misfit", "weight", "batch size"), rows)
-        for note in f.notes:
-            say(f"note: {note}")
+            shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
+        lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
+        shown.append(Grid(("family", "formula", "misfit", "weight", "batch size"), lines))
+        shown += notes(f.notes)
+
+    def rows() -> list[dict[str, Any]]:
+        fields = ("name", "formula", "misfit", "weight", "batch_size")
+        families = [(name, x) for name, f in found.items() for x in f.families]
+        return [{"series": name} | {field: getattr(x, field) for field in fields} for name, x in families]
+
+    def draw() -> Any:
+        if len(found) > 1:
+            raise ValueError(f"--out draws one series, got {len(found)}; keep one in the file")
+        return next(iter(found.values())).plot()
+
+    return Answer({"points": str(points), "epoch": epoch}, found, shown, rows, draw)
 
 
 def _points(path: Path) -> dict[str, tuple[list[float], list[float]]]:
@@ -146,16 +153,17 @@ def _points(path: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 @click.command(
     "big-batch",
+    cls=Job,
     epilog=examples(
-        "genfun big-batch mnist --learning-rate 0.3 --batch-size 10 --steps 0,10,100,1000",
+        "genfun big-batch mnist --learning-rate 0.3 --batch-size 10 --steps 0,10,100,1000 --out growth.png",
         "genfun big-batch mnist --model pixels --learning-rate 0.3 --batch-size 10 --steps 0,100 --theta 0.7 --json",
     ),
 )
 @on_target
-@RATE
+@setting
 @click.option("--steps", type=WHOLES, required=True, help="Steps, with commas.")
 @click.option("--theta", type=REAL, default="0.5", show_default=True, help="Of the acceptance test.")
-@setting
+@answers(picture=True)
 def big_batch(
     target: Target,
     learning_rate: float,
@@ -163,28 +171,29 @@ def big_batch(
     batch_size: int | None,
     steps: tuple[int, ...],
     theta: float,
-    as_json: bool,
-) -> None:
-    """Predict the noise scale and the batch sizes of Big Batch SGD."""
+) -> Answer:
+    """Predict the noise scale and Big Batch SGD's batches."""
     from genfun.answers.batch.big_batch import big_batch as ask
     from genfun.answers.batch.noise_scale import noise_scale
     from genfun.methods import SGD
-    from genfun.report.encode import plain
 
     optimizer = SGD(learning_rate, momentum, batch_size)
     fixed = noise_scale(target.problem, optimizer, steps, target.noise)
     grown = ask(target.problem, optimizer, steps, theta, target.noise)
-    if as_json:
-        result = {"noise_scale": plain(fixed), "big_batch": plain(grown)}
-        emit_json("big-batch", inputs(target, optimizer=plain(optimizer), theta=theta), result)
-        return
-    preamble(target)
-    say(repr(optimizer))
-    rows = [
-        (f"{t:,}", f"{fixed.samples[i]:,.4g}", f"{grown.batch_size[i]:,.4g}", f"{grown.loss[i]:.4g}")
-        for i, t in enumerate(steps)
+    columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
+    rows = lines_of(columns)
+    lines = [
+        (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", f"{r['loss']:.4g}") for r in rows
     ]
-    table(("step", "noise scale", "batch grown", "loss, batch grown"), rows)
-    say("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
+    shown: list[Block] = [*preamble(target), repr(optimizer)]
+    shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
+    shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:
-        say(f"the grown batch is full from step {grown.full_batch_step:,}")
+        shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")
+    return Answer(
+        inputs(target, optimizer=asked(optimizer), theta=theta),
+        {"noise_scale": fixed, "big_batch": grown},
+        shown,
+        lambda: rows,
+        grown.plot,
+    )

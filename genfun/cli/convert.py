@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from genfun.cli.answers import AS_JSON
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, say
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
+from genfun.cli.options import notes
 from genfun.cli.types import real
 
 CONVENTIONS = ("paper", "torch", "keras", "sutskever", "ema", "qhm")
@@ -14,6 +14,7 @@ TRUTH = {"true": True, "false": False}
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun convert torch ema lr=0.1 momentum=0.9",
         "genfun convert torch qhm lr=0.1 momentum=0.9 nesterov=true",
@@ -23,8 +24,8 @@ TRUTH = {"true": True, "false": False}
 @click.argument("source", metavar="FROM", type=click.Choice(CONVENTIONS))
 @click.argument("target", metavar="TO", type=click.Choice(CONVENTIONS))
 @click.argument("settings", metavar="NAME=VALUE...", nargs=-1, required=True)
-@AS_JSON
-def convert(source: str, target: str, settings: tuple[str, ...], as_json: bool) -> None:
+@answers()
+def convert(source: str, target: str, settings: tuple[str, ...]) -> Answer:
     """Convert learning rate and momentum between conventions.
 
     FROM and TO are paper (genfun's own), torch, keras, sutskever, ema (normalised heavy ball) or qhm. Settings are
@@ -32,7 +33,6 @@ def convert(source: str, target: str, settings: tuple[str, ...], as_json: bool) 
     learning_rate, momentum for the others, and nesterov for keras and sutskever.
     """
     from genfun.answers.convert import convert as ask
-    from genfun.report.encode import plain
 
     given: dict[str, float | bool] = {}
     for word in settings:
@@ -45,13 +45,11 @@ def convert(source: str, target: str, settings: tuple[str, ...], as_json: bool) 
             given[name] = TRUTH[value.lower()] if value.lower() in TRUTH else real(value)
         except ValueError:
             raise ValueError(f"{name} must be a number, true or false, got {value!r}") from None
-    answer = ask(given, source, target)  # pyright: ignore[reportArgumentType]
-    if as_json:
-        emit_json("convert", {"source": source, "target": target, "settings": given}, plain(answer))
-        return
-    width = max(map(len, answer.settings))
-    for name, value in answer.settings.items():
-        say(f"{name:<{width}}  {value if isinstance(value, bool) else format(value, '.10g')}")
-    say("the same iterates at every step" if answer.identical else "not quite the same iterates:")
-    for note in answer.notes:
-        say(f"note: {note}")
+    found = ask(given, source, target)  # pyright: ignore[reportArgumentType]
+    width = max(map(len, found.settings))
+    values = {
+        name: value if isinstance(value, bool) else format(value, ".10g") for name, value in found.settings.items()
+    }
+    shown = [f"{name:<{width}}  {value}" for name, value in values.items()]
+    shown.append("the same iterates at every step" if found.identical else "not quite the same iterates:")
+    return Answer({"source": source, "target": target, "settings": given}, found, shown + notes(found.notes))

@@ -9,9 +9,8 @@ import sys
 import click
 
 from genfun._version import __version__
-from genfun.cli.answers import AS_JSON
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, say
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
 
 PARTS = {
     "core": ("numpy", "scipy", "sympy", "matplotlib", "click", "rich", "jinja2"),
@@ -45,26 +44,24 @@ def gpus() -> list[str]:
     return gpu_names()
 
 
-@click.command(epilog=examples("genfun doctor", "genfun doctor --json"))
-@AS_JSON
-def doctor(as_json: bool) -> None:
+@click.command(cls=Job, epilog=examples("genfun doctor", "genfun doctor --json"))
+@answers()
+def doctor() -> Answer:
     """Say what is installed, and whether a GPU is seen."""
     versions = {extra: {package: installed(package) for package in packages} for extra, packages in PARTS.items()}
     seen = gpus()
-    if as_json:
-        result = {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "packages": versions,
-            "gpus": seen,
-        }
-        emit_json("doctor", {}, result)
-        return
-    say(f"genfun {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    say(f"interpreter: {sys.executable}")
+    result = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "interpreter": sys.executable,
+        "packages": versions,
+        "gpus": seen,
+    }
+    shown = [f"genfun {__version__}, Python {result['python']}, {result['platform']}", f"interpreter: {sys.executable}"]
     for extra, packages in versions.items():
         words = ", ".join(f"{name} {version or 'missing'}" for name, version in packages.items())
         lacks = any(version is None for version in packages.values())
         hint = f'   (pip install "genfun[{extra}]")' if lacks and extra != "core" else ""
-        say(f"{extra:<12} {words}{hint}")
-    say(f"{'GPU':<12} {', '.join(seen) if seen else 'none seen'}")
+        shown.append(f"{extra:<12} {words}{hint}")
+    shown.append(f"{'GPU':<12} {', '.join(seen) if seen else 'none seen'}")
+    return Answer({}, result, shown)

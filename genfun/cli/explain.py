@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import click
 
-from genfun.cli.answers import RATE, inputs, setting
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, say
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
+from genfun.cli.options import inputs, setting
+from genfun.cli.schedule import asked
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLE
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun explain mnist --batch-size 10 --learning-rate 0.5 --steps 1000",
-        "genfun explain mnist --model pixels --batch-size 8 --learning-rate 0.1 --steps 1e4",
+        "genfun explain mnist --model pixels --batch-size 8 --learning-rate 0.1 --steps 1e4 --out words.txt",
         "genfun explain power-law --nu 1.5 --zeta 2 --n-modes 1000 --batch-size 1 --learning-rate 0.4 --json",
     ),
 )
 @on_target
-@RATE
-@click.option("--steps", type=WHOLE, default="1000", show_default=True, help="T, where the run is looked at.")
 @setting
-def explain(
-    target: Target, learning_rate: float, momentum: float, batch_size: int | None, steps: int, as_json: bool
-) -> None:
+@click.option("--steps", type=WHOLE, default="1000", show_default=True, help="T, where the run is looked at.")
+@answers()
+def explain(target: Target, learning_rate: float, momentum: float, batch_size: int | None, steps: int) -> Answer:
     """Explain a setting in words, and what to change first.
 
     Whether it converges and how fast, what binds, phase and exponents, when the noise takes over and the spectrum
@@ -33,16 +33,10 @@ def explain(
     """
     from genfun.answers.words.explain import explain as ask
     from genfun.methods import SGD
-    from genfun.report.encode import plain
 
     optimizer = SGD(learning_rate, momentum, batch_size)
     if target.noise_source == "given" or target.inputs["noise_variance"] is not None:
-        answer = ask(target.problem, optimizer, steps, target.noise)
+        found = ask(target.problem, optimizer, steps, target.noise)
     else:
-        answer = ask(target.source, optimizer, steps)
-    if as_json:
-        emit_json("explain", inputs(target, optimizer=plain(optimizer), steps=steps), plain(answer))
-        return
-    say(target.label)
-    for line in answer.lines:
-        say(line)
+        found = ask(target.source, optimizer, steps)
+    return Answer(inputs(target, optimizer=asked(optimizer), steps=steps), found, [target.label, *found.lines])

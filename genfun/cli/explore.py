@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from genfun.cli.group import examples
-from genfun.cli.output import say
 
 LARGEST_PORT = 65535
 DEFAULT_PORT = 5006
@@ -44,7 +43,7 @@ def explore(file: Path | None, port: int, browser: bool) -> None:
         source("file", path)  # refuses a bad file here and not in the page
 
     def started(address: str) -> None:
-        say(f"genfun explorer at {address}  (Ctrl-C ends it)")
+        click.echo(f"genfun explorer at {address}  (Ctrl-C ends it)")
         if browser:
             click.launch(address)
 

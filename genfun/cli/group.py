@@ -1,15 +1,18 @@
-"""The command group: commands in the order of use, and every error in one line."""
+"""The command group: commands by the job they do, options by what they belong to, and every error in one line."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
+OUTPUT = ("as_json", "out", "help")
+"""Options of every command, last in its help."""
 
 
 def examples(*lines: str) -> str:
@@ -23,12 +26,69 @@ def examples(*lines: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
+class TargetOption(click.Option):
+    """An option that says which TARGET is meant."""
+
+
+class Job(click.Command):
+    """A command whose help shows its own options first, then those of its TARGET, then those of its output."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in their groups.
+
+        Parameters
+        ----------
+        ctx, formatter
+            As for `click.Command.format_options`.
+        """
+        groups: dict[str, list[tuple[str, str]]] = {"Options": [], "TARGET": [], "Output": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                of_target, of_output = isinstance(param, TargetOption), param.name in OUTPUT
+                groups["TARGET" if of_target else "Output" if of_output else "Options"].append(record)
+        for name, records in groups.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+
 class Jobs(click.Group):
-    """A group that lists its commands as they were added and turns errors of the library into one line."""
+    """A group that lists its commands by the job they do and turns errors of the library into one line.
+
+    Parameters
+    ----------
+    *args, **extra
+        As for `click.Group`.
+    jobs : mapping of str to commands
+        The commands under their headings, in the order of use.
+    """
+
+    def __init__(self, *args: Any, jobs: Mapping[str, Sequence[click.Command]], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self.jobs = {heading: [str(command.name) for command in commands] for heading, commands in jobs.items()}
+        for commands in jobs.values():
+            for command in commands:
+                self.add_command(command)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of use."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings, in columns of one width.
+
+        Parameters
+        ----------
+        ctx, formatter
+            As for `click.Group.format_commands`.
+        """
+        width = max(map(len, self.commands))
+        limit = formatter.width - width - 6
+        for heading, names in self.jobs.items():
+            with formatter.section(heading):
+                lines = ((name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names)
+                formatter.write_dl(list(lines))
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run; exit 0, 2 on bad input (one line on stderr), 130 on Ctrl-C.

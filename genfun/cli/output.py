@@ -1,9 +1,11 @@
-"""Where answers go: tables for people, JSON for programs, progress on stderr."""
+"""What is printed: lines and tables on stdout, progress on stderr."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,26 +17,8 @@ PIPED_WIDTH = 100
 Report = Callable[[float, str], None]
 
 
-def console() -> Console:
-    """Standard output; without colour, and 100 columns wide, where it is no terminal."""
-    from rich.console import Console
-
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
-
-
-def say(text: str) -> None:
-    """A line of plain text.
-
-    Parameters
-    ----------
-    text : str
-        Printed as it is.
-    """
-    click.echo(text)
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+@dataclass(frozen=True)
+class Grid:
     """Right-aligned columns.
 
     Parameters
@@ -44,32 +28,66 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     rows : sequence of sequences of str
         Cells.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in columns:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        grid.add_row(*row)
-    console().print(grid)
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __rich__(self) -> Any:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for heading in self.columns:
+            grid.add_column(heading, justify="right", no_wrap=True)
+        for row in self.rows:
+            grid.add_row(*row)
+        return grid
 
 
-def emit_json(command: str, inputs: dict[str, Any], result: dict[str, Any]) -> None:
-    """One JSON object: version, command, inputs, result.
+Block = str | Grid
+"""A line, or several, of plain text; or a table."""
+
+
+def console() -> Console:
+    """Standard output; without colour, and 100 columns wide, where it is no terminal."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def show(blocks: Iterable[Block]) -> None:
+    """Print blocks, one under the other.
 
     Parameters
     ----------
-    command : str
-        Name of the command.
-    inputs : dict
-        What was asked.
-    result : dict
-        The answer.
+    blocks : iterable of str and Grid
+        Text is printed as it is.
     """
-    from genfun.report.encode import envelope
+    for block in blocks:
+        if isinstance(block, str):
+            click.echo(block)
+        else:
+            console().print(block)
 
-    click.echo(envelope(command, inputs, result))
+
+def printed(blocks: Iterable[Block]) -> str:
+    """What `show` prints where it is no terminal.
+
+    Parameters
+    ----------
+    blocks : iterable of str and Grid
+    """
+    from rich.console import Console
+
+    page = io.StringIO()
+    writer = Console(file=page, highlight=False, width=PIPED_WIDTH)
+    for block in blocks:
+        if isinstance(block, str):
+            page.write(block + "\n")
+        else:
+            writer.print(block)
+    return page.getvalue()
 
 
 @contextmanager

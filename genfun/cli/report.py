@@ -6,19 +6,20 @@ import sys
 
 import click
 
-from genfun.cli.group import examples
+from genfun.cli.group import Job, examples
 from genfun.cli.output import console, progress
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun report mnist",
         "genfun report mnist --model pixels --n 4000 --batch-sizes 1,8,32 --steps 1e5 --out pixels",
         "genfun report power-law --nu 1.5 --zeta 0.5",
         "genfun report data.csv --column price --json > report.json",
-    )
+    ),
 )
 @on_target
 @click.option(

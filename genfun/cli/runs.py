@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genfun.cli.answers import AS_JSON
 from genfun.cli.target import Target
 from genfun.cli.types import WHOLE
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run_options(steps: str, replicas: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options --steps, --replicas, --run-seed and --json.
+    """The options --steps, --replicas and --run-seed.
 
     Parameters
     ----------
@@ -26,7 +25,6 @@ def run_options(steps: str, replicas: str) -> Callable[[Callable[..., Any]], Cal
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (
-            AS_JSON,
             click.option("--run-seed", type=WHOLE, default="0", show_default=True, help="Seed of the batches."),
             click.option("--replicas", type=WHOLE, default=replicas, show_default=True, help="Runs of each setting."),
             click.option("--steps", type=WHOLE, default=steps, show_default=True, help="Steps of each run."),

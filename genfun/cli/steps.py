@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from genfun.cli.answers import RATE, aim_of, aims, banded, inputs, preamble, setting
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, say, table
+from genfun.cli.answer import Answer, answers, lines_of
+from genfun.cli.group import Job, examples
+from genfun.cli.options import aim_of, aims, banded, inputs, notes, preamble, setting
+from genfun.cli.output import Block, Grid
+from genfun.cli.schedule import asked, optimizer_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL
 
@@ -19,73 +21,71 @@ SHOWN = 5
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun steps mnist --batch-size 10 --learning-rate 0.5 --share 0.1",
         "genfun steps power-law --nu 1.5 --zeta 0.5 --batch-size 1 --learning-rate 0.2 --loss 1e-3 --json",
     ),
 )
 @on_target
-@RATE
+@scheduled_setting
 @aims
-@setting
+@answers()
 def steps(
-    target: Target,
-    learning_rate: float,
-    momentum: float,
-    batch_size: int | None,
-    loss: float | None,
-    share: float | None,
-    as_json: bool,
-) -> None:
-    """Count the steps until the mean loss reaches a target."""
+    target: Target, learning_rate: Any, momentum: Any, batch_size: Any, loss: float | None, share: float | None
+) -> Answer:
+    """Count the steps until the mean loss reaches a target.
+
+    Learning rate, momentum and batch size may be schedules, as for `genfun predict`.
+    """
     from genfun.answers._band import MINUS, PLUS
     from genfun.answers.stability import stability
     from genfun.answers.steps_to_loss import steps_to_loss as ask
     from genfun.methods import SGD
-    from genfun.report.encode import plain
     from genfun.report.words import count
 
     aim, start = aim_of(target, loss, share)
-    problem, optimizer = target.problem, SGD(learning_rate, momentum, batch_size)
+    problem, optimizer = target.problem, optimizer_of(learning_rate, momentum, batch_size)
     found, high, low = (ask(problem, optimizer, aim, noise) for noise in (target.noise, PLUS, MINUS))
     size = problem.n_samples if batch_size is None else batch_size
-    samples = None if size is None else found * size
+    samples = None if size is None or callable(size) else found * size
     epochs = None if samples is None or problem.n_samples is None else samples / problem.n_samples
-    if as_json:
-        result: dict[str, Any] = {"loss": aim, "initial_loss": start, "steps": found, "samples": samples}
-        result |= {"epochs": epochs, "at_tau2_plus": high, "at_tau2_minus": low}
-        emit_json("steps", inputs(target, optimizer=plain(optimizer), loss=loss, share=share), plain(result))
-        return
-    preamble(target)
-    say(repr(optimizer))
-    say(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
+    result: dict[str, Any] = {"loss": aim, "initial_loss": start, "steps": found, "samples": samples}
+    result |= {"epochs": epochs, "at_tau2_plus": high, "at_tau2_minus": low}
+    shown: list[Block] = [*preamble(target), repr(optimizer)]
+    shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
     if math.isinf(found):
-        say(f"never reached: {_why(aim, problem, stability(problem, optimizer, target.noise))}")
+        end = stability(problem, optimizer, target.noise) if isinstance(optimizer, SGD) else None
+        shown.append(f"never reached: {_why(aim, problem, end)}")
     else:
-        say(f"steps:   {count(found)}")
+        shown.append(f"steps:   {count(found)}")
         if samples is not None:
-            say(f"samples: {count(samples)}" + ("" if epochs is None else f"  ({epochs:,.4g} epochs)"))
+            shown.append(f"samples: {count(samples)}" + ("" if epochs is None else f"  ({epochs:,.4g} epochs)"))
     if banded(target, batch_size):
-        say(f"over noise models: {count(high)} at tau2 = +1, {count(low)} at tau2 = -1  (tau1 = 1)")
+        shown.append(f"over noise models: {count(high)} at tau2 = +1, {count(low)} at tau2 = -1  (tau1 = 1)")
+    return Answer(inputs(target, optimizer=asked(optimizer), loss=loss, share=share), result, shown)
 
 
 def _why(aim: float, problem: Any, end: Any) -> str:
     lowest = 0.5 * problem.noise_variance
     if aim < lowest:
         return f"no loss falls below {lowest:.6g}, half the label noise"
+    if end is None:
+        return "not by this schedule; `genfun predict` shows what it reaches"
     if end.status != "converges":
         return f"the setting {'diverges' if end.status == 'diverges' else 'is on the edge of stability'} before"
     return f"the loss tends to {lowest + end.floor:.6g}, or takes more than 10^15 steps"
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun translate mnist --batch-size 10 --learning-rate 0.1 --momentum 0.9 --to 80",
         "genfun translate power-law --n-modes 1000 --batch-size 1 --learning-rate 0.2 --to 64 --keep edge --json",
     ),
 )
 @on_target
-@RATE
+@setting
 @click.option("--to", "to", type=BATCH, required=True, help="b', the other batch size, or `full`.")
 @click.option(
     "--keep",
@@ -95,7 +95,7 @@ def _why(aim: float, problem: Any, end: Any) -> str:
     help="The loss after equal numbers of samples, or the share of the edge.",
 )
 @click.option("--samples", type=REAL, help="Match the loss at this number of samples alone.")
-@setting
+@answers()
 def translate(
     target: Target,
     learning_rate: float,
@@ -104,8 +104,7 @@ def translate(
     to: int | None,
     keep: str,
     samples: float | None,
-    as_json: bool,
-) -> None:
+) -> Answer:
     """Translate a learning rate to another batch size.
 
     So that the loss after equal numbers of samples is the same, or the distance to the edge of stability; beside it
@@ -117,23 +116,33 @@ def translate(
     from genfun.report.words import batch, count, figures
 
     optimizer = SGD(learning_rate, momentum, batch_size)
-    answer = ask(target.problem, optimizer, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
-    if as_json:
-        asked = inputs(target, optimizer=plain(optimizer), to=to, keep=keep, samples=samples)
-        emit_json("translate", asked, plain(answer) | {"meaning": answer.meaning})
-        return
-    preamble(target)
-    say(repr(optimizer))
-    say(f"batch size {batch(batch_size)} to {batch(to)}, {keep} kept")
-    say(f"learning rate:       {answer.learning_rate:.6g}  (largest stable {answer.max_rate:.6g})")
-    say(f"linear scaling:      {answer.linear_rate:.6g}")
-    say(f"square-root scaling: {answer.square_root_rate:.6g}")
-    pick = sorted({round(i * (answer.samples.size - 1) / (SHOWN - 1)) for i in range(SHOWN)})
-    columns = (answer.loss, answer.found_loss, answer.linear_loss, answer.square_root_loss)
-    table(
-        ("samples", "loss before", "after", "linear", "square root"),
-        [(count(answer.samples[i]), *(figures(column[i]) for column in columns)) for i in pick],
+    found = ask(target.problem, optimizer, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
+    pick = sorted({round(i * (found.samples.size - 1) / (SHOWN - 1)) for i in range(SHOWN)})
+    columns = {
+        "samples": found.samples,
+        "loss_before": found.loss,
+        "loss_after": found.found_loss,
+        "loss_linear": found.linear_loss,
+        "loss_square_root": found.square_root_loss,
+    }
+    lines = [
+        (count(found.samples[i]), *(figures(column[i]) for name, column in columns.items() if name != "samples"))
+        for i in pick
+    ]
+    shown = [
+        *preamble(target),
+        repr(optimizer),
+        f"batch size {batch(batch_size)} to {batch(to)}, {keep} kept",
+        f"learning rate:       {found.learning_rate:.6g}  (largest stable {found.max_rate:.6g})",
+        f"linear scaling:      {found.linear_rate:.6g}",
+        f"square-root scaling: {found.square_root_rate:.6g}",
+        Grid(("samples", "loss before", "after", "linear", "square root"), lines),
+        f"{found.status}: {found.meaning}; the losses differ by at most {found.deviation:.2%}",
+        *notes(found.notes),
+    ]
+    return Answer(
+        inputs(target, optimizer=asked(optimizer), to=to, keep=keep, samples=samples),
+        plain(found) | {"meaning": found.meaning},
+        shown,
+        lambda: lines_of(columns),
     )
-    say(f"{answer.status}: {answer.meaning}; the losses differ by at most {answer.deviation:.2%}")
-    for note in answer.notes:
-        say(f"note: {note}")

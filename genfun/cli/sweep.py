@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from genfun.cli.answers import inputs, preamble
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, progress, say
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
+from genfun.cli.options import inputs, preamble
+from genfun.cli.output import progress
 from genfun.cli.runs import run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
 
-if TYPE_CHECKING:
-    import xarray
-
-    from genfun.experiments.agreements import Agreements
-
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun sweep mnist --learning-rates 0.1,0.2,0.4 --momenta 0,0.5 --batch-sizes 1,10 --store mnist-sweep",
         "genfun sweep power-law --n-modes 100 --learning-rates 0.1,0.2 --batch-sizes 1,full --out sweep.nc",
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
     help="Folder that keeps finished cells; the same command goes on from there.",
 )
 @click.option("--workers", type=WHOLE, default=None, help="Processes  [default: one for each core]")
-@click.option("--out", type=click.Path(dir_okay=False), help="File for the losses (.nc) or the table (.csv).")
+@answers(formats=(".nc",))
 def sweep(
     target: Target,
     learning_rates: tuple[float, ...],
@@ -47,60 +41,34 @@ def sweep(
     steps: int,
     replicas: int,
     run_seed: int,
-    as_json: bool,
     store: str | None,
     workers: int | None,
-    out: str | None,
-) -> None:
-    """Simulate a grid of settings in parallel, and compare with the theory.
+) -> Answer:
+    """Simulate a grid of settings, and compare with theory.
 
-    One line for each setting: predicted and simulated mean loss at the last step, with its standard error. Losses on
-    a logarithmic grid of steps go to --out. A sweep that was stopped, or even killed, goes on if it has a --store.
+    In parallel. One line for each setting: predicted and simulated mean loss at the last step, with its standard
+    error. With --out in .nc (NetCDF) the losses of all runs, on a logarithmic grid of steps. A sweep that was
+    stopped, or even killed, goes on if it has a --store.
     """
     from genfun.experiments.agreements import agreements
     from genfun.experiments.sweep import cells
     from genfun.experiments.sweep import sweep as run
 
-    if out is not None:
-        _check_out(out)
     data = runnable(target)
     grid = {"learning_rate": learning_rates, "momentum": momenta, "batch_size": batch_sizes}
     with progress() as report:
         swept = run(data, grid, workers, store, steps, replicas, run_seed, "log", report)
     found = agreements(data.problem, cells(swept.isel(step=[-1])), target.noise)
-    if out is not None:
-        _write(out, swept, found)
     attributes = {key: swept.attrs[key] for key in ("data", "n_samples", "computed", "stored", "recomputed")}
-    if as_json:
-        asked = {"steps": steps, "replicas": replicas, "run_seed": run_seed, "store": store, "out": out} | grid
-        emit_json("sweep", inputs(target, **asked), {"cells": found.rows()} | attributes)
-        return
-    preamble(target)
-    say(f"{replicas} runs of each setting on {data.n_samples} samples\n")
-    say(found.table())
-    say("")
-    say(f"{attributes['computed']} cells computed, {attributes['stored']} found in the store")
+    shown = [*preamble(target), f"{replicas} runs of each setting on {data.n_samples} samples\n", found.table(), ""]
+    shown.append(f"{attributes['computed']} cells computed, {attributes['stored']} found in the store")
     for line in filter(None, attributes["recomputed"].split("; ")):
-        say(f"note: damaged and made again: {line}")
-    if out is not None:
-        say(f"wrote {out}")
-
-
-def _check_out(out: str) -> None:
-    if Path(out).suffix not in (".nc", ".csv"):
-        raise ValueError(f"--out must end in .nc or .csv, got {out!r}")
-    if not Path(out).resolve().parent.is_dir():
-        raise ValueError(f"--out {out!r} lies in a folder that does not exist; make it first")
-
-
-def _write(out: str, swept: xarray.Dataset, found: Agreements) -> None:
-    import csv
-
-    if Path(out).suffix == ".nc":
-        swept.to_netcdf(out, engine="scipy")
-        return
-    rows = found.rows()
-    with open(out, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        shown.append(f"note: damaged and made again: {line}")
+    asked = {"steps": steps, "replicas": replicas, "run_seed": run_seed, "store": store} | grid
+    return Answer(
+        inputs(target, **asked),
+        {"cells": found.rows()} | attributes,
+        shown,
+        found.rows,
+        files={".nc": lambda path: swept.to_netcdf(path, engine="scipy")},
+    )

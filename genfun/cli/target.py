@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from genfun.cli.group import TargetOption
 from genfun.cli.output import progress
 from genfun.cli.types import REAL, WHOLE
 
@@ -62,6 +64,15 @@ class Target:
         return ", ".join([self.name, *given])
 
 
+_option = functools.partial(click.option, cls=TargetOption)
+
+
+def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Words that a TARGET may begin with, and files."""
+    words = [CompletionItem(name) for name in KINDS if name != "file" and name.startswith(incomplete)]
+    return words or [CompletionItem(incomplete, type="file")]
+
+
 def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument TARGET and its options; the command receives a `Target`.
 
@@ -71,23 +82,21 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
         Takes `target` and its own options.
     """
     options = [
-        click.argument("name", metavar="TARGET"),
-        click.option("--n", type=WHOLE, default="1000", show_default=True, help="mnist: digits."),
-        click.option("--seed", type=WHOLE, default="0", show_default=True, help="mnist: choice of digits."),
-        click.option(
+        click.argument("name", metavar="TARGET", shell_complete=_complete),
+        _option("--n", type=WHOLE, default="1000", show_default=True, help="mnist: digits."),
+        _option("--seed", type=WHOLE, default="0", show_default=True, help="mnist: choice of digits."),
+        _option(
             "--model", default="ntk", show_default=True, metavar="ntk|pixels", help="mnist: features of the model."
         ),
-        click.option("--path", default=None, help="mnist: local MNIST files instead of those in the package."),
-        click.option("--nu", type=REAL, default="1.5", show_default=True, help="power-law: lambda_k = k^-nu."),
-        click.option(
-            "--zeta", type=REAL, default="0.5", show_default=True, help="power-law: signal tails lambda_k^zeta."
-        ),
-        click.option("--n-modes", type=WHOLE, default=None, help="power-law: number of modes  [default: no end]"),
-        click.option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
-        click.option("--column", default=None, help="csv: column with the target, name or number  [default: last]"),
-        click.option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
-        click.option("--tau1", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
-        click.option("--tau2", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
+        _option("--path", default=None, help="mnist: local MNIST files instead of those in the package."),
+        _option("--nu", type=REAL, default="1.5", show_default=True, help="power-law: lambda_k = k^-nu."),
+        _option("--zeta", type=REAL, default="0.5", show_default=True, help="power-law: signal tails lambda_k^zeta."),
+        _option("--n-modes", type=WHOLE, default=None, help="power-law: number of modes  [default: no end]"),
+        _option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
+        _option("--column", default=None, help="csv: column with the target, name or number  [default: last]"),
+        _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
+        _option("--tau1", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
+        _option("--tau2", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
     ]
     names = ("name", *(option for kind in OPTIONS.values() for option in kind), "noise_variance", "tau1", "tau2")
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import click
 import numpy as np
 
-from genfun.cli.answers import inputs, preamble
-from genfun.cli.group import examples
-from genfun.cli.output import emit_json, progress, say
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
+from genfun.cli.options import inputs, preamble
+from genfun.cli.output import progress
 from genfun.cli.runs import run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REALS, WHOLES
 
 
 @click.command(
+    cls=Job,
     epilog=examples(
         "genfun validate mnist",
-        "genfun validate mnist --fast",
+        "genfun validate mnist --fast --out theory.csv",
         "genfun validate data.csv --column price --batch-sizes 8,32 --momenta 0,0.9 --shares 0.25,0.5,0.8 --json",
     ),
 )
@@ -26,6 +28,7 @@ from genfun.cli.types import REALS, WHOLES
 @click.option("--shares", type=REALS, default="0.25,0.5", show_default=True, help="Learning rates over the largest.")
 @run_options(steps="1000", replicas="64")
 @click.option("--fast", is_flag=True, help="At most 200 steps and 40 runs.")
+@answers()
 def validate(
     target: Target,
     batch_sizes: tuple[int, ...],
@@ -34,9 +37,8 @@ def validate(
     steps: int,
     replicas: int,
     run_seed: int,
-    as_json: bool,
     fast: bool,
-) -> None:
+) -> Answer:
     """Check the theory on your own data, by simulated SGD.
 
     At shares of the largest stable learning rate, for each batch size and momentum: predicted and simulated mean loss
@@ -60,24 +62,19 @@ def validate(
             run_seed,
             progress=report,
         )
-    if as_json:
-        asked = {"steps": steps, "replicas": replicas, "run_seed": run_seed, "shares": shares}
-        rows = [
-            row | {"verdict_over_steps": word, "worst_ratio": float(ratio)}
-            for row, word, ratio in zip(found.rows(), found.verdict, found.worst_ratio, strict=True)
-        ]
-        emit_json("validate", inputs(target, **asked), {"agrees": found.agrees, "settings": rows})
-        return
-    preamble(target)
-    say(f"{replicas} runs of each setting on {data.n_samples} samples\n")
-    say(found.table())
-    say("")
+    rows = [
+        row | {"verdict_over_steps": word, "worst_ratio": float(ratio)}
+        for row, word, ratio in zip(found.rows(), found.verdict, found.worst_ratio, strict=True)
+    ]
+    shown = [*preamble(target), f"{replicas} runs of each setting on {data.n_samples} samples\n", found.table(), ""]
     for share in sorted(shares):
         here = np.isclose(found.shares, share)
         words = [word for word, at in zip(found.verdict, here, strict=True) if at]
         worst = found.worst_ratio[here]
         furthest = worst[np.nanargmax(np.abs(np.log(worst)))] if np.isfinite(worst).any() else np.nan
-        say(
+        shown.append(
             f"at {share:g} of the edge the theory agrees at all steps in {words.count('agrees')} of {len(words)} "
             f"settings; simulated over predicted is {furthest:.3f} where they are furthest apart"
         )
+    asked = {"steps": steps, "replicas": replicas, "run_seed": run_seed, "shares": shares}
+    return Answer(inputs(target, **asked), {"agrees": found.agrees, "settings": rows}, shown, lambda: rows)

@@ -1,0 +1,108 @@
+"""Options and words that several commands share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from genfun.cli.target import Target
+from genfun.cli.types import BATCH, REAL
+
+MOMENTUM = click.option("--momentum", type=REAL, default="0", show_default=True, help="beta, between -1 and 1.")
+BATCH_SIZE = click.option("--batch-size", type=BATCH, required=True, help="b, samples in a batch, or `full`.")
+RATE = click.option("--learning-rate", type=REAL, required=True, help="alpha, in torch's convention.")
+
+
+def setting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a setting of SGD: learning rate, momentum and batch size.
+
+    Parameters
+    ----------
+    command : callable
+        What is decorated.
+    """
+    for option in (MOMENTUM, RATE, BATCH_SIZE):
+        command = option(command)
+    return command
+
+
+def aims(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The two options that name a loss to reach.
+
+    Parameters
+    ----------
+    command : callable
+        Takes `loss` and `share`, of which `aim_of` makes the target.
+    """
+    share = click.option("--share", type=REAL, help="The target as a share of the initial loss, instead of --loss.")
+    return click.option("--loss", type=REAL, help="The target, in units of the loss.")(share(command))
+
+
+def aim_of(target: Target, loss: float | None, share: float | None) -> tuple[float, float]:
+    """The loss to reach, and the initial loss.
+
+    Parameters
+    ----------
+    target : Target
+    loss, share : float or None
+        One of them.
+    """
+    if (loss is None) == (share is None):
+        raise click.UsageError(
+            f"give either --loss or --share, got {'neither' if loss is None else 'both'}", click.get_current_context()
+        )
+    start = 0.5 * (target.problem.signal_total + target.problem.noise_variance)
+    if share is None:
+        assert loss is not None
+        return loss, start
+    if not 0.0 < share < math.inf:
+        raise ValueError(f"--share must be a positive number, got {share}; 0.1 is a tenth of the initial loss")
+    return share * start, start
+
+
+def preamble(target: Target) -> list[str]:
+    """What the answer is about, in two lines.
+
+    Parameters
+    ----------
+    target : Target
+    """
+    tau = f"tau1 = {target.noise.tau1:.4g}, tau2 = {target.noise.tau2:.4g}"
+    return [f"{target.label}: {target.problem!r}", f"batch noise: {tau} ({target.noise_source})"]
+
+
+def notes(lines: Any) -> list[str]:
+    """What an answer adds, a line each.
+
+    Parameters
+    ----------
+    lines : iterable of str
+    """
+    return [f"note: {line}" for line in lines]
+
+
+def banded(target: Target, batch_size: Any) -> bool:
+    """Whether the noise model is a guess, so that the band over tau2 belongs to the answer.
+
+    Parameters
+    ----------
+    target : Target
+    batch_size : int, None or Schedule
+    """
+    return target.noise_source != "given" and batch_size is not None and batch_size != target.problem.n_samples
+
+
+def inputs(target: Target, **setting: Any) -> dict[str, Any]:
+    """What was asked, for the JSON.
+
+    Parameters
+    ----------
+    target : Target
+    **setting
+        Further inputs.
+    """
+    noise = {"tau1": target.noise.tau1, "tau2": target.noise.tau2, "source": target.noise_source}
+    return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting

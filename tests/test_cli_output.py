@@ -1,0 +1,216 @@
+"""Every command gives its answer in every form: text, JSON, files of each ending, pictures; and completes with Tab."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import genfun as gf
+from genfun.cli import main
+from genfun.cli.schedule import schedule
+
+LAW = ("power-law", "--n-modes", "20", "--n-samples", "64")
+BATCH = ("--batch-size", "5")
+SETTING = (*BATCH, "--learning-rate", "0.3")
+PROBLEM, METHOD = gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=64), gf.SGD(0.3, 0.0, 5)
+RUNS = ("--steps", "5", "--replicas", "4", "--batch-sizes", "5")
+DRAWN = {
+    "optimize": (*LAW, *BATCH, "--steps", "20", "--momentum", "0"),
+    "predict": (*LAW, *SETTING, "--steps", "0,7,100"),
+    "phase": (*LAW, *SETTING),
+    "escape": (*LAW, *BATCH, "--learning-rates", "0.2,3"),
+    "batch-size": (*LAW, "--learning-rate", "0.3", "--share", "0.5"),
+    "critical-batch": ("points.csv",),
+    "big-batch": (*LAW, *SETTING, "--steps", "0,5"),
+    "map": (*LAW, "--step", "9", "--cells", "3", "--batch-sizes", "5"),
+}
+WORDS = {
+    "max-lr": (*LAW, *BATCH),
+    "explain": (*LAW, *SETTING, "--steps", "9"),
+    "stability": (*LAW, *SETTING),
+    "steps": (*LAW, *SETTING, "--share", "0.5"),
+    "translate": (*LAW, *SETTING, "--to", "10", "--keep", "edge"),
+    "convert": ("torch", "ema", "lr=0.1", "momentum=0.9"),
+    "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
+    "sweep": (*LAW, *RUNS, "--learning-rates", "0.1,0.2", "--workers", "1"),
+    "derive": (),
+    "doctor": (),
+}
+OTHERWISE = {"report", "explore", "completion"}
+"""Commands that answer with a folder, a page and a script."""
+
+
+def run(*words: object, code: int = 0, **extra):
+    result = CliRunner().invoke(main, [str(word) for word in words], **extra)
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("points.csv").write_text("batch_size,steps\n4,900\n8,400\n16,220\n32,130\n64,90\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_every_command_is_tried():
+    assert set(main.commands) == DRAWN.keys() | WORDS.keys() | OTHERWISE
+
+
+@pytest.mark.parametrize("command", [*DRAWN, *WORDS])
+def test_files_hold_what_is_printed(command):
+    words = (command, *(DRAWN | WORDS)[command])
+    text = run(*words, "--out", "a.txt").stdout
+    assert text == Path("a.txt").read_text(encoding="utf-8") + "wrote a.txt\n"
+    result = run(*words, "--json", "--out", "a.csv")
+    assert result.stderr.endswith("wrote a.csv\n")
+    found = json.loads(result.stdout)
+    assert found["command"] == command
+    run(*words, "--out", "a.json")
+    assert Path("a.json").read_text(encoding="utf-8") == result.stdout
+    with open("a.csv", newline="", encoding="utf-8") as stream:
+        lines = list(csv.reader(stream))
+    assert len(lines) >= 2
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert len(set(lines[0])) == len(lines[0])
+
+
+@pytest.mark.parametrize("command", DRAWN)
+def test_a_picture_comes_with_its_numbers(command):
+    result = run(command, *DRAWN[command], "--out", "a.svg")
+    assert result.stdout.endswith("wrote a.svg\nwrote a.csv\n")
+    assert Path("a.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert Path("a.csv").read_text(encoding="utf-8").startswith("panel,series,x,y,value\n")
+
+
+@pytest.mark.parametrize("command", WORDS)
+def test_what_cannot_be_drawn_is_refused_before_it_is_computed(command):
+    error = run(command, *WORDS[command], "--out", "a.png", code=2).stderr
+    assert "--out must end in .json, .csv" in error
+    assert "'a.png'" in error
+
+
+def test_the_table_of_predict_has_the_numbers_of_the_api_in_full():
+    run("predict", *DRAWN["predict"], "--out", "a.csv")
+    with open("a.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    expected = gf.predict(PROBLEM, METHOD, [0, 7, 100])
+    assert [int(row["step"]) for row in rows] == [0, 7, 100]
+    assert [float(row["loss"]) for row in rows] == expected.loss.tolist()
+
+
+def test_one_answer_is_one_line_with_the_question_in_it():
+    run("max-lr", *WORDS["max-lr"], "--out", "a.csv")
+    with open("a.csv", newline="", encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["learning_rate"]) == gf.max_learning_rate(PROBLEM, 0.0, 5)
+    assert (row["target"], row["n_modes"], row["noise.tau2"]) == ("power-law", "20", "1.0")
+
+
+def test_formulas_go_into_a_tex_file():
+    run("derive", "--out", "a.tex")
+    assert Path("a.tex").read_text(encoding="utf-8") == run("derive", "--latex").stdout
+
+
+def test_schedules_are_written_as_in_python():
+    from genfun.schedules import Cosine, ExponentialGrowth, Piecewise, ScheduledSGD, Warmup
+
+    assert schedule("Warmup(10, then=Cosine(0.5, 1e2, final=0.1))") == Warmup(10, Cosine(0.5, 100, 0.1))
+    assert schedule("Piecewise((0.5, 0.1), (30,))") == Piecewise((0.5, 0.1), (30,))
+    rate, size = "Warmup(5, Cosine(0.5, 40))", "ExponentialGrowth(2, 2, 10, limit=64)"
+    words = (*LAW, "--learning-rate", rate, "--batch-size", size, "--momentum", "0.5")
+    found = json.loads(run("predict", *words, "--steps", "3,60", "--json").stdout)
+    method = ScheduledSGD(Warmup(5, Cosine(0.5, 40)), 0.5, ExponentialGrowth(2, 2, 10, 64))
+    assert found["result"]["loss"] == gf.predict(PROBLEM, method, [3, 60]).loss.tolist()
+    assert found["inputs"]["optimizer"]["learning_rate"].startswith("Warmup(steps=5, then=Cosine(initial=0.5")
+    steps = json.loads(run("steps", *words, "--share", "0.5", "--json").stdout)["result"]["steps"]
+    assert steps == gf.steps_to_loss(PROBLEM, method, 0.5 * 0.5 * PROBLEM.signal_total)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Cosine(0.5)", ("does not fit", "period")),
+        ("Cosine(0.5, 0)", ("period", "0")),
+        ("Cosin(0.5, 10)", ("Cosin is none of Cosine,",)),
+        ("exit()", ("exit is none of",)),
+        ("__import__('os').system('touch x')", ("neither a number nor a schedule",)),
+        ("Cosine(open('x', 'w'), 10)", ("open is none of",)),
+        ("Warmup(" * 300, ("neither a number nor a schedule", "...")),
+        ("Cosine(0.5, 10", ("neither a number nor a schedule",)),
+    ],
+)
+def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):
+    error = run("predict", *LAW, *BATCH, "--learning-rate", text, "--steps", "9", code=2).stderr
+    assert "--learning-rate" in error
+    assert error.count("\n") == 1
+    assert all(part in error for part in parts)
+    assert [path.name for path in folder.iterdir()] == ["points.csv"]
+
+
+def test_help_lists_the_jobs_by_their_kind_and_each_shows_examples():
+    text = run("--help").stdout
+    places = [text.index(f"\n  {job} ") for job in main.commands]
+    assert places == sorted(places)
+    assert "..." not in text.partition("\n")[2]
+    for job in main.commands:
+        page = run(job, "--help").stdout
+        assert f"genfun {job}" in page.partition("Examples:\n")[2]
+        assert max(map(len, page.partition("Examples:")[0].splitlines())) <= 80
+        if job not in ("report", "explore", "completion"):
+            assert "Output:\n  --json" in page
+
+
+def complete(*words: str) -> list[str]:
+    environment = {
+        "_GENFUN_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    return run(prog_name="genfun", env=environment).stdout.split()
+
+
+def test_tab_completes_commands_options_targets_and_files():
+    assert complete("genfun", "st") == ["plain,steps", "plain,stability"]
+    assert complete("genfun", "predict", "m") == ["plain,mnist"]
+    assert complete("genfun", "predict", "dat") == ["file,dat"]
+    assert complete("genfun", "predict", "mnist", "--learn") == ["plain,--learning-rate"]
+    assert complete("genfun", "translate", "mnist", "--keep", "e") == ["plain,edge"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_script_of_a_shell(shell):
+    assert "_GENFUN_COMPLETE" in run("completion", shell).stdout
+    assert run("completion", env={"SHELL": f"/bin/{shell}"}).stdout == run("completion", shell).stdout
+    assert "name the shell" in run("completion", env={"SHELL": "/bin/tcsh"}, code=2).stderr
+
+
+def test_the_version_is_printed():
+    assert run("--version").stdout == f"genfun, version {gf.__version__}\n"
+
+
+def _python(*words: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=kept, check=False)
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from genfun.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    loaded = {name.partition(".")[0] for name in _python("-c", code).stdout.splitlines()[-1].split()}
+    assert "click" in loaded
+    assert loaded & {"scipy", "sympy", "matplotlib", "rich", "jinja2", "torch"} == set()
+
+
+def test_python_m_genfun_runs_without_colour_when_piped():
+    found = _python("-m", "genfun", "predict", *DRAWN["predict"])
+    assert found.returncode == 0
+    assert found.stderr == ""
+    assert "\x1b" not in found.stdout
+    assert "mean loss" in found.stdout
