@@ -40,7 +40,8 @@ def test_text_cannot_become_markup():
     assert "tau2 <" not in explained._repr_html_()
 
 
-def test_long_arrays_show_their_ends():
+def test_short_arrays_are_shown_in_full_and_long_ones_by_their_ends():
+    assert ">1, 10, 100</td>" in gf.predict(PROBLEM, SETTING, [1, 10, 100])._repr_html_()
     page = gf.predict(PROBLEM, SETTING, range(500))._repr_html_()
     assert "0 .. 499  (500,)" in page
     assert len(page) < 200_000

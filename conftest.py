@@ -1,0 +1,41 @@
+"""Where torch is not installed, what needs it is skipped, and everything else is tested."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+WITH_TORCH = {
+    "docs/failures.md",
+    "genfun/data/linear.py::genfun.data.linear.LinearData.from_torch",
+    "genfun/experiments/_torch.py",
+    "genfun/experiments/network.py",
+    "genfun/experiments/smoothness.py",
+    "genfun/optim/",
+    "tests/test_big_batch.py",
+    "tests/test_from_torch.py",
+    "tests/test_house.py",
+    "tests/test_ladder.py",
+    "tests/test_optim.py",
+    "tests/test_readme.py::test_every_name_shown_exists",
+    "tests/test_smoothness.py",
+    "tests/test_validation.py::test_every_claim_of_the_file_holds[rungs]",
+}
+"""Files, folders and single tests that import torch."""
+MISSING = importlib.util.find_spec("torch") is None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that cannot even be imported."""
+    name = collection_path.relative_to(ROOT).as_posix()
+    return True if MISSING and any(name == part or f"{name}/" == part for part in WITH_TORCH) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip single tests."""
+    for item in items:
+        if MISSING and item.nodeid in WITH_TORCH:
+            item.add_marker(pytest.mark.skip(reason="torch is not installed"))
