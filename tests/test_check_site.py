@@ -13,7 +13,8 @@ GOOD = """<!doctype html><html><head><meta name="viewport"><link rel="stylesheet
 <link rel="canonical" href="https://example.org/"><link rel="icon" href="data:image/svg+xml,x"></head>
 <body id="here"><a href="#here">x</a><a href="#">top</a><a href="sub/">sub</a>
 <a href="sub/index.html#caf%C3%A9">y</a>
-<a href="https://example.org/#x">elsewhere</a><img src="_static/a%20b.png" srcset="_static/a%20b.png 2x"></body></html>"""
+<a href="https://example.org/#x">elsewhere</a>
+<img src="_static/a%20b.png" srcset="_static/a%20b.png 2x"></body></html>"""
 
 
 @pytest.fixture(scope="module")
