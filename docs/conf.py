@@ -39,6 +39,7 @@ autodoc_member_order = "groupwise"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 # "momentum" is an attribute of several results: a bare name in a docstring is a word, no link.
 suppress_warnings = ["ref.python"]
