@@ -19,9 +19,9 @@ def draw() -> Figure:
     settings = {
         "constant": gf.SGD(0.5, batch_size=1),
         "cosine": ScheduledSGD(Cosine(0.5, 10_000), batch_size=1),
-        "rate / sqrt(1 + t/100)": ScheduledSGD(Polynomial(0.5, 0.5, period=100), batch_size=1),
+        "rate / sqrt(1 + t/100)": ScheduledSGD(Polynomial(0.5, 0.5, 100), batch_size=1),
         "constant, batch size 102": gf.SGD(0.5, batch_size=102),
-        "batch doubled every 1000": ScheduledSGD(0.5, batch_size=ExponentialGrowth(1, 2.0, period=1000)),
+        "batch doubled every 1000": ScheduledSGD(0.5, 0.0, ExponentialGrowth(1, 2.0, 1000)),
     }
     steps = gf.experiments.log_grid(10_000, 50)
     curves = [gf.predict(problem, setting, steps) for setting in settings.values()]
