@@ -44,6 +44,9 @@ napoleon_use_ivar = True
 # "momentum" is an attribute of several results: a bare name in a docstring is a word, no link.
 suppress_warnings = ["ref.python"]
 
+# A doctest ends in an empty line, which is not shown.
+highlight_options = {"python": {"stripnl": True}}
+
 html_theme = "furo"
 html_title = f"genfun {version}"
 html_show_copyright = False
