@@ -22,6 +22,11 @@ def mathml(tex: str, display: bool) -> str:
     --------
     >>> mathml(r"\alpha < 1", display=False).startswith("<math><semantics><mrow><mi>α</mi><mo>&lt;</mo>")
     True
+    >>> "<mtable" in mathml(r"a &= 1 \\ b &= 2", display=True)
+    True
+    >>> mathml(r"\unheard", display=True)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    math_core.LatexError: unknown command
     """
     tex = " ".join(tex.split())  # a backslash before a line break is one before a space
     if r"\\" in tex and not tex.startswith(r"\begin{"):
