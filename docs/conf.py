@@ -5,27 +5,31 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
 project = "genfun"
 author = "The genfun authors"
 project_copyright = author
+GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "kappa": "κ", "lambda": "λ", "nu": "ν", "tau": "τ", "zeta": "ζ"}
 _version = re.search(r'__version__ = "(.+)"', (ROOT / "genfun" / "_version.py").read_text(encoding="utf-8"))
 assert _version is not None
 release = version = _version.group(1)
 
 extensions = [
+    "mathml",
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 math_number_all = False
 math_eqref_format = "({number})"
@@ -35,15 +39,19 @@ autodoc_member_order = "groupwise"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 # "momentum" is an attribute of several results: a bare name in a docstring is a word, no link.
 suppress_warnings = ["ref.python"]
+
+# A doctest ends in an empty line, which is not shown.
+highlight_options = {"python": {"stripnl": True}}
 
 html_theme = "furo"
 html_title = f"genfun {version}"
 html_show_copyright = False
 html_static_path = ["_static"]
-html_css_files = ["wrap.css"]
+html_css_files = ["pages.css"]
 
 
 def _gallery(folder: Path) -> str:
@@ -81,7 +89,8 @@ def _derivation() -> str:
     number = 0
     for line in lines:
         if line.startswith(r"\paragraph{"):
-            page.append("\n**" + line.removeprefix(r"\paragraph{").removesuffix("}").replace(r"\_", "_") + "**\n")
+            title = line.removeprefix(r"\paragraph{").removesuffix("}").replace(r"\_", "_")
+            page.append("\n## " + re.sub(r"\b[a-z]+(?=_|2?\b)", lambda name: GREEK.get(name[0], name[0]), title) + "\n")
         elif line == r"\begin{equation}":
             number += 1
             page.append("$$")

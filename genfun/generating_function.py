@@ -99,7 +99,7 @@ class GeneratingFunction:
 
     @property
     def memory(self) -> float:
-        """1 - abs(momentum): how far the method is from remembering for ever, which is what rounding grows with."""
+        """1 - abs(momentum), how far the method is from remembering for ever, which is what rounding grows with."""
         return 1.0 - max((abs(h) for h in self.method.hyperparameters if abs(h) < 1.0), default=0.0)
 
     def noise(self, z: Any) -> Any:

@@ -52,7 +52,7 @@ class Problem(Protocol):
 
     @property
     def signal_total(self) -> float:
-        """Sum of the s_k: twice the initial excess loss."""
+        """Sum of the s_k, twice the initial excess loss."""
         ...
 
     def measures(self, bin_width: float = BIN_WIDTH) -> tuple[SpectralMeasure, SpectralMeasure]:
@@ -167,7 +167,7 @@ class LinearProblem:
 
     @property
     def signal_total(self) -> float:
-        """Sum of the s_k: twice the initial excess loss."""
+        """Sum of the s_k, twice the initial excess loss."""
         return float(self.signal.sum())
 
     @cached_property

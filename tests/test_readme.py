@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import genfun as gf
+from validation.page import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +67,13 @@ def test_the_picture_shows_predictions_that_agree_well_inside_the_stable_region(
         if r["momentum"] != "0.9":
             # Some 30 points: three standard errors and the 2 % of the noise approximation.
             assert abs(predicted - mean) < 0.02 * predicted + 3.0 * error, r
+
+
+def test_the_page_of_claims_has_the_numbers_of_its_table():
+    page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    machine = re.search("^Machine: .*$", page, re.MULTILINE)
+    assert machine is not None
+    assert page == markdown([tuple(r.values()) for r in rows("validation.csv")], machine[0])
 
 
 @pytest.mark.parametrize("name", ["predict_1000_modes", "predict_1000000_modes", "stability_map_200x200"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.timing import machine
 from validation.claim import Claim
+from validation.page import COLUMNS, markdown
 
 FILES = (
     "critical_rates",
@@ -36,18 +37,6 @@ FILES = (
     "sweep_survives",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
-
-HEADER = """# Validation
-
-Written by `python -m validation --write`; the same numbers are in `validation.csv`. A claim holds if
-|computed - claimed| <= tolerance.
-*Exact*: rounding, the printed digits, or 2.5 standard errors of a simulation are all that may differ. *Asymptotic*:
-finite steps as well. *Approximate*: the spectrally expressible noise as well (2 % granted). For simulations, computed
-is the mean over runs of the loss on all data, claimed is the prediction with the default noise tau1 = tau2 = 1.
-*known* in the column "holds" marks a claim that does not hold, for a reason given in its note.
-
-"""
 
 
 def row(file: str, c: Claim) -> tuple[str, ...]:
@@ -68,13 +57,7 @@ def machine_line() -> str:
     """What the numbers were made on."""
     m = machine()
     libraries = f"Python {m['python']}, NumPy {m['numpy']}, SciPy {m['scipy']}"
-    return f"Machine: {m['cpu']}, {m['cores']} cores, {m['system']}; {libraries}.\n\n"
-
-
-def markdown(rows: list[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    cells = (tuple(cell.replace("|", "\\|") for cell in line) for line in rows)
-    return HEADER + machine_line() + "\n".join(lines + ["| " + " | ".join(line) + " |" for line in cells]) + "\n"
+    return f"Machine: {m['cpu']}, {m['cores']} cores, {m['system']}; {libraries}."
 
 
 def main() -> int:
@@ -102,7 +85,7 @@ def main() -> int:
     print(f"{len(rows) - failed - known} of {len(rows)} claims hold, {known} are known not to, {failed} fail")
     if arguments.write:
         DOCS.mkdir(exist_ok=True)
-        (DOCS / "validation.md").write_text(markdown(rows), encoding="utf-8")
+        (DOCS / "validation.md").write_text(markdown(rows, machine_line()), encoding="utf-8")
         with (DOCS / "validation.csv").open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerows([COLUMNS, *rows])

@@ -11,7 +11,7 @@ import genfun as gf
 
 
 def draw() -> Figure:
-    """Digits through a neural tangent kernel, batch size 10, momentum 0.5, against 32 runs."""
+    """Digits through a neural tangent kernel, batch size 10, momentum 0.5, and 32 runs."""
     data = gf.data.mnist(n=300, seed=0, model="ntk")
     setting = gf.SGD(learning_rate=0.3, momentum=0.5, batch_size=10)
     steps = gf.experiments.log_grid(1000, 30)

@@ -14,7 +14,8 @@ import genfun as gf
 def draw() -> Figure:
     """Batch size 1, where noise drives SGD out long before curvature does."""
     problem = gf.data.mnist(n=300, seed=0, model="ntk").problem
-    chart = gf.escape_chart(problem, np.geomspace(0.1, 10.0, 60), [1], sharpness=np.geomspace(0.3, 3.0, 60))
+    rates, sharpness = np.geomspace(0.1, 10.0, 60), np.geomspace(0.3, 3.0, 60)
+    chart = gf.escape_chart(problem, rates, [1], sharpness=sharpness)
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     chart.plot(figure.subplots())
     return figure

@@ -14,8 +14,9 @@ import genfun as gf
 
 def draw() -> Figure:
     """Steps to a tenth of the initial loss at a fixed learning rate, in simulated runs."""
-    spectrum = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=64)
-    data = gf.data.translation_invariant(spectrum.eigenvalues, spectrum.signal, n_samples=4096)
+    law = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=64)
+    spectrum = law.eigenvalues, law.signal
+    data = gf.data.translation_invariant(*spectrum, n_samples=4096)
     batch_sizes = np.array([1, 2, 4, 8, 16, 32, 64, 128])
     methods = [gf.SGD(0.7, batch_size=int(b)) for b in batch_sizes]
     steps = gf.experiments.log_grid(2000, 200)

@@ -14,7 +14,8 @@ import genfun as gf
 def draw() -> Figure:
     """A million steps of batch size 1 on a power law."""
     problem = gf.PowerLaw(nu=2.0, zeta=2.0)
-    prediction = gf.predict(problem, gf.SGD(0.05, batch_size=1), gf.experiments.log_grid(1_000_000, 60))
+    steps = gf.experiments.log_grid(1_000_000, 60)
+    prediction = gf.predict(problem, gf.SGD(0.05, batch_size=1), steps)
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     prediction.plot(figure.subplots())
     return figure

@@ -86,7 +86,7 @@ class Agreement(Displayed):
 
     @property
     def carried_by_few(self) -> Bool[Array, " t"]:
-        """Where the mean is carried by rare runs, as in `Runs`: the true mean is likely to be larger."""
+        """Where the mean is carried by rare runs, as in `Runs`; the true mean is likely to be larger."""
         return np.zeros(self.steps.shape, dtype=bool) if self.runs is None else self.runs.carried_by_few
 
     @property

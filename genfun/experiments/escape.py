@@ -156,7 +156,7 @@ class Passages(Displayed):
 
     @property
     def mean(self) -> float:
-        """Mean steps, all steps run per arrival: unbiased by the runs that had not arrived if times are exponential."""
+        """Mean steps, all steps run per arrival; unbiased by the runs that had not arrived if times are exponential."""
         count = int(self.arrived.sum())
         return float(self.steps.sum()) / count if count else math.inf
 

@@ -59,7 +59,7 @@ class Runs(Displayed):
 
     @property
     def mean(self) -> Float[Array, " t"]:
-        """Mean loss over the runs: what the theory predicts."""
+        """Mean loss over the runs, which the theory predicts."""
         return self.loss.mean(axis=0)
 
     @property
@@ -120,18 +120,18 @@ class Runs(Displayed):
 
     @property
     def heaviest(self) -> Float[Array, " t"]:
-        """Share of the sum of the losses that the largest run carries: from 1/replicas if all are equal up to 1."""
+        """Share of the sum of the losses that the largest run carries, from 1/replicas if all are equal up to 1."""
         return 1.0 / self._relative.sum(axis=0)
 
     @property
     def effective_runs(self) -> Float[Array, " t"]:
-        r"""(sum L)^2 / sum L^2, the number of equal runs that would carry the mean: from 1 up to `replicas`."""
+        r"""(sum L)^2 / sum L^2, the number of equal runs that would carry the mean, from 1 up to `replicas`."""
         share = self._relative
         return share.sum(axis=0) ** 2 / (share**2).sum(axis=0)
 
     @property
     def carried_by_few(self) -> Bool[Array, " t"]:
-        """Where the mean is carried by rare runs: effective_runs below a tenth of them.
+        """Where the mean is carried by rare runs, effective_runs below a tenth of them.
 
         There the standard error is too small and the true mean is likely to lie above this one.
         """

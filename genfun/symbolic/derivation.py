@@ -75,17 +75,17 @@ class Derivation:
 
     @property
     def u(self) -> Expr:
-        """Response of E[w^2] to a unit noise kick: U~(z) = gamma tau1 sum_k a_k^2 u(a_k, z)."""
+        """Response of E[w^2] to a unit noise kick; U~(z) = gamma tau1 sum_k a_k^2 u(a_k, z)."""
         return self.n_u / self.S
 
     @property
     def v(self) -> Expr:
-        """Response of E[w^2] to a unit initial error: V~(z) = sum_k s_k v(a_k, z)."""
+        """Response of E[w^2] to a unit initial error; V~(z) = sum_k s_k v(a_k, z)."""
         return self.n_v / self.S
 
     @property
     def U1(self) -> Expr:
-        """Summand of the noise gain: U~(1) = gamma tau1 sum_k U1(a_k)."""
+        """Summand of the noise gain; U~(1) = gamma tau1 sum_k U1(a_k)."""
         import sympy
 
         return sympy.cancel((self.a**2 * self.u).subs(self.z, 1))
