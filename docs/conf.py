@@ -1,4 +1,4 @@
-"""Sphinx settings. Nothing is fetched while building; the gallery and the derivation are made by genfun itself."""
+"""Sphinx settings. Nothing is fetched while building; genfun itself makes the gallery, the derivation and the help."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_commands.md"]
 html_math_renderer = "mathml"
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -101,10 +101,26 @@ def _derivation() -> str:
     return "\n".join(page) + "\n"
 
 
+def _commands() -> str:
+    """The introduction, and the help of every command under the job it does."""
+    import click
+
+    from genfun.cli import main
+
+    page = [(ROOT / "docs" / "_commands.md").read_text(encoding="utf-8")]
+    for heading, names in main.jobs.items():
+        page.append(f"\n## {heading}")
+        for name in names:
+            context = click.Context(main.commands[name], info_name=f"genfun {name}", terminal_width=88)
+            page.append(f"\n### {name}\n```text\n{main.commands[name].get_help(context)}\n```")
+    return "\n".join(page) + "\n"
+
+
 def _generate(app: Any) -> None:
     folder = ROOT / "docs" / "generated"
     folder.mkdir(exist_ok=True)
     (folder / "gallery.md").write_text(_gallery(folder), encoding="utf-8")
+    (folder / "commands.md").write_text(_commands(), encoding="utf-8")
     (folder / "derivation.md").write_text(_derivation(), encoding="utf-8")
 
 

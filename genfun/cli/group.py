@@ -11,7 +11,7 @@ import click
 
 BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
-OUTPUT = ("as_json", "out", "help")
+OUTPUT = ("--json", "--out", "--help")
 """Options of every command, last in its help."""
 
 
@@ -45,7 +45,7 @@ class Job(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
-                of_target, of_output = isinstance(param, TargetOption), param.name in OUTPUT
+                of_target, of_output = isinstance(param, TargetOption), param.opts[-1] in OUTPUT
                 groups["TARGET" if of_target else "Output" if of_output else "Options"].append(record)
         for name, records in groups.items():
             if records:
