@@ -48,12 +48,14 @@ def test_the_fit_keeps_the_fourth_moment_of_the_length_of_the_features():
     data = skewed()
     phi, lam = data.eigenfeatures, data.eigenvalues
     tau1, tau2 = data.noise.tau1, data.noise.tau2
-    assert 0.0 < tau1 and tau2 < tau1  # neither is at its bound
+    # Neither is at its bound.
+    assert tau1 > 0.0
+    assert tau2 < tau1
     fitted = tau1 * lam.sum() ** 2 + (1.0 - tau2) * (lam**2).sum()
     assert fitted == pytest.approx(np.mean(np.sum(phi**2, axis=1) ** 2), rel=1e-12)
 
 
-@pytest.mark.parametrize("momentum, batch_size, nearer", [(0.0, 1, 3.0), (0.9, 1, 3.0), (0.0, 10, 2.0)])
+@pytest.mark.parametrize(("momentum", "batch_size", "nearer"), [(0.0, 1, 3.0), (0.9, 1, 3.0), (0.0, 10, 2.0)])
 def test_digits_half_way_to_the_edge_follow_the_fit_more_than_constants_weighted_by_the_signal(
     momentum, batch_size, nearer
 ):
