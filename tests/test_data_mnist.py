@@ -39,7 +39,8 @@ def test_ntk_digits_have_the_documented_spectrum():
     assert data.eigenvalues[-1] == pytest.approx(5.9e-5, abs=5e-7)
     assert (data.rank, data.noise_variance, data.n_samples) == (1000, 0.0, 1000)
     assert data.signal.sum() == pytest.approx(1.0, rel=1e-12)
-    assert data.noise_fit.tau1 == pytest.approx(1.078, abs=1e-3)
+    assert data.noise.tau1 == pytest.approx(1.059, abs=1e-3)
+    assert data.noise.tau2 == pytest.approx(0.735, abs=1e-3)
 
 
 def test_ntk_digits_are_the_kernel_of_the_standardised_digits():

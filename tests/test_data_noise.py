@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genfun.data import LinearData, gaussian, noise_fit, translation_invariant
+from genfun import SGD, SpectrallyExpressible, max_learning_rate, predict
+from genfun.data import LinearData, gaussian, mnist, noise_fit, translation_invariant
 
 LAM = np.arange(1, 41) ** -1.5
 SIGNAL = np.arange(1, 41) ** -1.2
@@ -16,7 +17,7 @@ def brute_force(data):
     phi, lam = data.eigenfeatures, data.eigenvalues
     p = phi**2 / lam
     moments = p.T @ p / data.n_samples
-    weights = np.outer(data.signal, lam**2)
+    weights = np.outer(lam, lam)
     diagonal = np.eye(lam.size)
     columns = np.stack([np.ones(moments.size), diagonal.ravel()], axis=1)
     root = np.sqrt(weights.ravel())
@@ -41,6 +42,40 @@ def test_the_fit_is_weighted_least_squares_on_the_fourth_moments(data):
     assert fit.misfit == pytest.approx(misfit, rel=1e-2)
     assert fit.coverage > 0.9997
     assert data.noise.tau1 == fit.tau1
+
+
+def test_the_fit_keeps_the_fourth_moment_of_the_length_of_the_features():
+    data = skewed()
+    phi, lam = data.eigenfeatures, data.eigenvalues
+    tau1, tau2 = data.noise.tau1, data.noise.tau2
+    # Neither is at its bound.
+    assert tau1 > 0.0
+    assert tau2 < tau1
+    fitted = tau1 * lam.sum() ** 2 + (1.0 - tau2) * (lam**2).sum()
+    assert fitted == pytest.approx(np.mean(np.sum(phi**2, axis=1) ** 2), rel=1e-12)
+
+
+@pytest.mark.parametrize(("momentum", "batch_size", "nearer"), [(0.0, 1, 3.0), (0.9, 1, 3.0), (0.0, 10, 2.0)])
+def test_digits_half_way_to_the_edge_follow_the_fit_more_than_constants_weighted_by_the_signal(
+    momentum, batch_size, nearer
+):
+    # The mean of the digits is the first mode: a third of the trace, next to no signal, and M_11 near 1.
+    data = mnist(200, seed=0)
+    lam, s = data.eigenvalues, data.signal
+    assert lam[0] > 0.3 * lam.sum()
+    assert s[0] < 1e-3 * s.sum()
+    p = data.eigenfeatures**2 / lam
+    a, b, diagonal = s / s.sum(), lam**2 / (lam**2).sum(), np.mean(p**2, axis=0)
+    off = (np.mean((p @ a) * (p @ b)) - (a * b) @ diagonal) / (1.0 - a @ b)
+    by_signal = SpectrallyExpressible(off, 1.0 + off - (a * b) @ diagonal / (a @ b))
+    assert by_signal.tau2 < -0.9
+    steps = [10, 30, 100, 300]
+    method = SGD(0.5 * max_learning_rate(data.problem, momentum, batch_size), momentum, batch_size)
+    exact = predict(data, method, steps, method="exact").log_loss
+    error, error_by_signal = (
+        np.abs(predict(data.problem, method, steps, noise).log_loss - exact).max() for noise in (data.noise, by_signal)
+    )
+    assert nearer * error < error_by_signal
 
 
 @pytest.mark.parametrize("noise_variance", [0.0, 0.3])
@@ -103,9 +138,12 @@ def test_one_mode_takes_tau1_one_and_keeps_its_own_moment():
     assert 1.0 + data.noise.tau1 - data.noise.tau2 == pytest.approx(moment, rel=1e-12)
 
 
-def test_no_signal_weights_the_modes_by_their_eigenvalues():
-    X = np.random.default_rng(0).standard_normal((50, 4))
+def test_labels_do_not_move_the_constants_and_may_be_absent():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 4))
     fit = LinearData.from_features(X, np.zeros(50)).noise_fit
+    other = LinearData.from_features(X, rng.standard_normal(50)).noise_fit
+    assert (fit.tau1, fit.tau2, fit.misfit) == pytest.approx((other.tau1, other.tau2, other.misfit), rel=1e-12)
     assert fit.noise_misfit == fit.path_misfit == 0.0
     assert fit.label_noise_ratio == 1.0
     assert 0.0 < fit.tau1 < 2.0

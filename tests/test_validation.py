@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "rungs",
         "mnist_ntk",
         "mnist_pixels",
+        "noise_weights",
     ],
 )
 def test_every_claim_of_the_file_holds(file):

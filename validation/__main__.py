@@ -28,6 +28,7 @@ FILES = (
     "mnist_ntk",
     "mnist_pixels",
     "mnist_edge",
+    "noise_weights",
     "mnist_best",
     "schedules",
     "critical_batch",

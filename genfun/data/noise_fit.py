@@ -25,8 +25,16 @@ class NoiseFit:
     .. math:: M_{jk} = \frac1N\sum_i \frac{\varphi_j(i)^2\varphi_k(i)^2}{\lambda_j\lambda_k}
               \approx \tau_1 + (1-\tau_2)\,\delta_{jk}
 
-    **Assumptions.** The second moments stay diagonal in the eigenbasis. Pairs are weighted by what the loss feels of
-    the noise at the start, :math:`\operatorname{Tr}(H\Sigma) = \sum_{jk}\lambda_k^2 s_j M_{jk}`.
+    **Assumptions.** The second moments stay diagonal in the eigenbasis. Pairs are weighted by lambda_j lambda_k, their
+    share in the feedback of the noise on itself: at small rates noise of covariance H keeps a loss proportional to
+    lambda_j in mode j, and noise that enters mode k adds its variance, lambda_k M_jk, to the sum of later losses. So
+    the fit reproduces (unless tau1 or tau2 meets its bound), whatever the labels,
+
+    .. math:: \frac1N\sum_i |\psi_i|^4 = \sum_{jk}\lambda_j\lambda_k M_{jk}
+              = \tau_1 (\operatorname{Tr} H)^2 + (1-\tau_2)\operatorname{Tr} H^2,
+
+    which sets the edge and the late loss. Weighted by the signal, tau2 would come from modes whose own noise hardly
+    matters, and not from the first mode (of digits their mean, M_11 near 1), whose own noise does.
 
     Attributes
     ----------
@@ -37,8 +45,8 @@ class NoiseFit:
     misfit : float
         Weighted rms of M minus its fit, relative to the weighted rms of M, over the modes of `coverage`.
     noise_misfit : float
-        Largest relative error of the total noise sum lambda_k^2 s_j M_jk while the signal decays as
-        s_j exp(-2 lambda_j t) to 1 % of its sum (error 0 at t = 0, which the fit reproduces).
+        Largest relative error of what the loss feels of the noise, sum lambda_k^2 s_j M_jk, while the signal decays as
+        s_j exp(-2 lambda_j t) to 1 % of its sum.
     path_misfit : float
         The same for the noise at the points of that noiseless descent, the correlations between their modes
         included. This is what a diagonal description leaves out whatever its constants.
@@ -114,8 +122,7 @@ def fit_noise(
               p_{ik} = \varphi_k(i)^2/\lambda_k
 
     **Assumptions.** Weighted least squares for M in tau1 + (1 - tau2) delta separates into the weighted mean of the
-    off-diagonal and that of the diagonal. Where no off-diagonal carries weight (one mode), tau1 = 1. Where there is
-    no signal, s_j is replaced by lambda_j (an optimum spread evenly over the modes).
+    off-diagonal and that of the diagonal; a = b = lambda. Where no off-diagonal carries weight (one mode), tau1 = 1.
 
     Parameters
     ----------
@@ -135,38 +142,35 @@ def fit_noise(
     """
     lam = eigenvalues
     signal = lam * np.sum(coefficients**2, axis=1)
-    a_flat, b = _share(lam), _share((lam / lam[0]) ** 2)
-    a = _share(signal) if signal.sum() > 0.0 else a_flat
-    if 1.0 - a @ b < NO_WEIGHT:
-        a = a_flat
+    share, b = _share(lam), _share((lam / lam[0]) ** 2)
     decay = _decay(lam, signal)
     stages = signal[:, None] * decay**2
-    rows, columns = _leading(a), _leading(b)
+    modes = _leading(share)
 
     n, total, diagonal, labels = 0, 0.0, 0.0, 0.0
     staged, path = np.zeros(stages.shape[1]), np.zeros(stages.shape[1])
-    moments = np.zeros((rows.size, columns.size))
+    moments = np.zeros((modes.size, modes.size))
     for phi, y in blocks():
         p = phi**2 / lam
         felt = p @ b
         predictions = phi @ coefficients
         n += phi.shape[0]
-        total += float((p @ a) @ felt)
-        diagonal += float(np.sum(p**2 @ (a * b)))
+        total += float(np.sum((p @ share) ** 2))
+        diagonal += float(np.sum(p**2 @ share**2))
         staged += felt @ (p @ stages)
         for w in coefficients.T:
             path += felt @ (phi @ (w[:, None] * decay)) ** 2
         labels += float(np.sum((y - predictions) ** 2, axis=1) @ felt)
-        moments += p[:, rows].T @ p[:, columns]
+        moments += p[:, modes].T @ p[:, modes]
     total, diagonal, labels, staged, path = total / n, diagonal / n, labels / n, staged / n, path / n
 
-    overlap = float(a @ b)
+    overlap = float(share @ share)
     taus = _taus(total, diagonal, overlap)
     # One mode: only tau1 - tau2 = M_kk - 1 is observable, and tau1 = 1 is the usual choice.
     tau1, tau2 = taus if taus is not None else (1.0, min(2.0 - diagonal / overlap, 1.0))
 
-    weights = np.outer(a[rows], b[columns])
-    fitted = tau1 + (1.0 - tau2) * (rows[:, None] == columns)
+    weights = np.outer(share[modes], share[modes])
+    fitted = tau1 + (1.0 - tau2) * np.eye(modes.size)
     error, size = np.sum(weights * (moments / n - fitted) ** 2), np.sum(weights * (moments / n) ** 2)
     model = tau1 * stages.sum(axis=0) + (1.0 - tau2) * (b @ stages)
     return NoiseFit(
