@@ -78,6 +78,11 @@ def stability_map(repeats: int) -> dict[str, Any]:
     return summary(times, 0.3) | {"modes": 1000, "cells": 200 * 200}
 
 
+def fit(repeats: int) -> dict[str, Any]:
+    problem = gf.LinearProblem(*power_law_arrays(10_000))
+    return summary(seconds(lambda: gf.fit_power_law(problem), repeats), 0.05) | {"modes": 10_000}
+
+
 def importing(repeats: int) -> dict[str, Any]:
     code = "import time; {first}; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
     return {
@@ -98,6 +103,7 @@ def engine(repeats: int) -> dict[str, Any]:
         "predict_1000000_modes": predict_finite(1_000_000, repeats),
         "predict_infinite_power_law": predict_infinite(repeats),
         "stability_map_200x200": stability_map(repeats),
+        "fit_power_law_10000_modes": fit(repeats),
         "import": importing(repeats),
     }
 
