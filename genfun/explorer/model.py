@@ -15,13 +15,12 @@ from genfun.answers.edge import max_learning_rate
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
-from genfun.answers.words.explain import explain, phase_or_none
+from genfun.answers.words.explain import explain
 from genfun.data.linear import LinearData
 from genfun.explorer.problems import Posed, pose, source
 from genfun.explorer.state import State
-from genfun.methods.sgd import SGD
-from genfun.plotting.loss_map import SHARE
-from genfun.plotting.loss_parts import CERTAIN, DEEPEST, HIGHEST
+from genfun.plotting._parts import split
+from genfun.plotting.loss_map import shades
 
 POINTS = 160
 """Steps of the curve."""
@@ -146,34 +145,16 @@ def curve(state: State, path: str | None = None) -> Curve:
     """
     posed = pose(state, path)
     problem, method, noise = posed.problem, posed.optimizer, posed.noise
-    steps = steps_of(state.steps)
-    found = predict(problem, method, steps, noise)
-    quiet = predict(problem, SGD(method.learning_rate, method.momentum), steps, noise)
-    with np.errstate(invalid="ignore", over="ignore"):
-        excess = found.loss - quiet.loss
-        certain = excess > CERTAIN * (found.error * found.loss + quiet.error * quiet.loss)
-    start = start_of(posed) or 1.0
-    seen = np.concatenate((found.loss, quiet.loss, excess[certain][-1:]))
-    seen = seen[np.isfinite(seen) & (seen > 0.0)]
-    bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
-    regime = phase_or_none(problem, method, noise)
-    marks: list[tuple[float, str]] = []
-    if regime is not None:
-        stable = math.isinf(regime.divergence_step)
-        places = (
-            (regime.transition_step if regime.transition_step <= regime.end_step else math.inf, "noise takes over"),
-            (regime.divergence_step, "loss grows"),
-            (regime.end_step if stable else math.inf, "spectrum ends"),
-        )
-        marks = [(step, words) for step, words in places if steps[0] <= step <= steps[-1]]
+    found = predict(problem, method, steps_of(state.steps), noise)
+    parts = split(found)
     return Curve(
         found,
-        quiet.loss,
-        np.where(certain, excess, np.nan),
-        tuple(marks),
-        (float(bottom) / 2.0, 2.0 * max(float(top), float(bottom))),
+        parts.quiet,
+        np.where(parts.certain, parts.excess, np.nan),
+        tuple((mark.step, mark.words) for mark in parts.marks),
+        parts.window,
         stability(problem, method, noise),
-        "" if regime is None else regime.name,
+        "" if parts.regime is None else parts.regime.name,
     )
 
 
@@ -202,15 +183,10 @@ def _chart(state: State, path: str | None) -> Chart:
     rates = np.geomspace(high * 10.0**-DECADES, high, CELLS[0])
     momenta = np.linspace(-LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1])
     found = loss_map(problem, rates, momenta, state.steps, b, noise)
-    start = start_of(posed)
+    start = math.log10(start_of(posed) or 1.0)
     decades = found.log_loss / math.log(10.0)
-    decades = np.where(decades <= math.log10(start or 1.0), decades, np.nan)
-    seen = decades[np.isfinite(decades)]
-    top = math.log10(start or 1.0)
-    colours = (top - 1.0, top)
-    if seen.size:
-        low = max(float(seen.min()), top + math.log10(DEEPEST))
-        colours = (low, max(float(np.quantile(seen, SHARE)), low + 0.1))
+    colours = shades(decades, start)
+    decades = np.where(decades <= start, decades, np.nan)
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
     edge = np.array([max_learning_rate(problem, float(beta), b, noise) for beta in betas])

@@ -22,15 +22,12 @@ from genfun.experiments.runs import Runs
 from genfun.explorer.model import Chart, Curve, Point
 from genfun.methods.sgd import SGD
 from genfun.plotting._style import COLOURS
+from genfun.plotting.phase_diagram import TOP, borders, regions
 
 TOOLS = "pan,wheel_zoom,box_zoom,save,reset"
 BEYOND = 1e300
-REGIONS = (
-    ("signal-dominated", (0, 2, 1, 0), (0, 0, 1, 1), "#E3F0F9", (0.12, 0.06)),
-    ("noise-dominated", (2, 3, 3, 1), (0, 0, 1, 1), "#F9DCC4", (1.93, 0.42)),
-    ("eventual divergence", (0, 3, 3, 0), (1, 1, 2, 2), "#D1D1D1", (0.12, 1.06)),
-    ("immediate divergence", (0, 3, 3, 0), (2, 2, 2.5, 2.5), "#ADADAD", (0.12, 2.06)),
-)
+RIGHT = 3.0
+"""Of zeta in the phase diagram."""
 
 
 def _table(*columns: str) -> Any:
@@ -221,12 +218,15 @@ class PhasePicture:
             x_range=(0, 3), y_range=(0, 2.5), tools="save", name="phases", title="Phase of the problem",
         )  # fmt: skip
         f = self.figure
-        for name, x, y, colour, place in REGIONS:
-            f.patch(x, y, fill_color=colour, line_color=None)
-            f.add_layout(Label(x=place[0], y=place[1], text=name, text_font_size="11px", text_color="#333333"))
-        f.line([2, 1], [0, 1], color="black")
-        f.line([0, 3], [1, 1], color="black", line_dash="dashed")
-        f.line([0, 3], [2, 2], color="black", line_dash="dotted")
+        for region in regions(0.0, RIGHT, TOP):
+            x, y = zip(*region.corners, strict=True)
+            f.patch(x, y, fill_color=region.colour, line_color=None)
+            align, shift = ("left", 8) if region.left else ("right", -8)
+            look: dict[str, Any] = {"text_font_size": "12px", "text_color": "#222222", "text_align": align}
+            text = "\n".join(filter(None, (region.name, region.law[1])))
+            f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
+        for _, x, y, dash in borders(0.0, RIGHT):
+            f.line(x, y, color="black", line_dash=dash)
         self.point = _table("x", "y", "text", "colour")
         f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
         f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="11px")
