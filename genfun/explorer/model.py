@@ -136,7 +136,7 @@ def curve(state: State, path: str | None = None) -> Curve:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def chart(state: State, path: str | None = None) -> Chart:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def point(state: State, path: str | None = None) -> Point:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
     """
     fit = fit_power_law(pose(state, path).problem)
     return Point(fit.zeta, 1.0 / fit.nu if fit.nu > 0.0 else math.nan, fit.is_power_law)
@@ -215,7 +215,7 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def best(state: State, path: str | None = None) -> Optimum:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
