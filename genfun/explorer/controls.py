@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.layouts import column, row
 from bokeh.models import FileInput, Select, Slider, TextInput
 
@@ -83,7 +84,8 @@ class Controls:
             description="An .npz with X, y (features), K, y (kernel) or eigenvalues, signal; a .csv with y last. "
             "It stays on this machine.",
         )  # fmt: skip
-        self.file.on_change("value", lambda _a, _o, new: self._picked(new))
+        for part in ("value", "filename"):
+            self.file.on_change(part, lambda _a, _o, _n: self._picked())
         self.boxes: dict[str, Any] = {}
         self.sliders: dict[str, Any] = {}
         rows = {name: self._row(name) for name in SLIDERS}
@@ -107,11 +109,14 @@ class Controls:
         self.boxes[name], self.sliders[name] = box, slider
         return row(box, slider, sizing_mode="stretch_width")
 
-    def _picked(self, content: Any) -> None:
-        # An empty one is the box being emptied, which lets the same file be chosen again.
-        if content and isinstance(content, str):
-            name = self.file.filename
-            self._chosen(name if isinstance(name, str) else "", content)
+    def _picked(self) -> None:
+        # Name and content come one after the other; both are empty before, and again once they have been taken.
+        try:
+            name, content = self.file.filename, self.file.value
+        except UnsetValueError:
+            return
+        if name and content and isinstance(name, str) and isinstance(content, str):
+            self._chosen(name, content)
 
     def _typed(self, name: str, word: str) -> None:
         if self._showing:

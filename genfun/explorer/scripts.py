@@ -40,14 +40,16 @@ root?.addEventListener("change", (event) => {
     event.stopImmediatePropagation();
     event.target.value = "";
     message.text = refusal;
+    message.visible = true;
   }
 }, true);
 root?.addEventListener("click", (event) => { if (event.target.type === "file") event.target.value = ""; }, true);
 """
-LOST = "message.text = lost; message.visible = true;"
+# Not through a model: whose change could not be sent.
+LOST = "document.getElementById('lost').hidden = false"
 
 
-def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, refusal: str, lost: str) -> None:
+def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, refusal: str) -> None:
     """Attach them.
 
     Parameters
@@ -56,8 +58,8 @@ def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, 
     controls : Controls
     link, copy, message : bokeh models
         The box with the link, the button that copies it, the place of messages.
-    refusal, lost : str
-        HTML for a file that is too large, and for a server that is gone.
+    refusal : str
+        HTML for a file that is too large.
     """
     link.js_on_change("value", CustomJS(args={"link": link}, code=ADDRESS))
     copy.js_on_event("button_click", CustomJS(args={"copy": copy}, code=COPY))
@@ -65,4 +67,4 @@ def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, 
     named = {"sliders": controls.sliders, "boxes": controls.boxes, "words": words, "link": link}
     guard = {"file": controls.file, "message": message, "largest": LARGEST, "refusal": refusal}
     document.js_on_event(DocumentReady, CustomJS(args=named, code=NAMED), CustomJS(args=guard, code=GUARD))
-    document.js_on_event(ConnectionLost, CustomJS(args={"message": message, "lost": lost}, code=LOST))
+    document.js_on_event(ConnectionLost, CustomJS(code=LOST))

@@ -29,7 +29,6 @@ PAUSE = 150
 """Milliseconds of rest before words are looked for."""
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
-GONE = "The server has stopped; start `genfun explore` again and reload this page."
 NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
 WRONG = "#8F3300"
 MESSAGE: dict[str, str | None] = {
@@ -97,16 +96,14 @@ class View:
                      self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
             document.add_root(root)
         document.on_session_destroyed(self._close)
-        self._say(*messages)
-        self._update()
+        self._update(messages)
 
     def _wire(self) -> None:
         self.map.figure.on_event(Tap, lambda event: self._point(event.x, event.y))
         self.map.point.on_change("data", lambda _a, _o, new: self._dragged(new))
         self.best.on_click(self._find_best)
         self.simulate.on_click(self._run)
-        refusal, lost = (_text((line,), WRONG) for line in (too_large("the file"), GONE))
-        wire(self.document, self.controls, self.link, self.copy, self.message, refusal, lost)
+        wire(self.document, self.controls, self.link, self.copy, self.message, _text((too_large("the file"),), WRONG))
 
     def _close(self, _context: Any) -> None:
         for worker in (self._words, self._charts, self._runs, self._files):
@@ -128,7 +125,6 @@ class View:
     def _change(self, name: str, value: Any) -> None:
         """A control was moved: many moves before the next turn of the loop are one update."""
         changes = {name: value} | ({"tau2": None, "label_noise": 0.0} if name == "problem" else {})
-        self._say()
         self._become(replace(self.state, **changes))
 
     def _take(self, told: str, content: str) -> None:
@@ -152,7 +148,6 @@ class View:
         self._uploads.drop(self._upload)
         self._upload, self.path = upload, upload.path
         self.controls.own(upload.name)
-        self._say()
         # The settings are those of now: controls may have been moved while the file was read.
         self.state = replace(self.state, problem="file")
         self._become(state)
@@ -167,11 +162,11 @@ class View:
             return
         (low, high), (least, most) = LIMITS["learning_rate"], LIMITS["momentum"]
         rate, momentum = float(f"{min(max(x, low), high):.4g}"), round(min(max(y, least), most), 4)
-        self._say()
         self._become(replace(self.state, learning_rate=rate, momentum=momentum))
 
     def _become(self, state: State) -> None:
         if state == self.state:
+            self._say()
             return
         self.state = state
         self._soon()
@@ -183,7 +178,7 @@ class View:
 
     # From the state to the page.
 
-    def _update(self) -> None:
+    def _update(self, messages: tuple[str, ...] = ()) -> None:
         begin = time.perf_counter()
         self._due = False
         state = self.state
@@ -197,16 +192,15 @@ class View:
             found, point = model.curve(state, self.path), model.point(state, self.path)
         except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
             self._trouble = (self._named(error) if isinstance(error, ValueError) else CANNOT,)
-            self._say()
+            self._say(*messages)
             self._words.cancel()
             self._charts.cancel()
             self.words.text = self.links.text = ""
             self.curve.clear()
             self.controls.show(state, self._default_tau2)
             return
-        if self._trouble:
-            self._trouble = ()
-            self._say()
+        self._trouble = ()
+        self._say(*messages)
         self.curve.show(found)
         self.phases.show(point)
         self._placing = True
