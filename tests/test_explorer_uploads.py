@@ -181,6 +181,19 @@ def test_a_bad_file_leaves_the_page_as_it_was(uploads: Uploads) -> None:
     page.close()
 
 
+def test_a_page_that_is_closed_while_it_reads_leaves_no_file(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Opened(uploads)
+    reading, go = threading.Event(), threading.Event()
+    monkeypatch.setattr("genfun.explorer.view.fitting", lambda *_: (reading.set(), go.wait(20)))
+    page.view._take("mine.npz", _text(_npz()))
+    assert reading.wait(20)
+    folder = Path(uploads.keep("x.npz", _text(_npz())).path).parent
+    assert len(list(folder.iterdir())) == 2
+    page.close()
+    go.set()
+    assert len(list(folder.iterdir())) == 1, "only that of nobody's page"
+
+
 def test_another_page_does_not_see_the_file(uploads: Uploads) -> None:
     page = Opened(uploads)
     page.choose("mine.npz", _npz())

@@ -187,10 +187,17 @@ def _chart(state: State, path: str | None) -> Chart:
     decades = found.log_loss / math.log(10.0)
     colours = shades(decades, start)
     decades = np.where(decades <= start, decades, np.nan)
+    return Chart(rates, momenta, decades, *_edge(replace(state, steps=1), path), colours)
+
+
+@lru_cache(maxsize=64)
+def _edge(state: State, path: str | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
+    """The largest stable learning rates and their momenta; the same for all steps."""
+    posed = pose(state, path)
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
-    edge = np.array([max_learning_rate(problem, float(beta), b, noise) for beta in betas])
-    return Chart(rates, momenta, decades, edge, betas, colours)
+    edge = [max_learning_rate(posed.problem, float(beta), state.batch_size, posed.noise) for beta in betas]
+    return np.array(edge), betas
 
 
 @lru_cache(maxsize=32)

@@ -251,7 +251,7 @@ class PhasePicture:
             self.point.data = {"x": [], "y": [], "text": [], "colour": []}
             self.figure.title.text = "Phase: the spectrum has no exponents"
             return
-        self.figure.title.text = f"Phase: nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
+        self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
             "" if point.is_power_law else " (no clean power law)"
         )
         beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"

@@ -10,10 +10,14 @@ from bokeh.models import CustomJS
 from genfun.explorer.controls import SLIDERS, WHAT, Controls
 from genfun.explorer.uploads import LARGEST
 
-ADDRESS = "window.history.replaceState(null, '', link.value === '' ? '?' : link.value)"
+# Links come from the server, so one that comes has not stopped.
+ADDRESS = """
+window.history.replaceState(null, '', link.value);
+document.getElementById('lost').hidden = true;
+"""
 COPY = """
 const told = (word) => { copy.label = word; setTimeout(() => { copy.label = "copy link" }, 1500) };
-navigator.clipboard.writeText(window.location.href).then(() => told("copied"), () => told("not allowed"));
+navigator.clipboard.writeText(new URL(link.value, window.location.href).href).then(() => told("copied"), () => told("not allowed"));
 """
 # Sliders have no titles of their own, because their boxes have; a screen reader wants them all the same.
 NAMED = """
@@ -62,7 +66,7 @@ def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, 
         HTML for a file that is too large.
     """
     link.js_on_change("value", CustomJS(args={"link": link}, code=ADDRESS))
-    copy.js_on_event("button_click", CustomJS(args={"copy": copy}, code=COPY))
+    copy.js_on_event("button_click", CustomJS(args={"copy": copy, "link": link}, code=COPY))
     words = {name: [row[0], WHAT[name]] for name, row in SLIDERS.items()}
     named = {"sliders": controls.sliders, "boxes": controls.boxes, "words": words, "link": link}
     guard = {"file": controls.file, "message": message, "largest": LARGEST, "refusal": refusal}

@@ -85,7 +85,7 @@ class Uploads:
         if suffix not in SUFFIXES:
             raise ValueError(f"{name!r} is no .npz or .csv file; an .npz holds {CONTENTS}")
         if len(content) > 4 * (LARGEST // 3 + 1):
-            raise ValueError(too_large(name))
+            raise ValueError(too_large(repr(name)))
         try:
             body = base64.b64decode(content, validate=True)
         except binascii.Error as error:
@@ -142,8 +142,9 @@ def too_large(name: str) -> str:
     Parameters
     ----------
     name : str
+        What it is called in the sentence.
     """
-    return f"{name!r} is larger than {LARGEST // 2**20} MiB; start with `genfun explore FILE`, which has no limit"
+    return f"{name} is larger than {LARGEST // 2**20} MiB; start with `genfun explore FILE`, which has no limit"
 
 
 def _check_unpacked(upload: Upload) -> None:

@@ -25,8 +25,8 @@ from genfun.explorer.worker import Newest
 
 RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
-PAUSE = 150
-"""Milliseconds of rest before words are looked for."""
+PAUSE, BREATH = 0.15, 0.06
+"""Seconds of rest before words, and before a map, are looked for: while a hand moves, the curve has the machine."""
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
 NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
@@ -70,7 +70,7 @@ class View:
         observe: Callable[[float], None] | None = None,
     ) -> None:
         self.document, self.path, self._observe = document, path, observe
-        self._uploads, self._upload = uploads, None
+        self._uploads, self._upload, self._taken = uploads, None, []
         self._trouble: tuple[str, ...] = ()
         self._default_tau2, self._due, self._placing = 1.0, False, False
         self._words, self._charts, self._runs, self._files = (Newest(document.add_next_tick_callback) for _ in range(4))
@@ -108,7 +108,8 @@ class View:
     def _close(self, _context: Any) -> None:
         for worker in (self._words, self._charts, self._runs, self._files):
             worker.close()
-        self._uploads.drop(self._upload)
+        for upload in self._taken:
+            self._uploads.drop(upload)
 
     def _say(self, *messages: str) -> None:
         """Show messages about what was typed, below what is wrong with the view itself."""
@@ -135,6 +136,7 @@ class View:
         except (ValueError, OSError) as error:
             self._say(str(error))
             return
+        self._taken.append(upload)
         self._say(f"reading {upload.name} ...")
         state = replace(self.state, problem="file", tau2=None, label_noise=0.0)
         self._files.ask(lambda _check: fitting(state, upload.path), partial(self._show_file, upload))
@@ -145,12 +147,14 @@ class View:
             words = str(error).replace(upload.path, upload.name) if isinstance(error, ValueError) else UNREADABLE
             self._say(words)
             return
-        self._uploads.drop(self._upload)
-        self._upload, self.path = upload, upload.path
+        for old in self._taken:
+            if old is not upload:
+                self._uploads.drop(old)
+        self._taken, self._upload, self.path = [upload], upload, upload.path
         self.controls.own(upload.name)
-        # The settings are those of now: controls may have been moved while the file was read.
-        self.state = replace(self.state, problem="file")
-        self._become(state)
+        fits = {name: getattr(state, name) for name in ("learning_rate", "batch_size")}
+        # The rest is of now: controls may have been moved while the file was read.
+        self.state = replace(self.state, problem="file", tau2=None, label_noise=0.0, **fits)
         self._soon()
 
     def _dragged(self, data: Any) -> None:
@@ -208,9 +212,9 @@ class View:
         self._placing = False
         self.controls.show(state, posed.default_tau2)
         self._show_links(state)
-        self._charts.ask(lambda _check: model.chart(state, self.path), partial(self._show_chart, state))
+        self._charts.ask(partial(self._chart, state, self.path), partial(self._show_chart, state))
         self.words.styles = self.words.styles | {"opacity": "0.35"}  # they are of the setting before
-        self._words.ask(partial(self._explain, state), self._show_words)
+        self._words.ask(partial(self._explain, state, self.path), self._show_words)
         if self._observe is not None:
             self._observe(time.perf_counter() - begin)
 
@@ -226,26 +230,30 @@ class View:
         )
         self.links.text = text + (_text((NOT_IN_LINK,), "#444444") if own else "")
 
+    def _chart(self, state: State, path: str | None, check: Callable[[], None]) -> model.Chart:
+        time.sleep(BREATH)
+        check()
+        return model.chart(state, path)
+
     def _show_chart(self, state: State, chart: Any, error: Exception | None) -> None:
         if error is None:
             self.map.show(chart, state.steps)
         else:
             self._say(f"no map: {self._named(error)}")
 
-    def _explain(self, state: State, check: Callable[[], None]) -> tuple[str, ...]:
-        # While a hand moves, newer questions come faster than this, and the words wait for the last.
-        time.sleep(PAUSE / 1000.0)
+    def _explain(self, state: State, path: str | None, check: Callable[[], None]) -> tuple[str, ...]:
+        time.sleep(PAUSE)
         check()
-        return model.words(state, self.path)
+        return model.words(state, path)
 
     def _show_words(self, lines: Any, error: Exception | None) -> None:
         self.words.styles = self.words.styles | {"opacity": "1"}
         self.words.text = _text(lines) if error is None else _text((self._named(error),), WRONG)
 
     def _find_best(self) -> None:
-        state = self.state
+        state, path = self.state, self.path
         self.answer.text = _text(("looking for the best settings ...",))
-        self._runs.ask(lambda _check: model.best(state, self.path), partial(self._show_best, state))
+        self._runs.ask(lambda _check: model.best(state, path), partial(self._show_best, state))
 
     def _show_best(self, state: State, found: Any, error: Exception | None) -> None:
         if error is not None:
@@ -258,12 +266,12 @@ class View:
         self.answer.text = _text((f"{line}, loss {found.loss:.4g}", *bound))
 
     def _run(self) -> None:
-        state = self.state
+        state, path = self.state, self.path
         steps = min(state.steps, LONGEST_RUN)
         self.answer.text = _text(("starting the runs ...",))
 
         def work(check: Callable[[], None]) -> Any:
-            data, method = data_of(state, self.path)
+            data, method = data_of(state, path)
             told = [0.0]
 
             def progress(share: float, _stage: str) -> None:
