@@ -113,6 +113,35 @@ def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_
     assert model.chart(replace(LAW, steps=2000)) is not chart
 
 
+def test_the_prediction_beside_runs_is_that_of_their_last_step() -> None:
+    """Not of the nearest step of the curve."""
+    state = replace(LAW, steps=300)
+    assert 300 not in model.steps_of(300)
+    expected = gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), 300).loss
+    assert model.loss_at(state, 300) == expected
+
+
+def test_a_map_that_is_no_longer_wanted_is_not_finished() -> None:
+    from genfun.explorer.worker import Stale
+
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Stale
+
+    state = replace(LAW, steps=77)
+    with pytest.raises(Stale):
+        model.chart(state, check=check)
+    assert len(calls) == 3
+    whole = gf.loss_map(
+        gf.PowerLaw(1.5, 2.0, n_modes=100), *(getattr(model.chart(state), x) for x in ("rates", "momenta")), 77, 20
+    )
+    shown = np.isfinite(model.chart(state).decades)
+    np.testing.assert_allclose(model.chart(state).decades[shown], (whole.log_loss / np.log(10.0))[shown], atol=1e-6)
+
+
 def test_nothing_stable_is_drawn_without_an_edge() -> None:
     chart = model.chart(replace(LAW, nu=0.9, n_modes=None, steps=10))
     assert (chart.edge == 0.0).all()

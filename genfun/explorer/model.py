@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -26,6 +27,8 @@ POINTS = 160
 """Steps of the curve."""
 CELLS = 48, 41
 """Learning rates and momenta of the map."""
+PARTS = 8
+"""The map is made in so many parts, between which newer questions are heard."""
 EDGE_POINTS = 41
 LARGEST_MOMENTUM, DECADES = 0.98, 4.0
 """The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""
@@ -158,7 +161,21 @@ def curve(state: State, path: str | None = None) -> Curve:
     )
 
 
-def chart(state: State, path: str | None = None) -> Chart:
+def loss_at(state: State, step: int, path: str | None = None) -> float:
+    """The loss at one step, which the steps of the curve may miss.
+
+    Parameters
+    ----------
+    state : State
+    step : int
+    path : str or None
+        The user's file.
+    """
+    posed = pose(state, path)
+    return float(predict(posed.problem, posed.optimizer, step, posed.noise).loss)
+
+
+def chart(state: State, path: str | None = None, check: Callable[[], None] = lambda: None) -> Chart:
     """The map of a state; the same for all its learning rates and momenta, for which it is kept.
 
     Parameters
@@ -166,28 +183,47 @@ def chart(state: State, path: str | None = None) -> Chart:
     state : State
     path : str or None
         The user's file.
+    check : callable
+        Called between parts of the map; what it raises ends the work.
 
     Raises
     ------
     ValueError
         With a message to show.
     """
-    return _chart(replace(state, learning_rate=1.0, momentum=0.0), path)
+    state = replace(state, learning_rate=1.0, momentum=0.0)
+    for part in range(PARTS):
+        check()
+        _part(state, path, part)
+    check()
+    return _chart(state, path)
+
+
+@lru_cache(maxsize=64 * PARTS)
+def _part(state: State, path: str | None, part: int) -> Float[Array, "r k"]:
+    """log10 losses at some of the momenta."""
+    posed = pose(state, path)
+    rates, momenta = _grid(posed)
+    some = np.array_split(momenta, PARTS)[part]
+    found = loss_map(posed.problem, rates, some, state.steps, state.batch_size, posed.noise)
+    return found.log_loss / math.log(10.0)
+
+
+def _grid(posed: Posed) -> tuple[Float[Array, " r"], Float[Array, " m"]]:
+    high = 4.0 / posed.problem.lambda_max
+    return np.geomspace(high * 10.0**-DECADES, high, CELLS[0]), np.linspace(
+        -LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1]
+    )
 
 
 @lru_cache(maxsize=64)
 def _chart(state: State, path: str | None) -> Chart:
     posed = pose(state, path)
-    problem, noise, b = posed.problem, posed.noise, state.batch_size
-    high = 4.0 / problem.lambda_max
-    rates = np.geomspace(high * 10.0**-DECADES, high, CELLS[0])
-    momenta = np.linspace(-LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1])
-    found = loss_map(problem, rates, momenta, state.steps, b, noise)
     start = math.log10(start_of(posed) or 1.0)
-    decades = found.log_loss / math.log(10.0)
+    decades = np.concatenate([_part(state, path, part) for part in range(PARTS)], axis=1)
     colours = shades(decades, start)
     decades = np.where(decades <= start, decades, np.nan)
-    return Chart(rates, momenta, decades, *_edge(replace(state, steps=1), path), colours)
+    return Chart(*_grid(posed), decades, *_edge(replace(state, steps=1), path), colours)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,8 @@ document.getElementById('lost').hidden = true;
 """
 COPY = """
 const told = (word) => { copy.label = word; setTimeout(() => { copy.label = "copy link" }, 1500) };
-navigator.clipboard.writeText(new URL(link.value, window.location.href).href).then(() => told("copied"), () => told("not allowed"));
+const whole = new URL(link.value, window.location.href).href;
+navigator.clipboard.writeText(whole).then(() => told("copied"), () => told("not allowed"));
 """
 # Sliders have no titles of their own, because their boxes have; a screen reader wants them all the same.
 NAMED = """

@@ -233,7 +233,7 @@ class View:
     def _chart(self, state: State, path: str | None, check: Callable[[], None]) -> model.Chart:
         time.sleep(BREATH)
         check()
-        return model.chart(state, path)
+        return model.chart(state, path, check)
 
     def _show_chart(self, state: State, chart: Any, error: Exception | None) -> None:
         if error is None:
@@ -280,7 +280,8 @@ class View:
                     told[0] = time.monotonic()
                     self.document.add_next_tick_callback(partial(self._show_progress, state, share))
 
-            return simulate(data, method, steps, RUNS, device="cpu", record="log", progress=progress)
+            runs = simulate(data, method, steps, RUNS, device="cpu", record="log", progress=progress)
+            return runs, model.loss_at(state, steps, path)
 
         self._runs.ask(work, partial(self._show_runs, steps))
 
@@ -288,13 +289,12 @@ class View:
         if state == self.state:
             self.answer.text = _text((f"running: {share:.0%}",))
 
-    def _show_runs(self, steps: int, runs: Any, error: Exception | None) -> None:
+    def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:
             self.answer.text = _text((self._named(error),), WRONG)
             return
+        runs, expected = found
         self.curve.show_runs(runs)
-        predicted = model.curve(self.state, self.path).prediction
-        expected = predicted.loss[int(abs(predicted.steps - steps).argmin())]
         few = ("A few of the runs carry the mean: more may lie far above it.",) if runs.carried_by_few[-1] else ()
         self.answer.text = _text((
             f"{RUNS} runs, {steps:,} steps: mean loss {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
