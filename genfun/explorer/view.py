@@ -25,7 +25,7 @@ from genfun.explorer.worker import Newest
 
 RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
-PAUSE, BREATH = 0.15, 0.06
+PAUSE, BREATH = 0.2, 0.1
 """Seconds of rest before words, and before a map, are looked for: while a hand moves, the curve has the machine."""
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
@@ -176,6 +176,9 @@ class View:
         self._soon()
 
     def _soon(self) -> None:
+        # Before the curve, not after it: what waits for a rest must not begin beside it.
+        self._words.cancel()
+        self._charts.cancel()
         if not self._due:
             self._due = True
             self.document.add_next_tick_callback(self._update)
@@ -197,8 +200,6 @@ class View:
         except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
             self._trouble = (self._named(error) if isinstance(error, ValueError) else CANNOT,)
             self._say(*messages)
-            self._words.cancel()
-            self._charts.cancel()
             self.words.text = self.links.text = ""
             self.curve.clear()
             self.controls.show(state, self._default_tau2)
