@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import threading
 import urllib.error
@@ -9,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from click.testing import CliRunner
 
 import genfun as gf
 from genfun.explorer import model
-from genfun.explorer.problems import data_of, pose
+from genfun.explorer.problems import data_of, first_state, pose
 from genfun.explorer.state import LIMITS, State, parse, read, text
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
@@ -27,6 +29,15 @@ OTHER = State("power-law", 1.25, 0.7, None, 0.123456789012345, -0.3, None, -1.0,
 SMALL = "?problem=power-law&n_modes=9"  # soon drawn and put into words
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of a user, far from the scale of the defaults."""
+    path = tmp_path_factory.mktemp("own") / "own.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, X=30.0 * rng.standard_normal((8, 5)), y=rng.standard_normal(8))
+    return str(path)
+
+
 def _arguments(query: str) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
@@ -34,6 +45,13 @@ def _arguments(query: str) -> dict[str, str]:
 @pytest.mark.parametrize("state", [State(), LAW, OTHER], ids=["as at first", "some", "all changed"])
 def test_a_link_gives_back_its_view_to_the_last_digit(state: State) -> None:
     assert parse(_arguments(state.query)) == (state, ())
+
+
+def test_a_link_gives_back_its_view_where_a_file_is_shown_too(own: str) -> None:
+    """Links leave out what is as at first, so that must not depend on the file."""
+    for state in (State(), LAW, State(problem="file", batch_size=3)):
+        arguments = _arguments(state.query)
+        assert parse(arguments, first_state(bool(arguments), own)) == (state, ())
 
 
 @pytest.mark.parametrize("name", sorted(LIMITS))
@@ -93,6 +111,35 @@ def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_
     assert chart.edge[20] == gf.max_learning_rate(problem, float(chart.edge_momenta[20]), 20)
     assert model.chart(replace(LAW, learning_rate=0.01, momentum=0.7)) is chart
     assert model.chart(replace(LAW, steps=2000)) is not chart
+
+
+def test_the_prediction_beside_runs_is_that_of_their_last_step() -> None:
+    """Not of the nearest step of the curve."""
+    state = replace(LAW, steps=300)
+    assert 300 not in model.steps_of(300)
+    expected = gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), 300).loss
+    assert model.loss_at(state, 300) == expected
+
+
+def test_a_map_that_is_no_longer_wanted_is_not_finished() -> None:
+    from genfun.explorer.worker import Stale
+
+    calls = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Stale
+
+    state = replace(LAW, steps=77)
+    with pytest.raises(Stale):
+        model.chart(state, check=check)
+    assert len(calls) == 3
+    whole = gf.loss_map(
+        gf.PowerLaw(1.5, 2.0, n_modes=100), *(getattr(model.chart(state), x) for x in ("rates", "momenta")), 77, 20
+    )
+    shown = np.isfinite(model.chart(state).decades)
+    np.testing.assert_allclose(model.chart(state).decades[shown], (whole.log_loss / np.log(10.0))[shown], atol=1e-6)
 
 
 def test_nothing_stable_is_drawn_without_an_edge() -> None:
@@ -157,6 +204,16 @@ def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
         pose(state)
 
 
+def test_a_file_is_first_shown_with_a_setting_that_fits_it(own: str) -> None:
+    state = first_state(False, own)
+    problem = pose(state, own).problem
+    assert state.batch_size == problem.n_samples == 8
+    largest = gf.max_learning_rate(problem, state.momentum, 8, pose(state, own).noise)
+    assert state.learning_rate == pytest.approx(0.5 * largest, rel=0.01)
+    assert largest < State().learning_rate, "the default would diverge"
+    assert model.curve(state, own).stability.status == "converges"
+
+
 def test_the_words_are_those_of_explain() -> None:
     state = replace(LAW, n_modes=9, steps=100)
     assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=9), gf.SGD(0.4, 0.0, 20), 100).lines
@@ -185,17 +242,17 @@ def test_only_the_newest_question_is_answered() -> None:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def server() -> Iterator[Any]:
     pytest.importorskip("bokeh", reason="the page needs the extra `explorer`")
     import asyncio
 
-    from genfun.explorer.server import make_server
+    from genfun.explorer.server import PageServer
 
     ready, box = threading.Event(), []
 
     def serve() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
-        server = make_server()
+        server = PageServer()
         server.start()
         box.append(server)
         server.io_loop.add_callback(ready.set)
@@ -206,9 +263,14 @@ def address() -> Iterator[str]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     assert ready.wait(30)
-    yield f"http://127.0.0.1:{box[0].port}/"
+    yield box[0]
     box[0].io_loop.add_callback(box[0].io_loop.stop)
     thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def address(server: Any) -> str:
+    return f"http://127.0.0.1:{server.port}/"
 
 
 def _get(url: str, **headers: str) -> tuple[int, str, bytes]:
@@ -250,15 +312,86 @@ def test_a_file_of_an_impossible_view_is_refused_in_plain_text(address: str, que
     assert b"Traceback" not in body
 
 
-def test_foreign_names_and_foreign_pages_are_refused(address: str) -> None:
-    assert _get(f"{address}curve.py")[0] == 200
-    assert _get(f"{address}curve.py", Host="evil.example")[0] == 403
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a=%ff%fe",
+        "momentum=%00",
+        "&&&===",
+        "steps=" + "9" * 3000,
+        "upload=..%2F..%2Fetc%2Fpasswd",
+        "upload=",
+        "steps[]=1",
+        "%",
+    ],
+)
+@pytest.mark.parametrize("name", ["curve.csv", "curve.py", "figure.png"])
+def test_a_hostile_query_gets_a_message(address: str, name: str, query: str) -> None:
+    status, kind, body = _get(f"{address}{name}?problem=power-law&n_modes=9&{query}")
+    assert (status, kind) == (400, "text/plain; charset=utf-8")
+    assert b"Traceback" not in body
+    assert 0 < len(body) < 500
+
+
+def test_the_files_of_an_uploaded_one_are_for_those_who_know_its_word(server: Any, address: str, own: str) -> None:
+    upload = server.uploads.keep("../my data.npz", base64.b64encode(Path(own).read_bytes()).decode())
+    query = "problem=file&batch_size=8&learning_rate=0.0001"
+    status, _, body = _get(f"{address}curve.py?{query}&upload={upload.key}")
+    assert status == 200
+    assert b"gf.data.load('my data.npz')" in body
+    assert b"genfun-" not in body, "no path of ours"
+    status, _, body = _get(f"{address}curve.csv?{query}&upload={upload.key}")
+    rows = [line.split(",") for line in body.decode().splitlines() if ",predicted loss," in line]
+    expected = model.curve(State("file", batch_size=8, learning_rate=0.0001), own).prediction.loss
+    np.testing.assert_allclose([float(r[3]) for r in rows], expected, rtol=1e-9)
+    assert [_get(f"{address}curve.csv?{query}{more}")[0] for more in ("", "&upload=x", "&upload=my+data.npz")] == [
+        400
+    ] * 3
+    server.uploads.drop(upload)
+    assert _get(f"{address}curve.csv?{query}&upload={upload.key}")[0] == 400
+
+
+def test_what_is_taken_away_is_a_download_and_nothing_else(address: str) -> None:
+    for name in ("curve.py", "curve.csv", "figure.png"):
+        with urllib.request.urlopen(f"{address}{name}{SMALL}", timeout=30) as answer:
+            assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "curve.py", "autoload.js?bokeh-autoload-element=x", "static/js/bokeh.min.js", "ws", "no"]
+)
+def test_foreign_names_and_foreign_pages_are_refused_everywhere(address: str, path: str) -> None:
+    assert _get(address + path, Host="evil.example")[0] == 403
+    assert _get(address + path, Host=f"127.0.0.1.evil.example:{urllib.parse.urlsplit(address).port}")[0] == 403
+    embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
+    assert _get(address + path, **embedded)[0] == 403
+    framed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+    assert _get(address + path, **framed)[0] == 403
+
+
+def test_a_link_in_another_page_may_be_followed(address: str) -> None:
+    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert _get(f"{address}curve.py{SMALL}", **followed)[0] == 200
+    assert _get(f"{address}curve.py{SMALL}", Host=f"localhost:{urllib.parse.urlsplit(address).port}")[0] == 200
+
+
+def test_the_page_tells_browsers_to_fetch_nothing_elsewhere_and_to_show_it_in_no_frame(address: str) -> None:
+    with urllib.request.urlopen(address + SMALL, timeout=30) as answer:
+        policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert not any("http" in sources or "*" in sources.replace(":*", "") for sources in policy.values())
+
+
+def test_nobody_is_sent_to_a_page_whose_name_a_stranger_has_chosen(address: str) -> None:
+    assert _get(f"{address}{SMALL}&bokeh-session-id=chosen")[0] == 403
+
+
+def test_foreign_pages_get_no_connection(address: str) -> None:
     host = urllib.parse.urlsplit(address).netloc
-    assert [_websocket(host, f"http://{page}") for page in (host, "evil.example", f"evil.example:{host[-5:]}")] == [
-        101,
-        403,
-        403,
-    ]
+    pages = (host, "evil.example", f"evil.example:{host[-5:]}")
+    assert [_websocket(host, f"http://{page}") for page in pages] == [101, 403, 403]
 
 
 def _websocket(host: str, origin: str) -> int:

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from genfun.explorer.controls import SLIDERS
 from genfun.explorer.state import State
+from genfun.explorer.uploads import LARGEST
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 DRIVER = shutil.which("chromedriver")
@@ -140,6 +143,9 @@ def test_every_control_moves_the_page_and_nothing_is_logged(driver: Any, address
 
     page.press("best")
     page.until(lambda: "best at step 100" in page.get("answer", "text"))
+    # Whether a browser without a window lets a page write to the clipboard depends on the browser.
+    page.press("copy")
+    page.until(lambda: page.get("copy", "label") in ("copied", "not allowed"))
     page.press("simulate")
     page.until(lambda: "20 runs, 100 steps" in page.get("answer", "text"))
     page.settled()
@@ -190,6 +196,168 @@ def test_the_point_on_the_map_is_moved_by_a_click_and_by_dragging(driver: Any, a
     page.settled()
     page.shot(tmp_path / "dragged.png")
     assert page.severe() == []
+
+
+SIZES = [(1280, 860), (1440, 900), (1920, 1080), (900, 1100)]
+BOXES = """
+const boxes = {};
+for (const m of all) {
+  const view = m.name === null ? null : Bokeh.index.find_one_by_id(m.id);
+  if (view) { const r = view.el.getBoundingClientRect(); boxes[m.name] = [r.left, r.top, r.right, r.bottom] }
+}
+return boxes;
+"""
+
+
+@pytest.mark.slow
+def test_the_page_fits_its_window(driver: Any, address: str, tmp_path: Path) -> None:
+    page = Page(driver, f"{address}?problem=power-law&zeta=2.0&n_modes=infinite&batch_size=100&learning_rate=0.4")
+    page.settled()
+    try:
+        for width, height in SIZES:
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            narrow = width < 1120
+
+            def boxes() -> Any:
+                return page.js(ALL_MODELS + BOXES)
+
+            # The figures fill the window to its right edge, with room for the margin and a scroll bar.
+            page.until(lambda: width - 40 < boxes()["map"][2] < width)  # noqa: B023
+            found = boxes()
+            assert page.js("return document.documentElement.scrollWidth <= window.innerWidth"), (width, height)
+            assert (found["map"][1] >= found["curve"][3]) is narrow, "one column on narrow screens, else two"
+            above = ["problem", "file", "nu", "tau2_slider", "best", "simulate", "link", "copy", "links", "curve"]
+            for name in above + ([] if narrow else ["map", "phases"]):
+                assert found[name][3] <= height, f"{name} is below the fold at {width} x {height}"
+            assert found["links"][2] < found["curve"][0]
+            page.shot(tmp_path / f"page_{width}x{height}.png")
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert page.severe() == []
+
+
+@pytest.mark.slow
+def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, address: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    page = Page(driver, f"{address}?problem=power-law&n_modes=50")
+    page.settled()
+    name = """
+    let e = document.activeElement;
+    while (e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
+    const label = e.labels && e.labels.length ? e.labels[0].innerText : e.getAttribute("aria-label") || e.innerText;
+    return [e.getAttribute("role") || e.type || e.tagName, (label || "").trim(), e.title];
+    """
+    seen = []
+    for _ in range(40):
+        ActionChains(driver, duration=0).send_keys(Keys.TAB).perform()
+        seen.append(tuple(page.js(name)))
+        if seen[-1][1] == "Python":
+            break
+    titles = [row[0] for row in SLIDERS.values()]
+    for kind in ("text", "slider"):
+        assert [label for what, label, _ in seen if what == kind and label != "link"] == titles
+        assert all(title for what, label, title in seen if what == kind and label != "link"), "units in the tooltip"
+    rest = [label for what, label, _ in seen if what not in ("text", "slider")]
+    words = ["problem", "own file", "find best settings", "simulate 20 runs", "copy link", "figure", "CSV", "Python"]
+    assert rest == words
+
+    # And a slider moves by the arrow keys.
+    page.js(ALL_MODELS + HANDLE + ".focus()", "momentum_slider")
+    before = page.get("link")
+    ActionChains(driver, duration=0).send_keys(Keys.ARROW_RIGHT).perform()
+    page.until(lambda: page.get("link") != before)
+    assert float(page.get("momentum")) == pytest.approx(0.51)
+    value = ALL_MODELS + "return " + HANDLE + ".getAttribute('aria-valuetext')"
+    page.until(lambda: page.js(value, "momentum_slider") == page.get("momentum"))
+
+
+HANDLE = (
+    "Bokeh.index.find_one_by_id(all.find(m => m.name === arguments[0]).id).el.shadowRoot.querySelector('.noUi-handle')"
+)
+CHOOSE = ALL_MODELS + (
+    "return Bokeh.index.find_one_by_id(all.find(m => m.name === 'file').id).el.shadowRoot.querySelector('input')"
+)
+
+
+@pytest.mark.slow
+def test_a_file_is_chosen_in_the_page(driver: Any, address: str, tmp_path: Path) -> None:
+    page = Page(driver, f"{address}?problem=power-law&n_modes=9")
+    page.settled()
+    rng = np.random.default_rng(0)
+    name = "a <b onclick=x>.npz"
+    X, y = rng.standard_normal((60, 9)) / np.arange(1, 10), rng.standard_normal(60)
+    np.savez(tmp_path / name, X=X, y=y)
+
+    def choose(path: Path) -> None:
+        page.js(CHOOSE).send_keys(str(path))
+
+    choose(tmp_path / name)
+    page.until(lambda: page.get("problem") == "file")
+    page.settled()
+    assert "n_samples=60" in page.get("words", "text")
+    assert page.get("link").startswith("?problem=file&")
+    page.until(lambda: (page.js(SHOWN) or "").endswith(name))  # as text
+    page.press("simulate")
+    page.until(lambda: "20 runs, 1,000 steps" in page.get("answer", "text"))
+    page.shot(tmp_path / "own_file.png")
+
+    # Again the same name, with other numbers.
+    np.savez(tmp_path / name, X=X[:30], y=y[:30])
+    before = page.get("link")
+    choose(tmp_path / name)
+    page.until(lambda: page.get("link") != before)
+    page.until(lambda: "n_samples=30" in page.get("words", "text"))
+
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    with open(tmp_path / "large.npz", "wb") as large:
+        large.truncate(LARGEST + 1)
+    for path, words in (("bad.npz", "is no NPZ archive"), ("large.npz", "larger than")):
+        choose(tmp_path / path)
+        page.until(lambda words=words: words in page.get("message", "text"))
+        assert page.get("message", "visible")
+    page.shot(tmp_path / "bad_file.png")
+    page.set("momentum", "0.25")  # the page lives on
+    page.until(lambda: "momentum=0.25" in page.get("link"))
+
+    # What it is a link to is not in it.
+    link = page.get("link")
+    other = Page(driver, address + link)
+    other.until(lambda: "no file was given" in (other.get("message", "text") or ""))
+    assert other.severe() == []
+
+
+SHOWN = ALL_MODELS + (
+    "const v = Bokeh.index.find_one_by_id(all.find(m => m.name === 'problem').id);"
+    "return v.el.shadowRoot.querySelector('select').selectedOptions[0].innerText"
+)
+
+
+@pytest.mark.slow
+def test_a_server_that_ends_says_so_and_leaves_no_files(driver: Any, tmp_path: Path) -> None:
+    data, folder = tmp_path / "given.csv", tmp_path / "temporary"
+    folder.mkdir()
+    data.write_text("\n".join(f"{i % 5},{i % 3},{i % 7}" for i in range(40)))
+    code = SERVE.replace("None", repr(str(data)))
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            assert server.stdout is not None
+            page = Page(driver, server.stdout.readline().strip())
+            page.until(lambda: "n_samples=40" in (page.get("words", "text") or ""))
+            assert page.get("message", "text") == ""
+            page.js(CHOOSE).send_keys(str(data))
+            page.until(lambda: len(list(folder.glob("genfun-*/*.csv"))) == 1)
+        finally:
+            server.terminate()
+        assert server.wait(10) == 0
+    page.until(lambda: not page.js("return document.getElementById('lost').hidden"))
+    assert list(folder.iterdir()) == []
+    page.shot(tmp_path / "server_gone.png")
+    driver.get("about:blank")
+    page.severe()  # a lost connection is no news for the tests that follow
 
 
 @pytest.mark.slow

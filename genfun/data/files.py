@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from genfun.data.linear import LinearData
 from genfun.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
+# A damaged, locked or unknown compression; a shape that no memory holds.
+BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, MemoryError)
 CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum)"
 
 
@@ -78,7 +81,7 @@ def _from_npz(path: Path) -> LinearData | LinearProblem:
         def read(key: str) -> Array:
             try:
                 return archive[key]
-            except (ValueError, zipfile.BadZipFile, OSError) as error:
+            except (*BROKEN, ValueError, OSError) as error:
                 if "allow_pickle" in str(error):
                     message = f"{key} is an object array, which is a pickle; save it as numbers (float64)"
                 else:

@@ -1,4 +1,4 @@
-"""The controls: a text box for every number, and a slider beside it where sliding helps."""
+"""The controls: the user's file, a text box for every number, and a slider beside it where sliding helps."""
 
 from __future__ import annotations
 
@@ -6,25 +6,50 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.layouts import column, row
-from bokeh.models import Select, Slider, TextInput
+from bokeh.models import FileInput, Select, Slider, TextInput
 
 from genfun.explorer.state import LIMITS, NAMES, State, read, text
 
 # Field: title, first and last position of the slider, its step, and whether it slides in log10.
 SLIDERS: dict[str, tuple[str, float, float, float, bool]] = {
+    "nu": ("capacity nu", 0.6, 4.0, 0.02, False),
+    "zeta": ("source zeta", 0.05, 3.0, 0.05, False),
+    "n_modes": ("modes", 0.0, 5.0, 0.05, True),
     "learning_rate": ("learning rate", -4.0, 1.0, 0.01, True),
     "momentum": ("momentum", -0.95, 0.99, 0.01, False),
-    "batch_size": ("batch size, or full", 0.0, 3.0, 0.01, True),
-    "tau2": ("tau2, or default", -2.0, 1.0, 0.01, False),
-    "label_noise": ("added label noise", 0.0, 1.0, 0.01, False),
+    "batch_size": ("batch size", 0.0, 3.0, 0.01, True),
+    "label_noise": ("label noise", 0.0, 1.0, 0.01, False),
     "steps": ("step T", 0.0, 7.0, 0.05, True),
-    "nu": ("nu", 0.6, 4.0, 0.02, False),
-    "zeta": ("zeta", 0.05, 3.0, 0.05, False),
-    "n_modes": ("modes, or infinite", 0.0, 5.0, 0.05, True),
+    "tau2": ("noise tau2", -2.0, 1.0, 0.01, False),
+}
+WHAT = {
+    "nu": "Exponent of the spectrum: eigenvalue k of the data is k^-nu.",
+    "zeta": "Exponent of the signal: what is left to learn beyond mode k falls as k^(-nu zeta). Small is hard.",
+    "n_modes": "Number of eigenvalues, or infinite.",
+    "learning_rate": "alpha. Its unit is one over that of the eigenvalues of the data.",
+    "momentum": "beta, heavy ball; without unit. Negative values are allowed.",
+    "batch_size": "b, samples a step; or full: all of them, and no batch noise.",
+    "label_noise": "Variance sigma^2 added to the labels, in their unit squared. Half of it is added to the loss.",
+    "steps": "The step that the map, the words, the best settings and the runs look at. The curve goes on to 10 T.",
+    "tau2": "Shape of the batch noise: 1 for Gaussian data; or default: fitted to the data, 1 for a power law.",
 }
 POWER_LAW = ("nu", "zeta", "n_modes")
 WHOLE = ("batch_size", "steps", "n_modes")
+ENDLESS = ("batch_size", "n_modes")
+"""Those whose slider ends at a word: full, infinite."""
+# Text, and no models: those belong to one page each.
+BOX = (
+    ".bk-input-group { flex-direction: row; align-items: center; gap: 6px; width: 100% }"
+    "label { flex: 1; padding: 0; font-size: 13px; white-space: nowrap; color: #222 }"
+    ".bk-input-group > :not(label) { flex: 0 0 76px; min-width: 0 }"
+    ".bk-input { height: 27px; padding: 2px 7px; font-size: 13px }"
+    ".bk-input-group > select.bk-input, .bk-input-group > input[type=file] { flex-basis: 232px; padding: 2px 5px }"
+    "input[type=file]::file-selector-button { margin: 0 8px 0 0 }"
+    ".bk-input:focus { outline: 2px solid #0072B2 }"
+)
+BAR = ".noUi-handle:focus-visible { outline: 2px solid #0072B2; outline-offset: 1px }"
 
 
 class Controls:
@@ -38,35 +63,60 @@ class Controls:
         Takes the field and its new value.
     refused : callable
         Takes a message about what was typed.
-    file : bool
-        Whether "your file" can be chosen.
+    chosen : callable
+        Takes the name of a file and its bytes in base64.
     """
 
     def __init__(
-        self, state: State, changed: Callable[[str, Any], None], refused: Callable[[str], None], file: bool
+        self,
+        state: State,
+        changed: Callable[[str, Any], None],
+        refused: Callable[[str], None],
+        chosen: Callable[[str, str], None],
     ) -> None:
-        self._changed, self._refused, self._showing = changed, refused, False
-        options: Any = [(key, name) for key, name in NAMES.items() if file or key != "file"]
-        self.problem: Any = Select(title="problem", options=options, value=state.problem, width=260, name="problem")
+        self._changed, self._refused, self._chosen, self._showing = changed, refused, chosen, False
+        look: Any = {"stylesheets": [BOX], "sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)}
+        self.problem: Any = Select(title="problem", options=list(NAMES.items()), value=state.problem, **look)
+        self.problem.name = "problem"
         self.problem.on_change("value", lambda _a, _o, new: self._tell("problem", new))
+        self.file: Any = FileInput(
+            title="own file", accept=".npz,.csv", name="file", **look,
+            description="An .npz with X, y (features), K, y (kernel) or eigenvalues, signal; a .csv with y last. "
+            "It stays on this machine.",
+        )  # fmt: skip
+        for part in ("value", "filename"):
+            self.file.on_change(part, lambda _a, _o, _n: self._picked())
         self.boxes: dict[str, Any] = {}
         self.sliders: dict[str, Any] = {}
         rows = {name: self._row(name) for name in SLIDERS}
-        self._law = column(*(rows.pop(name) for name in POWER_LAW), visible=state.problem == "power-law")
-        self.layout: Any = column(self.problem, self._law, *rows.values(), width=270)
+        law = [rows.pop(name) for name in POWER_LAW]
+        self._law = column(law, sizing_mode="stretch_width", visible=state.problem == "power-law")
+        children = [self.problem, self.file, self._law, *rows.values()]
+        self.layout: Any = column(children, sizing_mode="stretch_width", name="controls")
         self.show(state, 1.0)
 
     def _row(self, name: str) -> Any:
         title, low, high, step, _ = SLIDERS[name]
-        box = TextInput(title=title, width=110, name=name)
+        box = TextInput(
+            title=title, description=WHAT[name], width=192, margin=(2, 8, 2, 0), name=name, stylesheets=[BOX]
+        )
         slider = Slider(
-            start=low, end=high, step=step, value=low, show_value=False, width=130, margin=(22, 5, 0, 8),
-            name=f"{name}_slider", title=None,
+            start=low, end=high, step=step, value=low, show_value=False, tooltips=False, margin=(9, 8, 0, 4),
+            name=f"{name}_slider", title=None, sizing_mode="stretch_width", stylesheets=[BAR],
         )  # fmt: skip
         box.on_change("value", lambda _a, _o, new: self._typed(name, new))
         slider.on_change("value", lambda _a, _o, new: self._slid(name, float(new)))
         self.boxes[name], self.sliders[name] = box, slider
-        return row(box, slider)
+        return row(box, slider, sizing_mode="stretch_width")
+
+    def _picked(self) -> None:
+        # Name and content come one after the other; both are empty before, and again once they have been taken.
+        try:
+            name, content = self.file.filename, self.file.value
+        except UnsetValueError:
+            return
+        if name and content and isinstance(name, str) and isinstance(content, str):
+            self._chosen(name, content)
 
     def _typed(self, name: str, word: str) -> None:
         if self._showing:
@@ -81,14 +131,29 @@ class Controls:
     def _slid(self, name: str, position: float) -> None:
         if self._showing:
             return
+        _, _, end, step, logarithmic = SLIDERS[name]
+        if name in ENDLESS and position > end - 0.5 * step:
+            self._tell(name, None)
+            return
         low, high = LIMITS[name]
-        value = 10.0**position if SLIDERS[name][4] else position
+        value = 10.0**position if logarithmic else position
         value = round(value) if name in WHOLE else float(f"{value:.4g}")
         self._tell(name, min(max(value, int(low) if name in WHOLE else low), int(high) if name in WHOLE else high))
 
     def _tell(self, name: str, value: Any) -> None:
         if not self._showing:
             self._changed(name, value)
+
+    def own(self, name: str) -> None:
+        """Call the user's file by its name.
+
+        Parameters
+        ----------
+        name : str
+            Any printable text.
+        """
+        shown = NAMES | {"file": f"your file {name}"}
+        self.problem.options = list(shown.items())
 
     def show(self, state: State, default_tau2: float) -> None:
         """Put the widgets where a state wants them.

@@ -11,14 +11,16 @@ from genfun.explorer.state import State
 from genfun.plotting import save
 
 
-def python_lines(state: State, path: str | None = None) -> str:
+def python_lines(state: State, path: str | None = None, name: str | None = None) -> str:
     """Python lines that make the curve of a state.
 
     Parameters
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
+    name : str or None
+        What the lines call it; None is the path.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def python_lines(state: State, path: str | None = None) -> str:
     else:
         model = state.problem.removeprefix("mnist-")
         lines += [
-            f"data = gf.data.load({path!r})"
+            f"data = gf.data.load({name or path!r})"
             if state.problem == "file"
             else f'data = gf.data.mnist(1000, model="{model}")',
             'problem = getattr(data, "problem", data)' if state.problem == "file" else "problem = data.problem",
@@ -68,7 +70,7 @@ def files(state: State, path: str | None = None) -> dict[str, bytes]:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------

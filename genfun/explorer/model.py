@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,18 +16,19 @@ from genfun.answers.edge import max_learning_rate
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
-from genfun.answers.words.explain import explain, phase_or_none
+from genfun.answers.words.explain import explain
 from genfun.data.linear import LinearData
 from genfun.explorer.problems import Posed, pose, source
 from genfun.explorer.state import State
-from genfun.methods.sgd import SGD
-from genfun.plotting.loss_map import SHARE
-from genfun.plotting.loss_parts import CERTAIN, DEEPEST, HIGHEST
+from genfun.plotting._parts import split
+from genfun.plotting.loss_map import shades
 
 POINTS = 160
 """Steps of the curve."""
 CELLS = 48, 41
 """Learning rates and momenta of the map."""
+PARTS = 8
+"""The map is made in so many parts, between which newer questions are heard."""
 EDGE_POINTS = 41
 LARGEST_MOMENTUM, DECADES = 0.98, 4.0
 """The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""
@@ -137,7 +139,7 @@ def curve(state: State, path: str | None = None) -> Curve:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -146,75 +148,92 @@ def curve(state: State, path: str | None = None) -> Curve:
     """
     posed = pose(state, path)
     problem, method, noise = posed.problem, posed.optimizer, posed.noise
-    steps = steps_of(state.steps)
-    found = predict(problem, method, steps, noise)
-    quiet = predict(problem, SGD(method.learning_rate, method.momentum), steps, noise)
-    with np.errstate(invalid="ignore", over="ignore"):
-        excess = found.loss - quiet.loss
-        certain = excess > CERTAIN * (found.error * found.loss + quiet.error * quiet.loss)
-    start = start_of(posed) or 1.0
-    seen = np.concatenate((found.loss, quiet.loss, excess[certain][-1:]))
-    seen = seen[np.isfinite(seen) & (seen > 0.0)]
-    bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
-    regime = phase_or_none(problem, method, noise)
-    marks: list[tuple[float, str]] = []
-    if regime is not None:
-        stable = math.isinf(regime.divergence_step)
-        places = (
-            (regime.transition_step if regime.transition_step <= regime.end_step else math.inf, "noise takes over"),
-            (regime.divergence_step, "loss grows"),
-            (regime.end_step if stable else math.inf, "spectrum ends"),
-        )
-        marks = [(step, words) for step, words in places if steps[0] <= step <= steps[-1]]
+    found = predict(problem, method, steps_of(state.steps), noise)
+    parts = split(found)
     return Curve(
         found,
-        quiet.loss,
-        np.where(certain, excess, np.nan),
-        tuple(marks),
-        (float(bottom) / 2.0, 2.0 * max(float(top), float(bottom))),
+        parts.quiet,
+        np.where(parts.certain, parts.excess, np.nan),
+        tuple((mark.step, mark.words) for mark in parts.marks),
+        parts.window,
         stability(problem, method, noise),
-        "" if regime is None else regime.name,
+        "" if parts.regime is None else parts.regime.name,
     )
 
 
-def chart(state: State, path: str | None = None) -> Chart:
+def loss_at(state: State, step: int, path: str | None = None) -> float:
+    """The loss at one step, which the steps of the curve may miss.
+
+    Parameters
+    ----------
+    state : State
+    step : int
+    path : str or None
+        The user's file.
+    """
+    posed = pose(state, path)
+    return float(predict(posed.problem, posed.optimizer, step, posed.noise).loss)
+
+
+def chart(state: State, path: str | None = None, check: Callable[[], None] = lambda: None) -> Chart:
     """The map of a state; the same for all its learning rates and momenta, for which it is kept.
 
     Parameters
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
+    check : callable
+        Called between parts of the map; what it raises ends the work.
 
     Raises
     ------
     ValueError
         With a message to show.
     """
-    return _chart(replace(state, learning_rate=1.0, momentum=0.0), path)
+    state = replace(state, learning_rate=1.0, momentum=0.0)
+    for part in range(PARTS):
+        check()
+        _part(state, path, part)
+    check()
+    return _chart(state, path)
+
+
+@lru_cache(maxsize=64 * PARTS)
+def _part(state: State, path: str | None, part: int) -> Float[Array, "r k"]:
+    """log10 losses at some of the momenta."""
+    posed = pose(state, path)
+    rates, momenta = _grid(posed)
+    some = np.array_split(momenta, PARTS)[part]
+    found = loss_map(posed.problem, rates, some, state.steps, state.batch_size, posed.noise)
+    return found.log_loss / math.log(10.0)
+
+
+def _grid(posed: Posed) -> tuple[Float[Array, " r"], Float[Array, " m"]]:
+    high = 4.0 / posed.problem.lambda_max
+    return np.geomspace(high * 10.0**-DECADES, high, CELLS[0]), np.linspace(
+        -LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1]
+    )
 
 
 @lru_cache(maxsize=64)
 def _chart(state: State, path: str | None) -> Chart:
     posed = pose(state, path)
-    problem, noise, b = posed.problem, posed.noise, state.batch_size
-    high = 4.0 / problem.lambda_max
-    rates = np.geomspace(high * 10.0**-DECADES, high, CELLS[0])
-    momenta = np.linspace(-LARGEST_MOMENTUM, LARGEST_MOMENTUM, CELLS[1])
-    found = loss_map(problem, rates, momenta, state.steps, b, noise)
-    start = start_of(posed)
-    decades = found.log_loss / math.log(10.0)
-    decades = np.where(decades <= math.log10(start or 1.0), decades, np.nan)
-    seen = decades[np.isfinite(decades)]
-    top = math.log10(start or 1.0)
-    colours = (top - 1.0, top)
-    if seen.size:
-        low = max(float(seen.min()), top + math.log10(DEEPEST))
-        colours = (low, max(float(np.quantile(seen, SHARE)), low + 0.1))
+    start = math.log10(start_of(posed) or 1.0)
+    decades = np.concatenate([_part(state, path, part) for part in range(PARTS)], axis=1)
+    colours = shades(decades, start)
+    decades = np.where(decades <= start, decades, np.nan)
+    return Chart(*_grid(posed), decades, *_edge(replace(state, steps=1), path), colours)
+
+
+@lru_cache(maxsize=64)
+def _edge(state: State, path: str | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
+    """The largest stable learning rates and their momenta; the same for all steps."""
+    posed = pose(state, path)
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
-    edge = np.array([max_learning_rate(problem, float(beta), b, noise) for beta in betas])
-    return Chart(rates, momenta, decades, edge, betas, colours)
+    edge = [max_learning_rate(posed.problem, float(beta), state.batch_size, posed.noise) for beta in betas]
+    return np.array(edge), betas
 
 
 @lru_cache(maxsize=32)
@@ -225,7 +244,7 @@ def point(state: State, path: str | None = None) -> Point:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
     """
     fit = fit_power_law(pose(state, path).problem)
     return Point(fit.zeta, 1.0 / fit.nu if fit.nu > 0.0 else math.nan, fit.is_power_law)
@@ -239,7 +258,7 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -262,7 +281,7 @@ def best(state: State, path: str | None = None) -> Optimum:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------

@@ -22,15 +22,12 @@ from genfun.experiments.runs import Runs
 from genfun.explorer.model import Chart, Curve, Point
 from genfun.methods.sgd import SGD
 from genfun.plotting._style import COLOURS
+from genfun.plotting.phase_diagram import TOP, borders, regions
 
-TOOLS = "pan,wheel_zoom,box_zoom,save,reset"
+TOOLS = "box_zoom,pan,save,reset"
 BEYOND = 1e300
-REGIONS = (
-    ("signal-dominated", (0, 2, 1, 0), (0, 0, 1, 1), "#E3F0F9", (0.12, 0.06)),
-    ("noise-dominated", (2, 3, 3, 1), (0, 0, 1, 1), "#F9DCC4", (1.93, 0.42)),
-    ("eventual divergence", (0, 3, 3, 0), (1, 1, 2, 2), "#D1D1D1", (0.12, 1.06)),
-    ("immediate divergence", (0, 3, 3, 0), (2, 2, 2.5, 2.5), "#ADADAD", (0.12, 2.06)),
-)
+RIGHT = 3.0
+"""Of zeta in the phase diagram."""
 
 
 def _table(*columns: str) -> Any:
@@ -39,7 +36,18 @@ def _table(*columns: str) -> Any:
 
 def _figure(**look: Any) -> Any:
     # bokeh takes a pair of numbers for a range, which its types do not say.
-    return figure(**look)
+    made: Any = figure(sizing_mode="stretch_both", toolbar_location="above", min_border_left=58, **look)
+    made.toolbar.logo = None  # a link to another host
+    return made
+
+
+def _legend_below(made: Any, columns: int) -> list[Any]:
+    """Move the legend under the axes, where it covers no line."""
+    legend = made.legend[0]
+    legend.update(orientation="horizontal", location="center", ncols=columns, label_text_font_size="12px", spacing=6)
+    legend.update(padding=0, margin=2, glyph_height=14, label_height=14, label_standoff=4, border_line_color=None)
+    made.add_layout(legend, "below")
+    return legend.items
 
 
 class CurvePicture:
@@ -47,7 +55,7 @@ class CurvePicture:
 
     def __init__(self) -> None:
         self.figure: Any = _figure(
-            width=500, height=365, x_axis_type="log", y_axis_type="log", x_axis_label="step", y_axis_label="mean loss",
+            x_axis_type="log", y_axis_type="log", x_axis_label="step", y_axis_label="mean loss",
             x_range=(1, 10_000), y_range=(1e-3, 1), tools=TOOLS, title="Loss", name="curve",
         )  # fmt: skip
         self.lines, self.marks = _table("step", "loss", "quiet", "excess"), _table("x", "y", "text")
@@ -69,12 +77,10 @@ class CurvePicture:
         f.vspan("x", source=self.marks, color="#666666", line_width=1)
         f.text(
             "x", "y", "text", source=self.marks, angle=math.pi / 2, text_align="right", text_baseline="bottom",
-            text_font_size="11px", text_color="#444444", x_offset=-2, y_offset=4,
+            text_font_size="12px", text_color="#444444", x_offset=-2, y_offset=4,
         )  # fmt: skip
         f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[black]))
-        f.legend.update(location="bottom_left", background_fill_alpha=0.8, label_text_font_size="11px", spacing=0)
-        f.legend.update(padding=4, margin=4, glyph_height=14, label_height=14, border_line_color=None)
-        self._legend_of_runs = [item for item in f.legend[0].items if "runs" in item.label.value]
+        self._legend_of_runs = [item for item in _legend_below(f, 3) if "runs" in item.label.value]
         self.show_runs(None)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
@@ -136,8 +142,8 @@ class MapPicture:
 
     def __init__(self) -> None:
         self.figure: Any = _figure(
-            width=475, height=365, x_axis_type="log", x_axis_label="learning rate", y_axis_label="momentum",
-            x_range=(1e-3, 4), y_range=(-1, 1), tools=TOOLS, name="map", title="",
+            x_axis_type="log", x_axis_label="learning rate", y_axis_label="momentum",
+            x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="",
         )  # fmt: skip
         f = self.figure
         self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
@@ -158,10 +164,8 @@ class MapPicture:
         f.add_layout(
             ColorBar(color_mapper=self.mapper, width=10, ticker=BasicTicker(desired_num_ticks=5), padding=4), "right"
         )
-        f.legend.update(location="bottom_left", background_fill_alpha=0.8, label_text_font_size="11px", spacing=0)
-        f.legend.update(padding=4, margin=4, glyph_height=14, label_height=14, border_line_color=None)
         f.grid.visible = False
-        self._legend_of_star = f.legend[0].items[1]
+        self._legend_of_star = _legend_below(f, 3)[1]
         self.show_best(None)
 
     def show_best(self, setting: SGD | None) -> None:
@@ -199,7 +203,7 @@ class MapPicture:
         top = min(bottom + height, 1.0)
         self.figure.x_range.update(start=low, end=high, reset_start=low, reset_end=high)
         self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
-        self.figure.title.text = f"log10 loss at step {step:,} (white: above the start)"
+        self.figure.title.text = f"log10 loss at step {step:,} (white: no gain)"
 
     def place(self, rate: float, momentum: float) -> None:
         """Move the point, unless it is there.
@@ -217,19 +221,22 @@ class PhasePicture:
 
     def __init__(self) -> None:
         self.figure: Any = _figure(
-            width=370, height=275, x_axis_label="zeta (source exponent)", y_axis_label="1/nu (nu: capacity exponent)",
+            x_axis_label="zeta (source exponent)", y_axis_label="1/nu (nu: capacity exponent)",
             x_range=(0, 3), y_range=(0, 2.5), tools="save", name="phases", title="Phase of the problem",
         )  # fmt: skip
         f = self.figure
-        for name, x, y, colour, place in REGIONS:
-            f.patch(x, y, fill_color=colour, line_color=None)
-            f.add_layout(Label(x=place[0], y=place[1], text=name, text_font_size="11px", text_color="#333333"))
-        f.line([2, 1], [0, 1], color="black")
-        f.line([0, 3], [1, 1], color="black", line_dash="dashed")
-        f.line([0, 3], [2, 2], color="black", line_dash="dotted")
+        for region in regions(0.0, RIGHT, TOP):
+            x, y = zip(*region.corners, strict=True)
+            f.patch(x, y, fill_color=region.colour, line_color=None)
+            align, shift = ("left", 8) if region.left else ("right", -8)
+            look: dict[str, Any] = {"text_font_size": "12px", "text_color": "#222222", "text_align": align}
+            text = "\n".join(filter(None, (region.name, region.law[1])))
+            f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
+        for _, x, y, dash in borders(0.0, RIGHT):
+            f.line(x, y, color="black", line_dash=dash)
         self.point = _table("x", "y", "text", "colour")
         f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
-        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="11px")
+        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="12px")
         f.grid.visible = False
 
     def show(self, point: Point) -> None:
@@ -244,7 +251,7 @@ class PhasePicture:
             self.point.data = {"x": [], "y": [], "text": [], "colour": []}
             self.figure.title.text = "Phase: the spectrum has no exponents"
             return
-        self.figure.title.text = f"Phase: nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
+        self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
             "" if point.is_power_law else " (no clean power law)"
         )
         beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"

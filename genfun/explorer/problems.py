@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from genfun.answers.edge import max_learning_rate
 from genfun.data import LinearData, load, mnist, translation_invariant
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
@@ -48,7 +49,7 @@ def source(name: str, path: str | None) -> LinearData | LinearProblem:
     name : str
         "mnist-ntk", "mnist-pixels" or "file".
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def source(name: str, path: str | None) -> LinearData | LinearProblem:
     if name == "mnist-pixels":
         return mnist(1000, model="pixels")
     if path is None:
-        raise ValueError("no file was given; start with `genfun explore FILE`")
+        raise ValueError("no file was given: choose yours under 'own file', or start with `genfun explore FILE`")
     return load(path)
 
 
@@ -86,7 +87,7 @@ def pose(state: State, path: str | None = None) -> Posed:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
     ----------
     state : State
     path : str or None
-        The file given on the command line.
+        The user's file.
 
     Raises
     ------
@@ -144,11 +145,44 @@ def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
     return given, method
 
 
-def largest_batch(problem: Problem) -> int:
-    """The largest batch size that can be chosen.
+def fitting(state: State, path: str | None = None) -> State:
+    """A state that the data can take: its batch no larger than they are, its learning rate half of the largest stable.
 
     Parameters
     ----------
-    problem : Problem
+    state : State
+    path : str or None
+        The user's file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
     """
-    return problem.n_samples or int(LIMITS["batch_size"][1])
+    problem = pose(replace(state, batch_size=None), path).problem
+    size, most = state.batch_size, problem.n_samples
+    if size is not None and most is not None:
+        size = min(size, most)
+    noise = pose(replace(state, batch_size=size), path).noise
+    rate = 0.5 * max_learning_rate(problem, state.momentum, size, noise) or 1.0 / problem.lambda_max
+    low, high = LIMITS["learning_rate"]
+    return replace(state, batch_size=size, learning_rate=min(max(float(f"{rate:.3g}"), low), high))
+
+
+def first_state(linked: bool, path: str | None) -> State:
+    """What holds where a link says nothing: the defaults, which links leave out, or all that fits the user's file.
+
+    Parameters
+    ----------
+    linked : bool
+        Whether a link says anything.
+    path : str or None
+        The file given on the command line.
+    """
+    start = State() if path is None else State(problem="file")
+    if linked or path is None:
+        return start
+    try:
+        return fitting(start, path)
+    except ValueError:
+        return start  # the page says what is wrong

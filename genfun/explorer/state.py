@@ -12,7 +12,7 @@ NAMES = {
     "mnist-ntk": "MNIST, neural tangent kernel",
     "mnist-pixels": "MNIST, pixels",
     "power-law": "power law",
-    "file": "your file",
+    "file": "your own file",
 }
 """Problems by the word in the link."""
 LIMITS: dict[str, tuple[float, float]] = {
@@ -75,11 +75,11 @@ class State:
 
     @property
     def query(self) -> str:
-        """The query of a link to this view; what is as at first is left out."""
+        """The query of a link to this view; what is as at first is left out, but for the problem: see `parse`."""
         changed = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value != field.default:
+            if value != field.default or field.name == "problem":
                 changed[field.name] = text(field.name, value)
         return urlencode(changed)
 

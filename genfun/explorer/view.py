@@ -7,30 +7,41 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib.resources import files
 from typing import Any
 
 from bokeh.events import Tap
-from bokeh.layouts import column, row
-from bokeh.models import Button, CustomJS, Div, TextInput
+from bokeh.models import Button, Div, TextInput
 
 from genfun.experiments.simulate import simulate
 from genfun.explorer import model
-from genfun.explorer.controls import Controls
+from genfun.explorer.controls import BOX, Controls
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture
-from genfun.explorer.problems import data_of, pose
+from genfun.explorer.problems import data_of, first_state, fitting, pose
+from genfun.explorer.scripts import wire
 from genfun.explorer.state import LIMITS, State, parse
+from genfun.explorer.uploads import Upload, Uploads, name_of, too_large
 from genfun.explorer.worker import Newest
 
 RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
-PAUSE = 150
-"""Milliseconds of rest before words are looked for."""
+PAUSE, BREATH = 0.2, 0.1
+"""Seconds of rest before words, and before a map, are looked for: while a hand moves, the curve has the machine."""
 CANNOT = "the numbers of this view cannot be computed; move a control"
+UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
+NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
+WRONG = "#8F3300"
+MESSAGE: dict[str, str | None] = {
+    "background": "#FFF4EA", "border-left": "4px solid #D55E00", "padding": "7px 12px 2px", "font-size": "14px",
+    "box-shadow": "0 2px 8px rgba(0,0,0,0.18)",
+}  # fmt: skip
+LINK = f"{BOX} label {{ flex: 0 }} .bk-input-group > :not(label) {{ flex: 1 1 auto }}"
+SMALL = ".bk-btn { padding: 3px 8px; font-size: 13px }"
 
 
 def _text(lines: tuple[str, ...], colour: str = "#222222") -> str:
     # The only place where text becomes HTML: whatever it is, it stays text.
-    return "".join(f'<p style="margin:0 0 5px;color:{colour}">{html.escape(line)}</p>' for line in lines)
+    return "".join(f'<p style="margin:0 0 4px;color:{colour}">{html.escape(line)}</p>' for line in lines)
 
 
 class View:
@@ -42,6 +53,8 @@ class View:
         Empty; receives the page.
     arguments : dict of str to str
         The query that it was opened with, from anyone.
+    uploads : Uploads
+        Where a file goes that is chosen in the page.
     path : str or None
         The file given on the command line.
     observe : callable, optional
@@ -52,63 +65,97 @@ class View:
         self,
         document: Any,
         arguments: dict[str, str],
+        uploads: Uploads,
         path: str | None = None,
         observe: Callable[[float], None] | None = None,
     ) -> None:
         self.document, self.path, self._observe = document, path, observe
-        start = State() if path is None else State(problem="file")
-        self.state, messages = parse(arguments, start)
+        self._uploads, self._upload, self._taken = uploads, None, []
         self._trouble: tuple[str, ...] = ()
         self._default_tau2, self._due, self._placing = 1.0, False, False
-        self._words, self._charts, self._runs = (Newest(document.add_next_tick_callback) for _ in range(3))
+        self._words, self._charts, self._runs, self._files = (Newest(document.add_next_tick_callback) for _ in range(4))
+        self.state, messages = parse(arguments, first_state(bool(arguments), path))
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
-        self.controls = Controls(self.state, self._change, self._say, path is not None)
-        style: dict[str, str | None] = {"font-size": "13px", "line-height": "1.35"}
-        self.message: Any = Div(text="", width=860, disable_math=True, name="message", styles=style, min_height=18)
-        self.words: Any = Div(text="", width=590, disable_math=True, name="words", styles=style)
-        self.answer: Any = Div(text="", width=260, disable_math=True, name="answer", styles=style)
-        self.links: Any = Div(text="", width=260, disable_math=True, name="links", styles=style)
-        self.link: Any = TextInput(title="link to this view (also in the address bar)", width=260, name="link")
-        self.best: Any = Button(label="best settings", width=125, name="best", button_type="primary")
-        self.simulate: Any = Button(label=f"{RUNS} real runs", width=125, name="simulate", button_type="success")
+        self.controls = Controls(self.state, self._change, self._say, self._take)
+        if path is not None:
+            self.controls.own(name_of(path))
+        wide: dict[str, Any] = {"disable_math": True, "sizing_mode": "stretch_width", "margin": 0}
+        self.message: Any = Div(text="", name="message", visible=False, styles=MESSAGE, **wide)
+        self.words: Any = Div(text="", name="words", styles={"font-size": "13px", "margin-top": "6px"}, **wide)
+        self.answer: Any = Div(text="", name="answer", **wide)
+        self.links: Any = Div(text="", name="links", **wide)
+        self.link: Any = TextInput(title="link", name="link", stylesheets=[LINK], sizing_mode="stretch_width", margin=0)
+        self.copy: Any = Button(label="copy link", name="copy", width=84, height=27, margin=0, stylesheets=[SMALL])
+        look: Any = {"sizing_mode": "stretch_width", "margin": 0, "stylesheets": [SMALL]}
+        self.best: Any = Button(label="find best settings", name="best", button_type="primary", **look)
+        self.simulate: Any = Button(label=f"simulate {RUNS} runs", name="simulate", button_type="success", **look)
         self._wire()
         document.title = "genfun explorer"
-        left = column(
-            self.controls.layout, row(self.best, self.simulate), self.answer, self.link, self.links, width=275
-        )
-        right = column(
-            self.message,
-            row(self.curve.figure, self.map.figure),
-            row(self.phases.figure, self.words),
-        )
-        document.add_root(row(left, right))
+        document.template = files("genfun.explorer").joinpath("page.html").read_text(encoding="utf-8")
+        for root in (self.message, self.controls.layout, self.best, self.simulate, self.answer, self.link, self.copy,
+                     self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
+            document.add_root(root)
         document.on_session_destroyed(self._close)
-        self._say(*messages)
-        self._update()
+        self._update(messages)
 
     def _wire(self) -> None:
         self.map.figure.on_event(Tap, lambda event: self._point(event.x, event.y))
         self.map.point.on_change("data", lambda _a, _o, new: self._dragged(new))
         self.best.on_click(self._find_best)
         self.simulate.on_click(self._run)
-        code = "window.history.replaceState(null, '', link.value === '' ? '?' : link.value)"
-        self.link.js_on_change("value", CustomJS(args={"link": self.link}, code=code))
+        wire(self.document, self.controls, self.link, self.copy, self.message, _text((too_large("the file"),), WRONG))
 
     def _close(self, _context: Any) -> None:
-        for worker in (self._words, self._charts, self._runs):
+        for worker in (self._words, self._charts, self._runs, self._files):
             worker.close()
+        for upload in self._taken:
+            self._uploads.drop(upload)
 
     def _say(self, *messages: str) -> None:
         """Show messages about what was typed, below what is wrong with the view itself."""
-        self.message.text = _text((*self._trouble, *messages), "#A33B00")
+        lines = (*self._trouble, *messages)
+        self.message.text = _text(lines, WRONG)
+        self.message.visible = bool(lines)
+
+    def _named(self, error: Exception) -> str:
+        """What an error says, with the user's name of the file in place of ours."""
+        return str(error) if self._upload is None else str(error).replace(self._upload.path, self._upload.name)
 
     # From the page to the state.
 
     def _change(self, name: str, value: Any) -> None:
         """A control was moved: many moves before the next turn of the loop are one update."""
         changes = {name: value} | ({"tau2": None, "label_noise": 0.0} if name == "problem" else {})
-        self._say()
         self._become(replace(self.state, **changes))
+
+    def _take(self, told: str, content: str) -> None:
+        """A file was chosen: it is read in a thread, because large ones take a while."""
+        self.controls.file.clear()
+        try:
+            upload = self._uploads.keep(told, content)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self._taken.append(upload)
+        self._say(f"reading {upload.name} ...")
+        state = replace(self.state, problem="file", tau2=None, label_noise=0.0)
+        self._files.ask(lambda _check: fitting(state, upload.path), partial(self._show_file, upload))
+
+    def _show_file(self, upload: Upload, state: Any, error: Exception | None) -> None:
+        if error is not None:
+            self._uploads.drop(upload)
+            words = str(error).replace(upload.path, upload.name) if isinstance(error, ValueError) else UNREADABLE
+            self._say(words)
+            return
+        for old in self._taken:
+            if old is not upload:
+                self._uploads.drop(old)
+        self._taken, self._upload, self.path = [upload], upload, upload.path
+        self.controls.own(upload.name)
+        fits = {name: getattr(state, name) for name in ("learning_rate", "batch_size")}
+        # The rest is of now: controls may have been moved while the file was read.
+        self.state = replace(self.state, problem="file", tau2=None, label_noise=0.0, **fits)
+        self._soon()
 
     def _dragged(self, data: Any) -> None:
         if not self._placing and len(data["x"]) == 1 and len(data["y"]) == 1:
@@ -119,20 +166,26 @@ class View:
             return
         (low, high), (least, most) = LIMITS["learning_rate"], LIMITS["momentum"]
         rate, momentum = float(f"{min(max(x, low), high):.4g}"), round(min(max(y, least), most), 4)
-        self._say()
         self._become(replace(self.state, learning_rate=rate, momentum=momentum))
 
     def _become(self, state: State) -> None:
         if state == self.state:
+            self._say()
             return
         self.state = state
+        self._soon()
+
+    def _soon(self) -> None:
+        # Before the curve, not after it: what waits for a rest must not begin beside it.
+        self._words.cancel()
+        self._charts.cancel()
         if not self._due:
             self._due = True
             self.document.add_next_tick_callback(self._update)
 
     # From the state to the page.
 
-    def _update(self) -> None:
+    def _update(self, messages: tuple[str, ...] = ()) -> None:
         begin = time.perf_counter()
         self._due = False
         state = self.state
@@ -145,17 +198,14 @@ class View:
             self._default_tau2 = posed.default_tau2
             found, point = model.curve(state, self.path), model.point(state, self.path)
         except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-            self._trouble = (str(error) if isinstance(error, ValueError) else CANNOT,)
-            self._say()
-            self._words.cancel()
-            self._charts.cancel()
+            self._trouble = (self._named(error) if isinstance(error, ValueError) else CANNOT,)
+            self._say(*messages)
             self.words.text = self.links.text = ""
             self.curve.clear()
             self.controls.show(state, self._default_tau2)
             return
-        if self._trouble:
-            self._trouble = ()
-            self._say()
+        self._trouble = ()
+        self._say(*messages)
         self.curve.show(found)
         self.phases.show(point)
         self._placing = True
@@ -163,45 +213,52 @@ class View:
         self._placing = False
         self.controls.show(state, posed.default_tau2)
         self._show_links(state)
-        self._charts.ask(lambda _check: model.chart(state, self.path), partial(self._show_chart, state))
+        self._charts.ask(partial(self._chart, state, self.path), partial(self._show_chart, state))
         self.words.styles = self.words.styles | {"opacity": "0.35"}  # they are of the setting before
-        self._words.ask(partial(self._explain, state), self._show_words)
+        self._words.ask(partial(self._explain, state, self.path), self._show_words)
         if self._observe is not None:
             self._observe(time.perf_counter() - begin)
 
     def _show_links(self, state: State) -> None:
         query = state.query
         self.link.value = f"?{query}"
+        own = state.problem == "file"
+        opened = f"&upload={self._upload.key}" if own and self._upload is not None else ""
         # The query is made of numbers and names of the program's own; escaped all the same.
         ways = (("figure.png", "figure"), ("curve.csv", "CSV"), ("curve.py", "Python"))
-        self.links.text = "take away: " + " &middot; ".join(
-            f'<a href="{name}?{html.escape(query)}" download="{name}">{label}</a>' for name, label in ways
+        text = "download: " + " &middot; ".join(
+            f'<a href="{name}?{html.escape(query + opened)}" download="{name}">{label}</a>' for name, label in ways
         )
+        self.links.text = text + (_text((NOT_IN_LINK,), "#444444") if own else "")
+
+    def _chart(self, state: State, path: str | None, check: Callable[[], None]) -> model.Chart:
+        time.sleep(BREATH)
+        check()
+        return model.chart(state, path, check)
 
     def _show_chart(self, state: State, chart: Any, error: Exception | None) -> None:
         if error is None:
             self.map.show(chart, state.steps)
         else:
-            self._say(f"no map: {error}")
+            self._say(f"no map: {self._named(error)}")
 
-    def _explain(self, state: State, check: Callable[[], None]) -> tuple[str, ...]:
-        # While a hand moves, newer questions come faster than this, and the words wait for the last.
-        time.sleep(PAUSE / 1000.0)
+    def _explain(self, state: State, path: str | None, check: Callable[[], None]) -> tuple[str, ...]:
+        time.sleep(PAUSE)
         check()
-        return model.words(state, self.path)
+        return model.words(state, path)
 
     def _show_words(self, lines: Any, error: Exception | None) -> None:
         self.words.styles = self.words.styles | {"opacity": "1"}
-        self.words.text = _text(lines) if error is None else _text((str(error),), "#A33B00")
+        self.words.text = _text(lines) if error is None else _text((self._named(error),), WRONG)
 
     def _find_best(self) -> None:
-        state = self.state
+        state, path = self.state, self.path
         self.answer.text = _text(("looking for the best settings ...",))
-        self._runs.ask(lambda _check: model.best(state, self.path), partial(self._show_best, state))
+        self._runs.ask(lambda _check: model.best(state, path), partial(self._show_best, state))
 
     def _show_best(self, state: State, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self.answer.text = _text((str(error),), "#A33B00")
+            self.answer.text = _text((self._named(error),), WRONG)
             return
         m = found.method
         self.map.show_best(m)
@@ -210,12 +267,12 @@ class View:
         self.answer.text = _text((f"{line}, loss {found.loss:.4g}", *bound))
 
     def _run(self) -> None:
-        state = self.state
+        state, path = self.state, self.path
         steps = min(state.steps, LONGEST_RUN)
         self.answer.text = _text(("starting the runs ...",))
 
         def work(check: Callable[[], None]) -> Any:
-            data, method = data_of(state, self.path)
+            data, method = data_of(state, path)
             told = [0.0]
 
             def progress(share: float, _stage: str) -> None:
@@ -224,7 +281,8 @@ class View:
                     told[0] = time.monotonic()
                     self.document.add_next_tick_callback(partial(self._show_progress, state, share))
 
-            return simulate(data, method, steps, RUNS, device="cpu", record="log", progress=progress)
+            runs = simulate(data, method, steps, RUNS, device="cpu", record="log", progress=progress)
+            return runs, model.loss_at(state, steps, path)
 
         self._runs.ask(work, partial(self._show_runs, steps))
 
@@ -232,15 +290,14 @@ class View:
         if state == self.state:
             self.answer.text = _text((f"running: {share:.0%}",))
 
-    def _show_runs(self, steps: int, runs: Any, error: Exception | None) -> None:
+    def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self.answer.text = _text((str(error),), "#A33B00")
+            self.answer.text = _text((self._named(error),), WRONG)
             return
+        runs, expected = found
         self.curve.show_runs(runs)
-        predicted = model.curve(self.state, self.path).prediction
-        expected = predicted.loss[int(abs(predicted.steps - steps).argmin())]
         few = ("A few of the runs carry the mean: more may lie far above it.",) if runs.carried_by_few[-1] else ()
         self.answer.text = _text((
-            f"{RUNS} runs, {steps:,} steps: mean {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
+            f"{RUNS} runs, {steps:,} steps: mean loss {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
             f"median {runs.median[-1]:.4g}; predicted {expected:.4g}", *few,
         ))  # fmt: skip

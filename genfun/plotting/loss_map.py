@@ -76,10 +76,7 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
     ax, start = axes(ax), np.log10(initial)
     decades = result.log_loss / np.log(10.0)
     seen = decades[decades <= start]
-    bottom, top = start - 1.0, start
-    if seen.size:
-        bottom = max(float(seen.min()), start + np.log10(DEEPEST))
-        top = max(float(np.quantile(seen, SHARE)), bottom + 0.1)
+    bottom, top = shades(decades, float(start))
     scale: dict[str, Any] = {"cmap": _colours(), "vmin": bottom, "vmax": top}
     mesh = cells(ax, "log10 loss", result.learning_rates, result.momenta, decades, start, **scale)
     beyond = bool((seen < bottom).any()), bool((seen > top).any())
@@ -105,6 +102,23 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
         ax.set_ylim(float(result.momenta.min()), float(result.momenta.max()))
     legend_below(ax, handles, 2)
     return ax
+
+
+def shades(decades: Float[Array, "r m"], start: float) -> tuple[float, float]:
+    """log10 losses of the darkest and the lightest colour of a map.
+
+    Parameters
+    ----------
+    decades : array, shape (r, m)
+        log10 of the loss.
+    start : float
+        That of the loss at step 0; what lies above is white.
+    """
+    seen = decades[decades <= start]
+    if not seen.size:
+        return start - 1.0, start
+    bottom = max(float(seen.min()), start + float(np.log10(DEEPEST)))
+    return bottom, max(float(np.quantile(seen, SHARE)), bottom + 0.1)
 
 
 def _geometric(rates: Float[Array, " r"]) -> bool:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.answers.phase import Phase, phase
-from genfun.answers.predict import Prediction, predict
+from genfun.answers.phase import Phase
+from genfun.answers.predict import Prediction
 from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
+from genfun.plotting._parts import Mark, split
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DEEPEST, HIGHEST = 1e-16, 1e3
-"""Losses further below or above the start than this are off the picture."""
 FEW = 40
 """So few steps are marked one by one."""
-CERTAIN = 10.0
-"""A difference of two losses is drawn where it exceeds this many times their errors."""
 
 
 def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
@@ -74,19 +70,9 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in ax.texts]
     ['noise takes over at step 38,392']
     """
-    steps, first = np.unique(prediction.steps, return_index=True)
-    order = first[steps > 0]
-    steps = steps[steps > 0]
-    if steps.size == 0:
-        raise ValueError("prediction has no step after 0; predict at several steps, e.g. 1 to 1000")
+    parts = split(prediction)
+    steps, regime = parts.steps, parts.regime
     problem, optimizer, noise = prediction.problem, prediction.optimizer, prediction.noise
-    loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
-    quiet = predict(problem, replace(_dataclass(optimizer), batch_size=None), steps, noise)
-    # Where both are infinite the difference is unknown, and not drawn.
-    with np.errstate(invalid="ignore"):
-        excess = loss - quiet.loss
-        certain = excess > CERTAIN * (error * loss + quiet.error * quiet.loss)
-    start = 0.5 * (problem.signal_total + problem.noise_variance) or 1.0
     ax = axes(ax)
     marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if steps.size <= FEW else {}
 
@@ -96,15 +82,17 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
 
     everywhere = np.ones(steps.size, dtype=bool)
     handles = [
-        curve("predicted loss", loss, everywhere, color="black", linewidth=2.2, zorder=3),
-        curve("without batch noise", quiet.loss, everywhere, color=COLOURS[0], linestyle="--", linewidth=1.6, zorder=4),
+        curve("predicted loss", parts.loss, everywhere, color="black", linewidth=2.2, zorder=3),
+        curve(
+            "without batch noise", parts.quiet, everywhere, color=COLOURS[0], linestyle="--", linewidth=1.6, zorder=4
+        ),
     ]
-    if certain.any():
+    if parts.certain.any():
         handles.append(
             curve(
                 "added by batch noise",
-                excess,
-                certain,
+                parts.excess,
+                parts.certain,
                 color=COLOURS[1],
                 linestyle=(0, (1, 1.3)),
                 linewidth=2.0,
@@ -112,25 +100,17 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
             )
         )
     log_axes(ax, "step", "mean loss")
-    seen = np.concatenate((loss, quiet.loss, excess[certain][-1:]))
-    seen = seen[np.isfinite(seen) & (seen > 0.0)]
-    bottom, top = (max(seen.min(), DEEPEST * start), min(seen.max(), HIGHEST * start)) if seen.size else (start, start)
-    inside = np.flatnonzero(((loss >= bottom) & (loss <= top)) | ((quiet.loss >= bottom) & (quiet.loss <= top)))
     # No empty half of a picture after the curves have left it.
-    last = min(inside[-1] + 1, steps.size - 1) if inside.size else steps.size - 1
+    ends = float(steps[0]), float(steps[parts.last])
     if isinstance(optimizer, Method):
-        ends = (float(steps[0]), float(steps[last]))
-        handles += _floor(ax, problem, optimizer, noise, ends) + _marks(ax, problem, optimizer, noise, ends)
-    if last > 0:
-        ax.set_xlim(steps[0], steps[last])
-    ax.set_ylim(bottom / 2.0, 2.0 * max(top, bottom))
+        handles += _floor(ax, problem, optimizer, noise, ends)
+    if regime is not None:
+        handles += _marks(ax, parts.marks, regime, ends)
+    if parts.last > 0:
+        ax.set_xlim(*ends)
+    ax.set_ylim(*parts.window)
     legend_below(ax, handles, 2)
     return ax
-
-
-def _dataclass(optimizer: Any) -> Any:
-    """Methods are dataclasses by contract, which their Protocol cannot say."""
-    return optimizer
 
 
 def _floor(
@@ -143,34 +123,19 @@ def _floor(
     return [line(ax, "floor left by label noise", ends, [floor, floor], **style)]
 
 
-def _marks(
-    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, ends: tuple[float, float]
-) -> list[Any]:
-    try:
-        regime = phase(problem, optimizer, noise)
-    except ValueError:
-        # No exponents, and so no phase: the curve and its parts stand without marks.
-        return []
-    # A spectrum that ends first leaves no power law for the noise to take over.
-    transition = regime.transition_step if regime.transition_step <= regime.end_step else np.inf
-    stable = np.isinf(regime.divergence_step)
-    places = (
-        ("transition", transition, "noise takes over", "-"),
-        ("divergence", regime.divergence_step, "loss grows", "-"),
-        ("end", regime.end_step if stable else np.inf, "spectrum ends", (0, (2, 2))),
-    )
+def _marks(ax: Axes, marks: tuple[Mark, ...], regime: Phase, ends: tuple[float, float]) -> list[Any]:
     handles: list[Any] = []
-    shown = [place for place in places if ends[0] <= place[1] <= ends[1]]
-    for row, (name, step, words, dash) in enumerate(shown):
-        ax.axvline(step, color="0.4", linewidth=1.0, linestyle=dash, zorder=1, gid=name)
+    for row, mark in enumerate(mark for mark in marks if mark.step <= ends[1]):
+        step, dash = mark.step, (0, (2, 2)) if mark.name == "end" else "-"
+        ax.axvline(step, color="0.4", linewidth=1.0, linestyle=dash, zorder=1, gid=mark.name)
         late = np.log(step / ends[0]) > 0.5 * np.log(ends[1] / ends[0])
-        text = f"{words} at step {step:,.0f}" if step < 1e6 else f"{words} at step {step:.2g}"
+        text = f"{mark.words} at step {step:,.0f}" if step < 1e6 else f"{mark.words} at step {step:.2g}"
         # Above the axes, where no curve is; each on a line of its own.
         ax.annotate(
             text, (step, 1.0), (0, 3 + 12 * row), xycoords=("data", "axes fraction"), textcoords="offset points",
             va="bottom", ha="right" if late else "left", fontsize="small", color="0.25",
         )  # fmt: skip
-        if name == "transition":
+        if mark.name == "transition":
             handles += _power_laws(ax, regime, ends)
     return handles
 

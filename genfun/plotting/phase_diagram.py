@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,25 +90,84 @@ def phase_diagram(points: Mapping[str, HasExponents] | None = None, ax: Axes | N
     return ax
 
 
-def _regions(ax: Axes, left: float, right: float, top: float) -> None:
-    # Light tints in four steps of grey, named in place: neither colour nor a legend is needed to read them.
-    regions = (
-        ("signal-dominated", [(left, 0), (2, 0), (1, 1), (left, 1)], "#E3F0F9", r"$L \propto t^{-\zeta}$"),
-        ("noise-dominated", [(2, 0), (right, 0), (right, 1), (1, 1)], "#F9DCC4", r"$L \propto t^{-(2-1/\nu)}$"),
-        ("eventual divergence", [(left, 1), (right, 1), (right, 2), (left, 2)], "0.82", ""),
-        ("immediate divergence", [(left, 2), (right, 2), (right, top), (left, top)], "0.68", ""),
-    )
-    for name, corners, colour, law in regions:
-        ax.fill(*zip(*corners, strict=True), facecolor=colour, edgecolor="none", label=name, zorder=0)
+@dataclass(frozen=True)
+class Region:
+    """A phase in the plane (zeta, 1/nu).
+
+    Parameters
+    ----------
+    name : str
+    corners : tuple of (float, float)
+    colour : str
+        Light tints in four steps of grey, named in place: neither colour nor a legend is needed to read them.
+    place : (float, float)
+        The corner where the name stands.
+    left : bool
+        Whether that is a left corner.
+    law : (str, str)
+        How the loss falls there, for matplotlib and in plain text; empty where it does not.
+    """
+
+    name: str
+    corners: tuple[tuple[float, float], ...]
+    colour: str
+    place: tuple[float, float]
+    left: bool
+    law: tuple[str, str]
+
+
+def regions(left: float, right: float, top: float) -> tuple[Region, ...]:
+    """The four phases in a part of the plane.
+
+    Parameters
+    ----------
+    left, right : float
+        Of zeta.
+    top : float
+        Of 1/nu.
+    """
+    rows = (
+        ("signal-dominated", [(left, 0), (2, 0), (1, 1), (left, 1)], "#E3F0F9", r"L \propto t^{-\zeta}", "L ~ t^-zeta"),
+        (
+            "noise-dominated", [(2, 0), (right, 0), (right, 1), (1, 1)], "#F9DCC4",
+            r"L \propto t^{-(2-1/\nu)}", "L ~ t^-(2 - 1/nu)",
+        ),
+        ("eventual divergence", [(left, 1), (right, 1), (right, 2), (left, 2)], "#D1D1D1", "", ""),
+        ("immediate divergence", [(left, 2), (right, 2), (right, top), (left, top)], "#ADADAD", "", ""),
+    )  # fmt: skip
+    found = []
+    for name, corners, colour, formula, plain in rows:
         signal = name == "signal-dominated"
-        text = {"fontsize": "medium", "zorder": 1, "va": "bottom", "ha": "left" if signal else "right"}
-        x, y = left if signal else right, min(corner[1] for corner in corners)
-        shift = (8 if signal else -8, 6)
-        ax.annotate(f"{name}\n{law}" if law else name, (x, y), shift, textcoords="offset points", **text)
-    style: dict[str, Any] = {"color": "black", "linewidth": 1.2, "zorder": 1}
-    line(ax, "zeta = 2 - 1/nu", [2.0, 1.0], [0.0, 1.0], linestyle="-", **style)
-    line(ax, "nu = 1", [left, right], [1.0, 1.0], linestyle="--", **style)
-    line(ax, "nu = 1/2", [left, right], [2.0, 2.0], linestyle=":", **style)
+        place = (left if signal else right, float(min(y for _, y in corners)))
+        law = (f"${formula}$" if formula else "", plain)
+        found.append(Region(name, tuple((float(x), float(y)) for x, y in corners), colour, place, signal, law))
+    return tuple(found)
+
+
+def borders(left: float, right: float) -> tuple[tuple[str, tuple[float, float], tuple[float, float], str], ...]:
+    """The lines between the phases: name, x, y and whether they are solid, dashed or dotted.
+
+    Parameters
+    ----------
+    left, right : float
+        Of zeta.
+    """
+    return (
+        ("zeta = 2 - 1/nu", (2.0, 1.0), (0.0, 1.0), "solid"),
+        ("nu = 1", (left, right), (1.0, 1.0), "dashed"),
+        ("nu = 1/2", (left, right), (2.0, 2.0), "dotted"),
+    )
+
+
+def _regions(ax: Axes, left: float, right: float, top: float) -> None:
+    for region in regions(left, right, top):
+        name, law = region.name, region.law[0]
+        ax.fill(*zip(*region.corners, strict=True), facecolor=region.colour, edgecolor="none", label=name, zorder=0)
+        text = {"fontsize": "medium", "zorder": 1, "va": "bottom", "ha": "left" if region.left else "right"}
+        shift = (8 if region.left else -8, 6)
+        ax.annotate(f"{name}\n{law}" if law else name, region.place, shift, textcoords="offset points", **text)
+    for name, x, y, dash in borders(left, right):
+        line(ax, name, list(x), list(y), linestyle=dash, color="black", linewidth=1.2, zorder=1)
 
 
 def _point(ax: Axes, label: str, point: HasExponents, mark: str) -> None:

@@ -1,0 +1,138 @@
+"""What a loss curve is made of, as numbers, and which part of it is worth a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Bool, Float, Int
+from genfun.answers.phase import Phase, phase
+from genfun.answers.predict import Prediction, predict
+from genfun.methods.base import Method
+
+DEEPEST, HIGHEST = 1e-16, 1e3
+"""Losses further below or above the start than this are off the picture."""
+CERTAIN = 10.0
+"""A difference of two losses is drawn where it exceeds this many times their errors."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A step at which the curve turns.
+
+    Parameters
+    ----------
+    name : str
+        "transition", "divergence" or "end".
+    step : float
+        Where.
+    words : str
+        What happens there.
+    """
+
+    name: str
+    step: float
+    words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A loss curve split into what remains to be learned and what batch noise adds.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+        Steps after 0, each once, in order.
+    loss : array, shape (t,)
+        The predicted loss.
+    quiet : array, shape (t,)
+        That of the same setting with full batches.
+    excess : array, shape (t,)
+        Their difference.
+    certain : array of bool, shape (t,)
+        Whether the difference exceeds CERTAIN times the errors.
+    last : int
+        Index of the step after which both curves stay outside of the window.
+    window : (float, float)
+        Losses to show.
+    regime : Phase or None
+        None where the spectrum has no exponents, or the setting is not constant.
+    marks : tuple of Mark
+        Between the first and the last of all steps.
+    """
+
+    steps: Int[Array, " t"]
+    loss: Float[Array, " t"]
+    quiet: Float[Array, " t"]
+    excess: Float[Array, " t"]
+    certain: Bool[Array, " t"]
+    last: int
+    window: tuple[float, float]
+    regime: Phase | None
+    marks: tuple[Mark, ...]
+
+
+def split(prediction: Prediction) -> Parts:
+    """The parts of a predicted loss curve, as `genfun.plotting.loss_parts` draws them.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        From `genfun.predict`.
+
+    Raises
+    ------
+    ValueError
+        If there is no step after 0.
+    """
+    steps, first = np.unique(prediction.steps, return_index=True)
+    order = first[steps > 0]
+    steps = steps[steps > 0]
+    if steps.size == 0:
+        raise ValueError("prediction has no step after 0; predict at several steps, e.g. 1 to 1000")
+    problem, noise = prediction.problem, prediction.noise
+    optimizer: Any = prediction.optimizer  # a dataclass by contract, which its Protocol cannot say
+    loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
+    quiet = predict(problem, replace(optimizer, batch_size=None), steps, noise)
+    # Where both are infinite the difference is unknown, and not drawn.
+    with np.errstate(invalid="ignore", over="ignore"):
+        excess = loss - quiet.loss
+        certain = excess > CERTAIN * (error * loss + quiet.error * quiet.loss)
+    start = 0.5 * (problem.signal_total + problem.noise_variance) or 1.0
+    seen = np.concatenate((loss, quiet.loss, excess[certain][-1:]))
+    seen = seen[np.isfinite(seen) & (seen > 0.0)]
+    bottom, top = start, start
+    if seen.size:
+        bottom, top = max(float(seen.min()), DEEPEST * start), min(float(seen.max()), HIGHEST * start)
+    inside = np.flatnonzero(((loss >= bottom) & (loss <= top)) | ((quiet.loss >= bottom) & (quiet.loss <= top)))
+    last = min(int(inside[-1]) + 1, steps.size - 1) if inside.size else steps.size - 1
+    regime = _regime(prediction)
+    ends = float(steps[0]), float(steps[-1])
+    window = bottom / 2.0, 2.0 * max(top, bottom)
+    return Parts(steps, loss, quiet.loss, excess, certain, last, window, regime, _marks(regime, ends))
+
+
+def _regime(prediction: Prediction) -> Phase | None:
+    if not isinstance(prediction.optimizer, Method):  # a schedule
+        return None
+    try:
+        return phase(prediction.problem, prediction.optimizer, prediction.noise)
+    except ValueError:
+        # No exponents, and so no phase: the curve and its parts stand without marks.
+        return None
+
+
+def _marks(regime: Phase | None, ends: tuple[float, float]) -> tuple[Mark, ...]:
+    if regime is None:
+        return ()
+    # A spectrum that ends first leaves no power law for the noise to take over.
+    transition = regime.transition_step if regime.transition_step <= regime.end_step else np.inf
+    stable = np.isinf(regime.divergence_step)
+    places = (
+        Mark("transition", float(transition), "noise takes over"),
+        Mark("divergence", float(regime.divergence_step), "loss grows"),
+        Mark("end", float(regime.end_step) if stable else np.inf, "spectrum ends"),
+    )
+    return tuple(mark for mark in places if ends[0] <= mark.step <= ends[1])
