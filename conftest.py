@@ -1,4 +1,4 @@
-"""Where torch is not installed, what needs it is skipped, and everything else is tested."""
+"""The option --shapes; and where torch is not installed, what needs it is skipped, and everything else is tested."""
 
 from __future__ import annotations
 
@@ -25,7 +25,22 @@ WITH_TORCH = {
     "tests/test_validation.py::test_every_claim_of_the_file_holds[rungs]",
 }
 """Files, folders and single tests that import torch."""
+# An int passes where a float is asked for, as everywhere in Python.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 MISSING = importlib.util.find_spec("torch") is None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --shapes: the same tests, at twice the time."""
+    parser.addoption("--shapes", action="store_true", help="check shapes and types in every call of genfun")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Install the checks, before genfun is imported."""
+    if config.getoption("shapes"):
+        from jaxtyping import install_import_hook
+
+        install_import_hook("genfun", CHECKER)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -1,7 +1,7 @@
 """Array types with shapes, as `Float[Array, "n"]`.
 
-Shapes are read by people and by pyright; they are checked at run time only where jaxtyping is loaded already, as
-its pytest plugin does. A plain `import genfun` never imports jaxtyping.
+Shapes are read by people and by pyright; they are checked at run time only by `pytest --shapes`, which instruments
+genfun before it is imported. A plain `import genfun` never imports jaxtyping.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from numpydoc.docscrape import NumpyDocString
 
@@ -148,3 +149,12 @@ def test_readers_and_continuous_integration_run_the_same_commands(file):
     text = (ROOT / file).read_text(encoding="utf-8")
     for command in TEST_COMMANDS:
         assert command in text, f"{file} does not show: {command}"
+
+
+def test_shapes_are_checked_where_that_is_asked_for(pytestconfig):
+    if not pytestconfig.getoption("shapes"):
+        pytest.skip("`python -m pytest --shapes` checks shapes and types in every call")
+    from genfun.data.noise_fit import _share
+
+    with pytest.raises(Exception, match="_share"):
+        _share(np.ones((2, 2)))
