@@ -20,7 +20,7 @@ WITH_TORCH = {
     "tests/test_house.py",
     "tests/test_ladder.py",
     "tests/test_optim.py",
-    "tests/test_readme.py::test_every_name_shown_exists",
+    "tests/test_readme.py",
     "tests/test_smoothness.py",
     "tests/test_validation.py::test_every_claim_of_the_file_holds[rungs]",
 }

@@ -12,6 +12,7 @@ from bokeh.models import (
     ColumnDataSource,
     HoverTool,
     Label,
+    Legend,
     LinearColorMapper,
     PointDrawTool,
 )
@@ -80,7 +81,10 @@ class CurvePicture:
             text_font_size="12px", text_color="#444444", x_offset=-2, y_offset=4,
         )  # fmt: skip
         f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[black]))
-        self._legend_of_runs = [item for item in _legend_below(f, 3) if "runs" in item.label.value]
+        # Runs are drawn first, under the lines, and named last. Their names stay where there are none: bokeh does not
+        # reliably make room for a second row of a legend later on.
+        runs, *items = _legend_below(f, 3)
+        f.select_one(Legend).items = [*items[:-1], runs, items[-1]]
         self.show_runs(None)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
@@ -120,8 +124,6 @@ class CurvePicture:
         ----------
         runs : Runs or None
         """
-        for item in self._legend_of_runs:
-            item.visible = runs is not None
         if runs is None:
             self.runs.data = {"steps": [], "losses": []}
             self.mean.data = {"step": [], "mean": []}
@@ -143,7 +145,7 @@ class MapPicture:
     def __init__(self) -> None:
         self.figure: Any = _figure(
             x_axis_type="log", x_axis_label="learning rate", y_axis_label="momentum",
-            x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="",
+            x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="log10 loss",
         )  # fmt: skip
         f = self.figure
         self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
