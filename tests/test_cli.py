@@ -307,6 +307,8 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("max-lr", *SMALL), ("--batch-size", "--help")),
         (("max-lr", "no/such.npz", "--batch-size", 5), ("no/such.npz", "check the path")),
         (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz or .csv")),
+        (("max-lr", "minst", "--batch-size", 5), ("'minst'", "did you mean mnist?")),
+        (("optimize", *SMALL, "--steps", 5), ("--batch-size", "`full`", "--budget")),
         (("max-lr", "power-law", "--nu", -1, "--batch-size", 5), ("nu", "-1.0", "positive")),
         (("report", *SMALL, "--momenta", "0,1"), ("momentum", "1.0")),
         (("report", *SMALL, "--steps", 0), ("last_step", "0")),

@@ -23,7 +23,7 @@ from genfun.cli.types import BATCH, REAL, WHOLE
     ),
 )
 @on_target
-@click.option("--batch-size", type=BATCH, help="b, or `full`; left out, a budget chooses it.")
+@click.option("--batch-size", type=BATCH, help="b, or `full`; a --budget alone chooses it.")
 @click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
 @click.option("--momentum", type=REAL, help="Fixes beta; left out, it is searched.")
@@ -42,6 +42,9 @@ def optimize(
     from genfun.answers.best.optimize import optimize as ask
     from genfun.report.words import batch
 
+    context = click.get_current_context()
+    if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("give --batch-size, a number or `full`; only a --budget chooses it", context)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget)
     m = o.method
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range

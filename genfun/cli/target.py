@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,8 @@ def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
     from genfun.data import load
 
     if not Path(name).suffix and not Path(name).is_file():
-        raise ValueError(f"TARGET must be mnist, power-law, or a path ending in .npz or .csv, got {name!r}")
+        near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, ("mnist", "power-law"), 1))
+        raise ValueError(f"TARGET must be mnist, power-law, or a path ending in .npz or .csv, got {name!r}{near}")
     if not Path(name).exists():
         raise FileNotFoundError(f"TARGET {name!r} does not exist; check the path")
     column = options["column"]
