@@ -9,6 +9,9 @@ from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method
 from genfun.scaled import EPS, Scaled
 
+MOST_TOGETHER = 100_000
+"""Numbers, steps times modes times memory, that are kept at once."""
+
 
 def deviation_from_identity(method: Method, a: Float[Array, " n"]) -> Float[Array, "n m m"]:
     """I - T(a), to full relative precision where a is tiny.
@@ -69,11 +72,16 @@ def _signal_decay(signal: SpectralMeasure, method: Method, steps: Array, rate: f
         d = 2.0 * d - d @ d
         doubled.append(d)
     values = np.empty(steps.size)
-    for i, t in enumerate(steps):
-        row = np.zeros((a.size, size))
-        row[:, 0] = 1.0
+    together = max(1, MOST_TOGETHER // (a.size * size))
+    for start in range(0, steps.size, together):
+        some = steps[start : start + together]
+        rows = np.zeros((size, some.size, a.size))
+        rows[0] = 1.0
         for j, power in enumerate(doubled):
-            if int(t) >> j & 1:
-                row = row - np.einsum("ni,nij->nj", row, power)
-        values[i] = (signal.weights * row[:, 0] ** 2).sum()
+            odd = np.flatnonzero(some >> j & 1)
+            before = rows[:, odd]
+            # The sum over the state's few entries in a loop: each term is then one product of long rows.
+            for i, k in np.ndindex(size, size):
+                rows[k, odd] -= before[i] * power[:, i, k]
+        values[start : start + together] = (signal.weights * rows[0] ** 2).sum(axis=1)
     return Scaled.exponential(values, rate * steps.astype(np.float64))
