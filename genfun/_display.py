@@ -44,8 +44,9 @@ def short(value: Any) -> str:
         return f"{ends}  {value.shape}"
     if isinstance(value, (tuple, list)) and len(value) > SHOWN:
         return f"{len(value)} entries"
-    if isinstance(value, (np.ndarray, tuple)) and all(type(x) in (int, float) for x in np.ravel(value).tolist()):
-        return ", ".join(f"{x:.6g}" for x in np.ravel(value).tolist())
+    entries = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
+    if isinstance(entries, (tuple, list)) and entries and all(type(x) in (int, float) for x in entries):
+        return ", ".join(f"{x:.6g}" for x in entries)
     text = repr(value) if not isinstance(value, str) else value
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
 

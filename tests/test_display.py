@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import genfun as gf
+from genfun._display import short
 
 PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=20)
 SETTING = gf.SGD(0.3, 0.2, 10)
@@ -42,6 +44,10 @@ def test_text_cannot_become_markup():
 
 def test_short_arrays_are_shown_in_full_and_long_ones_by_their_ends():
     assert ">1, 10, 100</td>" in gf.predict(PROBLEM, SETTING, [1, 10, 100])._repr_html_()
+    assert short((0.25, 3)) == "0.25, 3"
+    # What is no plain row of numbers keeps its own form.
+    for value in ((), ((1.0, 2.0), (3.0,)), (1.0, "x"), (True, False), np.eye(2)):
+        assert short(value) == repr(value)
     page = gf.predict(PROBLEM, SETTING, range(500))._repr_html_()
     assert "0 .. 499  (500,)" in page
     assert len(page) < 200_000
