@@ -11,9 +11,8 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import MOMENTUM, aim_of, aims, inputs, notes, preamble, setting
+from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting
 from genfun.cli.output import Block, Grid
-from genfun.cli.schedule import asked
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REAL, REALS, WHOLES
 

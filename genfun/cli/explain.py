@@ -6,8 +6,7 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
-from genfun.cli.options import inputs, setting
-from genfun.cli.schedule import asked
+from genfun.cli.options import asked, inputs, setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLE
 

@@ -106,3 +106,16 @@ def inputs(target: Target, **setting: Any) -> dict[str, Any]:
     """
     noise = {"tau1": target.noise.tau1, "tau2": target.noise.tau2, "source": target.noise_source}
     return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting
+
+
+def asked(optimizer: Any) -> dict[str, Any]:
+    """An optimizer for the JSON: its fields, schedules as they are written in Python.
+
+    Parameters
+    ----------
+    optimizer : SGD or ScheduledSGD
+    """
+    from dataclasses import fields
+
+    values = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
+    return {name: repr(value) if callable(value) else value for name, value in values.items()}

@@ -98,16 +98,3 @@ def optimizer_of(learning_rate: Any, momentum: Any, batch_size: Any) -> Any:
     from genfun.methods import SGD
 
     return SGD(learning_rate, momentum, batch_size)
-
-
-def asked(optimizer: Any) -> dict[str, Any]:
-    """An optimizer for the JSON: its fields, schedules as they are written in Python.
-
-    Parameters
-    ----------
-    optimizer : SGD or ScheduledSGD
-    """
-    from dataclasses import fields
-
-    values = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
-    return {name: repr(value) if callable(value) else value for name, value in values.items()}

@@ -9,9 +9,9 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import aim_of, aims, banded, inputs, notes, preamble, setting
+from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, setting
 from genfun.cli.output import Block, Grid
-from genfun.cli.schedule import asked, optimizer_of, scheduled_setting
+from genfun.cli.schedule import optimizer_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL
 

@@ -28,6 +28,8 @@ OPTIONS = {
     "file": {"column"},
 }
 KINDS = {"mnist": "mnist", "power-law": "power-law", "file": ".npz and .csv files"}
+WORDS = tuple(kind for kind in KINDS if kind != "file")
+"""What a TARGET may be that is no path."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ _option = functools.partial(click.option, cls=TargetOption)
 
 def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Words that a TARGET may begin with, and files."""
-    words = [CompletionItem(name) for name in KINDS if name != "file" and name.startswith(incomplete)]
+    words = [CompletionItem(name) for name in WORDS if name.startswith(incomplete)]
     return words or [CompletionItem(incomplete, type="file")]
 
 
@@ -112,7 +114,7 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read(ctx: click.Context, name: str, noise_variance: float | None, tau1: Any, tau2: Any, **options: Any) -> Target:
-    kind = name if name in ("mnist", "power-law") else "file"
+    kind = name if name in WORDS else "file"
     _refuse_foreign_options(ctx, kind)
     source = {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
     problem = _with_noise_variance(getattr(source, "problem", source), noise_variance)
@@ -148,7 +150,7 @@ def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
     from genfun.data import load
 
     if not Path(name).suffix and not Path(name).is_file():
-        near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, ("mnist", "power-law"), 1))
+        near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, WORDS, 1))
         raise ValueError(f"TARGET must be mnist, power-law, or a path ending in .npz or .csv, got {name!r}{near}")
     if not Path(name).exists():
         raise FileNotFoundError(f"TARGET {name!r} does not exist; check the path")

@@ -8,9 +8,9 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import BATCH_SIZE, MOMENTUM, banded, inputs, preamble, setting
+from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting
 from genfun.cli.output import Grid
-from genfun.cli.schedule import asked, optimizer_of, scheduled_setting
+from genfun.cli.schedule import optimizer_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
 

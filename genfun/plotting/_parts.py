@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Int
-from genfun.answers.phase import Phase, phase
+from genfun.answers.phase import Phase
 from genfun.answers.predict import Prediction, predict
+from genfun.answers.words.explain import phase_or_none
 from genfun.methods.base import Method
 
 DEEPEST, HIGHEST = 1e-16, 1e3
@@ -117,11 +118,8 @@ def split(prediction: Prediction) -> Parts:
 def _regime(prediction: Prediction) -> Phase | None:
     if not isinstance(prediction.optimizer, Method):  # a schedule
         return None
-    try:
-        return phase(prediction.problem, prediction.optimizer, prediction.noise)
-    except ValueError:
-        # No exponents, and so no phase: the curve and its parts stand without marks.
-        return None
+    # Without exponents there is no phase: the curve and its parts stand without marks.
+    return phase_or_none(prediction.problem, prediction.optimizer, prediction.noise)
 
 
 def _marks(regime: Phase | None, ends: tuple[float, float]) -> tuple[Mark, ...]:
