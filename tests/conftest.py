@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Read by matplotlib on its first import: no test opens a window.
@@ -15,3 +16,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None, print_blob=True)
 settings.register_profile("search", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("repeat")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of a user, far from the scale of the explorer's defaults."""
+    import numpy as np  # after its number of threads has been set
+
+    path = tmp_path_factory.mktemp("own") / "own.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, X=30.0 * rng.standard_normal((8, 5)), y=rng.standard_normal(8))
+    return str(path)

@@ -16,17 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.explorer import FLAGS, SERVE
 from genfun.explorer.controls import SLIDERS
 from genfun.explorer.state import State
 from genfun.explorer.uploads import LARGEST
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,860",
-)  # fmt: skip
-SERVE = "from genfun.explorer.server import serve; serve(0, None, lambda address: print(address, flush=True))"
 PATIENCE = 15
 ALL_MODELS = "const all = Array.from(Bokeh.documents[0]._all_models.values());"
 
