@@ -74,10 +74,10 @@ def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> Non
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
-def setting(problem: Any, optimizer: Any, noise: Any) -> None:
+def setting(problem: Any, method: Any, noise: Any) -> None:
     """A problem, a method and a noise model, by what the engine reads of them."""
     _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem or PowerLaw")
-    _has("optimizer", optimizer, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
+    _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
     _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible")
 
 

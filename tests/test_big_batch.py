@@ -364,15 +364,15 @@ def test_a_rate_beyond_every_batch_is_said_to_diverge_and_order_is_kept():
         ({"theta": 1.5}, "theta must be at most 1"),
         ({"theta": -0.1}, "theta must be positive"),
         ({"steps": 10**7}, "steps must be at most"),
-        ({"optimizer": gf.SGD(0.1)}, "batch_size is None"),
+        ({"method": gf.SGD(0.1)}, "batch_size is None"),
         ({"problem": gf.PowerLaw(0.8, 0.5)}, "infinite trace"),
-        ({"optimizer": gf.SGD(0.1, batch_size=51)}, "batch_size must be at most"),
+        ({"method": gf.SGD(0.1, batch_size=51)}, "batch_size must be at most"),
     ],
 )
 def test_bad_arguments_of_the_prediction_are_refused(arguments, message):
     good: dict[str, Any] = {
         "problem": gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=50),
-        "optimizer": gf.SGD(0.1, batch_size=5),
+        "method": gf.SGD(0.1, batch_size=5),
         "steps": 1,
     }
     with pytest.raises(ValueError, match=message):

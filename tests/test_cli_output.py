@@ -129,7 +129,7 @@ def test_schedules_are_written_as_in_python():
     found = json.loads(run("predict", *words, "--steps", "3,60", "--json").stdout)
     method = ScheduledSGD(Warmup(5, Cosine(0.5, 40)), 0.5, ExponentialGrowth(2, 2, 10, 64))
     assert found["result"]["loss"] == gf.predict(PROBLEM, method, [3, 60]).loss.tolist()
-    assert found["inputs"]["optimizer"]["learning_rate"].startswith("Warmup(steps=5, then=Cosine(initial=0.5")
+    assert found["inputs"]["method"]["learning_rate"].startswith("Warmup(steps=5, then=Cosine(initial=0.5")
     steps = json.loads(run("steps", *words, "--share", "0.5", "--json").stdout)["result"]["steps"]
     assert steps == gf.steps_to_loss(PROBLEM, method, 0.5 * 0.5 * PROBLEM.signal_total)
 

@@ -136,16 +136,16 @@ def test_least_time_is_that_of_brute_force():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "arguments", "error", "message"),
+    ("method", "arguments", "error", "message"),
     [
         (gf.SGD(0.5), {"loss": 0.0}, ValueError, "loss must be positive"),
         (gf.SGD(0.5), {"loss": math.nan}, ValueError, "loss must be finite"),
         (gf.SGD(0.5), {"loss": 0.1, "batch_sizes": [0]}, ValueError, "batch_sizes must be at least 1"),
         (gf.SGD(0.5), {"loss": 0.1, "batch_sizes": [11]}, ValueError, "at most n_samples=10"),
         (gf.SGD(0.5), {"loss": 0.1, "step_time": (0.0, 0.0)}, ValueError, "step_time"),
-        (ScheduledSGD(0.5), {"loss": 0.1}, TypeError, "optimizer"),
+        (ScheduledSGD(0.5), {"loss": 0.1}, TypeError, "method"),
     ],
 )
-def test_bad_questions_are_refused(optimizer, arguments, error, message):
+def test_bad_questions_are_refused(method, arguments, error, message):
     with pytest.raises(error, match=message):
-        critical_batch_size(gf.LinearProblem([1.0], [1.0], n_samples=10), optimizer, **arguments)
+        critical_batch_size(gf.LinearProblem([1.0], [1.0], n_samples=10), method, **arguments)

@@ -55,7 +55,7 @@ def test_eigenfeatures_reproduce_the_loss_at_every_point(n, d, m):
 def test_the_gram_route_is_taken_where_it_is_safe_and_agrees_with_qr():
     X, y = problem(400, 20, 2, spread=0.1)
     data = LinearData.from_features(X, y)
-    assert data.method == "gram"
+    assert data.solver == "gram"
     triangle = triangle_qr([np.hstack([X, y])])
     singular = np.linalg.svd(triangle[:20, :20], compute_uv=False)
     np.testing.assert_allclose(data.eigenvalues, singular**2 / 400, rtol=1e-12)
@@ -71,7 +71,7 @@ def test_small_eigenvalues_far_below_the_reach_of_a_gram_matrix_are_resolved(spr
     V = np.linalg.qr(rng.standard_normal((d, d)))[0]
     signal = np.geomspace(1.0, 1e-3, d)
     data = LinearData.from_features((U * singular) @ V.T, U @ np.sqrt(n * signal) + 0.0)
-    assert data.method == "qr"
+    assert data.solver == "qr"
     # Forming X rounds its entries, which moves the singular values by a few eps and u_k by eps / (gap of sigma_k).
     error = 20 * EPS / singular
     assert (np.abs(data.eigenvalues * n / singular**2 - 1) < 2 * error).all()
@@ -81,7 +81,7 @@ def test_small_eigenvalues_far_below_the_reach_of_a_gram_matrix_are_resolved(spr
 def test_targets_in_the_span_of_tall_features_leave_no_residual_from_subtraction():
     X, _ = problem(400, 20, 1, spread=0.1)
     data = LinearData.from_features(X, X @ np.ones(20))
-    assert data.method == "qr"
+    assert data.solver == "qr"
     assert data.noise_variance < (100 * EPS) ** 2 * np.mean((X @ np.ones(20)) ** 2)
 
 

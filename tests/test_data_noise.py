@@ -71,7 +71,7 @@ def test_digits_half_way_to_the_edge_follow_the_fit_more_than_constants_weighted
     assert by_signal.tau2 < -0.9
     steps = [10, 30, 100, 300]
     method = SGD(0.5 * max_learning_rate(data.problem, momentum, batch_size), momentum, batch_size)
-    exact = predict(data, method, steps, method="exact").log_loss
+    exact = predict(data, method, steps, noise="exact").log_loss
     error, error_by_signal = (
         np.abs(predict(data.problem, method, steps, noise).log_loss - exact).max() for noise in (data.noise, by_signal)
     )

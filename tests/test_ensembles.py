@@ -94,7 +94,7 @@ def test_a_method_that_moves_the_residuals_of_the_optimum_is_run_on_the_weights(
 def test_many_settings_are_the_runs_of_each_alone(d, outputs):
     data = features(d, outputs)
     many = simulate_many(data, SETTINGS, steps=25, replicas=4, seed=3)
-    assert tuple(r.optimizer for r in many) == tuple(SETTINGS)
+    assert tuple(r.method for r in many) == tuple(SETTINGS)
     for m, runs in zip(SETTINGS, many, strict=True):
         np.testing.assert_allclose(runs.loss, simulate(data, m, 25, 4, seed=3).loss, rtol=1e-11)
         if m.batch_size not in (None, 30):
@@ -246,7 +246,7 @@ def test_the_mean_is_that_of_the_exact_second_moments():
     ]
     record = [1, 4, 15, 40]
     for m, runs in zip(settings, simulate_many(data, settings, 40, 3000, record=record), strict=True):
-        result = agree(gf.predict(data, m, record, method="exact"), runs, relative=1e-9, sigmas=3.5)
+        result = agree(gf.predict(data, m, record, noise="exact"), runs, relative=1e-9, sigmas=3.5)
         assert result.agrees, f"{m}\n{result.table()}"
         assert result.sem[-1] < 0.03 * result.mean[-1]
 
@@ -378,7 +378,7 @@ def test_the_overlay_shows_theory_mean_errors_median_and_band():
     # Divergence to inf is drawn, too, up to where the picture ends.
     wild = simulate(data, gf.SGD(50.0, 0.5, 3), 500, 4)
     figure = Figure()
-    agree(gf.predict(data.problem, wild.optimizer, wild.steps), wild).plot(figure.subplots())
+    agree(gf.predict(data.problem, wild.method, wild.steps), wild).plot(figure.subplots())
     figure.canvas.draw()
     with pytest.raises(ValueError, match="no step beside 0"):
         agree(gf.predict(data.problem, m, [0]), runs).plot()

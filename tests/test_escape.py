@@ -65,7 +65,7 @@ def test_the_formula_for_the_double_well_by_hand():
 def test_the_formula_in_two_dimensions_takes_matrices_as_well_as_eigenvalues():
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     at_minimum, at_saddle = (turn @ np.diag(e) @ turn.T for e in ([2.0, 3.0], [-1.0, 0.75]))
-    arguments = {"barrier": 1.0, "optimizer": gf.SGD(0.01, batch_size=2), "gradient_variance": 50.0}
+    arguments = {"barrier": 1.0, "method": gf.SGD(0.01, batch_size=2), "gradient_variance": 50.0}
     found = escape_time(at_minimum, at_saddle, **arguments)
     assert found.steps == pytest.approx(escape_time([2.0, 3.0], [-1.0, 0.75], **arguments).steps, rel=1e-12)
     assert found.steps == pytest.approx(2.0 * math.pi / 0.01 * math.sqrt(0.75 / 6.0) * math.exp(8.0), rel=1e-12)
@@ -74,12 +74,12 @@ def test_the_formula_in_two_dimensions_takes_matrices_as_well_as_eigenvalues():
 
 def test_batches_without_replacement_are_colder_and_the_full_batch_never_leaves():
     arguments = {"minimum": [2.0], "saddle": [-1.0], "barrier": 0.25, "gradient_variance": 5.0}
-    half = escape_time(optimizer=gf.SGD(0.02, batch_size=50), n_samples=100, **arguments)
+    half = escape_time(method=gf.SGD(0.02, batch_size=50), n_samples=100, **arguments)
     assert half.temperature == pytest.approx(0.5 * 0.02 * 5.0 * 50 / (99 * 50), rel=1e-12)
     for size in (None, 100):
-        full = escape_time(optimizer=gf.SGD(0.02, batch_size=size), n_samples=100, **arguments)
+        full = escape_time(method=gf.SGD(0.02, batch_size=size), n_samples=100, **arguments)
         assert (full.status, full.steps, full.excess_loss) == ("no noise", math.inf, 0.0)
-    cold = escape_time(optimizer=gf.SGD(0.02, batch_size=1000), **arguments)
+    cold = escape_time(method=gf.SGD(0.02, batch_size=1000), **arguments)
     assert (cold.status, cold.steps) == ("ok", math.inf)
     assert cold.log_steps == pytest.approx(5000.0 + math.log(2.0 * math.pi / 0.02 / math.sqrt(2.0)), rel=1e-12)
 
@@ -202,7 +202,7 @@ def test_steps_to_grow_are_those_of_the_recursion(momentum, beyond):
         found = escape_steps(LAW, method, factor, NOISE)
         assert found.status == "escapes"
         last = int(found.steps)
-        loss = gf.predict(LAW, method, [0, last - 1, last], NOISE, method="recursion").loss
+        loss = gf.predict(LAW, method, [0, last - 1, last], NOISE, route="recursion").loss
         assert loss[1] < factor * loss[0] <= loss[2]
         assert found.by_rate == pytest.approx(math.log(factor) / gf.stability(LAW, method, NOISE).growth_rate)
     # The transient is forgotten in the end.
@@ -256,7 +256,7 @@ def test_real_minibatch_runs_grow_at_the_predicted_rate(beta, beyond):
 def test_the_exact_second_moments_grow_at_the_same_rate(beyond):
     data = gf.data.translation_invariant(np.linspace(1.0, 0.2, 12), np.ones(12), 16)
     method = gf.SGD(beyond * gf.max_learning_rate(data.problem, 0.4, 2), 0.4, 2)
-    logs = gf.predict(data, method, [300, 400], method="exact").log_loss
+    logs = gf.predict(data, method, [300, 400], noise="exact").log_loss
     assert (logs[1] - logs[0]) / 100.0 == pytest.approx(gf.stability(data.problem, method).growth_rate, rel=1e-6)
 
 

@@ -40,7 +40,7 @@ def told():
 def test_every_number_is_that_of_the_function_it_comes_from(told, name):
     problem, setting, steps, noise = CASES[name]
     e = told[name]
-    assert (e.steps, e.noise, e.noise_source, e.optimizer) == (steps, noise, "given", setting)
+    assert (e.steps, e.noise, e.noise_source, e.method) == (steps, noise, "given", setting)
     assert repr(e.stability) == repr(gf.stability(problem, setting, noise))
     if not setting.replacement:
         assert e.max_learning_rate == gf.max_learning_rate(problem, setting.momentum, setting.batch_size, noise)
@@ -71,9 +71,9 @@ def test_the_sentences_say_these_numbers(told, name):
     e, text = told[name], str(told[name])
     assert 8 <= len(e.lines) <= 11
     assert "nan" not in text
-    assert f"learning rate {e.optimizer.learning_rate:.6g}, momentum {e.optimizer.momentum:.4g}" in e.lines[0]
+    assert f"learning rate {e.method.learning_rate:.6g}, momentum {e.method.momentum:.4g}" in e.lines[0]
     assert repr(CASES[name][0]) in e.lines[0]
-    assert ("with replacement" in e.lines[0]) == e.optimizer.replacement
+    assert ("with replacement" in e.lines[0]) == e.method.replacement
     assert e.stability.status in text.replace("It ", "") or name == "edge"
     assert re.search(rf"At step {e.steps:,} the loss is {re.escape(f'{e.loss:.3g}')}[,;]", text)
     assert f"{abs(e.local_exponent):.3g}" in text
@@ -92,7 +92,7 @@ def test_the_sentences_say_these_numbers(told, name):
         assert f"largest stable learning rate here is {e.max_learning_rate:.4g}, " in text
         assert f"noise gain {e.stability.noise_gain:.3g};" in text
         assert e.stability.limit in e.lines[2].lower()
-    noisy = e.optimizer.batch_size is not None
+    noisy = e.method.batch_size is not None
     low, high = sorted((e.loss_at_tau2_plus, e.loss_at_tau2_minus))
     assert (f"the loss there is {low:.4g} .. {high:.4g}" in text) == noisy
 

@@ -52,7 +52,7 @@ def test_the_three_theories_are_one_for_translation_invariant_data(setting, nois
 @pytest.mark.parametrize("setting", SETTINGS, ids=repr)
 def test_diagonal_moments_are_exact_where_no_sample_mixes_modes(setting):
     data = one_feature_a_sample()
-    exact = gf.predict(data, setting, STEPS, method="exact").loss
+    exact = gf.predict(data, setting, STEPS, noise="exact").loss
     assert np.allclose(diagonal_loss(data, setting, 40)[STEPS], exact, rtol=1e-11, atol=0)
 
 
@@ -297,7 +297,7 @@ def test_the_picture_shows_every_rung_named():
     ],
 )
 def test_what_has_no_rung_is_refused_with_a_remedy(change, error, message):
-    arguments = {"data": kernel_data(inputs()), "optimizer": gf.SGD(0.1), "steps": [1], "rungs": ["exact"], **change}
+    arguments = {"data": kernel_data(inputs()), "method": gf.SGD(0.1), "steps": [1], "rungs": ["exact"], **change}
     if error is TypeError:
         # The run-time check of the annotations speaks first under the tests.
         with pytest.raises(Exception, match="data"):

@@ -51,7 +51,7 @@ def test_wrong_kinds_of_arguments_are_named():
     for arguments, message in (
         (([1.0], METHOD, noise), "problem must be a LinearProblem or PowerLaw, got list"),
         ((data, METHOD, noise), "got LinearData.*pass its .problem"),
-        ((PROBLEM, 0.1, noise), "optimizer must be a method such as SGD, got float"),
+        ((PROBLEM, 0.1, noise), "method must be a method such as SGD, got float"),
         ((PROBLEM, METHOD, 1.0), "noise must be a SpectrallyExpressible, got float"),
     ):
         with pytest.raises(TypeError, match=message):
@@ -65,11 +65,13 @@ def test_bad_choices_are_refused():
     with pytest.raises(ValueError, match="batch_size must be at most n_samples=100, got 101"):
         gf.predict(PROBLEM, gf.SGD(0.1, 0.0, 101), 1)
     with pytest.raises(ValueError, match="needs the data"):
-        gf.predict(PROBLEM, METHOD, 1, method="exact")
-    with pytest.raises((ValueError, TypeError), match="method"):
-        gf.predict(PROBLEM, METHOD, 1, method="magic")
-    with pytest.raises(ValueError, match="use method='auto'"):
-        gf.predict(PROBLEM, METHOD, 10**9, method="recursion")
+        gf.predict(PROBLEM, METHOD, 1, noise="exact")
+    with pytest.raises(ValueError, match="route must be one of"):
+        gf.predict(PROBLEM, METHOD, 1, route="magic")
+    with pytest.raises(ValueError, match="noise must be"):
+        gf.predict(PROBLEM, METHOD, 1, noise="magic")
+    with pytest.raises(ValueError, match="use route='auto'"):
+        gf.predict(PROBLEM, METHOD, 10**9, route="recursion")
 
 
 @pytest.mark.parametrize("beta", [-0.6, 0.0, 0.8])
@@ -115,7 +117,7 @@ def test_losses_beyond_double_precision_are_reported_as_such():
     assert np.isfinite(big.log_loss).all()
     # Both logarithms continue the late rate to the relative accuracy of doubles.
     for r in (small, big):
-        s = gf.stability(r.problem, r.optimizer)
+        s = gf.stability(r.problem, r.method)
         assert r.log_loss[1] / 1e5 == pytest.approx(s.growth_rate, rel=1e-3)
 
 
@@ -133,7 +135,7 @@ def test_rates_absurdly_beyond_the_edge_diverge_without_nan():
     assert r.status == "diverges"
     assert np.isfinite(r.log_loss).all()
     assert (np.diff(r.log_loss) > 0).all()
-    assert r.log_loss[-1] / 1e12 == pytest.approx(gf.stability(problem, r.optimizer).growth_rate, rel=1e-6)
+    assert r.log_loss[-1] / 1e12 == pytest.approx(gf.stability(problem, r.method).growth_rate, rel=1e-6)
 
 
 def test_a_floor_is_as_accurate_at_1e12_as_anywhere():
@@ -169,7 +171,7 @@ def test_all_modes_oscillating_is_recognised_and_not_extrapolated_wrongly():
     exact = (np.log(mantissa[0]) + exponent[0] * np.log(np.longdouble(2)))[steps].astype(float)
     r = gf.predict(problem, method, steps)
     np.testing.assert_allclose(r.log_loss, exact, atol=1e-9)
-    forced = gf.predict(problem, method, steps, method="contour")
+    forced = gf.predict(problem, method, steps, route="contour")
     wrong = np.abs(np.expm1(forced.log_loss - exact))
     assert (wrong <= 10 * forced.error + 1e-9).all() or forced.status == "inaccurate"
 
@@ -186,7 +188,7 @@ def test_a_method_of_ones_own_needs_only_its_update():
     steps = np.array([0, 1, 5, 100, 400, 10**5])
     r = gf.predict(PROBLEM, method, steps)
     assert r.status == "ok"
-    slow = gf.predict(PROBLEM, method, steps[:-1], method="recursion")
+    slow = gf.predict(PROBLEM, method, steps[:-1], route="recursion")
     np.testing.assert_allclose(r.loss[:-1], slow.loss, rtol=1e-10)
     # The recursion itself, against simulated noise-free Nesterov.
     lam = PROBLEM.eigenvalues
@@ -226,7 +228,7 @@ def test_no_answer_hangs_on_a_hard_problem():
 
 
 def test_exact_second_moments_that_overflow_diverge_without_a_warning():
-    r = gf.predict(gf.data.mnist(30), gf.SGD(50.0, 0.9, 1), [1, 10, 1000], method="exact")
+    r = gf.predict(gf.data.mnist(30), gf.SGD(50.0, 0.9, 1), [1, 10, 1000], noise="exact")
     assert r.status == "diverges"
     assert np.isfinite(r.loss[:2]).all()
     assert r.loss[2] == np.inf

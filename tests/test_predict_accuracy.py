@@ -158,7 +158,7 @@ def test_contour_and_recursion_agree_where_both_serve(beta):
     problem = gf.PowerLaw(1.5, 0.7, n_modes=500, noise_variance=0.01)
     method = gf.SGD(0.2 * (1 - beta), beta, 10)
     steps = np.arange(600, 2000, 100)
-    slow, fast = (gf.predict(problem, method, steps, method=m) for m in ("recursion", "contour"))
+    slow, fast = (gf.predict(problem, method, steps, route=m) for m in ("recursion", "contour"))
     assert slow.route == "recursion"
     assert fast.route == "contour"
     np.testing.assert_allclose(fast.loss, slow.loss, rtol=1e-11)

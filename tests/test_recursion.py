@@ -56,7 +56,7 @@ def test_exact_moments_equal_the_spectral_recursion_on_translation_invariant_dat
     lam = np.arange(1.0, 17.0) ** -1.5
     data = gf.data.translation_invariant(lam, lam**1.2)
     method, steps = gf.SGD(0.2 * (1 - beta), beta, 3), [0, 1, 2, 30, 100]
-    exact = gf.predict(data, method, steps, method="exact")
+    exact = gf.predict(data, method, steps, noise="exact")
     assert exact.route == "exact second moments"
     np.testing.assert_allclose(exact.loss, gf.predict(data, method, steps).loss, rtol=1e-11)
 
@@ -67,7 +67,7 @@ def test_exact_moments_average_simulated_runs_with_label_noise():
     y = rng.standard_normal((12, 2))
     data = gf.LinearData.from_features(X, y)
     method = gf.SGD(0.15, 0.4, 4)
-    exact = gf.predict(data, method, np.arange(13), method="exact")
+    exact = gf.predict(data, method, np.arange(13), noise="exact")
     replicas, w = 20_000, np.zeros((20_000, 3, 2))
     v = np.zeros_like(w)
     simulated = []

@@ -125,7 +125,7 @@ def test_divergence_is_inf_not_nan_and_is_counted():
     assert np.isinf(runs.mean[-1])
     assert np.isinf(runs.sem[-1])
     assert "100% ended above" in repr(runs)
-    assert agree(gf.predict(data.problem, runs.optimizer, [2000]), runs).verdict == ("undecided",)
+    assert agree(gf.predict(data.problem, runs.method, [2000]), runs).verdict == ("undecided",)
 
 
 def test_recorded_steps_are_those_of_the_whole_run():
@@ -160,15 +160,15 @@ def test_progress_rises_to_one():
         ({"record": "linear"}, ValueError, "record must be None, 'log' or step numbers"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
         ({"order": "sorted"}, ValueError, "order must be one of 'fresh', 'epochs'"),
-        ({"order": "epochs", "optimizer": gf.SGD(0.1, 0.0, 2, True)}, ValueError, "draws without replacement"),
-        ({"optimizer": gf.SGD(0.1, batch_size=9)}, ValueError, "batch_size must be at most n_samples=8"),
+        ({"order": "epochs", "method": gf.SGD(0.1, 0.0, 2, True)}, ValueError, "draws without replacement"),
+        ({"method": gf.SGD(0.1, batch_size=9)}, ValueError, "batch_size must be at most n_samples=8"),
         ({"data": gf.LinearProblem([1.0], [1.0])}, TypeError, "data must be a LinearData"),
     ],
 )
 def test_bad_arguments_are_named(change, error, words, monkeypatch):
     # Without the shape checks of the tests, as users run it.
     monkeypatch.setattr(MODULE, "simulate_many", inspect.unwrap(MODULE.simulate_many))
-    arguments = {"data": translation_invariant(LAM, SIGNAL), "optimizer": gf.SGD(0.1), "steps": 10, "replicas": 2}
+    arguments = {"data": translation_invariant(LAM, SIGNAL), "method": gf.SGD(0.1), "steps": 10, "replicas": 2}
     with pytest.raises(error, match=words):
         inspect.unwrap(simulate)(**(arguments | change))
 

@@ -19,7 +19,7 @@ def test_first_crossing_is_that_of_the_recursion():
         problem = random_problem(rng)
         noise = gf.SpectrallyExpressible(1.0, float(rng.choice([1.0, 0.0, -1.0])))
         method = random_setting(rng, problem, noise)
-        loss = gf.predict(problem, method, np.arange(last + 1), noise, method="recursion").loss
+        loss = gf.predict(problem, method, np.arange(last + 1), noise, route="recursion").loss
         lowest = np.minimum.accumulate(loss)
         rising += bool((np.diff(loss) > 0.0).any())
         for k in rng.integers(1, last + 1, 3):
@@ -39,7 +39,7 @@ def test_first_of_many_oscillations_counts(beta, batch):
     # Both modes oscillate (0.05 > (1-sqrt(0.99))^2), or alternate in sign, as long as there is any loss left.
     problem = gf.LinearProblem([1.0, 0.3], [1.0, 0.5])
     method = gf.SGD(0.05, beta, batch)
-    loss = gf.predict(problem, method, np.arange(10_001), method="recursion").loss
+    loss = gf.predict(problem, method, np.arange(10_001), route="recursion").loss
     for target in (0.3, 1e-3, 1e-9, 1e-40):
         below = np.flatnonzero(loss <= target)
         if below.size:

@@ -106,9 +106,9 @@ def test_a_sweep_read_from_a_file_agrees_with_theory(tmp_path):
     swept.to_netcdf(tmp_path / "s.nc", engine="scipy")
     with xarray.open_dataset(tmp_path / "s.nc", engine="scipy") as read:
         found = list(cells(read))
-    assert [runs.optimizer for runs in found] == [gf.SGD(0.1, 0.0, 4), gf.SGD(0.1, 0.0, 32)]
+    assert [runs.method for runs in found] == [gf.SGD(0.1, 0.0, 4), gf.SGD(0.1, 0.0, 32)]
     for runs in found:
-        assert agree(gf.predict(DATA, runs.optimizer, runs.steps, method="exact"), runs, relative=1e-9).agrees
+        assert agree(gf.predict(DATA, runs.method, runs.steps, noise="exact"), runs, relative=1e-9).agrees
 
 
 def test_a_larger_grid_computes_only_what_is_new(undisturbed, tmp_path):

@@ -95,7 +95,7 @@ def test_noise_gain_at_the_optimum(nu: float, zeta: float, which: int) -> None:
     np.testing.assert_allclose(gf.stability(p, gf.SGD(found, 0.0, 1)).noise_gain, expected, rtol=1e-5)
     # The predicted loss itself is least there: t = 10^8 is not infinity, hence the coarse step.
     around = [gf.SGD(rate * factor, 0.0, 1) for factor in (0.9, 1.0, 1.1)]
-    loss = [float(gf.predict(p, m, 10**8, method="contour").loss) for m in around]
+    loss = [float(gf.predict(p, m, 10**8, route="contour").loss) for m in around]
     assert loss[1] == min(loss)
 
 

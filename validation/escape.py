@@ -132,7 +132,7 @@ def growth(fast: bool) -> list[Claim]:
             Claim(name, rate, expected.growth_rate, margin, "approximate", RATE, f"{note}; {granted:.0%} granted")
         )
     method = gf.SGD(1.1 * gf.max_learning_rate(data.problem, 0.0, 2), 0.0, 2)
-    logs = gf.predict(data, method, [400, 500], method="exact").log_loss
+    logs = gf.predict(data, method, [400, 500], noise="exact").log_loss
     expected = escape_steps(data.problem, method)
     claims.append(
         Claim(

@@ -16,7 +16,7 @@ def exact_edge(data: gf.LinearData, beta: float, b: int, low: float, high: float
     """Learning rate at which the exact mean loss neither grows nor falls, to 1/64 of the bracket."""
     for _ in range(6):
         middle = 0.5 * (low + high)
-        log_loss = gf.predict(data, gf.SGD(middle, beta, b), [600, 800], method="exact").log_loss
+        log_loss = gf.predict(data, gf.SGD(middle, beta, b), [600, 800], noise="exact").log_loss
         low, high = (middle, high) if log_loss[1] < log_loss[0] else (low, middle)
     return 0.5 * (low + high)
 
@@ -35,7 +35,7 @@ def claims(fast: bool = False) -> list[Claim]:
                 0.5 * (lower + 1.0),
                 0.5 * (1.0 - lower),
                 "approximate",
-                "exact second moments (method='exact')",
+                "exact second moments (noise='exact')",
                 f"claim: between {lower:.3f} (tau2=-1) and 1; fitted noise {fitted:.3f}",
             )
         )

@@ -55,7 +55,7 @@ def claims(fast: bool = False) -> list[Claim]:
         errors = []
         for beta, b in SETTINGS:
             m = gf.SGD(SHARE * gf.max_learning_rate(data.problem, beta, b, data.noise), beta, b)
-            exact = gf.predict(data, m, STEPS, method="exact").log_loss
+            exact = gf.predict(data, m, STEPS, noise="exact").log_loss
             diagonal = np.log(diagonal_loss(data, m, STEPS[-1])[list(STEPS)])
             errors.append([diagonal - exact, *(gf.predict(data.problem, m, STEPS, x).log_loss - exact for x in noises)])
         diagonal, fitted, by_signal, default = np.sqrt(np.mean(np.square(errors), axis=(0, 2)))
@@ -66,7 +66,7 @@ def claims(fast: bool = False) -> list[Claim]:
                 0.0,
                 GRANTED,
                 "approximate",
-                "exact second moments (method='exact')",
+                "exact second moments (noise='exact')",
                 f"weights of the signal {by_signal:.3f}, tau1=tau2=1 {default:.3f}, diagonal {diagonal:.3f}; fitted "
                 f"tau1={data.noise.tau1:.3f}, tau2={data.noise.tau2:.3f}",
             )

@@ -77,7 +77,7 @@ def claims(fast: bool = False) -> list[Claim]:
                             1.0,
                             tolerance[i],
                             kind,
-                            "exact second moments (method='exact')",
+                            "exact second moments (noise='exact')",
                             note,
                         )
                     )

@@ -33,26 +33,26 @@ class LossBand:
     log_minus: Float[Array, "..."]
 
 
-def loss_band(problem: Problem, optimizer: Method | ScheduledSGD, steps: object) -> LossBand:
+def loss_band(problem: Problem, method: Method | ScheduledSGD, steps: object) -> LossBand:
     """Predicted losses at tau2 = +1 and -1.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : Method or ScheduledSGD
+    method : Method or ScheduledSGD
     steps : int or array of ints
     """
-    high, low = (predict(problem, optimizer, steps, noise) for noise in (PLUS, MINUS))
+    high, low = (predict(problem, method, steps, noise) for noise in (PLUS, MINUS))
     return LossBand(high.loss, low.loss, high.log_loss, low.log_loss)
 
 
-def edge_band(problem: Problem, optimizer: Method) -> tuple[float, float]:
+def edge_band(problem: Problem, method: Method) -> tuple[float, float]:
     """Largest stable learning rates at tau2 = +1 and -1.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : Method
+    method : Method
         Its learning rate is ignored.
     """
-    return edge(problem, optimizer, PLUS), edge(problem, optimizer, MINUS)
+    return edge(problem, method, PLUS), edge(problem, method, MINUS)

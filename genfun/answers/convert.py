@@ -1,4 +1,4 @@
-"""What are my optimizer's learning rate and momentum in another convention?"""
+"""What are my method's learning rate and momentum in another convention?"""
 
 from __future__ import annotations
 
@@ -142,9 +142,9 @@ def convert(settings: Mapping[str, Any], source: Convention, target: Convention 
     if rule.beta != 0.0 and (source in RATE_IN_VELOCITY) != (target in RATE_IN_VELOCITY):
         notes.append("the same only while the learning rate is constant: one convention keeps it inside the velocity")
     if rule.beta < 0.0 and target in REFUSE_NEGATIVE:
-        notes.append(f"{REFUSE_NEGATIVE[target]} refuses a negative momentum when its optimizer is made")
+        notes.append(f"{REFUSE_NEGATIVE[target]} refuses a negative momentum when its method is made")
     if rule.beta < 0.0 and target == "torch" and not rule.nesterov:
-        notes.append("set optimizer.param_groups[0]['momentum'] after making it with momentum=0")
+        notes.append("set method.param_groups[0]['momentum'] after making it with momentum=0")
     return Conversion(written, source, target, not (rule.damped or ahead), tuple(notes))
 
 
@@ -191,8 +191,8 @@ def to_sgd(
 def from_sgd(sgd: SGD, convention: Convention) -> dict[str, Any]:
     """The settings with which a library runs a heavy-ball SGD.
 
-    **Assumptions.** Those of `convert`. torch and Keras refuse a negative momentum when their optimizer is made;
-    torch takes it through `optimizer.param_groups[0]["momentum"]` afterwards.
+    **Assumptions.** Those of `convert`. torch and Keras refuse a negative momentum when their method is made;
+    torch takes it through `method.param_groups[0]["momentum"]` afterwards.
 
     Parameters
     ----------

@@ -111,21 +111,21 @@ class Phase(Displayed):
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end})"
 
 
-def effective_rate(optimizer: Method) -> float:
+def effective_rate(method: Method) -> float:
     r"""alpha_eff, the step of a slow mode per unit gradient: alpha/(1-beta) for the heavy ball.
 
     .. math:: \alpha_{eff} = \alpha \lim_{t\to\infty} (T(0)^t k)_w
 
     Parameters
     ----------
-    optimizer : Method
+    method : Method
     """
-    rows, kick = optimizer.update(0.0, *optimizer.hyperparameters)
+    rows, kick = method.update(0.0, *method.hyperparameters)
     matrix = np.linalg.matrix_power(np.array(rows, dtype=float), 1 << 40)
-    return optimizer.learning_rate * float((matrix @ np.array(kick, dtype=float))[0])
+    return method.learning_rate * float((matrix @ np.array(kick, dtype=float))[0])
 
 
-def phase(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Phase:
+def phase(problem: Problem, method: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Phase:
     r"""The phase of a power law, or of the power law fitted to a measured spectrum.
 
     .. math:: L_s = \frac{Q\,\Gamma(\zeta+1)}{2(1-\tilde U(1))}(2\alpha_{eff}t)^{-\zeta},\qquad
@@ -144,7 +144,7 @@ def phase(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = Sp
     ----------
     problem : LinearProblem or PowerLaw
         The spectrum.
-    optimizer : Method
+    method : Method
         The setting.
     noise : SpectrallyExpressible
         (tau1, tau2).
@@ -170,14 +170,14 @@ def phase(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = Sp
     >>> f.name, round(f.transition_step)
     ('noise-dominated', 38392)
     """
-    G = GeneratingFunction(problem, optimizer, noise)
+    G = GeneratingFunction(problem, method, noise)
     law = fit_power_law(problem)
     if not (math.isfinite(law.nu) and math.isfinite(law.zeta) and law.nu > 0.0 and law.zeta > 0.0):
         raise ValueError(
             f"problem has no exponents ({'; '.join(law.notes)}); use local_exponent on its predicted curve"
         )
     nu, zeta, q_scale = law.nu, law.zeta, law.signal_scale
-    singular, rate = dominant_singularity(G), effective_rate(optimizer)
+    singular, rate = dominant_singularity(G), effective_rate(method)
     infinite = isinstance(problem, PowerLaw) and problem.n_modes is None
     end = math.inf if infinite else 1.0 / (2.0 * rate * problem.lambda_min)
     signal = noise_constant = exponent = math.nan
@@ -247,7 +247,7 @@ def _notes(
 
 
 def local_exponent(
-    problem: Problem, optimizer: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
+    problem: Problem, method: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
 ) -> Float[Array, "..."]:
     r"""The local exponent of the predicted curve, with no power law assumed.
 
@@ -260,7 +260,7 @@ def local_exponent(
     ----------
     problem : LinearProblem or PowerLaw
         The spectrum.
-    optimizer : Method
+    method : Method
         The setting.
     steps : int or array of ints
         t >= 1, any shape.
@@ -295,7 +295,7 @@ def local_exponent(
     low = np.minimum(np.floor(t * np.exp(-LOG_HALF_WIDTH)), t - 1).astype(np.int64)
     low = np.maximum(low, 1)
     high = np.maximum(np.ceil(t * np.exp(LOG_HALF_WIDTH)), t + 1).astype(np.int64)
-    r = predict(problem, optimizer, np.stack((low, high)), noise)
+    r = predict(problem, method, np.stack((low, high)), noise)
     logs = r.log_loss
     if problem.noise_variance > 0.0:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -25,7 +25,7 @@ from genfun.singularity import Singularity, dominant_singularity
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Route = Literal["auto", "recursion", "contour", "exact"]
+Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
@@ -57,7 +57,7 @@ class Prediction(Displayed):
         How it was computed.
     problem : Problem
         As asked.
-    optimizer : Method or ScheduledSGD
+    method : Method or ScheduledSGD
         As asked.
     noise : SpectrallyExpressible
         As asked.
@@ -76,8 +76,8 @@ class Prediction(Displayed):
     log_loss: Float[Array, "..."]
     route: str
     problem: Problem
-    optimizer: Method | ScheduledSGD
-    noise: SpectrallyExpressible
+    method: Method | ScheduledSGD
+    noise: SpectrallyExpressible | str
 
     @property
     def meaning(self) -> str:
@@ -106,32 +106,32 @@ class Prediction(Displayed):
 
 def predict(
     problem: Problem | LinearData,
-    optimizer: Method | ScheduledSGD,
+    method: Method | ScheduledSGD,
     steps: Any,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
-    method: Route = "auto",
+    noise: SpectrallyExpressible | str = SpectrallyExpressible(),
+    route: Route = "auto",
 ) -> Prediction:
     r"""Mean loss of mini-batch SGD at given steps, without training.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
 
-    **Assumptions.** Fresh batches, spectrally expressible noise (except for method="exact"). Constant hyperparameters
-    and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8.
+    **Assumptions.** Fresh batches, spectrally expressible noise, or that of the data themselves (noise="exact").
+    Constant hyperparameters and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8.
 
     Parameters
     ----------
     problem : LinearProblem, PowerLaw or LinearData
-        The spectrum; or the data themselves, which method="exact" needs.
-    optimizer : Method or ScheduledSGD
+        The spectrum; or the data themselves, which noise="exact" needs.
+    method : Method or ScheduledSGD
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0, any order, repeats allowed; step 0 is the start.
-    noise : SpectrallyExpressible
-        (tau1, tau2) of the noise covariance; ignored by method="exact".
-    method : str
-        "auto" chooses and checks; "recursion" steps through all of them; "contour" inverts the generating function
-        (steps below 32 still by recursion); "exact" keeps the full second moments of the data, without the spectrally
+    noise : SpectrallyExpressible or "exact"
+        (tau1, tau2) of the noise covariance; or "exact", the full second moments of the data, without the spectrally
         expressible approximation (small data only: a step costs O(n rank^2)).
+    route : str
+        "auto" chooses and checks; "recursion" steps through all of them; "contour" inverts the generating function
+        (steps below 32 still by recursion).
 
     Returns
     -------
@@ -141,8 +141,8 @@ def predict(
     Raises
     ------
     ValueError
-        On negative or fractional steps, a batch larger than the data, an unknown method, method="exact" without
-        data, or "contour" or "exact" under a schedule.
+        On negative or fractional steps, a batch larger than the data, an unknown route, noise="exact" without
+        data, or "contour" or noise="exact" under a schedule.
 
     References
     ----------
@@ -157,47 +157,50 @@ def predict(
     ('ok', [0.5, 0.01382949, 1.392e-05])
     """
     wanted = _check.steps(steps)
-    if method not in get_args(Route):
-        raise ValueError(f"method must be one of {', '.join(get_args(Route))}, got {method!r}")
+    if route not in get_args(Route):
+        raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
     data = problem if isinstance(problem, LinearData) else None
     spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
     unique, inverse = np.unique(wanted, return_inverse=True)
     singular = None
-    if isinstance(optimizer, ScheduledSGD):
-        if method in ("contour", "exact"):
-            raise ValueError(f"method={method!r} needs constant hyperparameters; use method='auto' with a ScheduledSGD")
-        curve = scheduled_curve(spectrum, optimizer, noise, unique)
-    elif method == "exact":
+    if isinstance(method, ScheduledSGD):
+        if route == "contour" or isinstance(noise, str):
+            asked = "route='contour'" if route == "contour" else f"noise={noise!r}"
+            raise ValueError(f"{asked} needs constant hyperparameters; leave it out with a ScheduledSGD")
+        curve = scheduled_curve(spectrum, method, noise, unique)
+    elif isinstance(noise, str):
+        if noise != "exact":
+            raise ValueError(f"noise must be a SpectrallyExpressible or 'exact', got {noise!r}")
         if data is None:
             raise ValueError(
-                f"method='exact' needs the data, got {type(problem).__name__}; pass the LinearData in its place"
+                f"noise='exact' needs the data, got {type(problem).__name__}; pass the LinearData in its place"
             )
-        GeneratingFunction(spectrum, optimizer, noise)  # refuses what the other routes refuse
-        curve = exact_curve(data, optimizer, unique)
+        GeneratingFunction(spectrum, method)  # refuses what the other routes refuse
+        curve = exact_curve(data, method, unique)
     else:
-        G = GeneratingFunction(spectrum, optimizer, noise)
+        G = GeneratingFunction(spectrum, method, noise)
         singular = dominant_singularity(G)
-        curve = _curve(G, unique, method, singular)
+        curve = _curve(G, unique, route, singular)
     shape = wanted.shape
     loss, log_loss, error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error)
     )
     return Prediction(
-        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, spectrum, optimizer, noise
+        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, spectrum, method, noise
     )
 
 
-def _curve(G: GeneratingFunction, steps: Array, method: Route, singular: Singularity) -> LossCurve:
+def _curve(G: GeneratingFunction, steps: Array, route: Route, singular: Singularity) -> LossCurve:
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         start = 0.5 * (G.problem.signal_total + G.problem.noise_variance)
         losses = np.where(steps > 0, np.inf, start)
         return LossCurve(Scaled(losses, np.zeros(steps.size, dtype=np.int64)), 0.0 * steps, "limit")
-    if method == "auto":
+    if route == "auto":
         return automatic(G, steps, singular)
-    if method == "recursion":
+    if route == "recursion":
         if steps[-1] > MAX_RECURSION:
             raise ValueError(
-                f"steps must be at most {MAX_RECURSION} for method='recursion', got {steps[-1]}; use method='auto'"
+                f"steps must be at most {MAX_RECURSION} for route='recursion', got {steps[-1]}; use route='auto'"
             )
         return by_recursion(G, steps, float(min(steps[-1], 10_000)))
     shift = singular.shift

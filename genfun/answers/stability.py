@@ -61,7 +61,7 @@ class Stability(Displayed):
         )
 
 
-def stability(problem: Problem, optimizer: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Stability:
+def stability(problem: Problem, method: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Stability:
     r"""Whether the mean loss converges, how fast in the end, and what binds.
 
     .. math:: \text{stable} \iff \rho(T(\alpha\lambda_k)) < 1\ \text{for all } k\ \text{and}\ \tilde U(1) < 1
@@ -75,7 +75,7 @@ def stability(problem: Problem, optimizer: Method, noise: SpectrallyExpressible 
     Parameters
     ----------
     problem : LinearProblem or PowerLaw
-    optimizer : Method
+    method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     noise : SpectrallyExpressible
         (tau1, tau2).
@@ -99,11 +99,11 @@ def stability(problem: Problem, optimizer: Method, noise: SpectrallyExpressible 
     >>> gf.stability(gf.PowerLaw(1.5, 0.5, n_modes=1000), gf.SGD(0.1, 0.9, batch_size=1)).status
     'diverges'
     """
-    G = GeneratingFunction(problem, optimizer, noise)
+    G = GeneratingFunction(problem, method, noise)
     singular = dominant_singularity(G)
     gain, sigma2 = singular.noise_gain, problem.noise_variance
-    top = curvature_limit(problem, optimizer)
-    edge_distance = optimizer.learning_rate / top - 1.0
+    top = curvature_limit(problem, method)
+    edge_distance = method.learning_rate / top - 1.0
     # On one of the two limits and not beyond the other.
     beyond, at_curvature = gain > 1.0 + MARGINAL, abs(edge_distance) < MARGINAL
     marginal = not beyond and (at_curvature or (abs(gain - 1.0) < MARGINAL and not singular.curvature_binds))
@@ -114,5 +114,5 @@ def stability(problem: Problem, optimizer: Method, noise: SpectrallyExpressible 
     if status == "converges":
         floor = 0.5 * sigma2 * G.sums(np.zeros(1))[0].item() / (1.0 - gain) if sigma2 * G.gamma > 0.0 else 0.0
     return Stability(
-        status, gain, singular.rate, "noise" if edge(problem, optimizer, noise) < top else "curvature", float(floor)
+        status, gain, singular.rate, "noise" if edge(problem, method, noise) < top else "curvature", float(floor)
     )

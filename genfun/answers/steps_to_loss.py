@@ -43,7 +43,7 @@ Curve = Callable[[Int[Array, " t"]], Float[Array, " t"]]
 
 def steps_to_loss(
     problem: Problem,
-    optimizer: Method | ScheduledSGD,
+    method: Method | ScheduledSGD,
     loss: float,
     noise: SpectrallyExpressible = SpectrallyExpressible(),
 ) -> float:
@@ -63,7 +63,7 @@ def steps_to_loss(
     Parameters
     ----------
     problem : LinearProblem or PowerLaw
-    optimizer : Method or ScheduledSGD
+    method : Method or ScheduledSGD
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     loss : float
         The target, > 0, in units of the loss.
@@ -94,9 +94,9 @@ def steps_to_loss(
     inf
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
-    if isinstance(optimizer, ScheduledSGD):
-        return _under_schedule(problem, optimizer, target, noise)
-    G = GeneratingFunction(problem, optimizer, noise)
+    if isinstance(method, ScheduledSGD):
+        return _under_schedule(problem, method, target, noise)
+    G = GeneratingFunction(problem, method, noise)
     start = 0.5 * (problem.signal_total + problem.noise_variance)
     if start <= target:
         return 0.0
@@ -109,7 +109,7 @@ def steps_to_loss(
     fade = oscillation_steps(singular, shift)
 
     def predicted(steps: Array) -> Array:
-        return predict(problem, optimizer, steps, noise).loss
+        return predict(problem, method, steps, noise).loss
 
     def contour(steps: Array) -> Array:
         curve = by_contour(G, steps, shift)

@@ -176,21 +176,21 @@ def big_batch(
     from genfun.answers.batch.noise_scale import noise_scale
     from genfun.methods import SGD
 
-    optimizer = SGD(learning_rate, momentum, batch_size)
-    fixed = noise_scale(target.problem, optimizer, steps, target.noise)
-    grown = ask(target.problem, optimizer, steps, theta, target.noise)
+    method = SGD(learning_rate, momentum, batch_size)
+    fixed = noise_scale(target.problem, method, steps, target.noise)
+    grown = ask(target.problem, method, steps, theta, target.noise)
     columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
     rows = lines_of(columns)
     lines = [
         (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", f"{r['loss']:.4g}") for r in rows
     ]
-    shown: list[Block] = [*preamble(target), repr(optimizer)]
+    shown: list[Block] = [*preamble(target), repr(method)]
     shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:
         shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")
     return Answer(
-        inputs(target, optimizer=asked(optimizer), theta=theta),
+        inputs(target, method=asked(method), theta=theta),
         {"noise_scale": fixed, "big_batch": grown},
         shown,
         lambda: rows,

@@ -80,9 +80,9 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     from genfun.answers import phase as ask
     from genfun.methods import SGD
 
-    optimizer = SGD(learning_rate, momentum, batch_size)
-    f = ask(target.problem, optimizer, target.noise)
-    shown = [*preamble(target), repr(optimizer), f.name]
+    method = SGD(learning_rate, momentum, batch_size)
+    f = ask(target.problem, method, target.noise)
+    shown = [*preamble(target), repr(method), f.name]
     if math.isfinite(f.exponent):
         shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}")
     for what, step in (
@@ -92,4 +92,4 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     ):
         if math.isfinite(step):
             shown.append(f"{what} at step {step:,.0f}")
-    return Answer(inputs(target, optimizer=asked(optimizer)), f, shown + notes(f.notes), draw=f.plot)
+    return Answer(inputs(target, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)

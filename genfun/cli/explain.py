@@ -33,9 +33,9 @@ def explain(target: Target, learning_rate: float, momentum: float, batch_size: i
     from genfun.answers.words.explain import explain as ask
     from genfun.methods import SGD
 
-    optimizer = SGD(learning_rate, momentum, batch_size)
+    method = SGD(learning_rate, momentum, batch_size)
     if target.noise_source == "given" or target.inputs["noise_variance"] is not None:
-        found = ask(target.problem, optimizer, steps, target.noise)
+        found = ask(target.problem, method, steps, target.noise)
     else:
-        found = ask(target.source, optimizer, steps)
-    return Answer(inputs(target, optimizer=asked(optimizer), steps=steps), found, [target.label, *found.lines])
+        found = ask(target.source, method, steps)
+    return Answer(inputs(target, method=asked(method), steps=steps), found, [target.label, *found.lines])

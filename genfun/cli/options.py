@@ -108,14 +108,14 @@ def inputs(target: Target, **setting: Any) -> dict[str, Any]:
     return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting
 
 
-def asked(optimizer: Any) -> dict[str, Any]:
-    """An optimizer for the JSON: its fields, schedules as they are written in Python.
+def asked(method: Any) -> dict[str, Any]:
+    """An method for the JSON: its fields, schedules as they are written in Python.
 
     Parameters
     ----------
-    optimizer : SGD or ScheduledSGD
+    method : SGD or ScheduledSGD
     """
     from dataclasses import fields
 
-    values = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
+    values = {field.name: getattr(method, field.name) for field in fields(method)}
     return {name: repr(value) if callable(value) else value for name, value in values.items()}

@@ -83,7 +83,7 @@ def scheduled_setting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def optimizer_of(learning_rate: Any, momentum: Any, batch_size: Any) -> Any:
+def method_of(learning_rate: Any, momentum: Any, batch_size: Any) -> Any:
     """An SGD of numbers; where one of them is a schedule, a ScheduledSGD.
 
     Parameters

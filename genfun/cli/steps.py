@@ -11,7 +11,7 @@ from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, setting
 from genfun.cli.output import Block, Grid
-from genfun.cli.schedule import optimizer_of, scheduled_setting
+from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL
 
@@ -45,17 +45,17 @@ def steps(
     from genfun.report.words import count
 
     aim, start = aim_of(target, loss, share)
-    problem, optimizer = target.problem, optimizer_of(learning_rate, momentum, batch_size)
-    found, high, low = (ask(problem, optimizer, aim, noise) for noise in (target.noise, PLUS, MINUS))
+    problem, method = target.problem, method_of(learning_rate, momentum, batch_size)
+    found, high, low = (ask(problem, method, aim, noise) for noise in (target.noise, PLUS, MINUS))
     size = problem.n_samples if batch_size is None else batch_size
     samples = None if size is None or callable(size) else found * size
     epochs = None if samples is None or problem.n_samples is None else samples / problem.n_samples
     result: dict[str, Any] = {"loss": aim, "initial_loss": start, "steps": found, "samples": samples}
     result |= {"epochs": epochs, "at_tau2_plus": high, "at_tau2_minus": low}
-    shown: list[Block] = [*preamble(target), repr(optimizer)]
+    shown: list[Block] = [*preamble(target), repr(method)]
     shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
     if math.isinf(found):
-        end = stability(problem, optimizer, target.noise) if isinstance(optimizer, SGD) else None
+        end = stability(problem, method, target.noise) if isinstance(method, SGD) else None
         shown.append(f"never reached: {_why(aim, problem, end)}")
     else:
         shown.append(f"steps:   {count(found)}")
@@ -63,7 +63,7 @@ def steps(
             shown.append(f"samples: {count(samples)}" + ("" if epochs is None else f"  ({epochs:,.4g} epochs)"))
     if banded(target, batch_size):
         shown.append(f"over noise models: {count(high)} at tau2 = +1, {count(low)} at tau2 = -1  (tau1 = 1)")
-    return Answer(inputs(target, optimizer=asked(optimizer), loss=loss, share=share), result, shown)
+    return Answer(inputs(target, method=asked(method), loss=loss, share=share), result, shown)
 
 
 def _why(aim: float, problem: Any, end: Any) -> str:
@@ -115,8 +115,8 @@ def translate(
     from genfun.report.encode import plain
     from genfun.report.words import batch, count, figures
 
-    optimizer = SGD(learning_rate, momentum, batch_size)
-    found = ask(target.problem, optimizer, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
+    method = SGD(learning_rate, momentum, batch_size)
+    found = ask(target.problem, method, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
     pick = sorted({round(i * (found.samples.size - 1) / (SHOWN - 1)) for i in range(SHOWN)})
     columns = {
         "samples": found.samples,
@@ -131,7 +131,7 @@ def translate(
     ]
     shown = [
         *preamble(target),
-        repr(optimizer),
+        repr(method),
         f"batch size {batch(batch_size)} to {batch(to)}, {keep} kept",
         f"learning rate:       {found.learning_rate:.6g}  (largest stable {found.max_rate:.6g})",
         f"linear scaling:      {found.linear_rate:.6g}",
@@ -141,7 +141,7 @@ def translate(
         *notes(found.notes),
     ]
     return Answer(
-        inputs(target, optimizer=asked(optimizer), to=to, keep=keep, samples=samples),
+        inputs(target, method=asked(method), to=to, keep=keep, samples=samples),
         plain(found) | {"meaning": found.meaning},
         shown,
         lambda: lines_of(columns),

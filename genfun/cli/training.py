@@ -10,7 +10,7 @@ from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting
 from genfun.cli.output import Grid
-from genfun.cli.schedule import optimizer_of, scheduled_setting
+from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
 
@@ -71,14 +71,14 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
     from genfun.answers import stability as ask
     from genfun.methods import SGD
 
-    optimizer = SGD(learning_rate, momentum, batch_size)
-    found = ask(target.problem, optimizer, target.noise)
+    method = SGD(learning_rate, momentum, batch_size)
+    found = ask(target.problem, method, target.noise)
     return Answer(
-        inputs(target, optimizer=asked(optimizer)),
+        inputs(target, method=asked(method)),
         found,
         [
             *preamble(target),
-            repr(optimizer),
+            repr(method),
             f"{found.status}; as the learning rate grows, {found.limit} is the first to bind",
             f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
@@ -111,9 +111,9 @@ def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, 
     from genfun.answers._band import loss_band
     from genfun.report import words
 
-    optimizer = optimizer_of(learning_rate, momentum, batch_size)
-    found = ask(target.problem, optimizer, list(steps), target.noise)
-    band = loss_band(target.problem, optimizer, list(steps))
+    method = method_of(learning_rate, momentum, batch_size)
+    found = ask(target.problem, method, list(steps), target.noise)
+    band = loss_band(target.problem, method, list(steps))
     result = {
         part: getattr(found, part) for part in ("steps", "loss", "error", "log_loss", "status", "meaning", "route")
     }
@@ -131,7 +131,7 @@ def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, 
         )
         for i, t in enumerate(found.steps)
     ]
-    shown = [*preamble(target), repr(optimizer), Grid(("step", *headings, "relative error"), lines)]
+    shown = [*preamble(target), repr(method), Grid(("step", *headings, "relative error"), lines)]
     shown.append(f"{found.status}: {found.meaning}")
     if len(columns) > 1:
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
@@ -143,6 +143,6 @@ def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, 
         import numpy as np
 
         filled = np.rint(np.geomspace(1, max(1, *steps), DRAWN)).astype(int)
-        return ask(target.problem, optimizer, np.union1d(filled, [*steps]), target.noise).plot()
+        return ask(target.problem, method, np.union1d(filled, [*steps]), target.noise).plot()
 
-    return Answer(inputs(target, optimizer=asked(optimizer)), result, shown, lambda: lines_of(columns), draw)
+    return Answer(inputs(target, method=asked(method)), result, shown, lambda: lines_of(columns), draw)

@@ -134,7 +134,7 @@ def mnist(
     Examples
     --------
     >>> mnist(n=100, seed=0)
-    LinearData(n_samples=100, rank=100, outputs=1, noise_variance=0, n_dropped=0, method='kernel')
+    LinearData(n_samples=100, rank=100, outputs=1, noise_variance=0, n_dropped=0, solver='kernel')
     """
     if model not in ("ntk", "pixels"):
         raise ValueError(f"model must be 'ntk' or 'pixels', got {model!r}")

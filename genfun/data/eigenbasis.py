@@ -32,7 +32,7 @@ class Eigenbasis(NamedTuple):
     coefficients: Float[Array, "rank outputs"]
     noise_variance: float
     n_dropped: int
-    method: str
+    solver: str
     directions: Float[Array, "features rank"] | None
     eigenfeatures: Float[Array, "samples rank"] | None
 
@@ -97,7 +97,7 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
         for rows in reported(pieces, progress, stage):
             yield np.hstack([block("X", features, rows), block("y", targets, rows)])
 
-    triangle, method = _triangle(blocks, n, d + m, d)
+    triangle, solver = _triangle(blocks, n, d + m, d)
     # With [X y] = Q R: X = Q1 R11, y = Q1 R12 + Q2 R22, so the part of y outside the columns of Q1 is R22.
     r11, r12, r22 = triangle[:d, :d], triangle[:d, d:], triangle[d:, d:]
     left, singular, right = np.linalg.svd(r11, full_matrices=False)
@@ -109,7 +109,7 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
         coefficients=overlap[:rank] / singular[:rank, None],
         noise_variance=_mean_square(residual, float(np.sum(triangle[:, d:] ** 2)), n, d),
         n_dropped=d - rank,
-        method=method,
+        solver=solver,
         directions=right[:rank].T,
         eigenfeatures=None,
     )
@@ -125,14 +125,14 @@ def from_wide(features: Any, targets: Any, progress: Progress | None = None) -> 
             yield block("X", features, slice(0, n), columns).T
 
     # X^T = Q R, hence X = R^T Q^T: the left singular vectors and singular values of X are those of R^T.
-    triangle, method = _triangle(blocks, d, n, n)
+    triangle, solver = _triangle(blocks, d, n, n)
     left, singular, _ = np.linalg.svd(triangle.T, full_matrices=False)
     rank = kept_count(singular, n, d)
     y = block("y", targets, slice(0, n))
-    return _from_left(left[:, :rank], singular[:rank] ** 2 / n, y, n - rank, method, d)
+    return _from_left(left[:, :rank], singular[:rank] ** 2 / n, y, n - rank, solver, d)
 
 
-def _from_left(left: Array, eigenvalues: Array, y: Array, n_dropped: int, method: str, d: int) -> Eigenbasis:
+def _from_left(left: Array, eigenvalues: Array, y: Array, n_dropped: int, solver: str, d: int) -> Eigenbasis:
     """Eigenbasis from the left singular vectors u_k: phi_k(i) = sqrt(N lambda_k) u_k(i)."""
     n = y.shape[0]
     scale = np.sqrt(n * eigenvalues)
@@ -143,7 +143,7 @@ def _from_left(left: Array, eigenvalues: Array, y: Array, n_dropped: int, method
         coefficients=overlap / scale[:, None],
         noise_variance=_mean_square(residual, float(np.sum(y**2)), n, d),
         n_dropped=n_dropped,
-        method=method,
+        solver=solver,
         directions=None,
         eigenfeatures=left * scale,
     )

@@ -43,7 +43,7 @@ class LinearData:
     n_dropped : int
         Directions among the min(n, d) possible ones left out because their eigenvalue is at rounding (rank
         deficiency). What y has there is part of noise_variance.
-    method : str
+    solver : str
         How the spectrum was found: "qr", "gram", "kernel" or "exact" (prescribed).
     notes : tuple of str
         What a reader of the results should know: dropped directions, single-precision input.
@@ -63,7 +63,7 @@ class LinearData:
     noise_variance: float
     n_samples: int
     n_dropped: int
-    method: str
+    solver: str
     notes: tuple[str, ...]
     store: FeatureStore
 
@@ -107,7 +107,7 @@ class LinearData:
         Examples
         --------
         >>> LinearData.from_features([[1.0], [2.0]], [1.0, 2.0])
-        LinearData(n_samples=2, rank=1, outputs=1, noise_variance=0, n_dropped=0, method='qr')
+        LinearData(n_samples=2, rank=1, outputs=1, noise_variance=0, n_dropped=0, solver='qr')
         """
         limit = _check.integer("memory_limit", memory_limit, 0)
         features = _arrays.table("X", X)
@@ -262,7 +262,7 @@ class LinearData:
             noise_variance=basis.noise_variance,
             n_samples=n,
             n_dropped=basis.n_dropped,
-            method=basis.method,
+            solver=basis.solver,
             notes=notes,
             store=store,
         )
@@ -270,7 +270,7 @@ class LinearData:
     def __repr__(self) -> str:
         return (
             f"LinearData(n_samples={self.n_samples}, rank={self.rank}, outputs={self.n_outputs}, "
-            f"noise_variance={self.noise_variance:.4g}, n_dropped={self.n_dropped}, method={self.method!r})"
+            f"noise_variance={self.noise_variance:.4g}, n_dropped={self.n_dropped}, solver={self.solver!r})"
         )
 
     @property

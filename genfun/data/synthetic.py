@@ -73,7 +73,7 @@ def translation_invariant(
         noise_variance=problem.noise_variance,
         n_samples=n,
         n_dropped=0,
-        method="exact",
+        solver="exact",
         notes=(),
         store=InMemory(phi, y[:, None]),
     )

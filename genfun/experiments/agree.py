@@ -193,10 +193,8 @@ def agree(prediction: Prediction, runs: Runs, relative: float = 0.02, sigmas: fl
     >>> agree(gf.predict(data.problem, m, range(6)), simulate(data, m, steps=5, replicas=400)).agrees
     True
     """
-    if prediction.optimizer != runs.optimizer:
-        raise ValueError(
-            f"prediction is of {prediction.optimizer!r} but runs are of {runs.optimizer!r}; use one method"
-        )
+    if prediction.method != runs.method:
+        raise ValueError(f"prediction is of {prediction.method!r} but runs are of {runs.method!r}; use one method")
     flat, losses = prediction.steps.ravel(), prediction.loss.ravel()
     common, left, right = np.intersect1d(flat, runs.steps, return_indices=True)
     if common.size == 0:

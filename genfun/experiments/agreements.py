@@ -26,7 +26,7 @@ class Agreements(Displayed):
 
     Attributes
     ----------
-    optimizers : tuple of Method
+    methods : tuple of Method
         The settings.
     parts : tuple of Agreement
         What was predicted and simulated for each of them, step by step.
@@ -45,7 +45,7 @@ class Agreements(Displayed):
       full        0         1    0.50       2     0.1895     0.1895          0     0.1895  1.0000        0  agrees
     """
 
-    optimizers: tuple[Method, ...]
+    methods: tuple[Method, ...]
     parts: tuple[Agreement, ...]
     shares: Float[Array, " settings"]
 
@@ -68,7 +68,7 @@ class Agreements(Displayed):
     def rows(self) -> list[dict[str, object]]:
         """For each setting what its line in the table says, as numbers."""
         result = []
-        for m, part, share in zip(self.optimizers, self.parts, self.shares, strict=True):
+        for m, part, share in zip(self.methods, self.parts, self.shares, strict=True):
             names = ("theory", "mean", "sem", "median", "ratio", "z")
             last = {name: float(getattr(part, name)[-1]) for name in names}
             setting = {
@@ -160,6 +160,6 @@ def agreements(
     found = tuple(runs)
     if not found:
         raise ValueError("runs is empty; pass the runs of at least one setting")
-    parts = tuple(agree(predict(problem, r.optimizer, r.steps, noise), r, relative, sigmas) for r in found)
-    shares = np.array([r.optimizer.learning_rate / edge(problem, r.optimizer, noise) for r in found])
-    return Agreements(tuple(r.optimizer for r in found), parts, shares)
+    parts = tuple(agree(predict(problem, r.method, r.steps, noise), r, relative, sigmas) for r in found)
+    shares = np.array([r.method.learning_rate / edge(problem, r.method, noise) for r in found])
+    return Agreements(tuple(r.method for r in found), parts, shares)

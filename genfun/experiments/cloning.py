@@ -54,7 +54,7 @@ class ClonedRuns(Displayed):
 
 
 def cloned_runs(
-    data: LinearData, optimizer: SGD, steps: int, runs: int = 500, populations: int = 8, seed: int = 0
+    data: LinearData, method: SGD, steps: int, runs: int = 500, populations: int = 8, seed: int = 0
 ) -> ClonedRuns:
     r"""Mini-batch runs of which those that grow are cloned and those that shrink are dropped.
 
@@ -70,7 +70,7 @@ def cloned_runs(
     ----------
     data : LinearData
         Interpolated data; w_0 = 0.
-    optimizer : SGD
+    method : SGD
         alpha, beta and b.
     steps : int
         Number of steps.
@@ -109,16 +109,16 @@ def cloned_runs(
             f"noise_variance={data.noise_variance!r}; nothing else grows from the minimum by the same factor everywhere"
         )
     children = np.random.SeedSequence(seed).spawn(number)
-    return ClonedRuns(np.stack([_population(data, optimizer, length, count, child) for child in children]))
+    return ClonedRuns(np.stack([_population(data, method, length, count, child) for child in children]))
 
 
 def _population(
-    data: LinearData, optimizer: SGD, steps: int, runs: int, seed: np.random.SeedSequence
+    data: LinearData, method: SGD, steps: int, runs: int, seed: np.random.SeedSequence
 ) -> Float[Array, " t"]:
     phi, lam = data.eigenfeatures, data.eigenvalues
-    n, size = phi.shape[0], optimizer.batch_size
+    n, size = phi.shape[0], method.batch_size
     rng = np.random.default_rng(seed)
-    draws = None if size is None else batches(rng, n, size, optimizer.replacement)
+    draws = None if size is None else batches(rng, n, size, method.replacement)
     w = np.tile(-data.coefficients[:, 0], (runs, 1))
     v, before = np.zeros_like(w), (w * w) @ lam
     found = np.zeros(steps + 1)
@@ -128,7 +128,7 @@ def _population(
         else:
             rows = phi[np.stack([next(draws) for _ in range(runs)])]
             gradient = np.einsum("rbk,rb->rk", rows, np.einsum("rbk,rk->rb", rows, w)) / rows.shape[1]
-        v = optimizer.momentum * v - optimizer.learning_rate * gradient
+        v = method.momentum * v - method.learning_rate * gradient
         w = w + v
         after = (w * w) @ lam
         growth = after / before

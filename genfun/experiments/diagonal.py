@@ -14,7 +14,7 @@ from genfun.recursion import symmetric_square
 MAX_RANK = 10_000
 
 
-def diagonal_loss(data: LinearData, optimizer: Method, steps: int) -> Float[Array, " t"]:
+def diagonal_loss(data: LinearData, method: Method, steps: int) -> Float[Array, " t"]:
     r"""Mean loss at steps 0..steps when every second moment is cut down to its diagonal in the eigenbasis.
 
     .. math:: X_k' = A_k X_k + kk^T\, n_k,\qquad
@@ -43,7 +43,7 @@ def diagonal_loss(data: LinearData, optimizer: Method, steps: int) -> Float[Arra
     ----------
     data : LinearData
         n samples, any number of outputs.
-    optimizer : Method
+    method : Method
         Learning rate, batch size and update.
     steps : int
         Last step.
@@ -73,9 +73,9 @@ def diagonal_loss(data: LinearData, optimizer: Method, steps: int) -> Float[Arra
     lam = data.eigenvalues
     if lam.size > MAX_RANK:
         raise ValueError(f"the diagonal rung takes data of rank at most {MAX_RANK}, got {lam.size}; use gf.predict")
-    alpha = optimizer.learning_rate
-    gamma = sampling_factor(optimizer.batch_size, data.n_samples, optimizer.replacement)
-    rows, kick = optimizer.update(alpha * lam, *optimizer.hyperparameters)
+    alpha = method.learning_rate
+    gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
+    rows, kick = method.update(alpha * lam, *method.hyperparameters)
     square, kicks = symmetric_square((rows, kick), lam)
     moments = np.zeros_like(kicks)
     moments[0] = np.sum(data.coefficients**2, axis=1)

@@ -171,7 +171,7 @@ def passages(
     gradient: Field,
     start: Any,
     region: Region,
-    optimizer: SGD,
+    method: SGD,
     gradient_variance: float,
     runs: int = 1000,
     steps: int = 100_000,
@@ -191,7 +191,7 @@ def passages(
         Where all runs begin, at rest.
     region : callable
         (runs, d) -> bool, shape (runs,): whether a run has arrived.
-    optimizer : SGD
+    method : SGD
         alpha, beta and b.
     gradient_variance : float
         sigma^2 >= 0.
@@ -226,7 +226,7 @@ def passages(
     count, last = _check.integer("runs", runs, 1), _check.integer("steps", steps, 1)
     when, alive = np.full(count, last), np.arange(count)
     arrived, reached = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    walk = _Walk(gradient, start, optimizer, gradient_variance, count, seed)
+    walk = _Walk(gradient, start, method, gradient_variance, count, seed)
     for t in range(1, last + 1):
         inside = region(walk.step()) & ~reached
         if inside.any():
@@ -244,7 +244,7 @@ def occupation(
     gradient: Field,
     start: Any,
     region: Region,
-    optimizer: SGD,
+    method: SGD,
     gradient_variance: float,
     runs: int = 1000,
     steps: int = 10_000,
@@ -266,7 +266,7 @@ def occupation(
         Where the runs begin.
     region : callable
         (runs, d) -> bool, shape (runs,).
-    optimizer : SGD
+    method : SGD
         alpha, beta and b.
     gradient_variance : float
         sigma^2 >= 0.
@@ -302,7 +302,7 @@ def occupation(
     True
     """
     count, kept = _check.integer("runs", runs, 2), _check.integer("steps", steps, 1)
-    walk = _Walk(gradient, start, optimizer, gradient_variance, count, seed)
+    walk = _Walk(gradient, start, method, gradient_variance, count, seed)
     for _ in range(_check.integer("burn_in", burn_in, 0)):
         walk.step()
     inside = np.zeros(count)
@@ -316,19 +316,19 @@ class _Walk:
     """Heavy-ball SGD of all runs in step."""
 
     def __init__(
-        self, gradient: Field, start: Any, optimizer: SGD, gradient_variance: float, runs: int, seed: int
+        self, gradient: Field, start: Any, method: SGD, gradient_variance: float, runs: int, seed: int
     ) -> None:
         place = np.atleast_1d(np.asarray(start, dtype=np.float64))
         self.x = np.array(np.broadcast_to(place, (runs, place.shape[-1])))
         self.v = np.zeros_like(self.x)
         sigma2 = _check.nonnegative("gradient_variance", gradient_variance)
-        self.kick = optimizer.learning_rate * math.sqrt(sampling_factor(optimizer.batch_size, None) * sigma2)
-        self.gradient, self.optimizer = gradient, optimizer
+        self.kick = method.learning_rate * math.sqrt(sampling_factor(method.batch_size, None) * sigma2)
+        self.gradient, self.method = gradient, method
         self.rng = np.random.default_rng(seed)
 
     def step(self) -> Float[Array, "runs d"]:
-        self.v *= self.optimizer.momentum
-        self.v -= self.optimizer.learning_rate * self.gradient(self.x)
+        self.v *= self.method.momentum
+        self.v -= self.method.learning_rate * self.gradient(self.x)
         if self.kick:
             self.v += self.kick * self.rng.standard_normal(self.x.shape)
         self.x += self.v

@@ -35,7 +35,7 @@ class Ladder(Displayed):
     ----------
     rungs : tuple of Rung
         From the network down to the spectrally expressible theory.
-    optimizer : Method
+    method : Method
         As asked.
     relative : float
         Relative difference that still counts as together.
@@ -52,7 +52,7 @@ class Ladder(Displayed):
     """
 
     rungs: tuple[Rung, ...]
-    optimizer: Method
+    method: Method
     relative: float
     sigmas: float
 
@@ -166,7 +166,7 @@ class Ladder(Displayed):
 
 def ladder(
     data: LinearData,
-    optimizer: Method,
+    method: Method,
     steps: Any,
     rungs: Sequence[str] | None = None,
     network: Network | None = None,
@@ -199,7 +199,7 @@ def ladder(
     ----------
     data : LinearData
         The data; for a network, those of its linearisation.
-    optimizer : Method
+    method : Method
         e.g. `SGD(learning_rate=0.5, momentum=-0.3, batch_size=10)`.
     steps : array of ints
         Steps at which the rungs are compared.
@@ -261,20 +261,20 @@ def ladder(
         if name not in wanted:
             continue
         if name == "network" and network is not None:
-            climbed.append(Rung.from_runs(name, network.train(data, optimizer, kept, seed)))
+            climbed.append(Rung.from_runs(name, network.train(data, method, kept, seed)))
         elif name == "linearised":
-            runs = simulate(data, optimizer, last, replicas, seed=seed, record=kept)
+            runs = simulate(data, method, last, replicas, seed=seed, record=kept)
             climbed.append(Rung.from_runs(name, runs))
         elif name == "exact":
             with np.errstate(over="ignore", invalid="ignore"):
-                loss = predict(data, optimizer, kept, method="exact").loss
+                loss = predict(data, method, kept, noise="exact").loss
             climbed.append(Rung(name, kept, np.where(np.isnan(loss), np.inf, loss), none))
         elif name == "diagonal":
-            climbed.append(Rung(name, kept, diagonal_loss(data, optimizer, last)[kept], none))
+            climbed.append(Rung(name, kept, diagonal_loss(data, method, last)[kept], none))
         else:
-            climbed.append(Rung(name, kept, predict(data.problem, optimizer, kept, noise).loss, none))
+            climbed.append(Rung(name, kept, predict(data.problem, method, kept, noise).loss, none))
     if [rung.name for rung in climbed[:2]] == ["network", "linearised"]:
         climbed[0] = steadied(*climbed[:2])
     return Ladder(
-        tuple(climbed), optimizer, _check.nonnegative("relative", relative), _check.nonnegative("sigmas", sigmas)
+        tuple(climbed), method, _check.nonnegative("relative", relative), _check.nonnegative("sigmas", sigmas)
     )

@@ -120,7 +120,7 @@ class TwoLayerReLU:
             )
         return 1.0 / scale
 
-    def train(self, data: LinearData, optimizer: Method, steps: Any, seed: int = 0) -> Runs:
+    def train(self, data: LinearData, method: Method, steps: Any, seed: int = 0) -> Runs:
         r"""Train every replica with real mini-batches and record the loss on all the data.
 
         .. math:: x_{t+1} = T(0)\,x_t - \frac{\alpha}{s}\,k\,\nabla L_B,\qquad x = (w, \text{memory})
@@ -132,7 +132,7 @@ class TwoLayerReLU:
         ----------
         data : LinearData
             The data whose kernel is that of the inputs; its targets are learned.
-        optimizer : Method
+        method : Method
             Learning rate (of the data), momentum of either sign, batch size.
         steps : array of ints
             Steps whose loss is recorded; the last one ends the training.
@@ -156,27 +156,27 @@ class TwoLayerReLU:
         seed = _check.integer("seed", seed, 0)
         children = np.random.SeedSequence(seed).spawn(self.replicas)
         # Old and new states, and the gradient.
-        copies = 2 * len(optimizer.update(0.0, *optimizer.hyperparameters)[1]) + 1
+        copies = 2 * len(method.update(0.0, *method.hyperparameters)[1]) + 1
         held = copies * (self.inputs.shape[1] + data.n_outputs) * self.width * np.dtype(self.precision).itemsize
         at_once = max(1, STATE_BYTES // held)
         pieces = []
         for start in range(0, self.replicas, at_once):
             part = children[start : start + at_once]
             drawn = [np.random.default_rng([seed, 1, start + r]) for r in range(len(part))]
-            pieces.append(_train(self, data, optimizer, factor, kept, part, drawn))
-        return Runs(kept, np.concatenate(pieces), optimizer, seed)
+            pieces.append(_train(self, data, method, factor, kept, part, drawn))
+        return Runs(kept, np.concatenate(pieces), method, seed)
 
 
 def _sources(
-    data: LinearData, optimizer: Method, children: list[np.random.SeedSequence]
+    data: LinearData, method: Method, children: list[np.random.SeedSequence]
 ) -> Iterator[Int[Array, "runs b"]]:
-    if sampling_factor(optimizer.batch_size, data.n_samples, optimizer.replacement) == 0.0:
+    if sampling_factor(method.batch_size, data.n_samples, method.replacement) == 0.0:
         whole = np.tile(np.arange(data.n_samples), (len(children), 1))
         while True:
             yield whole
-    b = optimizer.batch_size
+    b = method.batch_size
     assert b is not None
-    runs = [batches(np.random.default_rng(c), data.n_samples, b, optimizer.replacement) for c in children]
+    runs = [batches(np.random.default_rng(c), data.n_samples, b, method.replacement) for c in children]
     while True:
         yield np.stack([next(run) for run in runs])
 
@@ -184,7 +184,7 @@ def _sources(
 def _train(
     network: TwoLayerReLU,
     data: LinearData,
-    optimizer: Method,
+    method: Method,
     factor: float,
     kept: Int[Array, " t"],
     children: list[np.random.SeedSequence],
@@ -201,14 +201,14 @@ def _train(
 
     x, y = tensor(network.inputs / np.sqrt(d)), tensor(np.array(data.targets))
     weights = [np.stack([rng.standard_normal(shape) for rng in drawn]) for shape in ((d, m), (m, outputs))]
-    rows, kick = optimizer.update(0.0, *optimizer.hyperparameters)
+    rows, kick = method.update(0.0, *method.hyperparameters)
     # At a = 0 nothing pulls: a method at rest must stay where it is, wherever that is.
     if [float(row[0]) for row in rows] != [1.0] + [0.0] * (len(kick) - 1):
-        raise TypeError(f"optimizer {optimizer!r} does not rest at a constant point; the network rung cannot run it")
+        raise TypeError(f"method {method!r} does not rest at a constant point; the network rung cannot run it")
     # One list of states for each layer: the weights, then the method's memory.
     layers = [[tensor(w)] + [torch.zeros_like(tensor(w)) for _ in kick[1:]] for w in weights]
-    rate, root = optimizer.learning_rate * factor, m**-0.5
-    index = _sources(data, optimizer, children)
+    rate, root = method.learning_rate * factor, m**-0.5
+    index = _sources(data, method, children)
 
     def output(inputs: Any) -> tuple[Any, Any]:
         hidden = torch.relu(inputs @ layers[0][0])

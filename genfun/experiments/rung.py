@@ -28,7 +28,7 @@ ORDER: tuple[Name, ...] = tuple(ASSUMES)
 class Network(Protocol):
     """A network that can be trained on the samples behind the data, such as `TwoLayerReLU`."""
 
-    def train(self, data: LinearData, optimizer: Method, steps: Int[Array, " t"], seed: int) -> Runs:
+    def train(self, data: LinearData, method: Method, steps: Int[Array, " t"], seed: int) -> Runs:
         """Runs with the data's learning rate, recorded at the steps."""
         ...
 
@@ -127,5 +127,5 @@ def paired(upper: Rung, lower: Rung) -> tuple[Array, Array, Array]:
     count = min(upper.runs.replicas, lower.runs.replicas)
     first, second = upper.runs.loss[:count], lower.runs.loss[:count]
     with np.errstate(invalid="ignore"):
-        difference = Runs(upper.steps, first - second, upper.runs.optimizer, upper.runs.seed)
+        difference = Runs(upper.steps, first - second, upper.runs.method, upper.runs.seed)
     return first.mean(axis=0), second.mean(axis=0), difference.sem

@@ -26,7 +26,7 @@ class Runs(Displayed):
         Recorded steps, ascending.
     loss : array, shape (replicas, t)
         Full-data loss of every run; inf once a run has overflowed.
-    optimizer : Method
+    method : Method
         What was run.
     seed : int
         Run r is the same for every number of replicas (up to rounding).
@@ -47,7 +47,7 @@ class Runs(Displayed):
 
     steps: Int[Array, " t"]
     loss: Float[Array, "replicas t"]
-    optimizer: Method
+    method: Method
     seed: int
     order: str = "fresh"
     dtype: str = "float64"

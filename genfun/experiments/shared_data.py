@@ -40,7 +40,7 @@ def from_arrays(arrays: Mapping[str, Array]) -> LinearData:
         noise_variance=float(arrays["noise_variance"].item()),
         n_samples=arrays["eigenfeatures"].shape[0],
         n_dropped=0,
-        method="stored",
+        solver="stored",
         notes=(),
         store=InMemory(arrays["eigenfeatures"], arrays["targets"]),
     )

@@ -23,7 +23,7 @@ Progress = Callable[[float, str], None]
 
 def simulate(
     data: LinearData,
-    optimizer: Method,
+    method: Method,
     steps: int = 1000,
     replicas: int = 64,
     device: str = "auto",
@@ -39,7 +39,7 @@ def simulate(
               L = \tfrac12\sum_k\lambda_k|w-w^*|_k^2 + \tfrac12\sigma^2
 
     **Assumptions.** Nothing of the theory: every step draws a fresh uniform batch (without replacement inside the
-    batch unless `optimizer.replacement`), takes its gradient and updates w from w_0 = 0. The work is done on the
+    batch unless `method.replacement`), takes its gradient and updates w from w_0 = 0. The work is done on the
     residuals of all samples if that is cheaper, otherwise in the eigenbasis (`genfun.experiments.space`). Near the
     stability edge the mean loss is carried by rare runs with huge losses: the mean of a few hundred runs may lie
     orders of magnitude below the true mean, and the median says nothing about stability. `Runs.effective_runs` counts
@@ -49,7 +49,7 @@ def simulate(
     ----------
     data : LinearData
         The data; its eigenfeatures, shape (N, rank), must fit in memory.
-    optimizer : Method
+    method : Method
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`; batch_size None or N is deterministic.
     steps : int
         Number of steps.
@@ -90,7 +90,7 @@ def simulate(
     >>> simulate(data, gf.SGD(0.5), steps=2, replicas=3).mean  # full batch: sum of s_k (1 - lambda_k/2)^(2t) / 2
     array([1.5       , 0.7890625 , 0.48254395])
     """
-    return simulate_many(data, [optimizer], steps, replicas, device, seed, record, progress, dtype, order)[0]
+    return simulate_many(data, [method], steps, replicas, device, seed, record, progress, dtype, order)[0]
 
 
 def simulate_many(

@@ -199,7 +199,7 @@ def _dataset(
 
 
 def cells(swept: xarray.Dataset) -> Iterator[Runs]:
-    """The cells of a sweep as the results of `simulate`, each with its setting in `.optimizer`.
+    """The cells of a sweep as the results of `simulate`, each with its setting in `.method`.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def cells(swept: xarray.Dataset) -> Iterator[Runs]:
     >>> grid = {"learning_rate": [0.1, 0.2], "batch_size": [2]}
     >>> with ThreadPoolExecutor(2) as threads:
     ...     found = sweep(data, grid, threads, steps=10, replicas=200)
-    >>> [agree(gf.predict(data.problem, runs.optimizer, runs.steps), runs).agrees for runs in cells(found)]
+    >>> [agree(gf.predict(data.problem, runs.method, runs.steps), runs).agrees for runs in cells(found)]
     [True, True]
     """
     steps = swept["step"].values.astype(np.int64)

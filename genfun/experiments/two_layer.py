@@ -97,7 +97,7 @@ class DiagonalNetwork:
         return LinearData(lam, coefficients, 0.0, self.n_samples, 0, "exact", (), InMemory(phi, phi @ coefficients))
 
     def run(
-        self, optimizer: SGD, balance: float, steps: int, runs: int = 100, displacement: float = 1e-6, seed: int = 0
+        self, method: SGD, balance: float, steps: int, runs: int = 100, displacement: float = 1e-6, seed: int = 0
     ) -> NetworkRuns:
         """SGD on both layers from a place beside the minimum u = balance, v = 1/balance.
 
@@ -106,7 +106,7 @@ class DiagonalNetwork:
 
         Parameters
         ----------
-        optimizer : SGD
+        method : SGD
             alpha, beta and b, without replacement.
         balance : float
             c > 0.
@@ -120,7 +120,7 @@ class DiagonalNetwork:
             Of `numpy.random.SeedSequence`, with a child for each run.
         """
         c, x = _check.positive("balance", balance), self.inputs
-        size = optimizer.batch_size or self.n_samples
+        size = method.batch_size or self.n_samples
         # One child for each run's batches, and one for where the runs start.
         *children, first = np.random.SeedSequence(seed).spawn(_check.integer("runs", runs, 1) + 1)
         draws = [batches(np.random.default_rng(child), self.n_samples, size, False) for child in children]
@@ -136,8 +136,8 @@ class DiagonalNetwork:
                 for weights, rest in ((u, 1.0), (v, 1.0), (du, 0.0), (dv, 0.0)):
                     weights[lost] = rest
             gradient = _gradient(x, u * v - 1.0, np.stack([next(draw) for draw in draws]))
-            du = optimizer.momentum * du - optimizer.learning_rate * v * gradient
-            dv = optimizer.momentum * dv - optimizer.learning_rate * u * gradient
+            du = method.momentum * du - method.learning_rate * v * gradient
+            dv = method.momentum * dv - method.learning_rate * u * gradient
             u, v = u + du, v + dv
             loss[:, t] = np.where(lost, np.inf, _loss(u, v))
         return NetworkRuns(loss, np.where(loss[:, -1] > LOST, np.inf, (u * u + v * v).max(axis=1)))

@@ -53,7 +53,7 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     tau1, tau2 = posed.noise.tau1, posed.noise.tau2
     lines += [
         f"noise = gf.SpectrallyExpressible(tau1={tau1!r}, tau2={tau2!r})",
-        f"method = gf.{posed.optimizer!r}",
+        f"method = gf.{posed.method!r}",
         f"steps = np.unique(np.rint(np.geomspace(1, {10 * state.steps}, 160)).astype(int))",
         "prediction = gf.predict(problem, method, steps, noise)",
         "print(prediction)",

@@ -147,7 +147,7 @@ def curve(state: State, path: str | None = None) -> Curve:
         With a message to show.
     """
     posed = pose(state, path)
-    problem, method, noise = posed.problem, posed.optimizer, posed.noise
+    problem, method, noise = posed.problem, posed.method, posed.noise
     found = predict(problem, method, steps_of(state.steps), noise)
     parts = split(found)
     return Curve(
@@ -172,7 +172,7 @@ def loss_at(state: State, step: int, path: str | None = None) -> float:
         The user's file.
     """
     posed = pose(state, path)
-    return float(predict(posed.problem, posed.optimizer, step, posed.noise).loss)
+    return float(predict(posed.problem, posed.method, step, posed.noise).loss)
 
 
 def chart(state: State, path: str | None = None, check: Callable[[], None] = lambda: None) -> Chart:
@@ -268,9 +268,9 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     posed = pose(state, path)
     given = None if state.problem == "power-law" else source(state.problem, path)
     if isinstance(given, LinearData) and state.label_noise == 0.0 and state.tau2 is None:
-        return explain(given, posed.optimizer, state.steps).lines
+        return explain(given, posed.method, state.steps).lines
     noise = None if given is None and state.tau2 is None else posed.noise
-    return explain(posed.problem, posed.optimizer, state.steps, noise).lines
+    return explain(posed.problem, posed.method, state.steps, noise).lines
 
 
 @lru_cache(maxsize=8)

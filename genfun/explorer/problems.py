@@ -26,7 +26,7 @@ class Posed:
     ----------
     problem : LinearProblem or PowerLaw
         With the added label noise.
-    optimizer : SGD
+    method : SGD
         The setting.
     noise : SpectrallyExpressible
         The noise model, with the state's tau2.
@@ -35,7 +35,7 @@ class Posed:
     """
 
     problem: Problem
-    optimizer: SGD
+    method: SGD
     noise: SpectrallyExpressible
     default_tau2: float
 
@@ -125,7 +125,7 @@ def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
     ValueError
         With a message to show, where there are no data.
     """
-    method = pose(state, path).optimizer
+    method = pose(state, path).method
     if state.problem == "power-law":
         modes = state.n_modes
         if modes is None or modes > LARGEST_SYNTHETIC:

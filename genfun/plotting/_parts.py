@@ -12,6 +12,7 @@ from genfun.answers.phase import Phase
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.words.explain import phase_or_none
 from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
 
 DEEPEST, HIGHEST = 1e-16, 1e3
 """Losses further below or above the start than this are off the picture."""
@@ -94,9 +95,9 @@ def split(prediction: Prediction) -> Parts:
     if steps.size == 0:
         raise ValueError("prediction has no step after 0; predict at several steps, e.g. 1 to 1000")
     problem, noise = prediction.problem, prediction.noise
-    optimizer: Any = prediction.optimizer  # a dataclass by contract, which its Protocol cannot say
+    method: Any = prediction.method  # a dataclass by contract, which its Protocol cannot say
     loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
-    quiet = predict(problem, replace(optimizer, batch_size=None), steps, noise)
+    quiet = predict(problem, replace(method, batch_size=None), steps, noise)
     # Where both are infinite the difference is unknown, and not drawn.
     with np.errstate(invalid="ignore", over="ignore"):
         excess = loss - quiet.loss
@@ -116,10 +117,11 @@ def split(prediction: Prediction) -> Parts:
 
 
 def _regime(prediction: Prediction) -> Phase | None:
-    if not isinstance(prediction.optimizer, Method):  # a schedule
+    # A schedule has no phase, and the phases are those of spectrally expressible noise.
+    if not isinstance(prediction.method, Method) or not isinstance(prediction.noise, SpectrallyExpressible):
         return None
     # Without exponents there is no phase: the curve and its parts stand without marks.
-    return phase_or_none(prediction.problem, prediction.optimizer, prediction.noise)
+    return phase_or_none(prediction.problem, prediction.method, prediction.noise)
 
 
 def _marks(regime: Phase | None, ends: tuple[float, float]) -> tuple[Mark, ...]:

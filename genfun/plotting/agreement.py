@@ -92,7 +92,7 @@ def agreement(found: HasAgreement, ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> data = gf.data.translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0])
     >>> runs = simulate(data, gf.SGD(0.1, batch_size=1), steps=20, replicas=8)
-    >>> ax = agreement(agree(gf.predict(data.problem, runs.optimizer, runs.steps), runs), Figure().subplots())
+    >>> ax = agreement(agree(gf.predict(data.problem, runs.method, runs.steps), runs), Figure().subplots())
     >>> [text.get_text() for text in ax.get_legend().texts]
     ['predicted mean', 'mean of the runs ± 2.5 standard errors', 'median of the runs', 'middle 90 % of the runs']
     """

@@ -72,7 +72,7 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     """
     parts = split(prediction)
     steps, regime = parts.steps, parts.regime
-    problem, optimizer, noise = prediction.problem, prediction.optimizer, prediction.noise
+    problem, method, noise = prediction.problem, prediction.method, prediction.noise
     ax = axes(ax)
     marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if steps.size <= FEW else {}
 
@@ -102,8 +102,8 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     log_axes(ax, "step", "mean loss")
     # No empty half of a picture after the curves have left it.
     ends = float(steps[0]), float(steps[parts.last])
-    if isinstance(optimizer, Method):
-        handles += _floor(ax, problem, optimizer, noise, ends)
+    if isinstance(method, Method) and isinstance(noise, SpectrallyExpressible):
+        handles += _floor(ax, problem, method, noise, ends)
     if regime is not None:
         handles += _marks(ax, parts.marks, regime, ends)
     if parts.last > 0:
@@ -114,9 +114,9 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
 
 
 def _floor(
-    ax: Axes, problem: Problem, optimizer: Method, noise: SpectrallyExpressible, ends: tuple[float, float]
+    ax: Axes, problem: Problem, method: Method, noise: SpectrallyExpressible, ends: tuple[float, float]
 ) -> list[Any]:
-    floor = stability(problem, optimizer, noise).floor + 0.5 * problem.noise_variance
+    floor = stability(problem, method, noise).floor + 0.5 * problem.noise_variance
     if problem.noise_variance == 0.0 or not np.isfinite(floor):
         return []
     style: dict[str, Any] = {"color": COLOURS[2], "linewidth": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))}

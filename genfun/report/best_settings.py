@@ -57,23 +57,23 @@ def best_settings(
         )
 
 
-def setting_phase(problem: Problem, optimizer: SGD, choice: str, noise: SpectrallyExpressible) -> SettingPhase:
+def setting_phase(problem: Problem, method: SGD, choice: str, noise: SpectrallyExpressible) -> SettingPhase:
     """The phase of a setting; all but its name is nan or None where the spectrum has no exponents.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : SGD
+    method : SGD
     choice : str
         Why the setting is shown.
     noise : SpectrallyExpressible
     """
-    f = phase_or_none(problem, optimizer, noise)
+    f = phase_or_none(problem, method, noise)
     nan = math.nan
     return SettingPhase(
-        batch_size=optimizer.batch_size,
-        momentum=optimizer.momentum,
-        learning_rate=optimizer.learning_rate,
+        batch_size=method.batch_size,
+        momentum=method.momentum,
+        learning_rate=method.learning_rate,
         choice=choice,
         name=None if f is None else f.name,
         exponent=nan if f is None else f.exponent,
@@ -104,7 +104,7 @@ def in_words(
         return None
     small = [setting for setting in best if setting.batch_size is not None] or list(best)
     chosen = small[len(small) // 2]
-    optimizer = SGD(chosen.learning_rate, chosen.momentum, chosen.batch_size)
+    method = SGD(chosen.learning_rate, chosen.momentum, chosen.batch_size)
     if estimated and isinstance(source, LinearData):
-        return explain(source, optimizer, chosen.step)
-    return explain(problem, optimizer, chosen.step, noise)
+        return explain(source, method, chosen.step)
+    return explain(problem, method, chosen.step, noise)

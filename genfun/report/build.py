@@ -126,7 +126,7 @@ def build(
     shown = [(SGD(c.learning_rate, c.momentum, c.batch_size), c.choice) for c in curves]
     shown += [(SGD(o.learning_rate, o.momentum, o.batch_size), "optimum") for o in best]
     shown.sort(key=lambda pair: sizes.index(pair[0].batch_size))
-    phases = tuple(setting_phase(problem, optimizer, choice, assumed) for optimizer, choice in shown)
+    phases = tuple(setting_phase(problem, method, choice, assumed) for method, choice in shown)
     say(0.85, "explaining a setting")
     explanation = in_words(source, problem, best, assumed, noise is None and noise_variance is None)
     say(1.0, "done")
@@ -210,9 +210,9 @@ def _curves(problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressi
     for limit in limits:
         for share in SHARES:
             if limit.learning_rate > 0.0:
-                optimizer = SGD(share * limit.learning_rate, limit.momentum, limit.batch_size)
-                final = predict(problem, optimizer, steps[-1:], noise)
-                candidates.append((float(final.log_loss[0]), share, optimizer))
+                method = SGD(share * limit.learning_rate, limit.momentum, limit.batch_size)
+                final = predict(problem, method, steps[-1:], noise)
+                candidates.append((float(final.log_loss[0]), share, method))
     if not candidates:
         return
     batch_size = limits[0].batch_size
@@ -224,18 +224,18 @@ def _curves(problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressi
 
 def _curve(
     problem: Problem,
-    optimizer: SGD,
+    method: SGD,
     share: float,
     choice: str,
     noise: SpectrallyExpressible,
     steps: Array,
 ) -> Curve:
-    found = predict(problem, optimizer, steps, noise)
-    end = stability(problem, optimizer, noise)
+    found = predict(problem, method, steps, noise)
+    end = stability(problem, method, noise)
     return Curve(
-        batch_size=optimizer.batch_size,
-        momentum=optimizer.momentum,
-        learning_rate=optimizer.learning_rate,
+        batch_size=method.batch_size,
+        momentum=method.momentum,
+        learning_rate=method.learning_rate,
         share=share,
         choice=choice,
         steps=found.steps,
@@ -247,6 +247,6 @@ def _curve(
         verdict=end.status,
         noise_gain=end.noise_gain,
         floor=end.floor,
-        final_at_tau2_plus=float(predict(problem, optimizer, steps[-1:], PLUS).loss[0]),
-        final_at_tau2_minus=float(predict(problem, optimizer, steps[-1:], MINUS).loss[0]),
+        final_at_tau2_plus=float(predict(problem, method, steps[-1:], PLUS).loss[0]),
+        final_at_tau2_minus=float(predict(problem, method, steps[-1:], MINUS).loss[0]),
     )

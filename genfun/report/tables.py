@@ -336,5 +336,5 @@ def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
     found = report.explanation
     if found is None:
         return "In words", ()
-    size = words.batch(found.optimizer.batch_size)
+    size = words.batch(found.method.batch_size)
     return f"In words: the best setting of batch size {size}", found.lines

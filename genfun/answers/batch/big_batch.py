@@ -51,7 +51,7 @@ class BigBatch(Displayed):
         First step at which half of the runs have the full batch; None if not by the last step asked for.
     status : str
         "ok" or "diverges"; `meaning` puts it in words.
-    optimizer : SGD
+    method : SGD
         As asked.
     theta : float
         As asked.
@@ -74,7 +74,7 @@ class BigBatch(Displayed):
     noise_scale: Float[Array, "..."]
     full_batch_step: int | None
     status: Status
-    optimizer: SGD
+    method: SGD
     theta: float
 
     @property
@@ -102,7 +102,7 @@ class BigBatch(Displayed):
 
 def big_batch(
     problem: Problem,
-    optimizer: SGD,
+    method: SGD,
     steps: Any,
     theta: float = 0.5,
     noise: SpectrallyExpressible = SpectrallyExpressible(),
@@ -127,7 +127,7 @@ def big_batch(
     ----------
     problem : LinearProblem or PowerLaw
         The spectrum, with a finite trace.
-    optimizer : SGD
+    method : SGD
         Rate, momentum, and the first batch size (before its growth).
     steps : int or array of ints, any shape
         Step numbers >= 0.
@@ -167,14 +167,14 @@ def big_batch(
     theta = _check.positive("theta", theta)
     if theta > 1.0 and not debiased:
         raise ValueError(f"theta must be at most 1, where the test passes on average, got {theta!r}; lower it")
-    if optimizer.batch_size is None:
-        raise ValueError("optimizer.batch_size is None, the full batch; pass the batch size to start from")
+    if method.batch_size is None:
+        raise ValueError("method.batch_size is None, the full batch; pass the batch size to start from")
     if np.isinf(problem.trace):
         raise ValueError("problem has an infinite trace, and every batch fails; cut the spectrum with n_modes")
-    sampling_factor(optimizer.batch_size, problem.n_samples)  # refuses a batch larger than the data
+    sampling_factor(method.batch_size, problem.n_samples)  # refuses a batch larger than the data
     effective = theta / np.sqrt(1.0 + theta**2) if debiased else theta
-    moments = _Moments(problem, optimizer, noise, last)
-    ladder = Ladder(optimizer.batch_size, problem.n_samples, float(effective))
+    moments = _Moments(problem, method, noise, last)
+    ladder = Ladder(method.batch_size, problem.n_samples, float(effective))
     unique, inverse = np.unique(wanted, return_inverse=True)
     rows: list[tuple[float, ...]] = []
     full_step: int | None = None
@@ -193,14 +193,14 @@ def big_batch(
         moments.advance(ladder.mean_gamma)
     table = np.array(rows)[inverse.ravel()]
     sizes, low, high, loss, samples, scale = (np.reshape(column, wanted.shape) for column in table.T)
-    return BigBatch(wanted, sizes, low, high, loss, samples, scale, full_step, status, optimizer, theta)
+    return BigBatch(wanted, sizes, low, high, loss, samples, scale, full_step, status, method, theta)
 
 
 class _Moments:
     """Second moments of the weights under a sampling factor that changes from step to step."""
 
-    def __init__(self, problem: Problem, optimizer: SGD, noise: SpectrallyExpressible, last: int) -> None:
-        single, full = replace(optimizer, batch_size=1, replacement=True), replace(optimizer, batch_size=None)
+    def __init__(self, problem: Problem, method: SGD, noise: SpectrallyExpressible, last: int) -> None:
+        single, full = replace(method, batch_size=1, replacement=True), replace(method, batch_size=None)
         measures = recursion_measures(GeneratingFunction(problem, full, noise), float(min(last, FULL_MODES)))
         self._nodes, capacity, _ = joint_modes(*measures)
         self._multiplicity = capacity / self._nodes**2

@@ -190,14 +190,14 @@ class _Counter:
         else:
             method = self.what(b)
             if not isinstance(method, (SGD, ScheduledSGD)):
-                raise TypeError(f"optimizer must return an SGD or a ScheduledSGD, got {method!r} at batch size {b}")
+                raise TypeError(f"method must return an SGD or a ScheduledSGD, got {method!r} at batch size {b}")
         self.methods[b] = method
         return steps_to_loss(self.problem, method, self.loss, self.noise)
 
 
 def critical_batch_size(
     problem: Problem,
-    optimizer: SGD | Tuned | Family = BEST_RATE,
+    method: SGD | Tuned | Family = BEST_RATE,
     *,
     loss: float,
     batch_sizes: Any = None,
@@ -217,7 +217,7 @@ def critical_batch_size(
     Parameters
     ----------
     problem : LinearProblem or PowerLaw
-    optimizer : SGD, Tuned or callable
+    method : SGD, Tuned or callable
         What is run at batch size b: the rate and momentum of an `SGD`, its batch size ignored; the best rate, or rate
         and momentum, at every b, by `Tuned`; or a family b -> SGD or ScheduledSGD.
     loss : float
@@ -238,7 +238,7 @@ def critical_batch_size(
     ValueError
         If loss <= 0 or a batch size is out of range.
     TypeError
-        If the optimizer is of another kind.
+        If the method is of another kind.
 
     References
     ----------
@@ -253,15 +253,15 @@ def critical_batch_size(
     (2, (2, 2), 2.0)
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
-    if isinstance(optimizer, ScheduledSGD) or not (isinstance(optimizer, (SGD, Tuned)) or callable(optimizer)):
+    if isinstance(method, ScheduledSGD) or not (isinstance(method, (SGD, Tuned)) or callable(method)):
         raise TypeError(
-            f"optimizer must be an SGD, a Tuned or a function of the batch size, got {type(optimizer).__name__}; "
+            f"method must be an SGD, a Tuned or a function of the batch size, got {type(method).__name__}; "
             "pass e.g. lambda b: ScheduledSGD(Cosine(0.5, 1000), batch_size=b)"
         )
-    counter = _Counter(problem, optimizer, target, noise)
+    counter = _Counter(problem, method, target, noise)
     search = BatchSearch(counter, SAMPLES.seconds)
-    tuned, last = isinstance(optimizer, Tuned), problem.n_samples or LARGEST
-    monotone = tuned or isinstance(optimizer, SGD)
+    tuned, last = isinstance(method, Tuned), problem.n_samples or LARGEST
+    monotone = tuned or isinstance(method, SGD)
     proven = False
     if batch_sizes is not None:
         for b in np.unique(np.atleast_1d(batch_sizes)).tolist():
@@ -296,7 +296,7 @@ def critical_batch_size(
     close = CLOSE[not monotone or tuned] if batch_sizes is None else np.inf
     least = search.cost(search.best())
     ends = {s: tuple(search.end((1.0 + s) * least, side, close) for side in (-1, 1)) for s in SHARES}
-    closed = _closed_form(problem, optimizer, target, noise) if isinstance(optimizer, SGD) else None
+    closed = _closed_form(problem, method, target, noise) if isinstance(method, SGD) else None
     return _result(counter, search, target, ends, proven, closed, fastest)
 
 

@@ -49,7 +49,7 @@ class NoiseScale(Displayed):
         Estimated relative error of the computation.
     status : str
         "ok", "infinite" or "inaccurate"; `meaning` puts it in words.
-    optimizer : Method
+    method : Method
         As asked.
 
     Examples
@@ -65,7 +65,7 @@ class NoiseScale(Displayed):
     gradient: Float[Array, "..."]
     error: Float[Array, "..."]
     status: Status
-    optimizer: Method
+    method: Method
 
     @property
     def meaning(self) -> str:
@@ -77,7 +77,7 @@ class NoiseScale(Displayed):
 
 
 def noise_scale(
-    problem: Problem, optimizer: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
+    problem: Problem, method: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
 ) -> NoiseScale:
     r"""The gradient noise scale at given steps, without training.
 
@@ -95,7 +95,7 @@ def noise_scale(
     ----------
     problem : LinearProblem or PowerLaw
         The spectrum.
-    optimizer : Method
+    method : Method
         The training it is measured along, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0.
@@ -129,9 +129,9 @@ def noise_scale(
     [4.293, 416.254]
     """
     wanted = _check.steps(steps)
-    G = GeneratingFunction(problem, optimizer, noise)
+    G = GeneratingFunction(problem, method, noise)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    loss = predict(problem, optimizer, unique, noise)
+    loss = predict(problem, method, unique, noise)
     if G.gamma > 0.0 and np.isinf(problem.capacity_total):
         log_gradient, error, gradient = np.full(unique.size, np.inf), loss.error, np.full(unique.size, np.inf)
     else:
@@ -148,4 +148,4 @@ def noise_scale(
     samples, gradient, error = (np.reshape(x[place], shape) for x in (samples, gradient, error))
     finite = np.isfinite(samples)
     status: Status = "inaccurate" if (finite & ~(error <= INACCURATE)).any() else "ok" if finite.all() else "infinite"
-    return NoiseScale(wanted, samples, gradient, error, status, optimizer)
+    return NoiseScale(wanted, samples, gradient, error, status, method)

@@ -122,7 +122,7 @@ class Translation(Displayed):
 
 def translate(
     problem: Problem,
-    optimizer: SGD,
+    method: SGD,
     batch_size: int | None,
     keep: Keep = "samples",
     noise: SpectrallyExpressible = SpectrallyExpressible(),
@@ -144,7 +144,7 @@ def translate(
     Parameters
     ----------
     problem : LinearProblem or PowerLaw
-    optimizer : SGD
+    method : SGD
         The setting to translate.
     batch_size : int or None
         b'; None means the full batch, which must then be known from the problem.
@@ -179,20 +179,20 @@ def translate(
     >>> r.status, round(r.learning_rate, 3), round(r.square_root_rate, 3), r.linear_limit
     ('ok', 0.04, 0.02, 760.0)
     """
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be an SGD, got {type(optimizer).__name__}; only its rate can be translated")
+    if not isinstance(method, SGD):
+        raise TypeError(f"method must be an SGD, got {type(method).__name__}; only its rate can be translated")
     if keep not in get_args(Keep):
         raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
-    _check.setting(problem, optimizer, noise)
-    old, new = _size(problem, optimizer, optimizer.batch_size), _size(problem, optimizer, batch_size)
-    ratio, memory = new / old, max(old, new) / (1.0 - abs(optimizer.momentum))
-    linear, root = optimizer.learning_rate * ratio, optimizer.learning_rate * np.sqrt(ratio)
+    _check.setting(problem, method, noise)
+    old, new = _size(problem, method, method.batch_size), _size(problem, method, batch_size)
+    ratio, memory = new / old, max(old, new) / (1.0 - abs(method.momentum))
+    linear, root = method.learning_rate * ratio, method.learning_rate * np.sqrt(ratio)
 
     def at(rate: float) -> SGD:
-        return replace(optimizer, learning_rate=float(rate), batch_size=batch_size)
+        return replace(method, learning_rate=float(rate), batch_size=batch_size)
 
     def original(numbers: Array) -> Array:
-        return _log_loss(problem, optimizer, numbers / old, noise)
+        return _log_loss(problem, method, numbers / old, noise)
 
     def logs(rate: float) -> Array:
         return _log_loss(problem, at(rate), numbers / new, noise)
@@ -204,14 +204,14 @@ def translate(
         if numbers[0] < max(old, new):
             raise ValueError(f"samples must be at least one batch, {max(old, new)}, got {samples!r}; ask for more")
     wanted = original(numbers)
-    old_edge, new_edge = edge(problem, optimizer, noise), edge(problem, at(linear), noise)
-    diverges = 0.0 < old_edge <= optimizer.learning_rate
+    old_edge, new_edge = edge(problem, method, noise), edge(problem, at(linear), noise)
+    diverges = 0.0 < old_edge <= method.learning_rate
     notes, rate = [], linear
     if new == old:
-        rate = optimizer.learning_rate
+        rate = method.learning_rate
     elif keep == "edge" or diverges:
         if min(old_edge, new_edge) > 0.0:
-            rate = new_edge * (optimizer.learning_rate / old_edge)
+            rate = new_edge * (method.learning_rate / old_edge)
         else:
             notes.append("no learning rate is stable (infinite trace), so there is no edge; linear scaling is given")
     else:
@@ -231,7 +231,7 @@ def translate(
         status = "ok" if min(old_edge, new_edge) > 0.0 else "impossible"
     elif deviation > CLOSE:
         status = "approximate" if deviation <= FAR else "impossible"
-    linear_limit, limit = _breaking_point(problem, optimizer, old, noise)
+    linear_limit, limit = _breaking_point(problem, method, old, noise)
     for name, other in (("linear", linear), ("square-root", root)):
         unstable = ", and is unstable" if 0.0 < new_edge <= other else ""
         notes.append(f"{name} scaling gives {other / rate:.3g} times the learning rate found{unstable}")
@@ -243,11 +243,11 @@ def translate(
         loss, found_loss, linear_loss, root_loss = (np.exp(x) for x in (wanted, found, logs(linear), logs(root)))
     rules = (float(linear), float(root), new_edge, linear_limit, limit)
     losses = (numbers, loss, found_loss, linear_loss, root_loss)
-    return Translation(at(rate), optimizer, keep, status, *rules, *losses, deviation, tuple(notes))
+    return Translation(at(rate), method, keep, status, *rules, *losses, deviation, tuple(notes))
 
 
-def _size(problem: Problem, optimizer: SGD, batch_size: int | None) -> int:
-    sampling_factor(batch_size, problem.n_samples, optimizer.replacement)  # refuses what is out of range
+def _size(problem: Problem, method: SGD, batch_size: int | None) -> int:
+    sampling_factor(batch_size, problem.n_samples, method.replacement)  # refuses what is out of range
     if batch_size is None and problem.n_samples is None:
         raise ValueError("batch_size None is the full batch, which streaming data have not; set problem.n_samples")
     return int(problem.n_samples if batch_size is None else batch_size)  # pyright: ignore[reportArgumentType]
@@ -304,18 +304,18 @@ def _closest(difference: Callable[[float], Array], guess: float, high: float) ->
     return float(np.exp(best.x if best.fun < squares(grid[i]) else grid[i]))
 
 
-def _breaking_point(problem: Problem, optimizer: SGD, old: int, noise: SpectrallyExpressible) -> tuple[float, Limit]:
+def _breaking_point(problem: Problem, method: SGD, old: int, noise: SpectrallyExpressible) -> tuple[float, Limit]:
     """The nearest batch size above, or else below, at which linear scaling is unstable, and what binds there."""
-    top = curvature_limit(problem, optimizer)
-    last = max(int(np.ceil(old * top / optimizer.learning_rate)), old)
+    top = curvature_limit(problem, method)
+    last = max(int(np.ceil(old * top / method.learning_rate)), old)
     if problem.n_samples is not None:
         last = min(last, problem.n_samples)
 
     def edge_at(size: int) -> float:
-        return edge(problem, replace(optimizer, batch_size=size), noise)
+        return edge(problem, replace(method, batch_size=size), noise)
 
     def unstable(size: int) -> bool:
-        return optimizer.learning_rate * size / old >= edge_at(size)
+        return method.learning_rate * size / old >= edge_at(size)
 
     # Downwards only on a finite training set, where the noise vanishes at b = N and is back below.
     ends = (last,) if problem.n_samples is None else (last, 1)

@@ -72,7 +72,7 @@ class EscapeSteps(Displayed):
 
 def escape_steps(
     problem: Problem,
-    optimizer: Method,
+    method: Method,
     factor: float = 10.0,
     noise: SpectrallyExpressible = SpectrallyExpressible(),
 ) -> EscapeSteps:
@@ -91,7 +91,7 @@ def escape_steps(
     ----------
     problem : LinearProblem or PowerLaw
         The spectrum at the minimum.
-    optimizer : Method
+    method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     factor : float
         F > 1, by which the mean loss grows.
@@ -123,22 +123,22 @@ def escape_steps(
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
     if problem.signal_total + problem.noise_variance == 0.0:
         raise ValueError("problem has no initial loss, which could grow; give it a little signal, e.g. signal=[1e-6]")
-    found = stability(problem, optimizer, noise)
+    found = stability(problem, method, noise)
     if found.status != "diverges":
         status: Outcome = "stable" if found.status == "converges" else "marginal"
         return EscapeSteps(status, math.inf, math.inf, found.growth_rate, found.noise_gain, growth)
-    status = "escapes" if optimizer.learning_rate < curvature_limit(problem, optimizer) else "diverges"
+    status = "escapes" if method.learning_rate < curvature_limit(problem, method) else "diverges"
     by_rate = math.log(growth) / found.growth_rate if found.growth_rate > 0.0 else math.inf
-    steps = _first_above(problem, optimizer, noise, math.log(growth), by_rate)
+    steps = _first_above(problem, method, noise, math.log(growth), by_rate)
     return EscapeSteps(status, steps, by_rate, found.growth_rate, found.noise_gain, growth)
 
 
-def _first_above(problem: Problem, optimizer: Method, noise: SpectrallyExpressible, rise: float, guess: float) -> float:
+def _first_above(problem: Problem, method: Method, noise: SpectrallyExpressible, rise: float, guess: float) -> float:
     """First step at which log(L/L(0)) is at least the rise."""
     start = math.log(0.5 * (problem.signal_total + problem.noise_variance))
 
     def above(steps: Array) -> Array:
-        return np.flatnonzero(predict(problem, optimizer, steps, noise).log_loss - start >= rise)
+        return np.flatnonzero(predict(problem, method, steps, noise).log_loss - start >= rise)
 
     first = np.arange(1, int(min(max(4.0 * guess, 16.0), ONE_BY_ONE)) + 1)
     hit = above(first)

@@ -48,7 +48,7 @@ class Escape(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> escape_time([2.0], [-1.0], barrier=0.25, optimizer=gf.SGD(0.02, batch_size=1), gradient_variance=5.0)
+    >>> escape_time([2.0], [-1.0], barrier=0.25, method=gf.SGD(0.02, batch_size=1), gradient_variance=5.0)
     Escape(ok: 32969.1 steps on average, barrier/temperature 5, excess loss 0.025)
     """
 
@@ -108,7 +108,7 @@ def escape_time(
     minimum: Any,
     saddle: Any,
     barrier: float,
-    optimizer: SGD,
+    method: SGD,
     gradient_variance: float,
     n_samples: int | None = None,
 ) -> Escape:
@@ -135,7 +135,7 @@ def escape_time(
         H_s at the saddle, exactly one eigenvalue negative.
     barrier : float
         f_s - f_m > 0, in units of the loss.
-    optimizer : SGD
+    method : SGD
         alpha, beta and the batch size M; None means the full batch, which has no noise.
     gradient_variance : float
         sigma^2 > 0, variance of each component of the gradient of a single sample.
@@ -160,9 +160,9 @@ def escape_time(
     --------
     >>> import genfun as gf
     >>> double_well = {"minimum": [2.0], "saddle": [-1.0], "barrier": 0.25, "gradient_variance": 5.0}
-    >>> round(escape_time(optimizer=gf.SGD(0.02, batch_size=1), **double_well).steps)
+    >>> round(escape_time(method=gf.SGD(0.02, batch_size=1), **double_well).steps)
     32969
-    >>> escape_time(optimizer=gf.SGD(0.1, batch_size=1), **double_well).status  # barrier/T = 1
+    >>> escape_time(method=gf.SGD(0.1, batch_size=1), **double_well).status  # barrier/T = 1
     'low barrier'
     """
     at_minimum, at_saddle = _eigenvalues("minimum", minimum), _eigenvalues("saddle", saddle)
@@ -175,16 +175,16 @@ def escape_time(
             f"negative and {(at_saddle == 0.0).sum()} zero; pass the Hessian at the lowest pass out of the minimum"
         )
     height = _check.positive("barrier", barrier, "it is the loss at the saddle less that at the minimum")
-    temperature = _temperature(optimizer, gradient_variance, n_samples)
+    temperature = _temperature(method, gradient_variance, n_samples)
     excess = 0.5 * at_minimum.size * temperature
     if temperature == 0.0:
         notes = ("the full batch has no noise: a run that starts in the minimum stays there",)
         return Escape("no noise", math.inf, math.inf, 0.0, math.inf, 0.0, notes)
     determinants = 0.5 * (np.log(np.abs(at_saddle)).sum() - np.log(at_minimum).sum())
-    down = optimizer.effective_learning_rate * -float(at_saddle.min())
+    down = method.effective_learning_rate * -float(at_saddle.min())
     ratio = height / temperature
     log_steps = math.log(2.0 * math.pi / down) + float(determinants) + ratio
-    coarse = _coarse(optimizer, max(at_minimum.max(), np.abs(at_saddle).max()))
+    coarse = _coarse(method, max(at_minimum.max(), np.abs(at_saddle).max()))
     low = (
         ()
         if ratio >= LEAST_RATIO
@@ -197,7 +197,7 @@ def escape_time(
 def minimum_odds(
     flat: Any,
     sharp: Any,
-    optimizer: SGD,
+    method: SGD,
     gradient_variance: float,
     height: float = 0.0,
     n_samples: int | None = None,
@@ -219,7 +219,7 @@ def minimum_odds(
         H_flat, the Hessian at the flat minimum or its eigenvalues, all positive.
     sharp : array, shape (d,) or (d, d)
         H_sharp, at the sharp one.
-    optimizer : SGD
+    method : SGD
         alpha, beta and the batch size M.
     gradient_variance : float
         sigma^2 > 0, variance of each component of the gradient of a single sample.
@@ -255,25 +255,25 @@ def minimum_odds(
     if at_flat.size != at_sharp.size:
         raise ValueError(f"flat and sharp must have one dimension, got {at_flat.size} and {at_sharp.size}")
     difference = _check.number("height", height, "it is the loss at the sharp minimum less that at the flat one")
-    temperature = _temperature(optimizer, gradient_variance, n_samples)
+    temperature = _temperature(method, gradient_variance, n_samples)
     if temperature == 0.0:
         raise ValueError(
-            f"optimizer has no noise (batch_size={optimizer.batch_size}): a run stays in the minimum where it starts; "
+            f"method has no noise (batch_size={method.batch_size}): a run stays in the minimum where it starts; "
             "choose a batch_size below the number of samples"
         )
     log_odds = 0.5 * float(np.log(at_sharp).sum() - np.log(at_flat).sum()) + difference / temperature
-    notes = _coarse(optimizer, max(at_flat.max(), at_sharp.max()))
+    notes = _coarse(method, max(at_flat.max(), at_sharp.max()))
     share = 1.0 / (1.0 + math.exp(min(-log_odds, LARGEST_LOG)))
     return MinimumOdds("coarse steps" if notes else "ok", _exp(log_odds), log_odds, share, temperature, notes)
 
 
-def _temperature(optimizer: SGD, gradient_variance: float, n_samples: int | None) -> float:
+def _temperature(method: SGD, gradient_variance: float, n_samples: int | None) -> float:
     """eta gamma sigma^2/2."""
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be an SGD, got {type(optimizer).__name__}; the formula is known for it only")
+    if not isinstance(method, SGD):
+        raise TypeError(f"method must be an SGD, got {type(method).__name__}; the formula is known for it only")
     sigma2 = _check.positive("gradient_variance", gradient_variance, "it is the variance of one gradient component")
-    gamma = sampling_factor(optimizer.batch_size, n_samples, optimizer.replacement)
-    return 0.5 * optimizer.effective_learning_rate * gamma * sigma2
+    gamma = sampling_factor(method.batch_size, n_samples, method.replacement)
+    return 0.5 * method.effective_learning_rate * gamma * sigma2
 
 
 def _eigenvalues(name: str, value: Any) -> Float[Array, " d"]:
@@ -296,10 +296,10 @@ def _all_positive(name: str, eigenvalues: Array) -> None:
         )
 
 
-def _coarse(optimizer: SGD, largest: float) -> tuple[str, ...]:
+def _coarse(method: SGD, largest: float) -> tuple[str, ...]:
     """Whether single steps are too large for the diffusion that the formulas describe."""
-    beta = optimizer.momentum
-    reach = optimizer.learning_rate * float(largest) * (1.0 + abs(beta)) / (1.0 - beta) ** 2
+    beta = method.momentum
+    reach = method.learning_rate * float(largest) * (1.0 + abs(beta)) / (1.0 - beta) ** 2
     if reach <= COARSEST:
         return ()
     return (f"learning rate times curvature, with inertia, is {reach:.3g}, above {COARSEST:g}: steps are coarse",)

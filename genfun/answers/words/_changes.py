@@ -53,14 +53,14 @@ class Change:
 
 
 def changes(
-    problem: Problem, optimizer: SGD, steps: int, noise: SpectrallyExpressible, log_loss: float
+    problem: Problem, method: SGD, steps: int, noise: SpectrallyExpressible, log_loss: float
 ) -> tuple[Change, ...]:
     """The changes, in the order of `What`; empty where no learning rate is stable, or the loss is 0.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : SGD
+    method : SGD
         The setting to improve on.
     steps : int
         T >= 1.
@@ -68,20 +68,20 @@ def changes(
     log_loss : float
         Of the setting at that step.
     """
-    b, beta = optimizer.batch_size, optimizer.momentum
+    b, beta = method.batch_size, method.momentum
     if log_loss == -math.inf or (np.isinf(problem.trace) and b is not None):
         return ()
-    if optimizer.replacement:
+    if method.replacement:
         problem = _streaming(problem)  # the same sampling factor, 1/b, which the searches below then use
 
-    def judged(what: What, method: SGD, at: int) -> Change:
-        found = predict(problem, method, at, noise)
+    def judged(what: What, tried: SGD, at: int) -> Change:
+        found = predict(problem, tried, at, noise)
         after = float(found.log_loss)
         gain = math.inf if log_loss == math.inf else log_loss - after
-        return Change(what, replace(method, replacement=optimizer.replacement), at, float(found.loss), after, gain)
+        return Change(what, replace(tried, replacement=method.replacement), at, float(found.loss), after, gain)
 
     rate = optimize(problem, b, steps, beta, noise).method
-    momentum = _best_momentum(problem, optimizer, steps, noise)
+    momentum = _best_momentum(problem, method, steps, noise)
     both = optimize(problem, b, steps, None, noise).method
     found = [
         judged("learning rate", rate, steps),
@@ -99,12 +99,12 @@ def _streaming(problem: Any) -> Any:
     return replace(problem, n_samples=None)
 
 
-def _best_momentum(problem: Problem, optimizer: SGD, steps: int, noise: SpectrallyExpressible) -> SGD:
+def _best_momentum(problem: Problem, method: SGD, steps: int, noise: SpectrallyExpressible) -> SGD:
     cap = math.atanh(MOMENTUM_CAP)
-    low, high, best, least = -cap, cap, optimizer.momentum, math.inf
+    low, high, best, least = -cap, cap, method.momentum, math.inf
     for _ in range(ROUNDS):
         betas = np.tanh(np.linspace(low, high, CELLS))
-        table = loss_map(problem, [optimizer.learning_rate], betas, steps, optimizer.batch_size, noise).log_loss[0]
+        table = loss_map(problem, [method.learning_rate], betas, steps, method.batch_size, noise).log_loss[0]
         table = np.where(np.isnan(table), np.inf, table)
         i = int(table.argmin())
         if table[i] < least:
@@ -112,7 +112,7 @@ def _best_momentum(problem: Problem, optimizer: SGD, steps: int, noise: Spectral
         width = (high - low) / SHRINK
         centre = math.atanh(best)
         low, high = max(centre - width, -cap), min(centre + width, cap)
-    return replace(optimizer, momentum=best, replacement=False)
+    return replace(method, momentum=best, replacement=False)
 
 
 def _batch_sizes(problem: Problem, batch_size: int | None, steps: int) -> list[tuple[int, int]]:

@@ -48,18 +48,18 @@ def most_effective(changes: tuple[Change, ...]) -> Change | None:
     return min(single, key=lambda change: change.log_loss) if single else None
 
 
-def setting(optimizer: Method) -> str:
+def setting(method: Method) -> str:
     """A setting in words.
 
     Parameters
     ----------
-    optimizer : Method
+    method : Method
     """
-    if not isinstance(optimizer, SGD):
-        return repr(optimizer)
-    size = "the full batch" if optimizer.batch_size is None else f"batch size {optimizer.batch_size}"
-    drawn = " drawn with replacement" if optimizer.replacement else ""
-    knobs = f"learning rate {figures(optimizer.learning_rate, 6)}, momentum {_beta(optimizer.momentum)}"
+    if not isinstance(method, SGD):
+        return repr(method)
+    size = "the full batch" if method.batch_size is None else f"batch size {method.batch_size}"
+    drawn = " drawn with replacement" if method.replacement else ""
+    knobs = f"learning rate {figures(method.learning_rate, 6)}, momentum {_beta(method.momentum)}"
     return f"SGD with {knobs}, {size}{drawn}"
 
 
@@ -87,7 +87,7 @@ def binding(e: Explanation) -> str:
     """Noise or curvature, and the share of the edge."""
     if e.max_learning_rate == 0.0:
         return "Batch noise leaves no stable learning rate: the sum of the eigenvalues is infinite."
-    share = e.optimizer.learning_rate / e.max_learning_rate
+    share = e.method.learning_rate / e.max_learning_rate
     cause = "Batch noise" if e.stability.limit == "noise" else "Curvature"
     place = f"{share:.0%} of it" if share < 10.0 else f"{figures(share, 3)} times it"
     return (
@@ -199,7 +199,7 @@ def floor(e: Explanation) -> str:
 
 def advice(e: Explanation) -> str:
     """The most effective change first, then the others."""
-    if not isinstance(e.optimizer, SGD):
+    if not isinstance(e.method, SGD):
         return ""
     first, by_name = most_effective(e.changes), {change.what: change for change in e.changes}
     if e.log_loss == -math.inf:
@@ -212,9 +212,9 @@ def advice(e: Explanation) -> str:
     other = by_name["momentum" if first.what == "learning rate" else "learning rate"]
     pair = f"{figures(both.method.learning_rate)} and {_beta(both.method.momentum)}"
     return (
-        f"Change first: the {first.what} alone, {_moved(e.optimizer, first)}, loss "
+        f"Change first: the {first.what} alone, {_moved(e.method, first)}, loss "
         f"{loss(first.loss, first.log_loss)} at step {count(e.steps)}, gains {times(first.log_gain)}; "
-        f"the {other.what} alone, {_moved(e.optimizer, other)}, {times(other.log_gain)}; "
+        f"the {other.what} alone, {_moved(e.method, other)}, {times(other.log_gain)}; "
         f"both, {pair}, {times(both.log_gain)}."
     )
 

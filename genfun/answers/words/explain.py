@@ -37,7 +37,7 @@ class Explanation:
     ----------
     lines : tuple of str
         About ten sentences; `str()` joins them.
-    optimizer : Method
+    method : Method
         The setting.
     steps : int
         T, the step at which the run is looked at.
@@ -79,7 +79,7 @@ class Explanation:
     """
 
     lines: tuple[str, ...]
-    optimizer: Method
+    method: Method
     steps: int
     noise: SpectrallyExpressible
     noise_source: str
@@ -119,7 +119,7 @@ class Explanation:
 
 def explain(
     problem: Problem | LinearData,
-    optimizer: Method,
+    method: Method,
     steps: int | None = None,
     noise: SpectrallyExpressible | None = None,
 ) -> Explanation:
@@ -139,7 +139,7 @@ def explain(
     ----------
     problem : LinearProblem, PowerLaw or LinearData
         The spectrum, or the data.
-    optimizer : Method
+    method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int, optional
         T, 1 to 10^12, the step at which the run is looked at; 1000 if left out.
@@ -173,34 +173,34 @@ def explain(
     if t > MOST_STEPS:
         raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")
     model, source = _noise(data, noise)
-    _check.setting(spectrum, optimizer, model)
-    end = stability(spectrum, optimizer, model)
-    now = predict(spectrum, optimizer, t, model)
+    _check.setting(spectrum, method, model)
+    end = stability(spectrum, method, model)
+    now = predict(spectrum, method, t, model)
     log_loss = float(now.log_loss)
-    band = loss_band(spectrum, optimizer, t)
+    band = loss_band(spectrum, method, t)
     lowest = 0.5 * spectrum.noise_variance
     final = lowest + end.floor if end.status == "converges" else math.inf
     labels = spectrum.noise_variance > 0.0 and math.isfinite(final)
     found = Explanation(
         lines=(),
-        optimizer=optimizer,
+        method=method,
         steps=t,
         noise=model,
         noise_source=source,
         stability=end,
-        max_learning_rate=edge(spectrum, optimizer, model),
+        max_learning_rate=edge(spectrum, method, model),
         fit=fit_power_law(spectrum),
-        phase=phase_or_none(spectrum, optimizer, model),
+        phase=phase_or_none(spectrum, method, model),
         loss=float(now.loss),
         log_loss=log_loss,
         lowest_loss=lowest,
-        local_exponent=_slope(spectrum, optimizer, t, model),
+        local_exponent=_slope(spectrum, method, t, model),
         loss_at_tau2_plus=float(band.plus),
         loss_at_tau2_minus=float(band.minus),
-        **dict(zip(("max_rate_at_tau2_plus", "max_rate_at_tau2_minus"), edge_band(spectrum, optimizer), strict=True)),
+        **dict(zip(("max_rate_at_tau2_plus", "max_rate_at_tau2_minus"), edge_band(spectrum, method), strict=True)),
         final_loss=final,
-        floor_step=steps_to_loss(spectrum, optimizer, (1.0 + NEAR) * final, model) if labels else math.inf,
-        changes=changes(spectrum, optimizer, t, model, log_loss) if isinstance(optimizer, SGD) else (),
+        floor_step=steps_to_loss(spectrum, method, (1.0 + NEAR) * final, model) if labels else math.inf,
+        changes=changes(spectrum, method, t, model, log_loss) if isinstance(method, SGD) else (),
     )
     return _with_lines(found, spectrum, data, steps is None)
 
@@ -213,32 +213,32 @@ def _noise(data: LinearData | None, noise: SpectrallyExpressible | None) -> tupl
     return SpectrallyExpressible(), "assumed"
 
 
-def _slope(problem: Problem, optimizer: Method, step: int, noise: SpectrallyExpressible) -> float:
+def _slope(problem: Problem, method: Method, step: int, noise: SpectrallyExpressible) -> float:
     with np.errstate(invalid="ignore"):  # where the loss is 0 or infinite there is none
-        return float(local_exponent(problem, optimizer, step, noise))
+        return float(local_exponent(problem, method, step, noise))
 
 
-def phase_or_none(problem: Problem, optimizer: Method, noise: SpectrallyExpressible) -> Phase | None:
+def phase_or_none(problem: Problem, method: Method, noise: SpectrallyExpressible) -> Phase | None:
     """The phase; None where the spectrum has no exponents.
 
     Parameters
     ----------
     problem : Problem
-    optimizer : Method
+    method : Method
     noise : SpectrallyExpressible
     """
     try:
-        return phase(problem, optimizer, noise)
+        return phase(problem, method, noise)
     except ValueError:
-        stability(problem, optimizer, noise)  # refuses the setting, if it is that which is wrong
+        stability(problem, method, noise)  # refuses the setting, if it is that which is wrong
         return None
 
 
 def _with_lines(e: Explanation, problem: Problem, data: LinearData | None, chosen: bool) -> Explanation:
-    noisy = sampling_factor(e.optimizer.batch_size, problem.n_samples, e.optimizer.replacement) > 0.0
+    noisy = sampling_factor(e.method.batch_size, problem.n_samples, e.method.replacement) > 0.0
     start = 0.5 * (problem.signal_total + problem.noise_variance)
     parts = (
-        f"{words.setting(e.optimizer)}, on {problem!r}.",
+        f"{words.setting(e.method)}, on {problem!r}.",
         words.status(e),
         words.binding(e),
         words.power_law(e.fit),
