@@ -11,7 +11,7 @@ from genfun.answers.words.explain import Explanation, explain, phase_or_none
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.report.model import BestSetting, SettingPhase
 
 

@@ -18,8 +18,8 @@ from genfun.answers.stability import stability
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
 from genfun.report.best_settings import best_settings, in_words, setting_phase
 from genfun.report.limits import MINUS, PLUS, rate_limit
