@@ -1,1 +1,1 @@
-"""What only a GPU can show: agreement with NumPy, speed against the chip, wide networks, exact moments of many samples."""
+"""What only a GPU can show: agreement with NumPy, speed against the chip, wide networks, exact moments."""

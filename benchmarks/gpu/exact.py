@@ -1,6 +1,7 @@
 r"""Exact second moments in the space of N samples: the product with A(z) that their generating function is made of.
 
-.. math:: (A p)_i = \gamma\alpha^2\,[\Phi\,(u\circ Q)\,\Phi^T]_{ii},\qquad Q = \tfrac1N\Phi^T\operatorname{diag}(p)\,\Phi
+.. math:: (A p)_i = \gamma\alpha^2\,[\Phi\,(u\circ Q)\,\Phi^T]_{ii},\qquad
+          Q = \tfrac1N\Phi^T\operatorname{diag}(p)\,\Phi
 
 Two products of N x r x r, without the N x N matrix A, whose entries would cost N^2 r^2.
 """
@@ -65,7 +66,7 @@ def product(phi: np.ndarray, lam: np.ndarray, device: str, dtype: str, rate: flo
 def one_product(
     phi: np.ndarray, lam: np.ndarray, p: np.ndarray, device: str, dtype: str, reached: dict[str, float] | None
 ) -> dict[str, Any]:
-    """Time of a product, operations a second, and the largest difference from the entries of A worked out one by one."""
+    """Time of a product, operations a second, and the largest difference from rows of A worked out one by one."""
     import torch
 
     apply = product(phi, lam, device, dtype)

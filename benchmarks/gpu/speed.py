@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from benchmarks.simulate import BATCH, spread
 from benchmarks.timing import seconds, summary
 from genfun.experiments import log_grid, simulate_many
 from genfun.experiments.batches import index_blocks
-from genfun.experiments.ensemble import run_ensemble
+from genfun.experiments.devices import device_of
 from genfun.experiments.engine import run_chunk
+from genfun.experiments.ensemble import run_ensemble
 
 TARGET = 1.0
 REPEATS = 3
@@ -72,7 +72,7 @@ def timed(
     reached: dict[str, float] | None,
     device: str,
 ) -> dict[str, Any]:
-    """Wall-clock times from the settings to the losses on the host, what they mean, and whether the losses are right."""
+    """Wall-clock times from the settings to the losses on the host, what bounds them, and how right the losses are."""
     arrays, engine = build()
     few = log_grid(min(200, steps))
 
@@ -159,18 +159,27 @@ def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> di
         if drawn >= steps:
             break
     drawing = time.perf_counter() - start
-    place: Any = "torch" if device == "cpu" else device
+    place, kept = "torch" if device == "cpu" else device, log_grid(steps)
+    arrays, engine = device_of(place, "float32")
 
-    def run() -> None:
-        simulate_many(data, settings, steps, replicas, place, record="log", dtype="float32")
+    class InTurn(type(arrays)):
+        """Draws a block only when the last one has been launched, as without a thread."""
 
-    # What the device does alone: the same blocks, drawn before.
-    ready = list(islice(index_blocks(seeds, data.n_samples, BATCH, False, "fresh"), steps // 512 + 1))
+        def feed(self, blocks: Any, steps: int) -> Any:
+            return map(self.numbers, blocks)
+
+    in_turn = InTurn(device, "float32")
+
+    def run(arrays: Any) -> Any:
+        return run_ensemble(data, settings, kept, replicas, 0, "fresh", arrays, engine, lambda done: None)
+
+    same = all((a == b).all() for a, b in zip(run(arrays), run(in_turn), strict=True))
     return {
         "settings": len(settings),
         "replicas": replicas,
         "steps": steps,
         "drawing_alone_s": drawing,
-        "drawn_bytes": sum(block.nbytes for block in ready),
-        "all_s": min(seconds(run, 2)),
+        "drawn_in_turn_s": min(seconds(lambda: run(in_turn), 2)),
+        "drawn_in_a_thread_s": min(seconds(lambda: run(arrays), 2)),
+        "same_losses_to_the_bit": same,
     }
