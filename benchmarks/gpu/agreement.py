@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,7 @@ def losses(case: Case, dtype: Dtype, way: str, device: str) -> np.ndarray:
     return run(space, settings, blocks, (runs, case.b or case.n), kept, arrays, lambda done: None)
 
 
+@lru_cache(maxsize=1)
 def problem(case: Case) -> tuple[Space, float]:
     """Random features whose lengths fall as a power, at most 64 of them not zero, and about the largest stable rate."""
     rng = np.random.default_rng(case.d)

@@ -52,13 +52,16 @@ def setting(data: gf.LinearData, b: int, beta: float) -> gf.SGD:
 def climbed(
     data: gf.LinearData, network: TwoLayerReLU, m: gf.SGD, runs: int, budget: float, findings: Findings
 ) -> dict[str, Any]:
-    """The ladder at as many of the steps as fit into the seconds given, by the pace of the first few."""
-    first = 5 if findings.small else 20
-    network.train(data, m, [2])
-    start = time.perf_counter()
-    network.train(data, m, [first])
-    wait(findings.device)
-    pace = (time.perf_counter() - start) / first
+    """The ladder at as many of the steps as fit into the seconds given, by the pace of the first hundred."""
+    network.train(data, m, [1])
+    # The difference of two lengths leaves out the drawing of the weights.
+    spent, lengths = [], (1, 6) if findings.small else (1, 101)
+    for length in lengths:
+        start = time.perf_counter()
+        network.train(data, m, [length])
+        wait(findings.device)
+        spent.append(time.perf_counter() - start)
+    pace = max(spent[1] - spent[0], 1e-6) / (lengths[1] - lengths[0])
     most = 20 if findings.small else max(100, 0.6 * budget / pace)
     steps = [step for step in STEPS if step <= most]
     start = time.perf_counter()

@@ -151,6 +151,8 @@ def peers(data: gf.LinearData, settings: list[gf.SGD], steps: int, few: int, dev
 
 def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> dict[str, Any]:
     """16 settings of many runs each, whose batches differ: the host draws them while the device works."""
+    from genfun.experiments._torch import TorchBackend
+
     settings = spread(data, 4, 4)
     seeds = np.random.SeedSequence(0).spawn(replicas)
     start, drawn = time.perf_counter(), 0
@@ -162,7 +164,7 @@ def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> di
     place, kept = "torch" if device == "cpu" else device, log_grid(steps)
     arrays, engine = device_of(place, "float32")
 
-    class InTurn(type(arrays)):
+    class InTurn(TorchBackend):
         """Draws a block only when the last one has been launched, as without a thread."""
 
         def feed(self, blocks: Any, steps: int) -> Any:
