@@ -88,7 +88,7 @@ def run_fused(
     """As `run_chunk`, through the kernel if it takes the problem.
 
     A program is one run of one setting. Settings of one run follow each other, so that the rows of their common
-    batches come from the second-level cache. Tested in triton's interpreter only: it has not run on a GPU yet.
+    batches come from the second-level cache.
 
     Parameters
     ----------
