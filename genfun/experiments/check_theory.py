@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genfun import _check
-from genfun.answers.max_learning_rate import edge
 from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
 from genfun.experiments.agreements import Agreements, agreements
 from genfun.experiments.record import log_grid
 from genfun.experiments.simulate import simulate_many
