@@ -12,7 +12,6 @@ from genfun._typing import Array, Float
 from genfun.methods.sgd import SGD
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.leading import judged
-from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 
 SETTINGS = ((0.5, 0.0), (0.9, -0.5), (0.02, 0.95), (0.3, 0.95))
@@ -110,8 +109,8 @@ def sample_basis(
 
     .. math:: X = \operatorname{orth}\{1,\ (|\psi_i|^2)_i,\ p_L,\ s_1, \dots, s_4\}
 
-    p_L is the leading vector of A at small rates, without momentum, where u = 1/(alpha (lambda_j + lambda_k)); the s are
-    the leading vectors of A(1) at `SETTINGS`. An s is found roughly at gamma = 1, and then at the gamma at which the
+    p_L is the leading vector of A at small rates, without momentum, where u = 1/(alpha (lambda_j + lambda_k)); the s
+    are the leading vectors of A(1) at `SETTINGS`. An s is found roughly at gamma = 1, and then at the gamma at which the
     noise gain is 1, if that is smaller. All searches share one growing subspace.
 
     **Assumptions.** The search meets every direction: it starts with (|psi_i|^2)_i and 1 % of noise on it.

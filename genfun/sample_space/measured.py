@@ -15,18 +15,24 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.operator import SampleFeatures
-from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
+from genfun.sample_space.residuals import edge_residual, loss_residual
 
 if TYPE_CHECKING:
     from genfun.data.linear import LinearData
 
 TOLERANCE = 1e-3
 """Estimated relative error of an edge beyond which more vectors are taken."""
-CHECKED = ((1, 0.0), (8, 0.9))
+LOSS_TOLERANCE = 1e-2
+"""The same for losses."""
+EDGES = ((1, 0.0), (8, 0.9))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
-ROUNDS = 4
+LOSSES = (10, 100)
+"""Steps of the losses by which it does, at batch size 1, no momentum and LOSS_SHARE of the edge."""
+LOSS_SHARE, JUDGED = 0.8, 30
+"""Once vectors have been added for these losses, they are exact there: another step tells what is left."""
+ROUNDS = 2
 """Times that vectors are added at most."""
 
 
@@ -49,25 +55,28 @@ class MeasuredNoise:
     products : float
         Products with the operator that it took.
     error : float
-        Largest estimated relative error of the stability edges that were checked (`CHECKED`), nan if none was.
+        Largest estimated relative error of the stability edges that were checked (`EDGES`), nan if none was.
+    loss_error : float
+        The same of losses (`LOSSES`).
     """
 
     pairs: PairMeasure
     basis: Float[Array, "N m"]
     n_samples: int
     products: float
-    error: float
+    error: float = np.nan
+    loss_error: float = np.nan
 
     def __repr__(self) -> str:
         return (
             f"MeasuredNoise(n_samples={self.n_samples}, vectors={self.pairs.size}, pairs={self.pairs.first.size}, "
-            f"error={self.error:.2g})"
+            f"error={self.error:.2g}, loss_error={self.loss_error:.2g})"
         )
 
     @property
     def sound(self) -> bool:
-        """Whether the estimated error of the checked edges is within `TOLERANCE`."""
-        return self.error <= TOLERANCE
+        """Whether the estimated errors are within `TOLERANCE` and `LOSS_TOLERANCE`."""
+        return self.error <= TOLERANCE and self.loss_error <= LOSS_TOLERANCE
 
     def sampling(self, method: Method) -> float:
         """gamma of a method on these data.
@@ -105,35 +114,17 @@ class MeasuredNoise:
         return self.leading(method).learning_rate
 
 
-def project(data: LinearData, basis: SampleBasis, error: float = np.nan) -> MeasuredNoise:
-    """The noise of data on given vectors.
+def project(data: LinearData, basis: SampleBasis) -> MeasuredNoise:
+    """The noise of data on given vectors, not judged.
 
     Parameters
     ----------
     data : LinearData
     basis : SampleBasis
-    error : float
-        See `MeasuredNoise`.
     """
     labels = label_moments(data.blocks, basis.vectors, data.coefficients)
     pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
-    return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products, error)
-
-
-def ritz_error(residual: float, value: float, second: float) -> float:
-    r"""Estimated relative error of a leading eigenvalue from the residual of its vector.
-
-    .. math:: e = \frac{(res/\theta)^2}{\max(1-\theta_2/\theta,\ res/\theta)}
-
-    Parameters
-    ----------
-    residual : float
-        Norm of A x - theta x.
-    value, second : float
-        theta and theta_2.
-    """
-    size = residual / value
-    return size**2 / max(1.0 - second / value, size, 1e-300)
+    return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
 
 def measure_noise(
@@ -141,9 +132,10 @@ def measure_noise(
 ) -> MeasuredNoise:
     r"""Measure the noise of data: project its operator in sample space on the vectors of `sample_basis`.
 
-    Two edges are checked (`CHECKED`), by the residual of the leading vector under the exact operator. Where the
-    estimated error is above the tolerance, the leading vector itself is searched for and joins the basis, and the edges
-    are checked again, up to `ROUNDS` times. `MeasuredNoise.error` says what is left.
+    Two edges are checked (`EDGES`), by the residual of the leading vector under the exact operator, and two losses
+    (`LOSSES`), by the residual of the projected equation. Where the estimated error of an edge is above the tolerance,
+    the leading vector itself is searched for and joins the basis; where that of a loss is, its residual joins; and all
+    are checked again, up to `ROUNDS` times. `MeasuredNoise.error` and `.loss_error` say what is left.
 
     **Assumptions.** The eigenfeatures fit in memory. Time about 20 products of 4 N r^2 operations.
 
@@ -174,23 +166,29 @@ def measure_noise(
     features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
-    methods = [SGD(1.0, beta, min(b, data.n_samples)) for b, beta in CHECKED]
+    products = 0.5 * space.halves
     for count in range(ROUNDS + 1):
-        basis = chosen(space, columns)
-        noise = project(data, basis, 0.0)
-        errors = [0.0]
-        for method in methods:
-            gamma = noise.sampling(method)
-            if gamma == 0.0:
+        noise = project(data, chosen(space, columns))
+        errors, losses = [0.0], [0.0]
+        for b, beta in EDGES:
+            found = edge_residual(features, noise, SGD(1.0, beta, min(b, data.n_samples)))
+            if found is None:
                 continue
-            edge = noise.leading(method)
-            weights = features.weights(PairResponses(replace(method, learning_rate=edge.learning_rate), gamma), 0.0)
-            lifted = basis.coordinates @ edge.coordinates
-            rest = space.apply(weights, lifted) - edge.value * (space.vectors.T @ lifted)
-            errors.append(ritz_error(float(np.linalg.norm(rest)), edge.value, edge.second))
-            if errors[-1] > tolerance and count < ROUNDS:
-                space.add(rest)
-                columns.append(found_leading(space, weights, FINE)[0])
-        if max(errors) <= tolerance:
+            products += 1.0
+            errors.append(found.error)
+            if found.error > tolerance:
+                space.add(found.vector)
+                columns.append(found_leading(space, found.weights, FINE)[0])
+        share = LOSS_SHARE * noise.edge(SGD(1.0, batch_size=1))
+        for step in LOSSES if data.n_samples > 1 else ():
+            rest, error = loss_residual(data, features, noise, SGD(share, batch_size=1), step)
+            products += 2.0
+            losses.append(error)
+            if error > LOSS_TOLERANCE and space.add(rest):
+                columns.append(space.vectors @ rest)
+        if max(errors) <= tolerance and max(losses) <= LOSS_TOLERANCE:
+            if count > 0:
+                losses.append(loss_residual(data, features, noise, SGD(share, batch_size=1), JUDGED)[1])
+                products += 2.0
             break
-    return MeasuredNoise(noise.pairs, noise.basis, noise.n_samples, 0.5 * space.halves, max(errors))
+    return replace(noise, products=products, error=max(errors), loss_error=max(losses))

@@ -33,7 +33,7 @@ class ProjectedFunction:
     :math:`(I-zK)\,y = z\,(K X^TS - X^T W)`: since 1 is in X this is the loss of the exact mean path plus a noise part
     that only the projection approximates.
 
-    **Assumptions.** Batches drawn anew at every step, w_0 = 0. The problem is that of the data the noise was measured on.
+    **Assumptions.** Batches drawn anew at every step, w_0 = 0. The problem is that of the data the noise is of.
 
     Parameters
     ----------

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
-
+from itertools import combinations_with_replacement, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +112,7 @@ def interpolation(lam: Float[Array, " r"], width: float = BIN_WIDTH, count: int 
         edges = bin_edges(float(lam[0]), float(lam[-1]), (float(step[apart[0]]), float(step[apart[-1]])), width)
     starts = np.unique(np.concatenate(([0], np.searchsorted(lam, edges, side="right"), [lam.size])))
     nodes, bins = [], []
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts.tolist()):
         x = lam[start:stop]
         if edges.size == 0 or x.size <= count:
             nodes.append(x)

@@ -1,0 +1,132 @@
+"""What the projection leaves out of the exact equations: residuals under products with the exact operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.methods.base import Method
+from genfun.sample_space.operator import SampleFeatures, quadratic
+from genfun.sample_space.pairs import PairResponses
+from genfun.sample_space.projected_curve import projected_singularity
+from genfun.sample_space.projected_function import ProjectedFunction
+
+if TYPE_CHECKING:
+    from genfun.data.linear import LinearData
+    from genfun.sample_space.measured import MeasuredNoise
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeResidual:
+    """The leading vector at the edge under the exact operator.
+
+    Attributes
+    ----------
+    vector : array, shape (N,)
+        A x - theta x.
+    error : float
+        Estimated relative error of the edge.
+    weights : array
+        Packed weights of the operator there.
+    """
+
+    vector: Float[Array, " N"]
+    error: float
+    weights: Array
+
+
+def edge_residual(features: SampleFeatures, noise: MeasuredNoise, method: Method) -> EdgeResidual | None:
+    r"""By one product; None where there is no noise.
+
+    .. math:: e = \frac{(res/\theta)^2}{\max(1-\theta_2/\theta,\ res/\theta)},\qquad res = |A x - \theta x|
+
+    Where the curvature binds, noise matters only if its gain could in truth be above 1: the error is then what it could
+    be above 1.
+
+    Parameters
+    ----------
+    features : SampleFeatures
+    noise : MeasuredNoise
+    method : Method
+        Its learning rate is ignored.
+    """
+    edge, gamma = noise.leading(method), noise.sampling(method)
+    if gamma == 0.0:
+        return None
+    # The very edge of the curvature is a pole of the responses.
+    rate = edge.learning_rate * (1.0 - 1e-12)
+    weights = features.weights(PairResponses(replace(method, learning_rate=rate), gamma), 0.0)  # pyright: ignore
+    lifted = noise.basis @ edge.coordinates
+    rest = quadratic(features, weights, features.moment(lifted)) - edge.value * lifted
+    size = float(np.linalg.norm(rest)) / edge.value
+    error = size**2 / max(1.0 - edge.second / edge.value, size, 1e-300)
+    if edge.curvature_binds:
+        error = max(0.0, edge.value * (1.0 + error) - 1.0)
+    return EdgeResidual(rest, error, weights)
+
+
+def exact_source(data: LinearData, features: SampleFeatures, responses: PairResponses, q: float) -> Float[Array, " N"]:
+    """b~ of every sample at a real point.
+
+    Parameters
+    ----------
+    data : LinearData
+    features : SampleFeatures
+        Of the data.
+    responses : PairResponses
+    q : float
+        1 - z.
+    """
+    first, second = features.pair_index
+    w = data.coefficients
+    start = (w[first] * w[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
+    source = features.quadratic(features.pair_values(responses, q, 1) * features.put(start))
+    if data.noise_variance > 0.0:
+        mean = responses.mean(q, responses.method.learning_rate * data.eigenvalues)
+        path = data.eigenfeatures @ (w * mean[:, None])
+        source = source + (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
+    return source
+
+
+def loss_residual(
+    data: LinearData, features: SampleFeatures, noise: MeasuredNoise, method: Method, step: float
+) -> tuple[Float[Array, " N"], float]:
+    r"""The residual of the projected solution, and an estimate of the relative error of the loss, about a step.
+
+    .. math:: 1^T(x_{exact} - Xx) = \rho^T (I - zA)^{-1} R,\qquad
+              R = \tilde b + zAXx - Xx,\quad \rho = 1 + zAXw - Xw,\quad (I - zK)\,w = X^T 1
+
+    at the real point z = exp(-p_0 - 1/t), where L~ averages the losses up to about t. Both residuals are orthogonal to
+    the basis, so that the error is of second order. The estimate is :math:`\sum_i |\rho_i R_i|/1^T Xx`, because errors
+    at single steps have both signs where the average has one.
+
+    Parameters
+    ----------
+    data : LinearData
+    features : SampleFeatures
+        Of the data.
+    noise : MeasuredNoise
+    method : Method
+        With gamma > 0.
+    step : float
+        t > 0.
+    """
+    F = ProjectedFunction(noise, data.problem, method)
+    q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
+    z = 1.0 - q
+    kernel, source = (part[0] for part in F.parts(np.array([q])))
+    unit = np.eye(kernel.shape[0])
+    x, w = np.linalg.solve(unit - z * kernel, np.stack([source, unit[0]], axis=1)).T
+    responses = PairResponses(method, F.gamma)
+    weights = features.weights(responses, q)
+
+    def residual(start: Array, coordinates: Array) -> Float[Array, " N"]:
+        vector = noise.basis @ coordinates
+        return start + z * quadratic(features, weights, features.moment(vector)) - vector
+
+    primal = residual(exact_source(data, features, responses, q), x)
+    dual = residual(np.full(noise.n_samples, noise.n_samples**-0.5), w)
+    return primal, float(np.abs(primal) @ np.abs(dual) / np.abs(x[0]))
