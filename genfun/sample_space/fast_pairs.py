@@ -40,6 +40,17 @@ def denominator_coefficients(q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Arr
     return np.stack(np.broadcast_arrays(*terms))
 
 
+def pair_features(measure: PairMeasure) -> Float[Array, "P 4"]:
+    """1, s, p and d^2 of every pair, in which S is linear.
+
+    Parameters
+    ----------
+    measure : PairMeasure
+    """
+    x, y = measure.nodes[measure.first], measure.nodes[measure.second]
+    return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class HeavyBallPairs:
     """The pair measure arranged for heavy-ball SGD: u and v of a pair share the denominator S, which is linear in
@@ -55,8 +66,7 @@ class HeavyBallPairs:
     @cached_property
     def features(self) -> Float[Array, "P 4"]:
         """1, s, p and d^2 of every pair."""
-        x, y = self.measure.nodes[self.measure.first], self.measure.nodes[self.measure.second]
-        return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
+        return pair_features(self.measure)
 
     @cached_property
     def weights(self) -> Float[Array, "rows P"]:

@@ -166,29 +166,30 @@ def measure_noise(
     features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
-    products = 0.5 * space.halves
+    checks, errors, losses = 0.0, [0.0], [0.0]
     for count in range(ROUNDS + 1):
-        noise = project(data, chosen(space, columns))
+        basis = chosen(space, columns)
+        noise = project(data, basis)
         errors, losses = [0.0], [0.0]
         for b, beta in EDGES:
-            found = edge_residual(features, noise, SGD(1.0, beta, min(b, data.n_samples)))
+            found = edge_residual(features, noise, SGD(1.0, beta, min(b, data.n_samples)), basis.moments)
             if found is None:
                 continue
-            products += 1.0
+            checks += 0.5
             errors.append(found.error)
             if found.error > tolerance:
                 space.add(found.vector)
                 columns.append(found_leading(space, found.weights, FINE)[0])
         share = LOSS_SHARE * noise.edge(SGD(1.0, batch_size=1))
         for step in LOSSES if data.n_samples > 1 else ():
-            rest, error = loss_residual(data, features, noise, SGD(share, batch_size=1), step)
-            products += 2.0
+            rest, error = loss_residual(data, features, noise, SGD(share, batch_size=1), step, basis.moments)
+            checks += 1.0
             losses.append(error)
             if error > LOSS_TOLERANCE and space.add(rest):
                 columns.append(space.vectors @ rest)
         if max(errors) <= tolerance and max(losses) <= LOSS_TOLERANCE:
             if count > 0:
-                losses.append(loss_residual(data, features, noise, SGD(share, batch_size=1), JUDGED)[1])
-                products += 2.0
+                losses.append(loss_residual(data, features, noise, SGD(share, batch_size=1), JUDGED, basis.moments)[1])
+                checks += 1.0
             break
-    return replace(noise, products=products, error=max(errors), loss_error=max(losses))
+    return replace(noise, products=0.5 * space.halves + checks, error=max(errors), loss_error=max(losses))

@@ -38,7 +38,9 @@ class EdgeResidual:
     weights: Array
 
 
-def edge_residual(features: SampleFeatures, noise: MeasuredNoise, method: Method) -> EdgeResidual | None:
+def edge_residual(
+    features: SampleFeatures, noise: MeasuredNoise, method: Method, moments: Array | None = None
+) -> EdgeResidual | None:
     r"""By one product; None where there is no noise.
 
     .. math:: e = \frac{(res/\theta)^2}{\max(1-\theta_2/\theta,\ res/\theta)},\qquad res = |A x - \theta x|
@@ -52,6 +54,8 @@ def edge_residual(features: SampleFeatures, noise: MeasuredNoise, method: Method
     noise : MeasuredNoise
     method : Method
         Its learning rate is ignored.
+    moments : array, shape (m, r (r + 1)/2), optional
+        Q of the basis, if known: it saves half of the products.
     """
     edge, gamma = noise.leading(method), noise.sampling(method)
     if gamma == 0.0:
@@ -60,7 +64,8 @@ def edge_residual(features: SampleFeatures, noise: MeasuredNoise, method: Method
     rate = edge.learning_rate * (1.0 - 1e-12)
     weights = features.weights(PairResponses(replace(method, learning_rate=rate), gamma), 0.0)  # pyright: ignore
     lifted = noise.basis @ edge.coordinates
-    rest = quadratic(features, weights, features.moment(lifted)) - edge.value * lifted
+    moment = features.moment(lifted) if moments is None else features.put(edge.coordinates @ moments)
+    rest = quadratic(features, weights, moment) - edge.value * lifted
     size = float(np.linalg.norm(rest)) / edge.value
     error = size**2 / max(1.0 - edge.second / edge.value, size, 1e-300)
     if edge.curvature_binds:
@@ -68,31 +73,30 @@ def edge_residual(features: SampleFeatures, noise: MeasuredNoise, method: Method
     return EdgeResidual(rest, error, weights)
 
 
-def exact_source(data: LinearData, features: SampleFeatures, responses: PairResponses, q: float) -> Float[Array, " N"]:
-    """b~ of every sample at a real point.
+def label_source(data: LinearData, responses: PairResponses, q: float) -> Float[Array, " N"]:
+    """What label noise adds to b~ of every sample, at a real point.
 
     Parameters
     ----------
     data : LinearData
-    features : SampleFeatures
-        Of the data.
     responses : PairResponses
     q : float
         1 - z.
     """
-    first, second = features.pair_index
-    w = data.coefficients
-    start = (w[first] * w[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
-    source = features.quadratic(features.pair_values(responses, q, 1) * features.put(start))
-    if data.noise_variance > 0.0:
-        mean = responses.mean(q, responses.method.learning_rate * data.eigenvalues)
-        path = data.eigenfeatures @ (w * mean[:, None])
-        source = source + (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
-    return source
+    if data.noise_variance == 0.0:
+        return np.zeros(data.n_samples)
+    mean = responses.mean(q, responses.method.learning_rate * data.eigenvalues)
+    path = data.eigenfeatures @ (data.coefficients * mean[:, None])
+    return (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
 
 
 def loss_residual(
-    data: LinearData, features: SampleFeatures, noise: MeasuredNoise, method: Method, step: float
+    data: LinearData,
+    features: SampleFeatures,
+    noise: MeasuredNoise,
+    method: Method,
+    step: float,
+    moments: Array | None = None,
 ) -> tuple[Float[Array, " N"], float]:
     r"""The residual of the projected solution, and an estimate of the relative error of the loss, about a step.
 
@@ -113,6 +117,8 @@ def loss_residual(
         With gamma > 0.
     step : float
         t > 0.
+    moments : array, shape (m, r (r + 1)/2), optional
+        Q of the basis, if known: it saves half of the products.
     """
     F = ProjectedFunction(noise, data.problem, method)
     q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
@@ -123,10 +129,16 @@ def loss_residual(
     responses = PairResponses(method, F.gamma)
     weights = features.weights(responses, q)
 
-    def residual(start: Array, coordinates: Array) -> Float[Array, " N"]:
-        vector = noise.basis @ coordinates
-        return start + z * quadratic(features, weights, features.moment(vector)) - vector
+    def image(coordinates: Array, start: Array | float = 0.0) -> Float[Array, " N"]:
+        """The quadratic forms of start + z U o Q(X c)."""
+        known = features.put(coordinates @ moments) if moments is not None else None
+        moment = features.moment(noise.basis @ coordinates) if known is None else known
+        return features.quadratic(start + z * weights * moment)
 
-    primal = residual(exact_source(data, features, responses, q), x)
-    dual = residual(np.full(noise.n_samples, noise.n_samples**-0.5), w)
+    first, second = features.pair_index
+    optimum = data.coefficients
+    start = (optimum[first] * optimum[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
+    path = features.pair_values(responses, q, 1) * features.put(start)
+    primal = image(x, path) + label_source(data, responses, q) - noise.basis @ x
+    dual = image(w) + noise.n_samples**-0.5 - noise.basis @ w
     return primal, float(np.abs(primal) @ np.abs(dual) / np.abs(x[0]))
