@@ -12,6 +12,7 @@ from genfun._typing import Array, Float
 from genfun.methods.sgd import SGD
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.leading import judged
+from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 
 SETTINGS = ((0.5, 0.0), (0.9, -0.5), (0.02, 0.95), (0.3, 0.95))
@@ -69,12 +70,13 @@ def found_leading(space: GalerkinSpace, weights: Any, tolerance: float) -> tuple
     tolerance : float
         Of the residual relative to the value.
     """
-    for count in range(MOST + 1):
+    count = 0
+    while True:
         pair = space.leading(weights)
         rest, size, _ = judged(space, weights, pair)
         if size <= tolerance or count == MOST or not space.add(rest):
-            break
-    return pair.coordinates, pair.value
+            return pair.coordinates, pair.value
+        count += 1
 
 
 def chosen(space: GalerkinSpace, columns: list[Float[Array, " k"]]) -> SampleBasis:
@@ -110,8 +112,8 @@ def sample_basis(
     .. math:: X = \operatorname{orth}\{1,\ (|\psi_i|^2)_i,\ p_L,\ s_1, \dots, s_4\}
 
     p_L is the leading vector of A at small rates, without momentum, where u = 1/(alpha (lambda_j + lambda_k)); the s
-    are the leading vectors of A(1) at `SETTINGS`. An s is found roughly at gamma = 1, and then at the gamma at which the
-    noise gain is 1, if that is smaller. All searches share one growing subspace.
+    are the leading vectors of A(1) at `SETTINGS`. An s is found roughly at gamma = 1, and then at the gamma at which
+    the noise gain is 1, if that is smaller. All searches share one growing subspace.
 
     **Assumptions.** The search meets every direction: it starts with (|psi_i|^2)_i and 1 % of noise on it.
 
@@ -154,3 +156,17 @@ def sample_basis(
         columns.append(space.vectors @ slowest)
     say(1.0, stage)
     return columns
+
+
+def orthonormal_basis(features: SampleFeatures, columns: list[Float[Array, " N"]]) -> SampleBasis:
+    """A basis of given vectors, the first of them constant and positive.
+
+    Parameters
+    ----------
+    features : SampleFeatures
+    columns : list of array, shape (N,)
+    """
+    space = GalerkinSpace(features)
+    for column in columns:
+        space.add(column)
+    return chosen(space, list(np.eye(len(space))))

@@ -69,11 +69,14 @@ class _Evaluator:
 
     def loss(self, q: Array) -> Array:
         """L~ at the points of every setting, shape (settings, points)."""
-        setting = [np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates)]
+        beta, g, rate = (np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates))
+        setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
         kernel = self.heavy.kernel_matrix(sums, flat, *setting)
-        return projected_loss(kernel, self.heavy.source_vector(sums, flat, *setting), flat, self.samples).reshape(q.shape)
+        return projected_loss(kernel, self.heavy.source_vector(sums, flat, *setting), flat, self.samples).reshape(
+            q.shape
+        )
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -169,7 +172,7 @@ def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points
-    values = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
-    found = 2.0 / points * np.exp(radius * step) * (values @ np.exp(-1j * step * angle)).real
+    values: Any = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
+    found = 2.0 / points * np.exp(radius * step) * np.real(values @ np.exp(-1j * step * angle))
     rounding = EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
     return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(found), 1e-300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual, loss_residual
+from genfun.sample_space.skeleton import skeleton
 
 if TYPE_CHECKING:
     from genfun.data.linear import LinearData
@@ -77,6 +79,11 @@ class MeasuredNoise:
     def sound(self) -> bool:
         """Whether the estimated errors are within `TOLERANCE` and `LOSS_TOLERANCE`."""
         return self.error <= TOLERANCE and self.loss_error <= LOSS_TOLERANCE
+
+    @cached_property
+    def skeleton(self) -> PairMeasure:
+        """Few pairs that stand for all in maps of heavy-ball SGD with momentum up to 0.9; found on first use."""
+        return skeleton(self.pairs)
 
     def sampling(self, method: Method) -> float:
         """gamma of a method on these data.
@@ -166,30 +173,37 @@ def measure_noise(
     features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
-    checks, errors, losses = 0.0, [0.0], [0.0]
-    for count in range(ROUNDS + 1):
+    checks, count = 0.0, 0
+    while True:
         basis = chosen(space, columns)
         noise = project(data, basis)
-        errors, losses = [0.0], [0.0]
-        for b, beta in EDGES:
-            found = edge_residual(features, noise, SGD(1.0, beta, min(b, data.n_samples)), basis.moments)
-            if found is None:
-                continue
-            checks += 0.5
-            errors.append(found.error)
-            if found.error > tolerance:
-                space.add(found.vector)
-                columns.append(found_leading(space, found.weights, FINE)[0])
-        share = LOSS_SHARE * noise.edge(SGD(1.0, batch_size=1))
-        for step in LOSSES if data.n_samples > 1 else ():
-            rest, error = loss_residual(data, features, noise, SGD(share, batch_size=1), step, basis.moments)
-            checks += 1.0
-            losses.append(error)
-            if error > LOSS_TOLERANCE and space.add(rest):
-                columns.append(space.vectors @ rest)
-        if max(errors) <= tolerance and max(losses) <= LOSS_TOLERANCE:
-            if count > 0:
-                losses.append(loss_residual(data, features, noise, SGD(share, batch_size=1), JUDGED, basis.moments)[1])
-                checks += 1.0
+        edges = [edge_residual(features, noise, at, basis.moments) for at in _methods(EDGES, data.n_samples)]
+        setting = SGD(LOSS_SHARE * noise.edge(SGD(1.0, batch_size=1)), batch_size=1)
+        steps = LOSSES if noise.sampling(setting) > 0.0 else ()
+        losses = [loss_residual(data, features, noise, setting, step, basis.moments) for step in steps]
+        checks += 0.5 * len(edges) + len(losses)
+        bad_edges = [found for found in edges if found.error > tolerance]
+        bad_losses = [rest for rest, error in losses if error > LOSS_TOLERANCE]
+        if not bad_edges + bad_losses or count == ROUNDS:
             break
-    return replace(noise, products=0.5 * space.halves + checks, error=max(errors), loss_error=max(losses))
+        count += 1
+        for found in bad_edges:
+            space.add(found.vector)
+            columns.append(found_leading(space, found.weights, FINE)[0])
+        for rest in bad_losses:
+            if space.add(rest):
+                columns.append(space.vectors @ rest)
+    if count > 0 and steps:
+        losses.append(loss_residual(data, features, noise, setting, JUDGED, basis.moments))
+        checks += 1.0
+    return replace(
+        noise,
+        products=0.5 * space.halves + checks,
+        error=max((found.error for found in edges), default=0.0),
+        loss_error=max((error for _, error in losses), default=0.0),
+    )
+
+
+def _methods(settings: tuple[tuple[int, float], ...], n_samples: int) -> list[SGD]:
+    """Heavy-ball SGD at (batch size, momentum), where the batch is smaller than the data."""
+    return [SGD(1.0, beta, b) for b, beta in settings if b < n_samples]

@@ -40,8 +40,8 @@ def edge_error(data: LinearData, noise: MeasuredNoise, method: Method) -> float:
     """
     known, key = _KNOWN.setdefault(noise, {}), ("edge", method)
     if key not in known:
-        found = edge_residual(SampleFeatures(data.eigenfeatures, data.eigenvalues), noise, method)
-        known[key] = 0.0 if found is None else found.error
+        features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+        known[key] = 0.0 if noise.sampling(method) == 0.0 else edge_residual(features, noise, method).error
     return known[key]
 
 

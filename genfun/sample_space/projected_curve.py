@@ -60,7 +60,7 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     F : ProjectedFunction
     """
     _, roots = mode_roots(as_generating_function(F))
-    flat = roots.ravel()
+    flat: Any = roots.ravel()
     off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
     if not off.any() or np.abs(flat[off]).max() == 0.0:
         return -np.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -125,5 +126,5 @@ def projected_edge(pairs: PairMeasure, method: Method, gamma: float) -> Projecte
         while low >= 0.0:
             right, left = left, left - min(1.2 * low + 0.05, 3.0)
             low = log_gain(left)
-        root = brentq(log_gain, left, right, xtol=1e-13, rtol=1e-14)
+        root: Any = brentq(log_gain, left, right, xtol=1e-13, rtol=np.float64(1e-14))
         return at(float(np.exp(root)), False)

@@ -40,8 +40,8 @@ class EdgeResidual:
 
 def edge_residual(
     features: SampleFeatures, noise: MeasuredNoise, method: Method, moments: Array | None = None
-) -> EdgeResidual | None:
-    r"""By one product; None where there is no noise.
+) -> EdgeResidual:
+    r"""The leading vector at the edge, by one product.
 
     .. math:: e = \frac{(res/\theta)^2}{\max(1-\theta_2/\theta,\ res/\theta)},\qquad res = |A x - \theta x|
 
@@ -53,13 +53,11 @@ def edge_residual(
     features : SampleFeatures
     noise : MeasuredNoise
     method : Method
-        Its learning rate is ignored.
+        Its learning rate is ignored; with gamma > 0.
     moments : array, shape (m, r (r + 1)/2), optional
         Q of the basis, if known: it saves half of the products.
     """
     edge, gamma = noise.leading(method), noise.sampling(method)
-    if gamma == 0.0:
-        return None
     # The very edge of the curvature is a pole of the responses.
     rate = edge.learning_rate * (1.0 - 1e-12)
     weights = features.weights(PairResponses(replace(method, learning_rate=rate), gamma), 0.0)  # pyright: ignore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from genfun.inversion import hyperbola
 from genfun.sample_space.fast_pairs import denominator_coefficients, pair_features
 from genfun.sample_space.projection import PairMeasure
 
-SETTINGS, SKETCH, MOST = 900, 240, 160
+SETTINGS, SKETCH, MOST = 500, 110, 200
 """Random settings at which the pairs are compared, random mixtures of them, and pairs kept at most."""
 TOLERANCE = 1e-9
 """Part of the largest column that a left-out pair may differ by from its interpolation."""
@@ -46,7 +47,7 @@ def skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
 
     .. math:: \sum_P W_P\,u_P \approx \sum_{J} W'_J\,u_J,\qquad u_P \approx \sum_J u_J T_{JP}
 
-    The pairs J are chosen by a pivoted QR decomposition of u and v, weighted as they enter the sums, at random settings.
+    The pairs J are chosen by a pivoted QR decomposition of u and v at random settings, weighted as in the sums.
 
     **Assumptions.** Heavy-ball SGD with abs(momentum) up to 0.9; the noise gain is then good to about 1e-7, the loss
     to 1e-5.
@@ -77,7 +78,8 @@ def skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
         rows = np.concatenate([values.real, values.imag[SETTINGS // 4 :]]) * weights
         rows /= np.maximum(np.abs(rows).sum(axis=1, keepdims=True), 1e-300)
         columns.append(rng.standard_normal((SKETCH, rows.shape[0])) @ rows)
-    _, triangle, order = qr(np.concatenate(columns), mode="economic", pivoting=True)
+    factors: Any = qr(np.concatenate(columns), mode="economic", pivoting=True)
+    _, triangle, order = factors
     size = np.abs(np.diag(triangle))
     rank = min(int(np.count_nonzero(size > TOLERANCE * size[0])), MOST)
     chosen, rest = order[:rank], order[rank:]
