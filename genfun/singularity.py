@@ -9,6 +9,9 @@ import numpy as np
 
 from genfun._typing import Array, Complex, Float
 from genfun.generating_function import GeneratingFunction
+from genfun.methods.base import Method
+from genfun.methods.sgd import SGD
+from genfun.problem import Problem
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
@@ -39,6 +42,34 @@ def off_axis(roots: Complex[Array, "n m"]) -> Float[Array, " n"]:
     products = roots[:, :, None] * roots[:, None, :]
     off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
     return np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
+
+
+def _spectral_radius(method: Method, a: float) -> float:
+    matrix = np.array(method.update(a, *method.hyperparameters)[0], dtype=np.float64)
+    return float(np.abs(np.linalg.eigvals(matrix)).max())
+
+
+def curvature_limit(problem: Problem, method: Method) -> float:
+    """Largest learning rate at which the noiseless dynamics is stable: rho(T(alpha lambda_max)) = 1.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+        Its learning rate is ignored.
+    """
+    if isinstance(method, SGD):
+        return 2.0 * (1.0 + method.momentum) / problem.lambda_max
+    grid = np.geomspace(1e-6, 1e3, 400).tolist()
+    unstable = np.flatnonzero([_spectral_radius(method, a) > 1.0 for a in grid])
+    if unstable.size == 0:
+        return np.inf
+    high = grid[unstable[0]]
+    low = grid[max(unstable[0] - 1, 0)]
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if _spectral_radius(method, middle) > 1.0 else (middle, high)
+    return float(low / problem.lambda_max)
 
 
 @dataclass(frozen=True)

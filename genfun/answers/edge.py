@@ -12,35 +12,8 @@ from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problem import Problem
+from genfun.singularity import curvature_limit
 from genfun.symbolic.arrays import responses
-
-
-def _spectral_radius(method: Method, a: float) -> float:
-    matrix = np.array(method.update(a, *method.hyperparameters)[0], dtype=np.float64)
-    return float(np.abs(np.linalg.eigvals(matrix)).max())
-
-
-def curvature_limit(problem: Problem, method: Method) -> float:
-    """Largest learning rate at which the noiseless dynamics is stable: rho(T(alpha lambda_max)) = 1.
-
-    Parameters
-    ----------
-    problem : Problem
-    method : Method
-        Its learning rate is ignored.
-    """
-    if isinstance(method, SGD):
-        return 2.0 * (1.0 + method.momentum) / problem.lambda_max
-    grid = np.geomspace(1e-6, 1e3, 400).tolist()
-    unstable = np.flatnonzero([_spectral_radius(method, a) > 1.0 for a in grid])
-    if unstable.size == 0:
-        return np.inf
-    high = grid[unstable[0]]
-    low = grid[max(unstable[0] - 1, 0)]
-    for _ in range(80):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if _spectral_radius(method, middle) > 1.0 else (middle, high)
-    return float(low / problem.lambda_max)
 
 
 def edge(problem: Problem, method: Method, noise: SpectrallyExpressible) -> float:
