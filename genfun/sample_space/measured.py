@@ -181,7 +181,7 @@ def measure_noise(
         setting = SGD(LOSS_SHARE * noise.edge(SGD(1.0, batch_size=1)), batch_size=1)
         steps = LOSSES if noise.sampling(setting) > 0.0 else ()
         losses = [loss_residual(data, features, noise, setting, step, basis.moments) for step in steps]
-        checks += 0.5 * len(edges) + len(losses)
+        checks += len(edges) + len(losses)
         bad_edges = [found for found in edges if found.error > tolerance]
         bad_losses = [rest for rest, error in losses if error > LOSS_TOLERANCE]
         if not bad_edges + bad_losses or count == ROUNDS:

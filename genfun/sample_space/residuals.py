@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.methods.base import Method
-from genfun.sample_space.operator import SampleFeatures, quadratic
+from genfun.sample_space.operator import SampleFeatures, SampleOperator, quadratic
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_curve import projected_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -26,7 +26,7 @@ class EdgeResidual:
     Attributes
     ----------
     vector : array, shape (N,)
-        A x - theta x.
+        A x - theta x, or the unit vector of a sample that the basis misses.
     error : float
         Estimated relative error of the edge.
     weights : array
@@ -41,12 +41,13 @@ class EdgeResidual:
 def edge_residual(
     features: SampleFeatures, noise: MeasuredNoise, method: Method, moments: Array | None = None
 ) -> EdgeResidual:
-    r"""The leading vector at the edge, by one product.
+    r"""The leading vector at the edge, by one product and the diagonal.
 
     .. math:: e = \frac{(res/\theta)^2}{\max(1-\theta_2/\theta,\ res/\theta)},\qquad res = |A x - \theta x|
 
-    Where the curvature binds, noise matters only if its gain could in truth be above 1: the error is then what it could
-    be above 1.
+    No diagonal entry of A exceeds its largest eigenvalue: where one does, the basis misses an outlying sample, which is
+    then the vector. Where the curvature binds, noise matters only if its gain could in truth be above 1: the error is
+    then what it could be above 1.
 
     Parameters
     ----------
@@ -60,12 +61,18 @@ def edge_residual(
     edge, gamma = noise.leading(method), noise.sampling(method)
     # The very edge of the curvature is a pole of the responses.
     rate = edge.learning_rate * (1.0 - 1e-12)
-    weights = features.weights(PairResponses(replace(method, learning_rate=rate), gamma), 0.0)  # pyright: ignore
+    responses = PairResponses(replace(method, learning_rate=rate), gamma)  # pyright: ignore
+    weights = features.weights(responses, 0.0)
     lifted = noise.basis @ edge.coordinates
     moment = features.moment(lifted) if moments is None else features.put(edge.coordinates @ moments)
     rest = quadratic(features, weights, moment) - edge.value * lifted
     size = float(np.linalg.norm(rest)) / edge.value
     error = size**2 / max(1.0 - edge.second / edge.value, size, 1e-300)
+    diagonal = SampleOperator(features, responses).diagonal(0.0)
+    worst = int(np.argmax(diagonal))
+    if diagonal[worst] > edge.value * (1.0 + error):
+        error = float(diagonal[worst]) / edge.value - 1.0
+        rest = np.where(np.arange(diagonal.size) == worst, 1.0, 0.0)
     if edge.curvature_binds:
         error = max(0.0, edge.value * (1.0 + error) - 1.0)
     return EdgeResidual(rest, error, weights)
