@@ -17,7 +17,6 @@ from genfun.sample_space.measured import MeasuredNoise, measure_noise, project
 from genfun.sample_space.noise_error import edge_error, loss_error
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_curve import (
-    as_generating_function,
     circle_losses,
     projected_curve,
     projected_singularity,
@@ -159,7 +158,7 @@ def test_contour_and_recursion_agree_at_two_thousand_steps(
         rate = share * noise.edge(gf.SGD(1.0, beta, 4))
         F = ProjectedFunction(noise, data.problem, gf.SGD(rate, beta, 4))
         shift = projected_singularity(F).shift
-        contour = coefficients(as_generating_function(F), np.array([1_000.0, 2_000.0]), shift).mantissa
+        contour = coefficients(F, np.array([1_000.0, 2_000.0]), shift).mantissa
         np.testing.assert_allclose(contour, early_losses(F, 2_000, shift)[[1_000, 2_000]], rtol=1e-10)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     ----------
     F : ProjectedFunction
     """
-    return dominant_singularity(as_generating_function(F))
+    return replace(dominant_singularity(as_generating_function(F)), unresolved_rate=unresolved_rate(F))
 
 
 def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
@@ -112,7 +113,7 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
         return automatic(GeneratingFunction(F.problem, F.method), steps)
     singular = projected_singularity(F) if singular is None else singular
     shift, last = singular.shift, int(steps[-1])
-    gap = shift - unresolved_rate(F)
+    gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
@@ -121,7 +122,7 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
         mismatch = 0.0
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-            later = coefficients(as_generating_function(F), check.astype(float), shift)
+            later = coefficients(F, check.astype(float), shift)
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = np.abs(later.mantissa / early[check] - 1.0)
             mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
@@ -136,7 +137,7 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
         error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300))
         parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
     if late.size:
-        found = coefficients(as_generating_function(F), late.astype(float), shift)
+        found = coefficients(F, late.astype(float), shift)
         power = shift * late.astype(float)
         error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
         parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Shaped
+from genfun._typing import Array, Float, Int, Shaped
 from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -17,7 +17,9 @@ from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import symmetric
 
 if TYPE_CHECKING:
+    from genfun.loss_curve import LossCurve
     from genfun.sample_space.measured import MeasuredNoise
+    from genfun.singularity import Singularity
 
 ROWS = 64
 """Points evaluated together where every pair is solved for."""
@@ -81,6 +83,24 @@ class ProjectedFunction:
     def memory(self) -> float:
         """1 - abs(momentum), how far the method is from remembering for ever."""
         return 1.0 - max((abs(h) for h in self.method.hyperparameters if abs(h) < 1.0), default=0.0)
+
+    def singularity(self) -> Singularity:
+        """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1."""
+        from genfun.sample_space.projected_curve import projected_singularity
+
+        return projected_singularity(self)
+
+    def curve(self, steps: Int[Array, " t"]) -> LossCurve:
+        """Mean losses at ascending steps; see `genfun.sample_space.projected_curve`.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+            Ascending, without repeats.
+        """
+        from genfun.sample_space.projected_curve import projected_curve
+
+        return projected_curve(self, steps)
 
     @cached_property
     def signal_measure(self) -> SpectralMeasure:
