@@ -3,26 +3,71 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from genfun._typing import Array, Complex, Float
-from genfun.generating_function import GeneratingFunction
+from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
 
 
-def mode_roots(G: GeneratingFunction) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
+@runtime_checkable
+class Searchable(Protocol):
+    """What the search asks of a generating function, `genfun.GeneratingFunction` or another."""
+
+    @property
+    def problem(self) -> Problem:
+        """The spectrum and the label noise."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """Learning rate and update."""
+        ...
+
+    @property
+    def gamma(self) -> float:
+        """The sampling factor."""
+        ...
+
+    @property
+    def memory(self) -> float:
+        """1 - abs(momentum)."""
+        ...
+
+    @property
+    def noise_model(self) -> SpectrallyExpressible:
+        """Whose tau1 multiplies `real_kernel`."""
+        ...
+
+    @property
+    def capacity(self) -> SpectralMeasure:
+        """The nodes of the noise."""
+        ...
+
+    @property
+    def signal_measure(self) -> SpectralMeasure:
+        """The nodes of the signal."""
+        ...
+
+    def real_kernel(self, q: Any, /) -> tuple[Any, Any]:
+        """Whether 1 - q, real, lies right of the poles of all modes, and the noise gain there over (1 - q) tau1."""
+        ...
+
+
+def mode_roots(G: Searchable) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
     """a = learning rate * lambda at every node of both measures, and the eigenvalues of the update matrix T(a).
 
     Parameters
     ----------
-    G : GeneratingFunction
+    G : GeneratingFunction or another `Searchable`
     """
     nodes = G.signal_measure.nodes
     if G.capacity.nodes is not nodes:
@@ -107,7 +152,7 @@ class Singularity:
     curvature_binds: bool
 
 
-def _noise_gain(G: GeneratingFunction, regular: bool, at_one: float) -> float:
+def _noise_gain(G: Searchable, regular: bool, at_one: float) -> float:
     """U~(1) for a mean-square stable set of single modes; inf if a mode has no stationary state."""
     if G.gamma == 0.0 or G.noise_model.tau1 == 0.0:
         return 0.0
@@ -116,7 +161,7 @@ def _noise_gain(G: GeneratingFunction, regular: bool, at_one: float) -> float:
     return at_one if regular or (at_one >= 1.0 and np.isfinite(at_one)) else np.inf
 
 
-def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array]:
+def _regular(G: Searchable, p: Float[Array, " k"]) -> tuple[Array, Array]:
     """Whether p lies right of every singularity, judged at p alone, and the values z U~(z)."""
     q = -np.expm1(-p)
     positive, kernel = G.real_kernel(q)
@@ -125,7 +170,7 @@ def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array
     return positive & (gain < 1.0), gain
 
 
-def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
+def _boundary(G: Searchable, left: float, right: float) -> float:
     """The point between an irregular left and a regular right end where regularity begins, to rounding."""
     for _ in range(60):
         if 0.0 < left / right < 0.5 or 0.0 < right / left < 0.5:
@@ -143,7 +188,7 @@ def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
     return float(right)
 
 
-def dominant_singularity(G: GeneratingFunction) -> Singularity:
+def dominant_singularity(G: Searchable) -> Singularity:
     r"""Find the dominant singularity of the generating function.
 
     L~ is singular where z U~(z) = 1; poles of single modes cancel between numerator and denominator. On the real axis
@@ -152,7 +197,7 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
 
     Parameters
     ----------
-    G : GeneratingFunction
+    G : GeneratingFunction or another `Searchable`
 
     References
     ----------
@@ -177,7 +222,7 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
     return Singularity(rate, shift, unresolved, _rate_error(G, rate), gain, stable, curvature)
 
 
-def _rate_error(G: GeneratingFunction, rate: float) -> float:
+def _rate_error(G: Searchable, rate: float) -> float:
     """Rounding of z U~(z), turned into a rounding of its root.
 
     The coefficients of `mode_sums` round relative to values of order 1, while S is of the order of 1 - abs(momentum).
@@ -191,7 +236,7 @@ def _rate_error(G: GeneratingFunction, rate: float) -> float:
     return float(error) if np.isfinite(error) else 0.0
 
 
-def _stable_rate(G: GeneratingFunction, radius: float) -> float:
+def _stable_rate(G: Searchable, radius: float) -> float:
     left = min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0)
     left = max(1.01 * left - 1e-14, -700.0)
     grid = -np.geomspace(-left, 1e-40, 72)
@@ -203,7 +248,7 @@ def _stable_rate(G: GeneratingFunction, radius: float) -> float:
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else 0.0
 
 
-def _unstable_rate(G: GeneratingFunction) -> float:
+def _unstable_rate(G: Searchable) -> float:
     grid = np.geomspace(1e-70, 690.0, 72)
     regular, _ = _regular(G, grid)
     bad = np.flatnonzero(~regular)

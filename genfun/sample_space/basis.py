@@ -79,7 +79,7 @@ def found_leading(space: GalerkinSpace, weights: Any, tolerance: float) -> tuple
         count += 1
 
 
-def chosen(space: GalerkinSpace, columns: list[Float[Array, " k"]]) -> SampleBasis:
+def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]]) -> SampleBasis:
     """The orthonormal basis of the span of some vectors of a subspace, of which dependent ones are left out.
 
     Parameters
@@ -106,7 +106,7 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " k"]]) -> SampleBas
 
 def sample_basis(
     space: GalerkinSpace, late: bool = False, progress: Callable[[float, str], None] | None = None, seed: int = 0
-) -> list[Float[Array, " k"]]:
+) -> list[Float[Array, " _"]]:
     r"""Vectors on which the operator A of the noise is nearly exact, for every method, rate and batch size.
 
     .. math:: X = \operatorname{orth}\{1,\ (|\psi_i|^2)_i,\ p_L,\ s_1, \dots, s_4\}

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.inversion import hyperbola
-from genfun.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, Settings, _shifts, losses_at
+from genfun.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, Settings, losses_at, shifts
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
 from genfun.sample_space.projection import PairMeasure
@@ -132,9 +132,9 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
     mantissa, error, shift = np.empty(size), np.full(size, np.inf), np.zeros(size)
     for start in range(0, size, BLOCK):
         part = np.arange(start, min(start + BLOCK, size))
-        evaluator: Any = _Evaluator(settings.take(part), heavy)
+        evaluator = _Evaluator(settings.take(part), heavy)
         with np.errstate(all="ignore"):
-            shift[part] = _shifts(evaluator, slowest[part], float(step))
+            shift[part] = shifts(evaluator.regular, slowest[part], float(step))
     if settings.problem.noise_variance > 0.0:
         shift = np.maximum(shift, 0.0)
 

@@ -60,24 +60,13 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     ----------
     F : ProjectedFunction
     """
-    _, roots = mode_roots(as_generating_function(F))
+    _, roots = mode_roots(F)
     flat: Any = roots.ravel()
     off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
     if not off.any() or np.abs(flat[off]).max() == 0.0:
         return -np.inf
     partner = max(float(np.abs(flat).max()), 1.0 if F.problem.noise_variance > 0.0 else 0.0)
     return float(np.log(np.abs(flat[off]).max() * partner))
-
-
-def as_generating_function(F: ProjectedFunction) -> GeneratingFunction:
-    """The same object for functions that ask for a `GeneratingFunction` and use only what the two have in common.
-
-    Parameters
-    ----------
-    F : ProjectedFunction
-    """
-    shared: Any = F
-    return shared
 
 
 def projected_singularity(F: ProjectedFunction) -> Singularity:
@@ -87,7 +76,7 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     ----------
     F : ProjectedFunction
     """
-    return replace(dominant_singularity(as_generating_function(F)), unresolved_rate=unresolved_rate(F))
+    return replace(dominant_singularity(F), unresolved_rate=unresolved_rate(F))
 
 
 def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:

@@ -103,15 +103,19 @@ class ProjectedFunction:
         return projected_curve(self, steps)
 
     @cached_property
-    def signal_measure(self) -> SpectralMeasure:
-        """The nodes of the pairs, for the search of singularities."""
+    def _nodes(self) -> SpectralMeasure:
         nodes = self.noise.pairs.nodes
         return SpectralMeasure.trusted(nodes.copy(), np.ones_like(nodes))
 
     @property
+    def signal_measure(self) -> SpectralMeasure:
+        """The nodes of the pairs, for the search of singularities."""
+        return self._nodes
+
+    @property
     def capacity(self) -> SpectralMeasure:
         """As `signal_measure`."""
-        return self.signal_measure
+        return self._nodes
 
     @cached_property
     def _rates(self) -> tuple[Array, Array, Array]:
