@@ -142,4 +142,4 @@ def _named(noise: NoiseChoice, data: LinearData | None, only_expressible: str) -
             f"{only_expressible} is derived for spectrally expressible noise only, got noise={noise!r}; "
             "use noise='fitted'"
         )
-    return data.noise
+    return data.measured_noise if noise == "measured" else data.exact_noise

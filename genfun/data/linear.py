@@ -17,6 +17,8 @@ from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, fr
 from genfun.data.noise_fit import NoiseFit, fit_noise
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import LinearProblem
+from genfun.sample_space.exact_noise import ExactNoise
+from genfun.sample_space.measured import MeasuredNoise, measure_noise
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -302,6 +304,16 @@ class LinearData:
     def noise(self) -> SpectrallyExpressible:
         """The estimated spectrally expressible noise."""
         return self.noise_fit.noise
+
+    @cached_property
+    def measured_noise(self) -> MeasuredNoise:
+        """The data's own batch noise in a few vectors of sample space, found on first use: what answers assume."""
+        return measure_noise(self)
+
+    @cached_property
+    def exact_noise(self) -> ExactNoise:
+        """The data's own batch noise with nothing left out."""
+        return ExactNoise(self)
 
     def blocks(self) -> Blocks:
         """Pairs (eigenfeatures, targets) over consecutive blocks of samples, bounded in memory."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.engine.transform import Transform
 
 WINDOW_RATIO = 8.0
 """Steps from t to 8t share one contour."""
@@ -27,6 +26,15 @@ class Contour:
 
     nodes: Array
     weights: Array
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """What can be inverted."""
+
+    def loss(self, q: Any, /) -> Any:
+        """L~ at z = 1 - q."""
+        ...
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +95,14 @@ def windows(steps: Float[Array, " t"], ratio: float = WINDOW_RATIO) -> list[slic
     return slices
 
 
-def coefficients(G: Transform, steps: Float[Array, " t"], rate: float, extended: bool = False) -> Inversion:
+def coefficients(
+    G: HasLoss,
+    steps: Float[Array, " t"],
+    rate: float,
+    extended: bool = False,
+    ratio: float = WINDOW_RATIO,
+    counts: tuple[int, int] = (NODES, FEWER_NODES),
+) -> Inversion:
     r"""L(t) from a contour integral shifted to the dominant singular point.
 
     .. math:: L(t) = \frac{1}{2\pi i}\int \tilde L(e^{-p})\,e^{pt}\,dp,\qquad p = p_0 + c/t_{max}
@@ -100,12 +115,17 @@ def coefficients(G: Transform, steps: Float[Array, " t"], rate: float, extended:
     Parameters
     ----------
     G : Transform
+        Or anything else with a `loss` of q = 1 - z.
     steps : array, shape (t,)
         Ascending steps, at least about 30.
     rate : float
         p_0 per step.
     extended : bool
         Evaluate in extended precision, where the machine has it.
+    ratio : float
+        Steps from t to ratio * t share one contour.
+    counts : (int, int)
+        Nodes in the upper half plane of the quadrature and of the coarser one.
 
     Returns
     -------
@@ -116,21 +136,21 @@ def coefficients(G: Transform, steps: Float[Array, " t"], rate: float, extended:
     ----------
     Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
     """
-    slices = windows(steps)
-    values = [_quadrature(G, steps, slices, rate, count, extended) for count in (NODES, FEWER_NODES)]
+    slices = windows(steps, ratio)
+    values = [_quadrature(G, steps, slices, rate, hyperbola(count, ratio, extended), extended) for count in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.abs(values[0] - values[1]) / np.abs(values[0])
     error[~(values[0] > 0.0)] = np.inf
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
 
 
-def _quadrature(G: Transform, steps: Array, slices: list[slice], rate: float, count: int, extended: bool) -> Array:
+def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
     real: Any = np.longdouble if extended else np.float64
     contours = []
     for window in slices:
         first, last = steps[window.start], steps[window.stop - 1]
-        # A narrower window would put the vertex further right and lose digits to exp(Re(c)).
-        contour = hyperbola(count, WINDOW_RATIO, extended)
+        # One contour for windows of any width: of a narrower one the vertex would lie further right, and many nodes
+        # would lose digits to exp(Re(c)).
         # The term decays as exp(Re(c) t/t_max) and matters most at the first step of the window.
         keep = np.real(contour.nodes) * (first / last) > NEGLIGIBLE
         contours.append((contour.nodes[keep], contour.weights[keep], last))

@@ -144,6 +144,9 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     singular = dominant_singularity(G) if singular is None else singular
     if isinstance(G, GeneratingFunction) and G.gamma == 0.0:
         return by_powers(G, steps, singular)
+    known = G.known_curve(steps, singular)
+    if known is not None:
+        return known
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE

@@ -176,23 +176,33 @@ def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
     return slowest, outside
 
 
-def _shifts(evaluator: _Evaluator, slowest: Array, step: float) -> Array:
-    """The dominant singularity of every setting to SLACK / step, by bisection of all at once."""
+def shifts(regular: Callable[[Array, Array], Array], slowest: Array, step: float) -> Array:
+    """The dominant singularity of every setting to SLACK / step, by bisection of all at once.
+
+    Parameters
+    ----------
+    regular : callable
+        (settings, p) -> whether p lies right of the dominant singularity of each of these settings.
+    slowest : array, shape (S,)
+        log of the largest squared root of the modes.
+    step : float
+        t.
+    """
     n, tolerance = slowest.size, SLACK / step
     everyone = np.arange(n)
-    stable = evaluator.regular(everyone, np.zeros(n)) & (slowest < tolerance)
+    stable = regular(everyone, np.zeros(n)) & (slowest < tolerance)
     low = np.where(stable, np.minimum(slowest, 0.0) - 0.5 * tolerance, 0.0)
     high = np.where(stable, 0.0, np.maximum(slowest, 0.0) + tolerance)
     loose = np.flatnonzero(~stable)
     while loose.size:
-        wrong = ~evaluator.regular(loose, high[loose])
+        wrong = ~regular(loose, high[loose])
         loose = loose[wrong & (high[loose] < 600.0)]
         low[loose] = high[loose]
         high[loose] = 2.0 * high[loose] + tolerance
     active = np.flatnonzero(high - low > tolerance)
     while active.size:
         middle = 0.5 * (low[active] + high[active])
-        good = evaluator.regular(active, middle)
+        good = regular(active, middle)
         high[active[good]], low[active[~good]] = middle[good], middle[~good]
         active = active[high[active] - low[active] > tolerance]
     return high
@@ -218,7 +228,7 @@ def growth_rates(settings: Settings, accuracy: float) -> Float[Array, " S"]:
         part = np.arange(start, min(start + BLOCK, found.size))
         own = settings.take(part)
         with np.errstate(all="ignore"):
-            found[part] = _shifts(_Evaluator(own, measures), _radii(own, ends)[0], SLACK / accuracy)
+            found[part] = shifts(_Evaluator(own, measures).regular, _radii(own, ends)[0], SLACK / accuracy)
     return found
 
 
@@ -247,7 +257,8 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         found = noiseless_losses(settings, fine_signal(settings.problem, step), step)
         return found, np.full(settings.rates.size, EPS * (64.0 + step))
     if step > 0 and not isinstance(settings.noise, SpectrallyExpressible):
-        return _one_by_one(settings, step)
+        own = getattr(settings.noise, "losses_at", None)
+        return one_by_one(settings, step) if own is None else own(settings, step)
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
     measures = coarse_measures(settings.problem)
@@ -260,7 +271,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         own = _Evaluator(settings.take(pick), measures)
         with np.errstate(all="ignore"):
             if not known:
-                shift[pick] = _shifts(own, slowest[pick], float(step))
+                shift[pick] = shifts(own.regular, slowest[pick], float(step))
                 if settings.problem.noise_variance > 0.0:
                     shift[pick] = np.maximum(shift[pick], 0.0)
             fine, rough = (_quadrature(own, shift[pick], float(step), count) for count in counts)
@@ -288,11 +299,14 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     return result, error
 
 
-def _one_by_one(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
-    """Under another noise model: all at once if it can, else one after the other by the route of a single setting."""
-    own = getattr(settings.noise, "losses_at", None)
-    if own is not None:
-        return own(settings, step)
+def one_by_one(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    """Losses of settings under any noise model, one after the other, each by the route of a single setting.
+
+    Parameters
+    ----------
+    settings : Settings
+    step : int
+    """
     curves, steps = [], np.array([step])
     for i in range(settings.rates.size):
         curves.append(automatic(transform(settings.problem, settings.method(i), settings.noise), steps))

@@ -120,8 +120,16 @@ def dominant_singularity(G: Transform) -> Singularity:
     arXiv 2206.11124, section 4 and appendix on eventual divergence.
     """
     known = G.known_singularity()
-    if known is not None:
-        return known
+    return searched_singularity(G) if known is None else known
+
+
+def searched_singularity(G: Transform) -> Singularity:
+    """The dominant singularity from values on the real axis alone.
+
+    Parameters
+    ----------
+    G : Transform
+    """
     a, roots = mode_roots(G)
     radii = np.abs(roots).max(axis=1)
     regular, at_one = (x.item() for x in G.regular(np.zeros(1)))

@@ -101,6 +101,16 @@ class Transform(ABC):
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
         return None
 
+    def known_curve(self, steps: Any, singular: Any) -> Any:
+        """The `LossCurve` at ascending steps, where this function has a route of its own to it, else None.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+        singular : Singularity
+        """
+        return None
+
     def narrowed(self, step: float) -> Transform:
         """The same function with what has hardly moved by `step` merged; itself where that gains nothing.
 

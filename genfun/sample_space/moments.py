@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from genfun._typing import Array, Int
-from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import LossCurve
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
@@ -16,7 +17,7 @@ LARGEST = 1e280
 """A loss above it is given, but the steps after it are inf: their moments would overflow."""
 
 
-def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> LossCurve:
+def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve:
     r"""Mean loss from the full covariance of the state, for the data themselves.
 
     .. math:: \Sigma = \gamma\Big[\tfrac1N\sum_i E[r_i^2]\,\phi_i\phi_i^T - H C H\Big],\qquad
@@ -28,7 +29,7 @@ def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> Lo
 
     Parameters
     ----------
-    data : LinearData
+    data : Any
         n samples, any number of outputs.
     method : Method
         Learning rate, batch size and update.
@@ -85,3 +86,28 @@ def exact_curve(data: LinearData, method: Method, steps: Int[Array, " t"]) -> Lo
         mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]  # pyright: ignore
     exponent = np.zeros(steps.size, dtype=np.int64)
     return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")
+
+
+class MomentSteps:
+    """The recursion of the full second moments as the engine steps through it.
+
+    Parameters
+    ----------
+    data : LinearData
+    method : Method
+    """
+
+    def __init__(self, data: Any, method: Method) -> None:
+        self._data, self._method, self._next = data, method, 0
+        self.size = data.rank**2
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        steps = np.arange(self._next, until + 1)
+        self._next = until + 1
+        return exact_curve(self._data, self._method, steps).loss

@@ -1,0 +1,133 @@
+"""Sums over pairs of eigenvalues for heavy-ball SGD, many settings and points at once: the inner loop of maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Shaped
+from genfun.sample_space.projection import PairMeasure, symmetric
+
+CHUNK = 16_384
+"""Numbers in a working array, small enough for the cache."""
+
+
+def denominator_coefficients(q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "4 k"]:
+    r"""Coefficients of S in (1, s, p, d^2), with s = lambda_j + lambda_k, p their product, d their difference.
+
+    .. math:: S = (1-\beta z)^2\,[q(1-\beta^2 z) + z((1+\beta)\alpha s - \alpha^2 p)] + \beta z^2\alpha^2 d^2
+              + \gamma\alpha^2 p\,z(1-\beta^2z^2)
+
+    Every term is taken as it is, so that nothing is lost near z = 1.
+
+    Parameters
+    ----------
+    q, beta, g, rate : numbers or arrays that broadcast to shape (k,)
+        1 - z, momentum, gamma and learning rate.
+    """
+    z = 1.0 - q
+    forgets = (1.0 - beta) + beta * q  # 1 - beta z
+    squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q  # 1 - beta^2 z
+    terms = (
+        forgets * forgets * squared * q,
+        forgets * forgets * z * (1.0 + beta) * rate,
+        forgets * z * (g * ((1.0 + beta) - beta * q) - forgets) * rate**2,
+        beta * (z * rate) ** 2,
+    )
+    return np.stack(np.broadcast_arrays(*terms))
+
+
+def pair_features(measure: PairMeasure) -> Float[Array, "P 4"]:
+    """1, s, p and d^2 of every pair, in which S is linear.
+
+    Parameters
+    ----------
+    measure : PairMeasure
+    """
+    x, y = measure.nodes[measure.first], measure.nodes[measure.second]
+    return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class HeavyBallPairs:
+    """The pair measure arranged for heavy-ball SGD: u and v of a pair share the denominator S, which is linear in
+    four features of the pair, so that all sums are two matrix products around one reciprocal.
+
+    Parameters
+    ----------
+    measure : PairMeasure
+    """
+
+    measure: PairMeasure
+
+    @cached_property
+    def features(self) -> Float[Array, "P 4"]:
+        """1, s, p and d^2 of every pair."""
+        return pair_features(self.measure)
+
+    @cached_property
+    def weights(self) -> Float[Array, "rows P"]:
+        """Weights of K, of the source, and of the source times s."""
+        pairs = self.measure
+        return np.concatenate([pairs.kernel, pairs.source, pairs.source * self.features[:, 1]])
+
+    def sums(
+        self, q: Shaped[Array, " k"], beta: Any, g: Any, rate: Any, source: bool = True
+    ) -> tuple[Shaped[Array, "rows k"], Array]:
+        """Sums of the weights over 1/S at k points, and, on the real axis, the smallest S of each.
+
+        Parameters
+        ----------
+        q : array, shape (k,)
+            1 - z, real or complex.
+        beta, g, rate : numbers or arrays of shape (k,)
+            Momentum, gamma and learning rate of each point.
+        source : bool
+            Whether the rows of the source are wanted.
+        """
+        table = denominator_coefficients(q, beta, g, rate)
+        weights = self.weights if source else self.measure.kernel
+        real = np.real(table).dtype
+        features, weights = self.features.astype(real, copy=False), weights.astype(real, copy=False)
+        result = np.empty((weights.shape[0], q.size), dtype=table.dtype)
+        least = np.full(q.size, np.nan)
+        columns = max(1, CHUNK // 64)
+        rows = max(64, CHUNK // min(columns, max(q.size, 1)))
+        for start in range(0, q.size, columns):
+            part = slice(start, start + columns)
+            chunk = np.ascontiguousarray(table[:, part])
+            total = np.zeros((weights.shape[0], chunk.shape[1]), dtype=table.dtype)
+            smallest = np.full(chunk.shape[1], np.inf)
+            for low in range(0, features.shape[0], rows):
+                some = slice(low, low + rows)
+                inverse = (features[some] @ chunk.view(real)).view(chunk.dtype)
+                if not np.iscomplexobj(inverse):
+                    np.minimum(smallest, inverse.min(axis=0), out=smallest)
+                np.reciprocal(inverse, out=inverse)
+                total += (weights[:, some] @ inverse.view(real)).view(chunk.dtype)
+            result[:, part] = total
+            least[part] = smallest
+        return result, least
+
+    def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
+        """K(z) at every point from the first rows of `sums`; the other arguments as there."""
+        m = self.measure.size
+        top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
+        scaled = sums[: m * (m + 1) // 2] * (g * rate**2 * top)
+        return symmetric(scaled, m)
+
+    def source_vector(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m"]:
+        """X^T b at every point, label noise included; arguments as for `kernel_matrix`."""
+        m, pairs = self.measure.size, self.measure
+        z = 1.0 - q
+        plain, scaled = sums[-2 * m : -m], sums[-m:]
+        forgets = (1.0 - beta) + beta * q
+        squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
+        result = forgets * (forgets * squared * plain + beta * z * rate * scaled)
+        if pairs.floor[0] > 0.0:
+            single = np.multiply.outer(pairs.nodes, rate * z) + forgets * q
+            result = result + pairs.modes @ (forgets / single) + np.multiply.outer(pairs.floor, 1.0 / q)
+        return result.T

@@ -1,0 +1,172 @@
+"""A growing subspace of sample space, on which the operator is a small matrix whatever the setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Shaped
+from genfun.sample_space.operator import SampleFeatures, parts, quadratic
+
+COLUMNS = 1 << 16
+"""Pairs of modes in a working array."""
+DEPENDENT = 1e-9
+"""Part of a vector outside the subspace, relative to it, below which the vector is not added."""
+
+
+@dataclass(frozen=True)
+class RitzPair:
+    """The leading eigenvalue on a subspace.
+
+    Attributes
+    ----------
+    value, second : float
+        The two largest eigenvalues on the subspace, lower bounds of those of the operator.
+    coordinates : array, shape (m,)
+        Of the unit eigenvector of the first.
+    """
+
+    value: float
+    second: float
+    coordinates: Float[Array, " m"]
+
+
+class GalerkinSpace:
+    r"""Orthonormal vectors X_a of sample space and their moments Q(X_a), which know nothing of the method.
+
+    .. math:: X_a^T A\,X_b = N \sum_{jk} Q(X_a)_{jk}\,\gamma\alpha^2 u_{jk}\,Q(X_b)_{jk}
+
+    So one subspace serves every rate, momentum, batch and point z, at m^2 r^2 operations and no product with the
+    features; a product is made to add a vector, and half a one to apply A to a vector of the subspace.
+
+    Parameters
+    ----------
+    features : SampleFeatures
+
+    Attributes
+    ----------
+    vectors : array, shape (m, N)
+        Orthonormal rows.
+    halves : int
+        Half products with the features made so far (2 N r^2 operations each, in general products).
+    """
+
+    def __init__(self, features: SampleFeatures) -> None:
+        self.features = features
+        self.vectors = np.zeros((0, features.size))
+        self._moments: Any = features.empty(4)
+        self.halves = 0
+
+    def __len__(self) -> int:
+        return self.vectors.shape[0]
+
+    def add(self, vector: Float[Array, " N"]) -> bool:
+        """Take a vector in; False if it lies in the subspace already.
+
+        Parameters
+        ----------
+        vector : array, shape (N,)
+        """
+        size = float(np.linalg.norm(vector))
+        if not 0.0 < size < np.inf or len(self) == self.features.size:
+            return False
+        new = vector / size
+        for round_ in range(3):
+            new = new - self.vectors.T @ (self.vectors @ new)
+            norm = float(np.linalg.norm(new))
+            if norm < (DEPENDENT if round_ == 0 else 0.5):
+                return False
+            new = new / norm
+        m = len(self)
+        if m == self._moments.shape[0]:
+            old, self._moments = self._moments, self.features.empty(2 * m)
+            self._moments[:m] = old
+        self._moments[m] = self.features.moment(new)
+        self.vectors = np.concatenate((self.vectors, new[None]))
+        self.halves += 1
+        return True
+
+    def keep(self, coordinates: Float[Array, "m k"]) -> Float[Array, "m n"]:
+        """Reduce the subspace to the span of some of its vectors, without a product.
+
+        Parameters
+        ----------
+        coordinates : array, shape (m, k)
+
+        Returns
+        -------
+        array, shape (m, n)
+            Orthonormal columns: the new vectors in the old ones.
+        """
+        turn, triangle = np.linalg.qr(coordinates)
+        size = np.abs(np.diag(triangle))
+        turn = turn[:, size > 1e-12 * size.max()]
+        kept = self.features.put(np.ascontiguousarray(turn.T)) @ self._moments[: len(self)]
+        self._moments = kept
+        self.vectors = turn.T @ self.vectors
+        return turn
+
+    def moment(self, coordinates: Float[Array, " m"]) -> Any:
+        """Q of a vector of the subspace, packed.
+
+        Parameters
+        ----------
+        coordinates : array, shape (m,)
+        """
+        return self.features.put(coordinates) @ self._moments[: len(self)]
+
+    def matrix(self, weights: Any, known: Shaped[Array, "n n"] | None = None) -> Shaped[Array, "m m"]:
+        """The operator on the subspace, real or complex as the weights are.
+
+        Parameters
+        ----------
+        weights : array, shape (r (r + 1)/2,)
+            From `SampleFeatures.weights`.
+        known : array or None
+            The same on the first vectors, if it is known.
+        """
+        real, imaginary = parts(weights)
+        n = 0 if known is None else known.shape[0]
+        rows = self._rows(real, n)
+        rows = rows if imaginary is None else rows + 1j * self._rows(imaginary, n)
+        result = np.empty((len(self), len(self)), dtype=rows.dtype)
+        if known is not None:
+            result[:n, :n] = known
+        result[n:], result[:, n:] = rows, rows.T
+        return result
+
+    def _rows(self, weights: Any, first: int) -> Float[Array, "k m"]:
+        m, f, pairs = len(self), self.features, weights.shape[0]
+        total, chunk = 0.0, COLUMNS if f.host else pairs
+        for start in range(0, pairs, chunk):
+            columns = slice(start, start + chunk)
+            block = f.double(self._moments[:m, columns])
+            total = total + (block[first:] * weights[columns]) @ block.T
+        return f.size * f.fetch(total)
+
+    def apply(self, weights: Any, coordinates: Shaped[Array, " m"]) -> Shaped[Array, " N"]:
+        """A times a vector of the subspace: half a product, or two halves where complex.
+
+        Parameters
+        ----------
+        weights : array, shape (r (r + 1)/2,)
+        coordinates : array, shape (m,)
+            Real or complex.
+        """
+        turned = self.moment(np.imag(coordinates)) if np.iscomplexobj(coordinates) else None
+        self.halves += 1 if turned is None and parts(weights)[1] is None else 2
+        return quadratic(self.features, weights, self.moment(np.real(coordinates)), turned)
+
+    def leading(self, weights: Any) -> RitzPair:
+        """The leading eigenvalue of the operator on the subspace.
+
+        Parameters
+        ----------
+        weights : array, shape (r (r + 1)/2,)
+            Real.
+        """
+        matrix = self.matrix(weights)
+        values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+        return RitzPair(float(values[-1]), float(values[-2]) if values.size > 1 else 0.0, vectors[:, -1])

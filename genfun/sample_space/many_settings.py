@@ -1,0 +1,178 @@
+"""Noise gain and loss under the measured noise for many settings of heavy-ball SGD at once: the engine of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.engine.inversion import hyperbola
+from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, Settings, losses_at, shifts
+from genfun.sample_space.fast_pairs import HeavyBallPairs
+from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
+from genfun.sample_space.projection import PairMeasure
+from genfun.scaled import EPS, Scaled
+
+FADED = 16.0
+"""Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
+CIRCLE_ALIASING = 16.0
+"""Logarithm of what later losses are damped by on the circle; its points are 1.5 times the step."""
+LEAST_CIRCLE = 48
+"""Points of the circle at least."""
+CELLS = 40_000
+"""Settings times points worked on together."""
+
+
+def projected_gains(pairs: PairMeasure, rates: Array, momenta: Array, gammas: Array) -> Float[Array, " S"]:
+    r"""Largest eigenvalue of K(1) of every setting; the stability edge is its level 1.
+
+    Parameters
+    ----------
+    pairs : PairMeasure
+        Of the measured noise, or its skeleton.
+    rates, momenta, gammas : array, shape (S,)
+        alpha, beta and the sampling factor.
+
+    Returns
+    -------
+    array, shape (S,)
+        inf where alpha lambda_max >= 2(1 + beta) or a pair of modes has no stationary state.
+    """
+    heavy, gains = HeavyBallPairs(pairs), np.empty(rates.size)
+    with np.errstate(all="ignore"):
+        for start in range(0, rates.size, CELLS):
+            part = slice(start, start + CELLS)
+            q = np.zeros(rates[part].size)
+            setting = (momenta[part], gammas[part], rates[part])
+            sums, least = heavy.sums(q, *setting, source=False)
+            value = leading_eigenvalue(heavy.kernel_matrix(sums, q, *setting))
+            gains[part] = np.where(least > 0.0, value, np.inf)
+    return np.where(rates * pairs.nodes[-1] >= 2.0 * (1.0 + momenta), np.inf, gains)
+
+
+class _Evaluator:
+    """The projected generating function of every setting at its own points."""
+
+    def __init__(self, settings: Settings, heavy: HeavyBallPairs) -> None:
+        self.s, self.heavy = settings, heavy
+        self.samples = settings.problem.n_samples or 1
+
+    def regular(self, pick: Array, p: Array) -> Array:
+        """Whether p lies right of the dominant singularity of each setting."""
+        q = -np.expm1(-p)
+        setting = (self.s.hyper[0][pick], self.s.gamma[pick], self.s.rates[pick])
+        sums, least = self.heavy.sums(q, *setting, source=False)
+        gain = (1.0 - q) * leading_eigenvalue(self.heavy.kernel_matrix(sums, q, *setting))
+        return (least > 0.0) & (gain < 1.0)
+
+    def loss(self, q: Array) -> Array:
+        """L~ at the points of every setting, shape (settings, points)."""
+        beta, g, rate = (np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates))
+        setting = (beta, g, rate)
+        flat = q.ravel()
+        sums, _ = self.heavy.sums(flat, *setting)
+        kernel = self.heavy.kernel_matrix(sums, flat, *setting)
+        return projected_loss(kernel, self.heavy.source_vector(sums, flat, *setting), flat, self.samples).reshape(
+            q.shape
+        )
+
+
+def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
+    """log of the largest r^2 of every setting, and of the largest product of two modes' roots off the positive axis.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of heavy-ball SGD.
+    nodes : array, shape (n,)
+        Eigenvalues looked at, both ends of the spectrum among them.
+    """
+    beta = settings.hyper[0][:, None]
+    half = 0.5 * (1.0 + beta - settings.rates[:, None] * nodes)
+    root = np.emath.sqrt(half * half - beta)
+    roots = np.concatenate([half + root, half - root], axis=1)
+    size = np.abs(roots)
+    off = np.where((np.imag(roots) != 0.0) | (np.real(roots) < 0.0), size, 0.0).max(axis=1)
+    largest = size.max(axis=1)
+    partner = np.maximum(largest, 1.0) if settings.problem.noise_variance > 0.0 else largest
+    with np.errstate(divide="ignore"):
+        return 2.0 * np.log(largest), np.log(off * partner)
+
+
+def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    r"""Mean loss under the measured noise of every setting at one step, and its estimated numeric error.
+
+    On a hyperbola shifted to the dominant singularity of every setting; where the step is small, or modes off the real
+    axis have not faded, on a circle inside the disc of convergence, at a cost that grows with the step.
+
+    **Assumptions.** Heavy-ball SGD. The error is that of the quadrature, about 1e-6; a skeleton of the pairs adds its
+    own.
+
+    Parameters
+    ----------
+    pairs : PairMeasure
+        Of the measured noise, or its skeleton.
+    settings : Settings
+        S settings on the problem of the same data; its spectrally expressible noise is not looked at.
+    step : int
+        t >= 0.
+
+    Returns
+    -------
+    (Scaled, array)
+        As `genfun.engine.many.losses_at`.
+    """
+    size = settings.rates.size
+    if step == 0 or not settings.gamma.any():
+        return losses_at(settings, step)
+    heavy = HeavyBallPairs(pairs)
+    slowest, outside = root_radii(settings, pairs.nodes)
+    mantissa, error, shift = np.empty(size), np.full(size, np.inf), np.zeros(size)
+    for start in range(0, size, BLOCK):
+        part = np.arange(start, min(start + BLOCK, size))
+        evaluator = _Evaluator(settings.take(part), heavy)
+        with np.errstate(all="ignore"):
+            shift[part] = shifts(evaluator.regular, slowest[part], float(step))
+    if settings.problem.noise_variance > 0.0:
+        shift = np.maximum(shift, 0.0)
+
+    def fill(cells: Array, points: int, rule: Callable[[_Evaluator, Array], tuple[Array, Array]]) -> None:
+        together = max(1, CELLS // points)
+        for start in range(0, cells.size, together):
+            pick = cells[start : start + together]
+            with np.errstate(all="ignore"):
+                mantissa[pick], error[pick] = rule(_Evaluator(settings.take(pick), heavy), shift[pick])
+
+    easy = ((outside - shift) * step < -FADED) & (step >= LEAST_CONTOUR_STEP)
+    for fine, rough in PASSES:
+        fill(
+            np.flatnonzero(easy & ~(error <= TARGET)),
+            fine + rough,
+            lambda own, at, fine=fine, rough=rough: _on_hyperbola(own, at, float(step), fine, rough),
+        )
+    hard = np.flatnonzero(~(error < HOPELESS))
+    fill(hard, step, lambda own, at: _on_circle(own, at, step))
+    return Scaled.exponential(mantissa, shift * step), error
+
+
+def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: int) -> tuple[Array, Array]:
+    contours = [hyperbola(count, 1.0) for count in (fine, rough)]
+    nodes = np.concatenate([contour.nodes for contour in contours])
+    values = own.loss(-np.expm1(-(shift[:, None] + nodes / step)))
+    weights = [np.exp(contour.nodes) * contour.weights / step for contour in contours]
+    first, second = (values[:, :fine] @ weights[0]).imag, (values[:, fine:] @ weights[1]).imag
+    return first, np.where(first > 0.0, np.abs(second / first - 1.0), np.inf)
+
+
+def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
+    """One coefficient from points in the upper half plane, half a spacing off the real axis."""
+    points = max(LEAST_CIRCLE, int(np.ceil(1.5 * step)))
+    points += points % 2
+    angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
+    radius = CIRCLE_ALIASING / points
+    values: Any = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
+    found = 2.0 / points * np.exp(radius * step) * np.real(values @ np.exp(-1j * step * angle))
+    rounding = EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
+    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(found), 1e-300)

@@ -1,0 +1,133 @@
+"""The mean loss under the projected noise at given steps: early ones on a circle, later ones on a hyperbola."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.inversion import coefficients
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined
+from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
+from genfun.sample_space.projected_function import ProjectedFunction
+from genfun.scaled import EPS, Scaled
+
+ALWAYS_EARLY = 64
+"""Up to this step the circle serves."""
+LATEST = 4_096
+"""Beyond this step it does not."""
+ACCEPT = 1e-9
+"""Relative difference at which the hyperbola takes over from the circle."""
+ALIASING = 30.0
+"""Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
+
+
+def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array, " t"]:
+    r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
+
+    .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
+              |z| = e^{-p_0 - 30/M},\quad M \ge 4(t+1)\ \text{points}
+
+    to about 1e-12, whatever the method's memory: the circle encloses no singularity. (The recursion of
+    `genfun.sample_space.time_steps` rounds badly where a single pair is unstable but for the noise of the others.)
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    last : int
+        The last step.
+    shift : float
+        p_0 per step, at or right of the dominant singular point.
+    """
+    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
+    angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
+    values = F.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
+    # The coefficients' transform has the opposite sign of the angle in numpy's convention.
+    steps = np.arange(last + 1)
+    return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
+
+
+def unresolved_rate(F: ProjectedFunction) -> float:
+    """Largest log of a product of two modes' roots off the positive real axis, and with label noise of one root.
+
+    Unlike the spectrally expressible noise, that of data couples different modes: an oscillating mode with a slow one
+    fades only as the root of the first.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    """
+    _, roots = mode_roots(F)
+    flat: Any = roots.ravel()
+    off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
+    if not off.any() or np.abs(flat[off]).max() == 0.0:
+        return -np.inf
+    partner = max(float(np.abs(flat).max()), 1.0 if F.problem.noise_variance > 0.0 else 0.0)
+    return float(np.log(np.abs(flat[off]).max() * partner))
+
+
+def projected_singularity(F: ProjectedFunction) -> Singularity:
+    """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    """
+    return replace(searched_singularity(F), unresolved_rate=unresolved_rate(F))
+
+
+def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
+    """Mean losses at ascending steps under the projected noise.
+
+    The circle serves as long as modes off the real axis matter; then the hyperbola takes over, at a step where the two
+    agree. Their disagreement there joins the error.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    steps : array, shape (t,)
+        Ascending, without repeats.
+    singular : Singularity, optional
+        If known already.
+
+    Returns
+    -------
+    LossCurve
+        Its error is numeric: what the projection itself leaves out is the matter of `noise_error`.
+    """
+    if F.gamma == 0.0:
+        return automatic(GeneratingFunction(F.problem, F.method), steps)
+    singular = projected_singularity(F) if singular is None else singular
+    shift, last = singular.shift, int(steps[-1])
+    gap = shift - singular.unresolved_rate
+    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
+    fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
+    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
+    while True:
+        early = circle_losses(F, reach, shift)
+        mismatch = 0.0
+        if reach < last:
+            check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
+            later = coefficients(F, check.astype(float), shift)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                difference = np.abs(later.mantissa / early[check] - 1.0)
+            mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
+        if mismatch <= ACCEPT or reach >= min(last, LATEST):
+            break
+        reach = min(2 * reach, last, LATEST)
+    soon, late = steps[steps <= reach], steps[steps > reach]
+    parts = []
+    if soon.size:
+        # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
+        size = np.exp(ALIASING / 4.0) * np.abs(early).max() * np.sqrt(reach + 1.0)
+        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300))
+        parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
+    if late.size:
+        found = coefficients(F, late.astype(float), shift)
+        power = shift * late.astype(float)
+        error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
+        parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))
+    return joined(parts)

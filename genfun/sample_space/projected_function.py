@@ -1,0 +1,243 @@
+"""The generating function of the loss of data under their own noise, projected on a few vectors of sample space."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int, Shaped
+from genfun.engine.transform import Measures, Transform
+from genfun.methods.base import Method
+from genfun.noise import sampling_factor
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
+from genfun.sample_space.fast_pairs import HeavyBallPairs
+from genfun.sample_space.pairs import PairResponses
+from genfun.sample_space.projection import symmetric
+
+if TYPE_CHECKING:
+    from genfun.engine.loss_curve import LossCurve
+    from genfun.engine.singularity import Singularity
+    from genfun.sample_space.measured import MeasuredNoise
+    from genfun.sample_space.time_steps import TimeSteps
+
+ROWS = 64
+"""Points evaluated together where every pair is solved for."""
+
+
+class ProjectedFunction(Transform):
+    r"""L~(z) with the noise of the data: everything projected on the vectors X of a `MeasuredNoise`.
+
+    .. math:: \tilde L(z) = \frac{1}{2\sqrt N}\,x_1(z),\qquad (I - zK(z))\,x = X^T\tilde b(z),\qquad
+              K = X^T A(z) X
+
+    With the source S of the exact mean path, :math:`\tilde b = S - zW` and :math:`x = X^TS + y`,
+    :math:`(I-zK)\,y = z\,(K X^TS - X^T W)`: since 1 is in X this is the loss of the exact mean path plus a noise part
+    that only the projection approximates.
+
+    **Assumptions.** Batches drawn anew at every step, w_0 = 0. The problem is that of the data the noise is of.
+
+    Parameters
+    ----------
+    noise : MeasuredNoise
+        The measured noise of the data.
+    problem : Problem
+        Of the same data.
+    method : Method
+        Learning rate, batch size and update.
+
+    Raises
+    ------
+    ValueError
+        If the batch is larger than the training set, or the problem has another number of samples.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> from genfun.sample_space.measured import measure_noise
+    >>> d = gf.LinearData.from_features([[1.0], [2.0]], [1.0, 2.0])
+    >>> F = ProjectedFunction(measure_noise(d), d.problem, gf.SGD(0.1, batch_size=1))
+    >>> round(F(0.0), 12)  # L(0)
+    1.25
+    """
+
+    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method) -> None:
+        if problem.n_samples != noise.n_samples:
+            raise ValueError(
+                f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
+                f"got {problem.n_samples}"
+            )
+        self.noise, self.problem, self.method = noise, problem, method
+        self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
+        self._responses = PairResponses(method, self.gamma)
+        self._heavy = HeavyBallPairs(noise.pairs) if self._responses.momentum is not None else None
+        self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
+
+    def __repr__(self) -> str:
+        return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
+
+    def known_singularity(self) -> Singularity:
+        """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1."""
+        from genfun.sample_space.projected_curve import projected_singularity
+
+        return projected_singularity(self)
+
+    def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
+        """Mean losses at ascending steps; see `genfun.sample_space.projected_curve`.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+            Ascending, without repeats.
+        singular : Singularity
+        """
+        from genfun.sample_space.projected_curve import projected_curve
+
+        return projected_curve(self, steps, singular)
+
+    def stepper(self, phase: float, last: int) -> TimeSteps:
+        """The projected recursion in time, the slow reference.
+
+        Parameters
+        ----------
+        phase : float
+            Not needed: every pair is followed.
+        last : int
+            Largest step.
+        """
+        from genfun.sample_space.time_steps import TimeSteps
+
+        return TimeSteps(self, last)
+
+    def floor(self) -> float:
+        """The excess loss that label noise leaves in the end."""
+        kernel, _ = self.parts(np.zeros(1))
+        settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], self.noise.pairs.floor)
+        return float(settled[0] / (2.0 * np.sqrt(self.noise.n_samples))) - 0.5 * self.problem.noise_variance
+
+    @cached_property
+    def _nodes(self) -> SpectralMeasure:
+        nodes = self.noise.pairs.nodes
+        return SpectralMeasure.trusted(nodes.copy(), np.ones_like(nodes))
+
+    @property
+    def measures(self) -> Measures:
+        """The nodes of the pairs, twice, for the search of singularities."""
+        return self._nodes, self._nodes
+
+    @cached_property
+    def _rates(self) -> tuple[Array, Array, Array]:
+        pairs, alpha = self.noise.pairs, self.method.learning_rate
+        return alpha * pairs.nodes, alpha * pairs.nodes[pairs.first], alpha * pairs.nodes[pairs.second]
+
+    def __call__(self, z: Any) -> Any:
+        """L~(z).
+
+        Parameters
+        ----------
+        z : complex, any shape
+        """
+        array = np.asarray(z)
+        flat = array.ravel().astype(np.result_type(array.dtype, np.float64))
+        result = self.loss(1.0 - flat).reshape(array.shape)
+        return result.item() if array.ndim == 0 else result
+
+    @np.errstate(all="ignore")
+    def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
+        """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
+
+        Parameters
+        ----------
+        q : real or complex array, shape (k,)
+        """
+        kernel, source = self.parts(q)
+        return projected_loss(kernel, source, q, self.noise.n_samples)
+
+    @np.errstate(all="ignore")
+    def parts(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, "k m m"], Shaped[Array, "k m"]]:
+        """K and X^T b at z = 1 - q.
+
+        Parameters
+        ----------
+        q : real or complex array, shape (k,)
+        """
+        if self._heavy is not None:
+            sums, _ = self._heavy.sums(q, *self._setting)
+            return self._heavy.kernel_matrix(sums, q, *self._setting), self._heavy.source_vector(
+                sums, q, *self._setting
+            )
+        pairs, (a, a_j, a_k) = self.noise.pairs, self._rates
+        kernel, source = [], []
+        for start in range(0, q.size, ROWS):
+            some = q[start : start + ROWS]
+            u, v = self._responses.dressed(some, a_j[:, None], a_k[:, None])
+            kernel.append(self._scale * (pairs.kernel @ u))
+            part = pairs.source @ v
+            if pairs.floor[0] > 0.0:
+                part = part + pairs.modes @ self._responses.mean(some, a[:, None])
+                part = part + np.multiply.outer(pairs.floor, 1.0 / some)
+            source.append(part.T)
+        return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
+
+    @property
+    def _scale(self) -> float:
+        return self.gamma * self.method.learning_rate**2
+
+    @np.errstate(all="ignore")
+    def real_kernel(self, q: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
+        """On the real axis: whether S > 0 for every pair, and the largest eigenvalue of K.
+
+        Parameters
+        ----------
+        q : array, shape (k,)
+            1 - z.
+        """
+        if self._heavy is not None:
+            sums, least = self._heavy.sums(q, *self._setting, source=False)
+            positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
+        else:
+            _, a_j, a_k = self._rates
+            columns = [self._scale * (self.noise.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
+            positive = np.array([bool(np.all(self._responses.positive(x, a_j, a_k))) for x in q])
+            matrix = symmetric(np.stack(columns, axis=1), self.noise.pairs.size)
+        return positive, leading_eigenvalue(matrix)
+
+    def regular(self, p: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
+        """Whether p lies right of every singularity, judged at p alone, and the largest eigenvalue of zK(z).
+
+        Parameters
+        ----------
+        p : array, shape (k,)
+            z = exp(-p).
+        """
+        q = -np.expm1(-p)
+        positive, kernel = self.real_kernel(q)
+        with np.errstate(invalid="ignore"):
+            gain = np.where(positive, (1.0 - q) * kernel, np.inf)
+        return positive & (gain < 1.0), gain
+
+
+def leading_eigenvalue(matrix: Float[Array, "k m m"]) -> Float[Array, " k"]:
+    """Largest eigenvalue of each symmetric matrix; inf where an entry is not finite."""
+    finite = np.isfinite(matrix).all(axis=(1, 2))
+    values = np.full(matrix.shape[0], np.inf)
+    if finite.any():
+        values[finite] = np.linalg.eigvalsh(matrix[finite])[:, -1]
+    return values
+
+
+def projected_loss(kernel: Array, source: Array, q: Array, n_samples: int) -> Shaped[Array, " k"]:
+    """L~ from K and X^T b at z = 1 - q.
+
+    Parameters
+    ----------
+    kernel : array, shape (k, m, m)
+    source : array, shape (k, m)
+    q : array, shape (k,)
+    n_samples : int
+    """
+    matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
+    solution = np.linalg.solve(matrix, source[:, :, None])[:, 0, 0]
+    return solution / (2.0 * np.sqrt(n_samples))

@@ -1,0 +1,211 @@
+"""The pair measure: the operator of sample space seen by a few vectors, as weights on pairs of eigenvalues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, pairwise
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int, Shaped
+from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, bin_edges
+
+RESOLVED = 1e-13
+"""Relative distance below which two eigenvalues count as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairMeasure:
+    r"""Signed weights on unordered pairs of eigenvalues, of all that the projected loss depends on.
+
+    .. math:: K_{ab}(z) = \gamma\alpha^2\sum_P W^{ab}_P\,u_P(z),\qquad
+              (X^T\tilde b)_a = \sum_P S^a_P\,v_P(z) + \sum_n E^a_n\,\tilde g_n(z) + \frac{R^a}{1-z}
+
+    with P = (j, k) and, on the eigenvalues themselves,
+    :math:`W^{ab}_{jk} = G^a_{jk}G^b_{jk}/N`, :math:`S^a_{jk} = G^a_{jk}\,(w^* w^{*T})_{jk}`,
+    :math:`E^a_j = 2\sum_i X_{ia}\varepsilon_i\varphi_{ij}w^*_j`, :math:`R^a = \sum_i X_{ia}\varepsilon_i^2` and
+    :math:`G^a = \Phi^T\operatorname{diag}(X_a)\,\Phi`.
+
+    **Assumptions.** The basis X is orthonormal, its first vector is constant.
+
+    Parameters
+    ----------
+    nodes : array, shape (n,)
+        Ascending eigenvalues, or points of interpolation that stand for them; both ends of the spectrum.
+    first, second : integer array, shape (P,)
+        The two nodes of a pair, first <= second.
+    kernel : array, shape (m (m + 1)/2, P)
+        W of the products a <= b in the order of `itertools.combinations_with_replacement`; pairs of different nodes
+        count twice.
+    source : array, shape (m, P)
+        S.
+    modes : array, shape (m, n)
+        E, zero without label noise.
+    floor : array, shape (m,)
+        R.
+    """
+
+    nodes: Float[Array, " n"]
+    first: Int[Array, " P"]
+    second: Int[Array, " P"]
+    kernel: Float[Array, "mm P"]
+    source: Float[Array, "m P"]
+    modes: Float[Array, "m n"]
+    floor: Float[Array, " m"]
+
+    @property
+    def size(self) -> int:
+        """m, vectors of the basis."""
+        return self.floor.size
+
+    def __repr__(self) -> str:
+        return f"PairMeasure({self.size} vectors, {self.nodes.size} nodes, {self.first.size} pairs)"
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Interpolation in log lambda, bin by bin, from nodes to the eigenvalues.
+
+    Parameters
+    ----------
+    nodes : array, shape (n,)
+        Ascending.
+    bins : list of (slice, matrix or None)
+        For every bin the eigenvalues (ascending) and the matrix (eigenvalues, nodes) of Lagrange polynomials; None
+        where the eigenvalues are the nodes.
+    """
+
+    nodes: Float[Array, " n"]
+    bins: list[tuple[slice, Array | None]]
+
+    def fold(self, values: Float[Array, "r ..."]) -> Float[Array, "n ..."]:
+        """Weights on the eigenvalues, along the first axis, moved to the nodes."""
+        parts = [values[rows] if matrix is None else matrix.T @ values[rows] for rows, matrix in self.bins]
+        return np.concatenate(parts)
+
+
+def interpolation(lam: Float[Array, " r"], width: float = BIN_WIDTH, count: int = NODES_PER_BIN) -> Interpolation:
+    """Chebyshev points in the bins of `bin_edges` (`genfun.problems.measure`); bins of few eigenvalues are kept.
+
+    Unlike Gauss nodes they do not depend on weights, of which there are many here, of both signs. They include the ends
+    of their bin, and so the ends of the spectrum, where the poles of the modes are.
+
+    Parameters
+    ----------
+    lam : array, shape (r,)
+        Ascending eigenvalues > 0.
+    width : float
+        Width of a bin in the logit coordinate, see `bin_edges`.
+    count : int
+        Nodes in a bin.
+    """
+    step = np.diff(lam)
+    apart = np.flatnonzero(step > RESOLVED * lam[1:])
+    if apart.size < 2 * count:
+        edges = np.array([], dtype=float)
+    else:
+        edges = bin_edges(float(lam[0]), float(lam[-1]), (float(step[apart[0]]), float(step[apart[-1]])), width)
+    starts = np.unique(np.concatenate(([0], np.searchsorted(lam, edges, side="right"), [lam.size])))
+    nodes, bins = [], []
+    for start, stop in pairwise(starts.tolist()):
+        x = lam[start:stop]
+        if edges.size == 0 or x.size <= count:
+            nodes.append(x)
+            bins.append((slice(start, stop), None))
+            continue
+        s = np.cos(np.pi * np.arange(count)[::-1] / (count - 1.0))
+        low, high = np.log(x[0]), np.log(x[-1])
+        # All eigenvalues of a bin may be one to rounding: then every node is as good as any.
+        half = max(0.5 * (high - low), 1e-14)
+        at = (np.log(x) - 0.5 * (low + high)) / half
+        matrix = np.ones((x.size, count))
+        for k in range(count):
+            for other in np.delete(np.arange(count), k):
+                matrix[:, k] *= (at - s[other]) / (s[k] - s[other])
+        nodes.append(np.exp(0.5 * (low + high) + half * s))
+        bins.append((slice(start, stop), matrix))
+    return Interpolation(np.concatenate(nodes), bins)
+
+
+def label_moments(
+    blocks: Callable[[], Any], basis: Float[Array, "N m"], coefficients: Float[Array, "r outputs"]
+) -> tuple[Float[Array, "m r"], Float[Array, " m"]]:
+    """E and R of a `PairMeasure` on the eigenvalues themselves, in one pass over the samples.
+
+    Parameters
+    ----------
+    blocks : callable
+        Returns an iterator over (eigenfeatures, targets) blocks, as `LinearData.blocks`.
+    basis : array, shape (N, m)
+        X.
+    coefficients : array, shape (r, outputs)
+        The optimum w* in the eigenbasis.
+    """
+    m, rank = basis.shape[1], coefficients.shape[0]
+    modes, floor, start = np.zeros((m, rank)), np.zeros(m), 0
+    for phi, y in blocks():
+        x = basis[start : start + phi.shape[0]]
+        start += phi.shape[0]
+        residual = y - phi @ coefficients
+        for a in range(m):
+            modes[a] += 2.0 * ((phi.T @ (x[:, a, None] * residual)) * coefficients).sum(axis=1)
+        floor += x.T @ (residual**2).sum(axis=1)
+    return modes, floor
+
+
+def pair_measure(
+    moments: Float[Array, "m pairs"],
+    labels: tuple[Float[Array, "m r"], Float[Array, " m"]],
+    eigenvalues: Float[Array, " r"],
+    coefficients: Float[Array, "r outputs"],
+    n_samples: int,
+    width: float = BIN_WIDTH,
+    count: int = NODES_PER_BIN,
+) -> PairMeasure:
+    r"""The weights of all pairs, moved to few nodes: :math:`W = \Lambda^T w \Lambda`, Lambda interpolates.
+
+    Parameters
+    ----------
+    moments : array, shape (m, r (r + 1)/2)
+        Q(X_a) = G^a/N, packed as in `SampleFeatures`.
+    labels : (array, array)
+        From `label_moments`.
+    eigenvalues : array, shape (r,)
+        lambda_k > 0, descending.
+    coefficients : array, shape (r, outputs)
+        The optimum w* in the eigenbasis.
+    n_samples : int
+        N.
+    width, count : float and int
+        See `interpolation`; width 0 keeps every eigenvalue.
+    """
+    lam, m = eigenvalues[::-1], moments.shape[0]
+    if width > 0.0:
+        rule = interpolation(lam, width, count)
+    else:
+        rule = Interpolation(lam, [(slice(0, lam.size), None)])
+    first, second = np.triu_indices(rule.nodes.size)
+    twice = np.where(first == second, 1.0, 2.0)
+    matrices = n_samples * symmetric(moments.T, lam.size)[:, ::-1, ::-1]
+
+    def folded(weights: Array) -> Array:
+        return rule.fold(rule.fold(weights).T)[first, second] * twice
+
+    kernel = np.empty((m * (m + 1) // 2, first.size))
+    for row, (a, b) in enumerate(combinations_with_replacement(range(m), 2)):
+        kernel[row] = folded(matrices[a] * matrices[b]) / n_samples
+    start = (coefficients @ coefficients.T)[::-1, ::-1]
+    source = np.stack([folded(matrices[a] * start) for a in range(m)])
+    modes, floor = labels
+    return PairMeasure(rule.nodes, first, second, kernel, source, rule.fold(modes[:, ::-1].T).T, floor)
+
+
+def symmetric(columns: Shaped[Array, "mm k"], m: int) -> Shaped[Array, "k m m"]:
+    """Symmetric matrices from the rows of their upper triangles."""
+    matrix = np.empty((columns.shape[1], m, m), dtype=columns.dtype)
+    first, second = np.triu_indices(m)
+    matrix[:, first, second] = columns.T
+    matrix[:, second, first] = columns.T
+    return matrix
