@@ -7,7 +7,7 @@ import numpy as np
 from genfun._typing import Array, Int
 from genfun.exact import MAX_RANK, exact_curve
 from genfun.inversion import coefficients, windows
-from genfun.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined, oscillation_steps
+from genfun.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined, lasting, oscillation_steps
 from genfun.sample_space.exact_function import ExactFunction
 from genfun.sample_space.resolvent import TOLERANCE
 from genfun.scaled import EPS, Scaled
@@ -65,7 +65,7 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     check = np.unique(np.linspace(0.9 * wanted, wanted, CHECKS).astype(np.int64))
     found = contour(G, np.concatenate((check, late)))
     mismatch = float(found.loss[: check.size].relative_difference(early.loss[check]).max())
-    drift = singular.rate_error * late
+    drift = singular.rate_error * lasting(G.mean_field, singular, late)
     error = np.maximum(found.error[check.size :], mismatch) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
     return joined([*parts, LossCurve(found.loss[check.size :], error, found.route)])
