@@ -101,8 +101,9 @@ def test_at_the_edge_the_largest_eigenvalue_of_the_dense_matrix_is_one(kind: str
         assert top == pytest.approx(1.0, abs=7e-8)
 
 
-@pytest.mark.parametrize("kind", ["two", "one-hot", "kernel"])
-@pytest.mark.parametrize(("beta", "batch"), [(0.0, 1), (0.9, 1), (-0.4, 4)])
+@pytest.mark.parametrize(
+    ("kind", "beta", "batch"), [("two", 0.0, 1), ("two", 0.9, 1), ("one-hot", 0.0, 1), ("kernel", -0.4, 4)]
+)
 def test_the_edge_parts_growth_from_decay_of_the_recursion(kind: str, beta: float, batch: int) -> None:
     edge = sample_edge(features(kind), gf.SGD(1.0, beta, batch)).learning_rate
     steps = np.array([800, 1600])
@@ -161,7 +162,7 @@ def test_the_curve_is_that_of_the_recursion(
 def test_the_function_is_the_sum_over_steps(method: Any) -> None:
     steps = np.arange(400)
     losses = exact_curve(data("two"), method, steps).loss.value()
-    q = np.array([0.2, 0.3 + 0.4j, 0.3 - 0.4j, 0.15 + 0.01j])
+    q = np.array([0.2, 0.3 + 0.4j, 0.3 - 0.4j])
     G = ExactFunction(data("two"), method)
     np.testing.assert_allclose(G.loss(q), ((1.0 - q)[:, None] ** steps) @ losses, rtol=1e-8)
     assert G.loss(q)[2] == np.conj(G.loss(q)[1])

@@ -6,7 +6,7 @@ import numpy as np
 
 from genfun._typing import Array, Int
 from genfun.engine.inversion import coefficients, windows
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined, oscillation_steps
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined, lasting, oscillation_steps
 from genfun.sample_space.exact_function import ExactFunction
 from genfun.sample_space.moments import MAX_RANK, exact_curve
 from genfun.sample_space.resolvent import TOLERANCE
@@ -56,8 +56,8 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     singular = G.known_singularity()
     fade = oscillation_steps(singular, singular.shift)
     wanted = int(max(2 * FIRST_CONTOUR_STEP, min(fade, PATIENCE)))
-    each = 4.0 * G.features.size * G.problem.eigenvalues.size**2 + OVERHEAD
-    cheap = int(WORK / each) if G.problem.eigenvalues.size <= MAX_RANK else 0
+    each = 4.0 * G.features.size * G.data.eigenvalues.size**2 + OVERHEAD
+    cheap = int(WORK / each) if G.data.eigenvalues.size <= MAX_RANK else 0
     if steps[-1] <= max(cheap, wanted):
         return exact_curve(G.data, G.method, steps)
     early = exact_curve(G.data, G.method, np.arange(wanted + 1))
@@ -65,7 +65,7 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     check = np.unique(np.linspace(0.9 * wanted, wanted, CHECKS).astype(np.int64))
     found = contour(G, np.concatenate((check, late)))
     mismatch = float(found.loss[: check.size].relative_difference(early.loss[check]).max())
-    drift = singular.rate_error * late
+    drift = singular.rate_error * lasting(G.mean_field, singular, late)
     error = np.maximum(found.error[check.size :], mismatch) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
     return joined([*parts, LossCurve(found.loss[check.size :], error, found.route)])

@@ -13,7 +13,6 @@ from genfun.engine.loss_curve import LossCurve
 from genfun.engine.singularity import Singularity, update_roots
 from genfun.engine.transform import Transform
 from genfun.methods.base import Method
-from genfun.problems.problem import LinearProblem
 from genfun.sample_space.edge import starting_space
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.leading import leading, unit_point
@@ -71,8 +70,6 @@ class ExactFunction(Transform):
     0.375
     """
 
-    problem: LinearProblem
-
     def __init__(
         self,
         data: Any,
@@ -104,7 +101,7 @@ class ExactFunction(Transform):
 
     @cached_property
     def _roots(self) -> Array:
-        a = self.method.learning_rate * self.problem.eigenvalues
+        a = self.method.learning_rate * self.data.eigenvalues
         return update_roots(self.method.update(a, *self.method.hyperparameters)[0], a.shape)
 
     @cached_property
@@ -142,7 +139,7 @@ class ExactFunction(Transform):
         if imaginary is not None:
             result = result + 1j * f.quadratic(imaginary)
         if squares.any():
-            mean = self.pairs.mean(q, self.method.learning_rate * self.problem.eigenvalues)[:, None] * start
+            mean = self.pairs.mean(q, self.method.learning_rate * self.data.eigenvalues)[:, None] * start
             paths = [self.features.fetch(f.phi @ f.put(part)) for part in (np.real(mean), np.imag(mean))]
             path = paths[0] if not np.iscomplexobj(mean) else paths[0] + 1j * paths[1]
             result = result - 2.0 * (residuals * path).sum(axis=1) + squares / q
@@ -169,7 +166,7 @@ class ExactFunction(Transform):
 
     def _loss_at(self, q: complex, recent: list[Array]) -> complex:
         if self.gamma == 0.0:
-            a = self.method.learning_rate * self.problem.eigenvalues
+            a = self.method.learning_rate * self.data.eigenvalues
             total = (self.pairs.dressed(q, a, a)[1] * self.data.signal).sum()
             return 0.5 * (total + (self.problem.noise_variance / q if self.problem.noise_variance > 0.0 else 0.0))
         weights = self.features.weights(self.pairs, q)
@@ -289,7 +286,7 @@ class ExactFunction(Transform):
     @property
     def _moving(self) -> Array:
         # A very small eigenvalue has spectral radius 1 to rounding; slow modes are stable.
-        return self.method.learning_rate * self.problem.eigenvalues > 1e-10
+        return self.method.learning_rate * self.data.eigenvalues > 1e-10
 
     def _rate(self, stable: bool, gain: float) -> tuple[float, float]:
         """p_0 = base + exp(s), with base the slowest mode's rate where p_0 < 0, else 0 (or that, beyond the curvature
