@@ -336,7 +336,7 @@ def test_the_spectrum_of_a_fit_is_that_of_its_problem():
 
 
 LEGENDS = {
-    "map": lambda ax, _: gf.loss_map(LAW, [0.1, 0.5, 2.0], [-0.5, 0.0, 0.9], 100, 2).plot(ax, gf.SGD(0.5, 0.0, 2)),
+    "map": lambda ax, _: gf.loss_map(LAW, [0.1, 0.5, 2.0], [-0.5, 0.0, 0.9], 100, 2).plot(ax, best=gf.SGD(0.5, 0, 2)),
     "parts": lambda ax, _: gf.predict(gf.PowerLaw(1.5, 2.0, noise_variance=1e-12), gf.SGD(0.4, 0, 100), STEPS).plot(ax),
     "budgets": lambda ax, result: result[1].plot(ax),
     "momenta": lambda ax, result: result.plot(ax),

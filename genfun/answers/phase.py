@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from genfun.noise import SpectrallyExpressible
 from genfun.power_law import PowerLaw
 from genfun.problem import Problem
 from genfun.singularity import dominant_singularity
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence", "immediate divergence"]
 LAST_STEP = 1e15
@@ -90,18 +87,6 @@ class Phase(Displayed):
     def zeta(self) -> float:
         """Source exponent."""
         return self.signal_exponent
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the phase diagram with this problem in it; see `genfun.plotting.phase_diagram`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.phase_diagram({"this problem": self}, ax)
 
     def __repr__(self) -> str:
         if "divergence" in self.name:

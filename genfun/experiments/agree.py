@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +11,6 @@ from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.answers.predict import Prediction
 from genfun.experiments.runs import Runs
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 UNDECIDED = 0.5
 """A margin of this share of the mean would pass almost any theory."""
@@ -129,18 +125,6 @@ class Agreement(Displayed):
                 "mean is likely larger, and its standard error too"
             )
         return "\n".join(lines)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Theory, mean with its standard errors, median and the band of the runs: `genfun.plotting.agreement`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun.plotting.agreement import agreement
-
-        return agreement(self, ax)
 
     def __repr__(self) -> str:
         words = self.verdict

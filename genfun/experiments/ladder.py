@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +19,6 @@ from genfun.experiments.rung import ASSUMES, ORDER, Network, Rung, paired, stead
 from genfun.experiments.simulate import simulate
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -138,22 +134,6 @@ class Ladder(Displayed):
                     line += f" {pair.ratio[i]:14.4f} {z}  {pair.verdict[i]}"
                 lines.append(line)
         return "\n".join([*lines, *self.words])
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Every rung against the step.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-        """
-        from genfun.plotting.ladder import ladder as picture
-
-        return picture(self.rungs, ax)
 
     def __repr__(self) -> str:
         text = self.rungs[0].name

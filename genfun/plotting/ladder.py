@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.experiments.ladder import Ladder
+from genfun.plotting._draw import draw
 from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
 from genfun.plotting._table import note
 from genfun.plotting.loss_curves import HasLoss
@@ -88,3 +90,10 @@ def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     log_axes(ax, "step", "mean loss")
     legend_below(ax, handles, 3)
     return ax
+
+
+def _of_ladder(result: Ladder, ax: Axes | None = None) -> Axes:
+    return ladder(result.rungs, ax)
+
+
+draw.register(Ladder, _of_ladder)

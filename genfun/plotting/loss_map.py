@@ -12,6 +12,7 @@ from genfun.answers.edge import edge
 from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
+from genfun.plotting._draw import draw
 from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
@@ -172,3 +173,6 @@ def _momenta(low: float, high: float) -> Float[Array, " m"]:
     if low == high:
         return np.array([low])
     return np.clip(np.tanh(np.linspace(np.arctanh(low), np.arctanh(high), EDGE_POINTS)), low, high)
+
+
+draw.register(LossMap, loss_map)

@@ -12,6 +12,7 @@ from genfun.answers.predict import Prediction
 from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
+from genfun.plotting._draw import draw
 from genfun.plotting._parts import Mark, split
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problem import Problem
@@ -149,3 +150,6 @@ def _power_laws(ax: Axes, regime: Phase, ends: tuple[float, float]) -> list[Any]
     return [
         line(ax, "noise power law", t, regime.noise_constant * t**-regime.noise_exponent, **(style | {"label": label}))
     ]
+
+
+draw.register(Prediction, loss_parts)

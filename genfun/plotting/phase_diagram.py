@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from genfun.answers.phase import Phase
+from genfun.plotting._draw import draw
 from genfun.plotting._style import axes, halo, line
 
 if TYPE_CHECKING:
@@ -182,3 +184,10 @@ def _point(ax: Axes, label: str, point: HasExponents, mark: str) -> None:
     line(ax, label, [x], [y], marker=mark, color="black", markerfacecolor=face, markersize=6.5, linestyle="", zorder=4)
     text = label if sure else f"{label}?"
     ax.annotate(text, (x, y), (7, 6), textcoords="offset points", fontsize="small", path_effects=halo(), zorder=5)
+
+
+def _of_phase(result: Phase, ax: Axes | None = None) -> Axes:
+    return phase_diagram({"this problem": result}, ax)
+
+
+draw.register(Phase, _of_phase)

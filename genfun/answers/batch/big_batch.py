@@ -82,18 +82,6 @@ class BigBatch(Displayed):
         """The status in words."""
         return MEANING[self.status]
 
-    def plot(self, ax: Any = None) -> Any:
-        """The picture: `genfun.plotting.big_batch`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.big_batch(self, ax)
-
     def __repr__(self) -> str:
         words = first_and_last(self.steps, self.batch_size)
         full = "" if self.full_batch_step is None else f", full batch from step {self.full_batch_step}"

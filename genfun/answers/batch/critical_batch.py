@@ -151,18 +151,6 @@ class CriticalBatch(Displayed):
         """The status in words."""
         return MEANING[self.status]
 
-    def plot(self, ax: Any = None) -> Any:
-        """The picture: `genfun.plotting.samples`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.samples(self, ax)
-
     def __repr__(self) -> str:
         if self.batch_size is None or self.interval is None:
             return f"CriticalBatch(unreachable: loss {self.loss:.4g} is not reached at any batch size)"

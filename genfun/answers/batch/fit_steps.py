@@ -133,18 +133,6 @@ class StepsFit(Displayed):
         """
         return self.families[0].steps(batch_sizes)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Points, families and the critical batch size: `genfun.plotting.steps_fit`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.steps_fit(self, ax)
-
 
 def fit_steps(
     batch_sizes: Any, steps: Any, epoch: float | None = None, draws: int = 1000, level: float = 0.9, seed: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from genfun.answers.stability import MARGINAL
 from genfun.many import Settings, growth_rates
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Axis = Literal["batch_size", "sharpness"]
 STATUSES = ("stable", "escapes", "diverges")
@@ -82,22 +79,6 @@ class EscapeChart(Displayed):
             f"EscapeChart({shape} rates, batch sizes, sharpnesses: "
             f"{stable} stable, {escapes} escape, {diverges} diverge)"
         )
-
-    def plot(self, ax: Axes | None = None, against: Axis = "sharpness", at: int = 0) -> Axes:
-        """Draw it; see `genfun.plotting.escape_chart`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        against : str
-            "sharpness" or "batch_size": what the vertical axis shows.
-        at : int
-            Index of the value of the other one.
-        """
-        from genfun import plotting
-
-        return plotting.escape_chart(self, ax, against, at)
 
 
 def escape_chart(
