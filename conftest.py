@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent
 WITH_TORCH = {
     "docs/failures.md",
     "genfun/data/linear.py::genfun.data.linear.LinearData.from_torch",
-    "genfun/experiments/_torch.py",
-    "genfun/experiments/network.py",
-    "genfun/experiments/smoothness.py",
+    "genfun/experiments/simulation/_torch.py",
+    "genfun/experiments/networks/network.py",
+    "genfun/experiments/networks/smoothness.py",
     "genfun/optim/",
     "tests/test_big_batch.py",
     "tests/test_from_torch.py",

@@ -77,9 +77,9 @@ def on_gpu(device: str, repeats: int) -> dict[str, Any]:
     """1000 settings x 10^4 steps on 1,000 MNIST digits, one run each, by every way there is."""
     import torch
 
-    from genfun.experiments._torch import TorchBackend
-    from genfun.experiments.engine import run_chunk
-    from genfun.experiments.ensemble import run_ensemble
+    from genfun.experiments.simulation._torch import TorchBackend
+    from genfun.experiments.simulation.engine import run_chunk
+    from genfun.experiments.simulation.ensemble import run_ensemble
 
     data = gf.data.mnist(n=1000, seed=0)
     settings, kept = spread(data, 50, 20), log_grid(GPU_STEPS)
@@ -91,7 +91,7 @@ def on_gpu(device: str, repeats: int) -> dict[str, Any]:
             "launched_from_host": (TorchBackend(device, dtype, graph=False), run_chunk),
         }
         if importlib.util.find_spec("triton") is not None:
-            from genfun.experiments._triton import run_fused
+            from genfun.experiments.simulation._triton import run_fused
 
             engines = {"fused_kernel": (TorchBackend(device, dtype), run_fused), **engines}
         check = settings[::333]

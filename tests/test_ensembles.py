@@ -14,11 +14,12 @@ import pytest
 
 import genfun as gf
 from genfun.data import gaussian
-from genfun.experiments import Runs, agree, ensemble, log_grid, simulate, simulate_many
-from genfun.experiments.backend import NumPyBackend
-from genfun.experiments.batches import epochs, index_blocks
-from genfun.experiments.recurrence import Recurrence, Settings
-from genfun.experiments.space import residuals_space, space_of, weights_space
+from genfun.experiments import Runs, agree, log_grid, simulate, simulate_many
+from genfun.experiments.simulation import ensemble
+from genfun.experiments.simulation.backend import NumPyBackend
+from genfun.experiments.simulation.batches import epochs, index_blocks
+from genfun.experiments.simulation.recurrence import Recurrence, Settings
+from genfun.experiments.simulation.space import residuals_space, space_of, weights_space
 
 SETTINGS = [
     gf.SGD(0.1, 0.5, 3),
@@ -164,13 +165,13 @@ def test_the_fused_kernel_gives_the_numbers_of_numpy_in_the_interpreter():
     code = """
         import numpy as np
         import genfun as gf
-        from genfun.experiments._torch import TorchBackend
-        from genfun.experiments._triton import fits, run_fused
-        from genfun.experiments.backend import NumPyBackend
-        from genfun.experiments.engine import run_chunk
-        from genfun.experiments.ensemble import run_ensemble
-        from genfun.experiments.recurrence import Settings
-        from genfun.experiments.space import space_of
+        from genfun.experiments.simulation._torch import TorchBackend
+        from genfun.experiments.simulation._triton import fits, run_fused
+        from genfun.experiments.simulation.backend import NumPyBackend
+        from genfun.experiments.simulation.engine import run_chunk
+        from genfun.experiments.simulation.ensemble import run_ensemble
+        from genfun.experiments.simulation.recurrence import Settings
+        from genfun.experiments.simulation.space import space_of
 
         rng = np.random.default_rng(0)
         settings = [gf.SGD(0.1, 0.5, 2), gf.SGD(0.05, -0.6, 2), gf.SGD(0.1, 0.3, 2, True), gf.SGD(0.1, 0.3, None)]
@@ -316,7 +317,7 @@ def test_quantiles_bracket_the_runs():
 
 def test_devices_that_are_not_there_are_named(monkeypatch):
     pytest.importorskip("torch")
-    from genfun.experiments import _torch, devices
+    from genfun.experiments.simulation import _torch, devices
 
     monkeypatch.setattr(_torch, "usable_gpus", lambda: 1)
     with pytest.raises(ValueError, match="device='cuda:1' is not there: torch sees 1 GPUs"):

@@ -12,9 +12,9 @@ import genfun as gf
 from genfun.answers.escape.escape_chart import escape_chart
 from genfun.answers.escape.escape_steps import escape_steps
 from genfun.answers.escape.two_minima import escape_time, minimum_odds
-from genfun.experiments.cloning import cloned_runs
-from genfun.experiments.escape import DoubleWell, occupation, passages
-from genfun.experiments.two_layer import DiagonalNetwork
+from genfun.experiments.networks.two_layer import DiagonalNetwork
+from genfun.experiments.simulation.cloning import cloned_runs
+from genfun.experiments.simulation.escape import DoubleWell, occupation, passages
 from genfun.plotting._table import series
 from genfun.plotting.escape_chart import escape_chart as draw
 

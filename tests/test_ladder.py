@@ -8,12 +8,12 @@ from own_methods import Nesterov
 
 import genfun as gf
 from genfun.data import LinearData, relu_ntk
-from genfun.experiments.diagonal import diagonal_loss
-from genfun.experiments.ladder import Ladder, ladder
-from genfun.experiments.network import TwoLayerReLU
-from genfun.experiments.rung import ORDER, Rung, paired, steadied
-from genfun.experiments.runs import Runs
-from genfun.experiments.simulate import simulate
+from genfun.experiments.agreement.diagonal import diagonal_loss
+from genfun.experiments.agreement.ladder import Ladder, ladder
+from genfun.experiments.agreement.rung import ORDER, Rung, paired, steadied
+from genfun.experiments.networks.network import TwoLayerReLU
+from genfun.experiments.simulation.runs import Runs
+from genfun.experiments.simulation.simulate import simulate
 
 torch = pytest.importorskip("torch")
 
@@ -110,7 +110,7 @@ def hand_trained(x, y, w, a, method, factor, index):
 @pytest.mark.parametrize("method", [gf.SGD(0.7, -0.6, 3), gf.SGD(0.7, 0.8, 3), Nesterov(0.7, 0.8, 3)], ids=repr)
 def test_the_network_is_trained_as_autograd_would(method):
     """Two outputs, large steps far from the linear regime, batches of the documented stream."""
-    from genfun.experiments.batches import batches
+    from genfun.experiments.simulation.batches import batches
 
     x = inputs()
     data = kernel_data(x, outputs=2)
@@ -193,7 +193,7 @@ def test_the_chunks_of_replicas_change_nothing(monkeypatch):
     data = kernel_data(x)
     network = TwoLayerReLU(x, width=50, replicas=3, precision="float64")
     whole = network.train(data, gf.SGD(0.5, 0.3, 2), [6]).loss
-    monkeypatch.setattr("genfun.experiments.network.STATE_BYTES", 1)
+    monkeypatch.setattr("genfun.experiments.networks.network.STATE_BYTES", 1)
     assert np.allclose(network.train(data, gf.SGD(0.5, 0.3, 2), [6]).loss, whole, rtol=1e-12, atol=0)
 
 

@@ -12,12 +12,13 @@ import pytest
 
 import genfun as gf
 from genfun.data import gaussian, translation_invariant
-from genfun.experiments import agree, engine, simulate
-from genfun.experiments.backend import NumPyBackend
-from genfun.experiments.batches import batches
+from genfun.experiments import agree, simulate
+from genfun.experiments.simulation import engine
+from genfun.experiments.simulation.backend import NumPyBackend
+from genfun.experiments.simulation.batches import batches
 
 # The function of the same name hides the module.
-MODULE = importlib.import_module("genfun.experiments.simulate")
+MODULE = importlib.import_module("genfun.experiments.simulation.simulate")
 LAM = np.array([1.0, 0.5, 0.2, 0.1, 0.05])
 SIGNAL = np.array([0.5, 0.2, 0.3, 0.1, 0.2])
 

@@ -9,7 +9,7 @@ from genfun.answers.batch.bounds import SmoothConstants
 
 torch = pytest.importorskip("torch")
 
-from genfun.experiments.smoothness import smooth_constants  # noqa: E402
+from genfun.experiments.networks.smoothness import smooth_constants  # noqa: E402
 
 
 def half_squares(outputs, targets):

@@ -12,9 +12,9 @@ import pytest
 
 import genfun as gf
 from genfun.data import gaussian, translation_invariant
-from genfun.experiments.sealed import Damaged, decode, encode, write_whole
-from genfun.experiments.shared_data import as_arrays, difference, from_arrays
-from genfun.experiments.store import SweepStore
+from genfun.experiments.sweeps.sealed import Damaged, decode, encode, write_whole
+from genfun.experiments.sweeps.shared_data import as_arrays, difference, from_arrays
+from genfun.experiments.sweeps.store import SweepStore
 
 SPEC = {"steps": 3, "replicas": 2, "seed": 0, "record": "all"}
 SETTING = gf.SGD(0.1, -0.5, 2)
@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path, monk
     write_whole(path, b"old")
     with monkeypatch.context() as patch:
         if where == "open":
-            patch.setattr("genfun.experiments.sealed.open", open_on_a_full_disk, raising=False)
+            patch.setattr("genfun.experiments.sweeps.sealed.open", open_on_a_full_disk, raising=False)
         else:
             patch.setattr(where, no_room)
         with pytest.raises(OSError, match="No space left"):

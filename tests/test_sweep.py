@@ -20,10 +20,10 @@ import pytest
 import genfun as gf
 from genfun.data import gaussian
 from genfun.experiments import agree, simulate
-from genfun.experiments.pace import duration
-from genfun.experiments.sweep import cells, sweep
+from genfun.experiments.sweeps.pace import duration
+from genfun.experiments.sweeps.sweep import cells, sweep
 
-WORK = importlib.import_module("genfun.experiments.work")
+WORK = importlib.import_module("genfun.experiments.sweeps.work")
 GRID = {"learning_rate": [0.1, 0.4], "momentum": [0.5, -0.5], "batch_size": [1, 4, None]}
 DATA = gaussian([1.0, 0.5, 0.2, 0.1], [1.0, 1.0, 1.0, 0.5], 32, seed=0, noise_variance=0.1)
 RUNS = {"steps": 20, "replicas": 3, "seed": 5}
@@ -128,7 +128,7 @@ def test_a_damaged_cell_is_named_and_computed_again_alone(undisturbed, tmp_path,
     raw = bytearray(victim.read_bytes())
     raw[-20] ^= 1
     victim.write_bytes(raw if damage == "flipped" else raw[:-100])
-    with caplog.at_level(logging.WARNING, "genfun.experiments.sweep"):
+    with caplog.at_level(logging.WARNING, "genfun.experiments.sweeps.sweep"):
         again = sweep(DATA, GRID, Here(), tmp_path, **RUNS)
     assert victim.name in caplog.text
     assert victim.name in again.attrs["recomputed"]
@@ -213,7 +213,7 @@ def test_workers_that_cannot_see_the_folder_get_the_data_by_message(undisturbed,
     def unseen(*_):
         raise FileNotFoundError
 
-    SHARED = importlib.import_module("genfun.experiments.shared_data")
+    SHARED = importlib.import_module("genfun.experiments.sweeps.shared_data")
     with monkeypatch.context() as patch:
         patch.setattr(SHARED.Path, "read_bytes", unseen)
         remote = Remote()
@@ -262,7 +262,7 @@ def test_what_cannot_run_cells_is_refused(executor, match):
 CHILD = """
 import sys
 import genfun as gf
-from genfun.experiments.sweep import sweep
+from genfun.experiments.sweeps.sweep import sweep
 sys.path.insert(0, {tests!r})
 if __name__ == "__main__":
     from test_sweep import DATA, GRID, RUNS

@@ -14,8 +14,8 @@ from genfun.cli.sweep import sweep
 from genfun.cli.validate import validate
 from genfun.data import gaussian, translation_invariant
 from genfun.experiments import simulate, simulate_many
-from genfun.experiments.agreements import agreements
-from genfun.experiments.check_theory import check_theory
+from genfun.experiments.agreement.agreements import agreements
+from genfun.experiments.agreement.check_theory import check_theory
 
 SPECTRUM = ("power-law", "--n-modes", "3", "--steps", "20", "--replicas", "30")
 GRID = ("--learning-rates", "0.1,0.3", "--momenta", "0,-0.5", "--batch-sizes", "2,full")

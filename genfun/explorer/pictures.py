@@ -19,7 +19,7 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
-from genfun.experiments.runs import Runs
+from genfun.experiments.simulation.runs import Runs
 from genfun.explorer.model import Chart, Curve, Point
 from genfun.methods.sgd import SGD
 from genfun.plotting._style import COLOURS

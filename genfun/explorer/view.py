@@ -13,7 +13,7 @@ from typing import Any
 from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
-from genfun.experiments.simulate import simulate
+from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import model
 from genfun.explorer.controls import BOX, Controls
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture

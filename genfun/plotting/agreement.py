@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genfun.experiments.agree import Agreement
+from genfun.experiments.agreement.agree import Agreement
 from genfun.plotting._draw import draw
 from genfun.plotting._style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
 from genfun.plotting._table import note

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.experiments.ladder import Ladder
+from genfun.experiments.agreement.ladder import Ladder
 from genfun.plotting._draw import draw
 from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
 from genfun.plotting._table import note
@@ -63,7 +63,7 @@ def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.experiments.ladder import ladder as climb
+    >>> from genfun.experiments.agreement.ladder import ladder as climb
     >>> from matplotlib.figure import Figure
     >>> result = climb(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
     >>> [text.get_text() for text in ladder(result.rungs, ax=Figure().subplots()).get_legend().texts]

@@ -13,10 +13,10 @@ import triton
 import triton.language as tl
 
 from genfun._typing import Array, Float, Int
-from genfun.experiments._torch import TorchBackend
-from genfun.experiments.engine import is_dense, run_chunk
-from genfun.experiments.recurrence import Settings
-from genfun.experiments.space import Space
+from genfun.experiments.simulation._torch import TorchBackend
+from genfun.experiments.simulation.engine import is_dense, run_chunk
+from genfun.experiments.simulation.recurrence import Settings
+from genfun.experiments.simulation.space import Space
 
 LARGEST_STATE = 4096
 """Length of a state of two components that stays in the registers of one thread block."""

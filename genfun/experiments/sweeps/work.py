@@ -10,9 +10,9 @@ from typing import Any
 
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
-from genfun.experiments.pool import Given, Processes
-from genfun.experiments.shared_data import SharedData, Unseen
-from genfun.experiments.simulate import simulate
+from genfun.experiments.simulation.simulate import simulate
+from genfun.experiments.sweeps.pool import Given, Processes
+from genfun.experiments.sweeps.shared_data import SharedData, Unseen
 from genfun.methods.sgd import SGD
 
 TRIES = 4

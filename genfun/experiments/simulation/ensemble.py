@@ -9,11 +9,11 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
-from genfun.experiments.backend import Backend
-from genfun.experiments.batches import Order, index_blocks
-from genfun.experiments.devices import Run
-from genfun.experiments.recurrence import Settings
-from genfun.experiments.space import Space, space_of, weights_space
+from genfun.experiments.simulation.backend import Backend
+from genfun.experiments.simulation.batches import Order, index_blocks
+from genfun.experiments.simulation.devices import Run
+from genfun.experiments.simulation.recurrence import Settings
+from genfun.experiments.simulation.space import Space, space_of, weights_space
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
@@ -79,7 +79,7 @@ def run_ensemble(
     order : "fresh" or "epochs"
     arrays : Backend
     run : callable
-        The engine: see `genfun.experiments.engine.run_chunk`.
+        The engine: see `genfun.experiments.simulation.engine.run_chunk`.
     tell : callable
         Called with the fraction done.
     """

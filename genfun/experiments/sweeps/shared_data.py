@@ -14,7 +14,7 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.data._store import InMemory
 from genfun.data.linear import LinearData
-from genfun.experiments.sealed import Damaged, decode
+from genfun.experiments.sweeps.sealed import Damaged, decode
 
 SAME = 1e-9
 """Two eigenbases of the same data differ by N eps, 2e-12 at N = 10^4, as kernels; other data by far more."""

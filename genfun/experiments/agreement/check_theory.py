@@ -8,9 +8,9 @@ from genfun import _check
 from genfun.answers.edge import edge
 from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
-from genfun.experiments.agreements import Agreements, agreements
-from genfun.experiments.record import log_grid
-from genfun.experiments.simulate import simulate_many
+from genfun.experiments.agreement.agreements import Agreements, agreements
+from genfun.experiments.simulation.record import log_grid
+from genfun.experiments.simulation.simulate import simulate_many
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.experiments.backend import Backend
-from genfun.experiments.recurrence import Recurrence, Settings
-from genfun.experiments.space import Space
+from genfun.experiments.simulation.backend import Backend
+from genfun.experiments.simulation.recurrence import Recurrence, Settings
+from genfun.experiments.simulation.space import Space
 
 DENSE_ROWS = 8
 """Gathering the rows of a batch costs about as much as the products of this many settings with them."""

@@ -12,8 +12,8 @@ from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data.kernels import relu_ntk
 from genfun.data.linear import LinearData
-from genfun.experiments.batches import batches
-from genfun.experiments.runs import Runs
+from genfun.experiments.simulation.batches import batches
+from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 

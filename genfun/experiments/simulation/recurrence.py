@@ -80,7 +80,7 @@ class Recurrence:
     settings : Settings
         One for each row of the state.
     arrays : Backend
-        See `genfun.experiments.backend`.
+        See `genfun.experiments.simulation.backend`.
     shape : tuple of int
         Of a component.
     """

@@ -11,7 +11,7 @@ from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
-from genfun.experiments.batches import batches
+from genfun.experiments.simulation.batches import batches
 from genfun.methods.sgd import SGD
 
 

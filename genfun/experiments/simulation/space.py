@@ -19,7 +19,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
-from genfun.experiments.recurrence import Settings
+from genfun.experiments.simulation.recurrence import Settings
 
 LARGEST_KERNEL = 4096
 """Samples up to which the kernel matrix is formed; 128 MiB in double precision."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genfun.experiments.backend import Dtype
+from genfun.experiments.simulation.backend import Dtype
 
 WARM_UP = 3
 """Steps tried before a graph is captured, as torch asks."""

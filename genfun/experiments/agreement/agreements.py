@@ -11,8 +11,8 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.edge import edge
 from genfun.answers.predict import predict
-from genfun.experiments.agree import Agreement, agree
-from genfun.experiments.runs import Runs
+from genfun.experiments.agreement.agree import Agreement, agree
+from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem

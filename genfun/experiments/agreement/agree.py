@@ -10,7 +10,7 @@ from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.answers.predict import Prediction
-from genfun.experiments.runs import Runs
+from genfun.experiments.simulation.runs import Runs
 
 UNDECIDED = 0.5
 """A margin of this share of the mean would pass almost any theory."""

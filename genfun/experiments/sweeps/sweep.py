@@ -18,13 +18,13 @@ from genfun._typing import Array, Float
 from genfun._version import __version__
 from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
-from genfun.experiments.grid import AXES, axes_of, settings_of
-from genfun.experiments.pace import Pace
-from genfun.experiments.pool import crew
-from genfun.experiments.record import kept_steps
-from genfun.experiments.runs import Runs
-from genfun.experiments.store import SweepStore
-from genfun.experiments.work import Job, compute
+from genfun.experiments.simulation.record import kept_steps
+from genfun.experiments.simulation.runs import Runs
+from genfun.experiments.sweeps.grid import AXES, axes_of, settings_of
+from genfun.experiments.sweeps.pace import Pace
+from genfun.experiments.sweeps.pool import crew
+from genfun.experiments.sweeps.store import SweepStore
+from genfun.experiments.sweeps.work import Job, compute
 from genfun.methods.sgd import SGD
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any
 from genfun._typing import Array, Float
 from genfun._version import __version__
 from genfun.data.linear import LinearData
-from genfun.experiments.sealed import TEMPORARY, Damaged, decode, encode, write_whole
-from genfun.experiments.shared_data import SharedData, as_arrays, difference, digest_of, from_arrays
+from genfun.experiments.sweeps.sealed import TEMPORARY, Damaged, decode, encode, write_whole
+from genfun.experiments.sweeps.shared_data import SharedData, as_arrays, difference, digest_of, from_arrays
 from genfun.methods.sgd import SGD
 
 MANIFEST, DATA, CELLS, SUFFIX = "sweep.json", "data.bin", "cells", ".cell"

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
-from genfun.experiments.runs import Runs
+from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 
 Name = Literal["network", "linearised", "exact", "diagonal", "spectrally expressible"]

@@ -10,7 +10,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data._store import InMemory
 from genfun.data.linear import LinearData
-from genfun.experiments.batches import batches
+from genfun.experiments.simulation.batches import batches
 from genfun.methods.sgd import SGD
 
 LOST = 1e50

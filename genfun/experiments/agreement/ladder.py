@@ -13,10 +13,10 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
 from genfun.data.linear import LinearData
-from genfun.experiments.agree import Agreement
-from genfun.experiments.diagonal import diagonal_loss
-from genfun.experiments.rung import ASSUMES, ORDER, Network, Rung, paired, steadied
-from genfun.experiments.simulate import simulate
+from genfun.experiments.agreement.agree import Agreement
+from genfun.experiments.agreement.diagonal import diagonal_loss
+from genfun.experiments.agreement.rung import ASSUMES, ORDER, Network, Rung, paired, steadied
+from genfun.experiments.simulation.simulate import simulate
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 
@@ -41,7 +41,7 @@ class Ladder(Displayed):
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.experiments.ladder import ladder
+    >>> from genfun.experiments.agreement.ladder import ladder
     >>> data = gf.data.translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0])
     >>> ladder(data, gf.SGD(0.5, batch_size=1), [0, 1, 10], ["exact", "diagonal", "spectrally expressible"])
     Ladder(exact = diagonal = spectrally expressible: loss 0.103558 at step 10)
@@ -217,7 +217,7 @@ def ladder(
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.experiments.ladder import ladder
+    >>> from genfun.experiments.agreement.ladder import ladder
     >>> data = gf.data.mnist(40)
     >>> climb = ladder(data, gf.SGD(0.5, batch_size=1), [1, 20], ["exact", "diagonal", "spectrally expressible"])
     >>> climb

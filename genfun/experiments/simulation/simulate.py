@@ -7,12 +7,12 @@ from typing import Any
 
 from genfun import _check
 from genfun.data.linear import LinearData
-from genfun.experiments.backend import DTYPES, Dtype
-from genfun.experiments.batches import ORDERS, Order, batches
-from genfun.experiments.devices import device_of
-from genfun.experiments.ensemble import run_ensemble
-from genfun.experiments.record import kept_steps
-from genfun.experiments.runs import Runs
+from genfun.experiments.simulation.backend import DTYPES, Dtype
+from genfun.experiments.simulation.batches import ORDERS, Order, batches
+from genfun.experiments.simulation.devices import device_of
+from genfun.experiments.simulation.ensemble import run_ensemble
+from genfun.experiments.simulation.record import kept_steps
+from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
@@ -40,7 +40,7 @@ def simulate(
 
     **Assumptions.** Nothing of the theory: every step draws a fresh uniform batch (without replacement inside the
     batch unless `method.replacement`), takes its gradient and updates w from w_0 = 0. The work is done on the
-    residuals of all samples if that is cheaper, otherwise in the eigenbasis (`genfun.experiments.space`). Near the
+    residuals of all samples if that is cheaper, otherwise in the eigenbasis (`simulation.space`). Near the
     stability edge the mean loss is carried by rare runs with huge losses: the mean of a few hundred runs may lie
     orders of magnitude below the true mean, and the median says nothing about stability. `Runs.effective_runs` counts
     the runs that carry the mean.
