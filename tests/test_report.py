@@ -16,7 +16,7 @@ from rich.console import Console
 import genfun as gf
 from genfun.answers import max_learning_rate, predict, stability
 from genfun.data import gaussian
-from genfun.report import build, files, rate_limit, write
+from genfun.report import build, columns, files, rate_limit, write
 from genfun.report.encode import plain
 from genfun.report.text import print_report
 
@@ -71,24 +71,26 @@ def test_a_batch_of_all_samples_is_the_full_batch(report):
 
 
 def test_every_curve_is_the_prediction_of_the_api(report, data):
-    assert [(c.batch_size, c.choice) for c in report.curves] == [
+    assert [(c["batch_size"], c["choice"]) for c in map(columns, report.curves)] == [
         (b, choice) for b in (1, 10, None) for choice in ("reference", "best")
     ]
-    for c in report.curves:
-        optimizer = gf.SGD(c.learning_rate, c.momentum, c.batch_size)
-        r = predict(data.problem, optimizer, c.steps, data.noise)
+    for shown in report.curves:
+        c = shown.prediction
+        r = predict(data.problem, c.method, c.steps, data.noise)
         np.testing.assert_array_equal(c.loss, r.loss)
-        end = stability(data.problem, optimizer, data.noise)
-        assert (c.verdict, c.floor, c.noise_gain) == (end.status, end.floor, end.noise_gain)
+        assert repr(shown.stability) == repr(stability(data.problem, c.method, data.noise))
         assert c.steps[0] == 0
         assert c.steps[-1] == 1000
-        limit = max_learning_rate(data.problem, c.momentum, c.batch_size, data.noise)
-        assert c.learning_rate == pytest.approx(c.share * limit, rel=1e-12)
+        limit = max_learning_rate(data.problem, c.method.momentum, c.method.batch_size, data.noise)
+        assert c.method.learning_rate == pytest.approx(shown.share * limit, rel=1e-12)
+        band = [float(predict(data.problem, c.method, 1000, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1, -1)]
+        assert [shown.last.plus, shown.last.minus] == band
 
 
 def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
     for b in (1, 10, None):
-        best = next(c for c in report.curves if c.batch_size == b and c.choice == "best")
+        of_batch = [c for c in report.curves if c.prediction.method.batch_size == b]
+        best = next(c.prediction for c in of_batch if c.choice == "best")
         for limit in (limit for limit in report.limits if limit.batch_size == b):
             for share in (0.25, 0.5, 0.75):
                 other = predict(data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.noise)
@@ -97,31 +99,36 @@ def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
 
 
 def test_every_best_setting_is_that_of_optimize_with_its_band(report, data):
-    assert [best.batch_size for best in report.best] == [1, 10, None]
+    assert [best.optimum.method.batch_size for best in report.best] == [1, 10, None]
     for best in report.best:
-        o = gf.optimize(data.problem, best.batch_size, 60, noise=data.noise)
-        assert gf.SGD(best.learning_rate, best.momentum, best.batch_size) == o.method
-        assert (best.step, best.loss, best.gain, best.share_of_edge) == (60, o.loss, o.gain, o.share_of_edge)
-        assert (best.learning_rate_range, best.momentum_range) == (o.learning_rate_range, o.momentum_range)
+        o = gf.optimize(data.problem, best.optimum.method.batch_size, 60, noise=data.noise)
+        assert best.optimum == o
         band = [float(predict(data.problem, o.method, 60, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1.0, -1.0)]
-        assert [best.at_tau2_plus, best.at_tau2_minus] == band
+        assert [best.band.plus, best.band.minus] == band
+        row = columns(best)
+        assert (row["step"], row["loss"], row["at_tau2_plus"], row["at_tau2_minus"]) == (60, o.loss, *band)
+        assert gf.SGD(row["learning_rate"], row["momentum"], row["batch_size"]) == o.method
 
 
 def test_every_phase_is_that_of_the_setting(report, data):
-    choices = [(phase.batch_size, phase.choice) for phase in report.phases]
+    choices = [(phase.method.batch_size, phase.choice) for phase in report.phases]
     assert choices == [(b, choice) for b in (1, 10, None) for choice in ("reference", "best", "optimum")]
     for shown in report.phases:
-        f = gf.phase(data.problem, gf.SGD(shown.learning_rate, shown.momentum, shown.batch_size), data.noise)
-        assert (shown.name, shown.exponent, shown.transition_step) == (f.name, f.exponent, f.transition_step)
-        assert (shown.constant, shown.end_step, shown.divergence_step) == (f.constant, f.end_step, f.divergence_step)
-    settings = {(c.batch_size, c.learning_rate) for c in report.curves}
-    settings |= {(o.batch_size, o.learning_rate) for o in report.best}
-    assert {(phase.batch_size, phase.learning_rate) for phase in report.phases} == settings
+        f = gf.phase(data.problem, shown.method, data.noise)
+        assert shown.phase == f
+        row = columns(shown)
+        assert (row["name"], row["constant"], row["end_step"]) == (f.name, f.constant, f.end_step)
+    settings = {c.prediction.method for c in report.curves} | {o.optimum.method for o in report.best}
+    assert {phase.method for phase in report.phases} == settings
+
+
+def test_what_is_no_entry_of_a_report_has_no_columns():
+    with pytest.raises(TypeError, match="entry must be one of NoiseSummary, RateLimit"):
+        columns(gf.SGD(0.1))
 
 
 def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, written):
-    best = report.best[1]
-    told = gf.explain(data, gf.SGD(best.learning_rate, best.momentum, 10), 60)
+    told = gf.explain(data, report.best[1].optimum.method, 60)
     assert report.explanation is not None
     assert report.explanation.lines == told.lines
     page = unescape(written["report.html"].read_text(encoding="utf-8"))
@@ -148,7 +155,7 @@ def test_the_best_step_is_by_default_1000_or_the_last():
     p = gf.PowerLaw(1.5, 0.5, n_modes=20)
     for last, step in ((5, 5), (2000, 1000)):
         r = build(p, batch_sizes=[None], momenta=[0.0], last_step=last)
-        assert (r.best[0].step, r.inputs["best_step"]) == (step, step)
+        assert (r.best[0].optimum.steps, r.inputs["best_step"]) == (step, step)
 
 
 def test_the_data_are_described(report, data):
@@ -157,17 +164,17 @@ def test_the_data_are_described(report, data):
     assert summary.initial_loss == pytest.approx(0.5 * (data.problem.signal.sum() + data.noise_variance), rel=1e-14)
     assert summary.trace == pytest.approx(data.problem.eigenvalues.sum(), rel=1e-14)
     assert report.noise.source == "estimated from the data"
-    assert (report.noise.tau1, report.noise.tau2) == (data.noise.tau1, data.noise.tau2)
+    assert report.noise.noise == data.noise
     assert report.noise.estimate is not None
-    assert report.noise.estimate["misfit"] == data.noise_fit.misfit
+    assert report.noise.estimate == data.noise_fit
 
 
 def test_given_noise_and_noise_variance_are_used(data):
     noise = gf.SpectrallyExpressible(1.0, -1.0)
     r = build(data, noise=noise, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
-    assert (r.noise.source, r.noise.tau2, r.data.noise_variance) == ("given", -1.0, 0.5)
+    assert (r.noise.source, r.noise.noise, r.data.noise_variance) == ("given", noise, 0.5)
     assert r.limits[0].learning_rate == r.limits[0].at_tau2_minus
-    assert r.curves[0].loss[0] == pytest.approx(0.5 * (data.problem.signal.sum() + 0.5), rel=1e-12)
+    assert r.curves[0].prediction.loss[0] == pytest.approx(0.5 * (data.problem.signal.sum() + 0.5), rel=1e-12)
 
 
 def test_the_default_batch_sizes_stay_below_the_samples():
@@ -194,7 +201,7 @@ def test_json_holds_every_number_with_inputs_and_version(report):
     assert found["inputs"]["batch_sizes"] == [1, 10, None]
     result = found["result"]
     assert [limit["learning_rate"] for limit in result["limits"]] == [limit.learning_rate for limit in report.limits]
-    assert result["curves"][0]["loss"] == report.curves[0].loss.tolist()
+    assert result["curves"][0]["loss"] == report.curves[0].prediction.loss.tolist()
     assert result["spectrum"]["eigenvalues"] == report.spectrum.eigenvalues.tolist()
     assert result["fit"]["nu"] == report.fit.nu
     assert '"inf"' in found["conventions"]
@@ -272,15 +279,15 @@ def test_csv_twins_hold_the_plotted_numbers(written, report):
     )
     curve = report.curves[-1]
     last = [row for row in rows("loss_curves.csv") if (row["batch_size"], row["choice"]) == ("full", "best")]
-    np.testing.assert_array_equal([float(row["loss"]) for row in last], curve.loss)
+    np.testing.assert_array_equal([float(row["loss"]) for row in last], curve.prediction.loss)
     limits = rows("max_learning_rate.csv")
     assert [float(row["learning_rate"]) for row in limits] == [limit.learning_rate for limit in report.limits]
     best = rows("best_settings.csv")
-    assert [float(row["momentum_range_high"]) for row in best] == [o.momentum_range[1] for o in report.best]
-    assert [float(row["loss"]) for row in best] == [o.loss for o in report.best]
+    assert [float(row["momentum_range_high"]) for row in best] == [b.optimum.momentum_range[1] for b in report.best]
+    assert [float(row["loss"]) for row in best] == [b.optimum.loss for b in report.best]
     phases = rows("phases.csv")
     assert [(row["name"], float(row["transition_step"])) for row in phases] == [
-        (phase.name, phase.transition_step) for phase in report.phases
+        (shown.phase.name, shown.phase.transition_step) for shown in report.phases
     ]
 
 
@@ -312,8 +319,9 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
     for limit in report.limits:
         assert re.search(rf"\s{limit.learning_rate:.4g}\s", text)
     assert "…" not in text
-    for best in report.best:
-        assert re.search(rf"\s{best.learning_rate:.4g}\s+\S+\s+{best.momentum:.4g}\s+{best.loss:.4g}\s", text)
+    for o in (best.optimum for best in report.best):
+        m = o.method
+        assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.4g}\s", text)
     assert "- It converges" in text
 
 

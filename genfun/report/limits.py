@@ -9,8 +9,6 @@ from genfun.noise import SpectrallyExpressible
 from genfun.problem import Problem
 from genfun.report.model import RateLimit
 
-__all__ = ["MINUS", "PLUS", "rate_limit"]
-
 
 def rate_limit(problem: Problem, momentum: float, batch_size: int | None, noise: SpectrallyExpressible) -> RateLimit:
     r"""The largest stable learning rate of heavy-ball SGD, and how it compares.
