@@ -23,7 +23,7 @@ from genfun.singularity import dominant_singularity
 PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence", "immediate divergence"]
 LAST_STEP = 1e15
 BORDER = 1e-6
-"""Exponents of signal and noise this close are told as equal."""
+"""Exponents of signal and noise that differ by less count as equal."""
 LOG_HALF_WIDTH = 0.05
 """Half the distance in log t of the points of the local exponent: its error is of the order of its square."""
 

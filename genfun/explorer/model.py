@@ -28,7 +28,7 @@ POINTS = 160
 CELLS = 48, 41
 """Learning rates and momenta of the map."""
 PARTS = 8
-"""The map is made in so many parts, between which newer questions are heard."""
+"""The map is computed in this many parts; between two of them a newer request can cancel it."""
 EDGE_POINTS = 41
 LARGEST_MOMENTUM, DECADES = 0.98, 4.0
 """The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a model's Hessian, for a rate that nobody has to set."""
+"""The largest eigenvalue of a model's Hessian, from which `BigBatchSGD` derives its learning rate."""
 
 from __future__ import annotations
 

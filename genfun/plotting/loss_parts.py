@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEW = 40
-"""So few steps are marked one by one."""
+"""Up to this many steps, each has a marker."""
 
 
 def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:

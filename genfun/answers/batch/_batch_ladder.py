@@ -9,9 +9,9 @@ import numpy as np
 from genfun._typing import Array, Float
 
 LARGEST = 10**12
-"""Streaming data have no full batch; at this one the noise is gone."""
+"""Stands for the full batch of streaming data, which have none: at this batch size the noise is negligible."""
 NEGLIGIBLE = 1e-12
-"""Probabilities below are not followed up the ladder."""
+"""Batch sizes of smaller probability are not followed."""
 
 
 def rungs(first: int, n_samples: int | None) -> Float[Array, " k"]:

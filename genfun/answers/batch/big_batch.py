@@ -211,7 +211,7 @@ class _Moments:
         return self.loss() > DIVERGED * self._start
 
     def noise(self) -> GradientNoise:
-        """Of the present weights, in units of the recursion's own scale, which the test does not feel."""
+        """Of the present weights, in the recursion's own scale, on which the acceptance test does not depend."""
         lam, x = self._nodes, self._run.state[0, 0]
         mantissa, _ = self._run.loss()
         sigma2 = 2.0 * float(mantissa[0]) - x.sum()

@@ -1,4 +1,4 @@
-"""The sentences of an explanation; each says numbers that `explain` has computed, and none of its own."""
+"""The sentences of an explanation; each states numbers that `explain` has computed, and computes none."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["loss"]
 WORTH = math.log(1.05)
-"""A gain below 5 % is called nothing."""
+"""Logarithm of the least gain (5 %) that is worth a sentence."""
 SLOW, FAST = 0.5, math.log(1e8)
-"""Growth rates between which the factor of a single step is said."""
+"""Between these growth rates the text gives the growth factor of a single step."""
 STILL = 1e-6
-"""A local exponent below this is no movement."""
+"""Below this local exponent the loss is said not to move."""
 
 
 def times(log_gain: float) -> str:

@@ -78,7 +78,7 @@ def ratio(log_value: float, digits: int = 3) -> str:
 
 
 def share(part: float) -> str:
-    """A share in per cent, honest near 0 and 100 %.
+    """A share in per cent; what is not quite 100 % is not rounded to it.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ def agree(prediction: Prediction, runs: Runs, relative: float = 0.02, sigmas: fl
     .. math:: |\bar L - L(t)| \le r\,L(t) + n\,\mathrm{SE}
 
     **Assumptions.** The prediction and the runs are of the same problem and the same method, with batches drawn anew at
-    every step: runs of order "epochs" may be compared too, but theory does not speak of them. Where few runs carry the
+    every step: runs of order "epochs" may be compared too, but the theory does not cover them. Where few runs carry the
     mean there is no verdict.
 
     Parameters

@@ -14,7 +14,7 @@ from genfun.experiments.simulation.batches import batches
 from genfun.methods.sgd import SGD
 
 LOST = 1e50
-"""Beyond this loss a run does not come back."""
+"""A run whose loss exceeds this has diverged."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

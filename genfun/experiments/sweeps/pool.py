@@ -92,7 +92,7 @@ def _exit_at_end_of(reader: Connection) -> None:
 
 @contextmanager
 def crew(executor: Executor | int | None) -> Iterator[Given | Processes]:
-    """Who computes; our own processes are ended with the block, at once if it fails."""
+    """The executor of a sweep; processes started here end with the block, at once if it fails."""
     if isinstance(executor, Executor):
         yield Given(executor)
         return

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and prove it: written in one step, sealed by their length and SHA-256."""
+"""Files that are complete or absent: written in one step, and checked by their length and SHA-256."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAGIC, TEMPORARY = b"genfun sweep 1", ".tmp"
 
 
 class Damaged(Exception):
-    """A file that is not what was written, and how that shows."""
+    """A file whose content is not what was written, and how that was found."""
 
 
 def encode(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Facts and arrays of doubles as the bytes of a file that proves itself: length, SHA-256, JSON, raw numbers."""
+    """Facts and arrays of doubles as the bytes of a file that can be checked: length, SHA-256, JSON, raw numbers."""
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     head = json.dumps({"facts": dict(facts), "arrays": shapes}).encode()
     body = b"".join([head, b"\n", *(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays.values())])
@@ -32,7 +32,7 @@ def encode(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def decode(raw: bytes) -> tuple[dict[str, Any], dict[str, Float[Array, "..."]]]:
-    """Facts and arrays of `encode`; Damaged if a single byte is missing or other."""
+    """Facts and arrays of `encode`; raises Damaged if a single byte is missing or changed."""
     seal, _, body = raw.partition(b"\n")
     words = seal.split(b" ")
     if b" ".join(words[:3]) != MAGIC or len(words) != 5 or not words[3].isdigit():
@@ -52,7 +52,7 @@ def decode(raw: bytes) -> tuple[dict[str, Any], dict[str, Float[Array, "..."]]]:
 
 
 def write_whole(path: Path, raw: bytes) -> None:
-    """Write a file that is there in full or not at all, whatever interrupts.
+    """Write a file so that it is complete or absent, also after an interruption.
 
     A temporary file in the same folder reaches the disk first, then takes the name in one step; an error removes it.
     """

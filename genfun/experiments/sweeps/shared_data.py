@@ -1,4 +1,4 @@
-"""Data on their way to other processes: the path of a file, read once by each process that gets to see it."""
+"""Data for other processes: they are sent the path of a file, which each process reads once."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def difference(one: Mapping[str, Array], other: Mapping[str, Array]) -> str:
 
 
 class Unseen(Exception):
-    """The file of the data cannot be seen from here, or is not the one that was meant."""
+    """The file of the data cannot be read in this process, or holds other data."""
 
 
 @dataclass(frozen=True, eq=False)
 class SharedData:
-    """Data that are here in this process, and in others the path of a file.
+    """Data held in this process, and sent to others as the path of a file.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The cells of a sweep in the hands of workers, some of which are lost."""
+"""The cells of a sweep computed by workers, some of which may die."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genfun.experiments.sweeps.shared_data import SharedData, Unseen
 from genfun.methods.sgd import SGD
 
 TRIES = 4
-"""Times that a cell is given to a worker before its loss counts as the cell's own doing."""
+"""Workers that may die on one cell before the sweep fails: then the cell is taken for the cause."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def compute(
     job: Job,
     finish: Callable[[SGD, Array], None],
 ) -> None:
-    """Have every setting computed and finished, lost workers or not."""
+    """Compute every setting; what a dead worker had is computed again."""
     todo, tries = deque(settings), Counter[SGD]()
     running: dict[Future[Any], SGD] = {}
     payload: LinearData | SharedData = shared
