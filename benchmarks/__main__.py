@@ -1,7 +1,7 @@
 """Time genfun against its targets and against the usual ways; print, and write JSON beside this file.
 
 "engine" times predictions against the recursion over all steps (results.json), "simulate" simulated runs on the CPU
-(simulate-cpu.json) or, with --device cuda, on a GPU (simulate-cuda.json). Without a part both run, on the CPU.
+(simulate-cpu.json). Without a part both run. What needs a GPU is `bash benchmarks/gpu.sh`.
 
 The recursion is timed over a few hundred steps and EXTRAPOLATED in proportion to 10^9 steps; its ratio to genfun is
 of that extrapolated time, measured in the same run.
@@ -114,17 +114,13 @@ def main() -> None:
     )
     parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate"), default="all")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--device", default="cpu", help="of simulate: cpu, cuda or cuda:<number>")
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the JSON files")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[], dict[str, Any]]] = {}
     if arguments.part in ("all", "engine"):
         parts["results.json"] = lambda: engine(arguments.repeats)
     if arguments.part in ("all", "simulate"):
-        if arguments.device == "cpu":
-            parts["simulate-cpu.json"] = lambda: simulate.on_cpu(arguments.repeats)
-        else:
-            parts["simulate-cuda.json"] = lambda: simulate.on_gpu(arguments.device, arguments.repeats)
+        parts["simulate-cpu.json"] = lambda: simulate.on_cpu(arguments.repeats)
     for name, run in parts.items():
         text = json.dumps(run(), indent=2) + "\n"
         (arguments.output / name).write_text(text, encoding="utf-8")

@@ -22,12 +22,12 @@ from genfun.answers import (
     steps_to_loss,
 )
 from genfun.data.linear import LinearData
-from genfun.generating_function import GeneratingFunction
-from genfun.measure import SpectralMeasure
+from genfun.engine.generating_function import GeneratingFunction
 from genfun.methods import SGD, Method
 from genfun.noise import SpectrallyExpressible
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem
 
 if TYPE_CHECKING:
     from genfun import experiments, optim, plotting, report, schedules, symbolic

@@ -364,7 +364,7 @@ def test_an_interruption_is_no_error_message(monkeypatch):
     def interrupt(*_: object):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genfun.power_law.PowerLaw.__post_init__", interrupt)
+    monkeypatch.setattr("genfun.problems.power_law.PowerLaw.__post_init__", interrupt)
     result = run("max-lr", "power-law", "--batch-size", 1, code=130)
     assert result.stderr.strip() == "Interrupted."
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from benchmarks.gpu.agreement import no_kernel
 from genfun.data import gaussian
 from genfun.experiments import Runs, agree, log_grid, simulate, simulate_many
 from genfun.experiments.simulation import ensemble
 from genfun.experiments.simulation.backend import NumPyBackend
-from genfun.experiments.simulation.batches import epochs, index_blocks
+from genfun.experiments.simulation.batches import block_bytes, epochs, index_blocks
 from genfun.experiments.simulation.recurrence import Recurrence, Settings
 from genfun.experiments.simulation.space import residuals_space, space_of, weights_space
 
@@ -112,6 +113,33 @@ def test_chunks_of_any_size_give_the_same_runs(d, outputs, monkeypatch):
             np.testing.assert_allclose(a.loss, b.loss, rtol=1e-11)
 
 
+def test_losses_and_batches_of_a_chunk_stay_within_their_memory_too():
+    for runs, settings, block, kept in itertools.product((1, 7, 10_000), (1, 50), (1, 10_000), (8, 80_000)):
+        tall, wide = ensemble.held(runs, settings, block, kept, 1 << 20)
+        assert 1 <= tall <= runs
+        assert 1 <= wide <= settings
+        assert tall * (block + wide * kept) <= 1 << 20
+        # One run or one setting more would not fit, unless they run out.
+        assert (tall + 1) * (block + wide * kept) > 1 << 20 or tall == runs
+        assert block + (wide + 1) * kept > 1 << 20 or wide == settings
+    assert ensemble.held(5, 5, 1 << 21, 8, 1 << 20) == (1, 1)
+
+
+def test_the_size_of_a_block_is_known_before_it_is_drawn():
+    for b, order in ((1, "fresh"), (7, "fresh"), (100, "fresh"), (7, "epochs")):
+        block = next(index_blocks(np.random.SeedSequence(0).spawn(1), 100, b, False, order))
+        assert block.nbytes == block_bytes(100, b, order)
+
+
+def test_runs_do_not_depend_on_the_memory_of_losses_and_batches(monkeypatch):
+    data = features(20, 1)
+    whole = simulate_many(data, SETTINGS, steps=20, replicas=5)
+    monkeypatch.setattr(NumPyBackend, "chunk_bytes", 1 << 14)
+    monkeypatch.setattr(ensemble, "LEAST_HELD", 1)
+    for a, b in zip(simulate_many(data, SETTINGS, steps=20, replicas=5), whole, strict=True):
+        np.testing.assert_allclose(a.loss, b.loss, rtol=1e-11)
+
+
 def test_chunks_stay_within_their_memory_and_hold_at_least_one_run():
     for b, d, settings, outputs in itertools.product((1, 10, 100), (10, 1000), (1, 50), (1, 10)):
         runs, width = ensemble.chunk(b, d, settings, outputs, 8, 1 << 20)
@@ -162,6 +190,8 @@ def test_single_precision_is_near_double_and_is_not_double(device):
 def test_the_fused_kernel_gives_the_numbers_of_numpy_in_the_interpreter():
     pytest.importorskip("torch")
     pytest.importorskip("triton", reason="triton is not installed: the GPU kernel is not checked")
+    if reason := no_kernel("cpu"):
+        pytest.skip(reason)
     code = """
         import numpy as np
         import genfun as gf

@@ -7,9 +7,9 @@ import pytest
 from own_methods import Nesterov
 
 import genfun as gf
-from genfun.many import Settings, losses_at
-from genfun.mode_sums import polynomials
-from genfun.recursion import Recursion
+from genfun.engine.many import Settings, losses_at
+from genfun.engine.mode_sums import polynomials
+from genfun.engine.recursion import Recursion
 
 
 def by_recursion(problem, methods, step, noise):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.measure import SpectralMeasure, gauss_rules
+from genfun.problems.measure import SpectralMeasure, gauss_rules
 from genfun.symbolic.arrays import responses
 
 RNG = np.random.default_rng(11)

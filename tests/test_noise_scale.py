@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.batch._gradient_curve import squared_gradients
+from genfun.answers.batch._gradient_curve import GradientFunction
 from genfun.answers.batch.noise_scale import noise_scale
-from genfun.generating_function import GeneratingFunction
-from genfun.recursion import Recursion
+from genfun.engine.recursion import Recursion
 
 LAM = np.arange(1.0, 41.0) ** -1.3
 STEPS = np.array([0, 1, 5, 31, 200, 1000, 3000])
@@ -73,8 +72,7 @@ def test_compressed_spectra_give_the_same_as_the_full_one():
     lam = np.arange(1.0, 2001.0) ** -1.5
     problem = gf.LinearProblem(lam, lam**1.1, n_samples=5000, noise_variance=0.01)
     method = gf.SGD(0.2, 0.5, 20)
-    run = squared_gradients(GeneratingFunction(problem, method), problem.full_measures)
-    full = np.array([m * 2.0**e for m, e in (next(run) for _ in range(801))])
+    full = GradientFunction(problem, method, measures=problem.full_measures).stepper(0.0, 800).losses(800).value()
     found = noise_scale(problem, method, [3, 40, 800])
     np.testing.assert_allclose(found.gradient, full[[3, 40, 800]], rtol=1e-10)
 

@@ -7,8 +7,8 @@ import pytest
 
 import genfun as gf
 from genfun.answers.best.budget import StepTime, fit_step_time
-from genfun.many import Settings, losses_at
-from genfun.recursion import Recursion
+from genfun.engine.many import Settings, losses_at
+from genfun.engine.recursion import Recursion
 
 
 def least_on_grid(problem, batch, steps, noise):

@@ -9,7 +9,7 @@ import pytest
 from own_methods import Nesterov
 
 import genfun as gf
-from genfun.recursion import Recursion
+from genfun.engine.recursion import Recursion
 
 PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=100)
 METHOD = gf.SGD(0.3, 0.4, 5)

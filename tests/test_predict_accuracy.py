@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from problems import random_problem, random_setting
 
 import genfun as gf
-from genfun.recursion import Recursion
+from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
 STEPS = np.unique(np.concatenate((np.arange(0, 40), np.geomspace(40, 3000, 40).astype(int))))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.recursion import Recursion
+from genfun.engine.recursion import Recursion
 
 
 def plain(problem, method, noise, gamma, last):

@@ -11,8 +11,8 @@ import pytest
 import genfun as gf
 from genfun import scheduled
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
-from genfun.recursion import Recursion
 from genfun.schedules import (
     Cosine,
     ExponentialGrowth,

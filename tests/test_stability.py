@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import genfun as gf
+from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
-from genfun.recursion import Recursion
 
 
 def closed_form(problem, method, noise):

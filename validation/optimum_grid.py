@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 import genfun as gf
-from genfun.recursion import Recursion
+from genfun.engine.recursion import Recursion
 from validation.claim import Claim
 
 CELLS = 40

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genfun.answers.edge import max_learning_rate, noise_gain_map
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
+from genfun.answers.max_learning_rate import max_learning_rate, noise_gain_map
 from genfun.answers.phase import Phase, local_exponent, phase
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability

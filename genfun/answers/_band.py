@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genfun._typing import Array, Float
-from genfun.answers.edge import edge
+from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 PLUS, MINUS = SpectrallyExpressible(1.0, 1.0), SpectrallyExpressible(1.0, -1.0)

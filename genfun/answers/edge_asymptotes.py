@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from genfun.measure import SpectralMeasure
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
 
 
 def small_rate_limit(problem: Problem, gamma: float, noise: SpectrallyExpressible = SpectrallyExpressible()) -> float:

@@ -13,12 +13,12 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.predict import predict
-from genfun.generating_function import GeneratingFunction
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.power_law import PowerLaw
-from genfun.problem import Problem
-from genfun.singularity import dominant_singularity
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import Problem
 
 PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence", "immediate divergence"]
 LAST_STEP = 1e15

@@ -11,16 +11,16 @@ from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
-from genfun.exact import exact_curve
-from genfun.generating_function import GeneratingFunction
-from genfun.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
+from genfun.engine.exact import exact_curve
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
+from genfun.engine.scheduled import scheduled_curve
+from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
-from genfun.scheduled import scheduled_curve
 from genfun.schedules.scheduled_sgd import ScheduledSGD
-from genfun.singularity import Singularity, dominant_singularity
 
 Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate"]

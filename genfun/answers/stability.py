@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from genfun._display import Displayed
-from genfun.answers.edge import curvature_limit, edge
-from genfun.generating_function import GeneratingFunction
+from genfun.answers.max_learning_rate import curvature_limit, edge
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
-from genfun.singularity import dominant_singularity
+from genfun.problems.problem import Problem
 
 Verdict = Literal["converges", "diverges", "marginal"]
 Limit = Literal["noise", "curvature"]

@@ -9,14 +9,14 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
-from genfun.generating_function import GeneratingFunction
-from genfun.loss_curve import by_contour, by_recursion, lumped, oscillation_steps, recursion_measures
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.loss_curve import by_contour, by_recursion, oscillation_steps
+from genfun.engine.scheduled import CHUNK, ScheduledRecursion
+from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
-from genfun.scheduled import CHUNK, ScheduledRecursion
+from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
-from genfun.singularity import dominant_singularity
 
 LAST_STEP = 10**15
 FIRST_HORIZON, LAST_SCHEDULED = 512, 10**7
@@ -131,8 +131,7 @@ def steps_to_loss(
         if by_contour(G, check, shift).loss.relative_difference(one_by_one[check - steps[0]]).max() <= SETTLED:
             return _search(contour, last, target)
         longer = int(np.ceil(fade)) if last < fade < GROWTH * last else GROWTH * last
-        nodes = lumped(G, recursion_measures(G, float(longer)), float(longer)).capacity.nodes.size
-        if longer > min(STEP_BUDGET, WORK_BUDGET / nodes):
+        if longer > min(STEP_BUDGET, WORK_BUDGET / G.stepper(float(longer), longer).size):
             return _search(predicted, last, target)
         last, seen = longer, last
 

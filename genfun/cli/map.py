@@ -34,7 +34,7 @@ def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cel
     At one step, for several batch sizes; printed are the best cells, and how many are stable.
     """
     from genfun.answers.best.loss_map import loss_map as ask
-    from genfun.answers.edge import max_learning_rate
+    from genfun.answers.max_learning_rate import max_learning_rate
     from genfun.plotting.settings_map import LARGEST_MOMENTUM, LEAST_SHARE, settings_map
     from genfun.report.words import batch, figures, loss
 

@@ -43,8 +43,8 @@ def runnable(target: Target) -> LinearData:
     target : Target
     """
     from genfun.data import LinearData, translation_invariant
-    from genfun.power_law import PowerLaw
-    from genfun.problem import LinearProblem
+    from genfun.problems.power_law import PowerLaw
+    from genfun.problems.problem import LinearProblem
 
     if isinstance(target.source, LinearData):
         if target.inputs["noise_variance"] is not None:

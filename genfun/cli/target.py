@@ -19,8 +19,8 @@ from genfun.cli.types import REAL, WHOLE
 if TYPE_CHECKING:
     from genfun.data import LinearData
     from genfun.noise import SpectrallyExpressible
-    from genfun.power_law import PowerLaw
-    from genfun.problem import LinearProblem, Problem
+    from genfun.problems.power_law import PowerLaw
+    from genfun.problems.problem import LinearProblem, Problem
 
 OPTIONS = {
     "mnist": {"n", "seed", "model", "path"},
@@ -141,7 +141,7 @@ def _mnist(name: str, options: dict[str, Any]) -> LinearData:
 
 
 def _power_law(name: str, options: dict[str, Any]) -> PowerLaw:
-    from genfun.power_law import PowerLaw
+    from genfun.problems.power_law import PowerLaw
 
     return PowerLaw(options["nu"], options["zeta"], n_modes=options["n_modes"], n_samples=options["n_samples"])
 
@@ -165,7 +165,7 @@ def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
 def _with_noise_variance(problem: Any, noise_variance: float | None) -> Any:
     from dataclasses import replace
 
-    from genfun.problem import LinearProblem
+    from genfun.problems.problem import LinearProblem
 
     if noise_variance is None:
         return problem

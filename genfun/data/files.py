@@ -13,7 +13,7 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array
 from genfun.data.linear import LinearData
-from genfun.problem import LinearProblem
+from genfun.problems.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
 # A damaged, locked or unknown compression; a shape that no memory holds.

@@ -16,7 +16,7 @@ from genfun.data._store import Blocks, FeatureStore, InMemory, Streamed
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
 from genfun.data.noise_fit import NoiseFit, fit_noise
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import LinearProblem
+from genfun.problems.problem import LinearProblem
 
 
 @dataclass(frozen=True, eq=False, repr=False)

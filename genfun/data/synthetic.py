@@ -10,7 +10,7 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.data._store import InMemory
 from genfun.data.linear import LinearData
-from genfun.problem import LinearProblem
+from genfun.problems.problem import LinearProblem
 
 
 def translation_invariant(

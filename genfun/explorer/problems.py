@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from genfun.answers.edge import max_learning_rate
+from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.data import LinearData, load, mnist, translation_invariant
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 
 LARGEST_SYNTHETIC = 1023
 """Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""

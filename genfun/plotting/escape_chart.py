@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.edge import max_learning_rate
 from genfun.answers.escape.escape_chart import Axis, EscapeChart
+from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.plotting._draw import draw
 from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.answers.best.loss_map import LossMap
-from genfun.answers.edge import edge
 from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
+from genfun.answers.max_learning_rate import edge
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.plotting._draw import draw

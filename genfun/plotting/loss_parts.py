@@ -15,7 +15,7 @@ from genfun.noise import SpectrallyExpressible
 from genfun.plotting._draw import draw
 from genfun.plotting._parts import Mark, split
 from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ import numpy as np
 
 from genfun.answers.best.loss_map import loss_map as compute
 from genfun.answers.best.optimize import Optimum, optimize
-from genfun.answers.edge import max_learning_rate
+from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.noise import SpectrallyExpressible
 from genfun.plotting._draw import draw
 from genfun.plotting.loss_map import loss_map
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from genfun.answers.batch.noise_scale import noise_scale
 from genfun.answers.batch.tuned import tuned_steps
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.report.model import BatchCost
 
 SHARE = 0.1

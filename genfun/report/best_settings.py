@@ -10,7 +10,7 @@ from genfun.answers.best.optimize import optimize
 from genfun.answers.words.explain import Explanation, explain
 from genfun.data.linear import LinearData
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.report.model import BestSetting
 
 

@@ -20,8 +20,8 @@ from genfun.answers.words.explain import phase_or_none
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
 from genfun.report.best_settings import best_settings, in_words
 from genfun.report.limits import rate_limit

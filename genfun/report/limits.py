@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from genfun.answers._band import MINUS, PLUS
-from genfun.answers.edge import curvature_limit, max_learning_rate
+from genfun.answers.max_learning_rate import curvature_limit, max_learning_rate
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.report.model import RateLimit
 
 

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
-from genfun.generating_function import GeneratingFunction
-from genfun.inversion import coefficients
-from genfun.loss_curve import (
-    ACCEPT,
-    ALWAYS_RECURSION,
-    FAR,
-    FIRST_CONTOUR_STEP,
-    MAX_PHASE,
-    PATIENCE,
-    STEP_BUDGET,
-    WORK_BUDGET,
-    LossCurve,
-    joined,
-    lasting,
-    lumped,
-    oscillation_steps,
-    recursion_error,
-    recursion_measures,
-)
-from genfun.measure import SpectralMeasure
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.loss_curve import LossCurve, automatic
+from genfun.engine.recursion import Recursion, joint_modes
+from genfun.engine.transform import Measures
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.powers import noiseless_loss
-from genfun.problem import Problem
-from genfun.recursion import Recursion, joint_modes
-from genfun.scaled import EPS, Scaled
-from genfun.singularity import Singularity, dominant_singularity
-
-Measures = tuple[SpectralMeasure, SpectralMeasure]
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
 
 
 def weighted(measures: Measures) -> Measures:
@@ -56,11 +34,19 @@ class GradientFunction(GeneratingFunction):
     """
 
     def __init__(
-        self, problem: Problem, method: Method, noise: SpectrallyExpressible, measures: Measures | None = None
+        self,
+        problem: Problem,
+        method: Method,
+        noise: SpectrallyExpressible = SpectrallyExpressible(),
+        measures: Measures | None = None,
     ) -> None:
         super().__init__(problem, method, noise, measures)
         own = weighted((self.capacity, self.signal_measure))
         self._weighted = GeneratingFunction(problem, method, noise, own)
+
+    @cached_property
+    def _nodes(self) -> Array:
+        return joint_modes(*self.measures)[0]
 
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -78,18 +64,37 @@ class GradientFunction(GeneratingFunction):
             drive = drive + self.problem.noise_variance / q
         return signal1 + z * kernel1 * drive / (1.0 - tau1 * z * kernel)
 
+    def on(self, measures: Measures) -> GradientFunction:
+        """The same function of other measures.
 
-def squared_gradients(G: GeneratingFunction, measures: Measures) -> Iterator[tuple[float, int]]:
-    """Tr(H^2 C) = m 2^e as (m, e), step by step from 0, by the direct recursion on the measures."""
-    nodes = joint_modes(*measures)[0]
-    run = Recursion(G.problem, [G.method], G.noise_model, measures)
-    while True:
-        yield float(run.state[0, 0] @ nodes), int(run.loss()[1][0])
-        run.advance()
+        Parameters
+        ----------
+        measures : (SpectralMeasure, SpectralMeasure)
+        """
+        return GradientFunction(self.problem, self.method, self.noise_model, measures)
+
+    def observed(self, run: Recursion) -> tuple[Array, Array]:
+        """Mantissa and exponent of Tr(H^2 C) at the present step of the recursion.
+
+        Parameters
+        ----------
+        run : Recursion
+        """
+        return run.state[0] @ self._nodes, run.loss()[1]
+
+    def quiet_signal(self, phase: float) -> tuple[SpectralMeasure, float, float]:
+        """What the noiseless curve is made of.
+
+        Parameters
+        ----------
+        phase : float
+            See `GeneratingFunction.fine`.
+        """
+        return weighted(self.fine(phase))[1], 0.0, 1.0
 
 
 def gradient_curve(G: GeneratingFunction, steps: Int[Array, " t"]) -> LossCurve:
-    """Tr(H^2 C) at ascending steps: recursion first, the contour from where the two agree.
+    """Tr(H^2 C) at ascending steps.
 
     Parameters
     ----------
@@ -98,50 +103,4 @@ def gradient_curve(G: GeneratingFunction, steps: Int[Array, " t"]) -> LossCurve:
     steps : array, shape (t,)
         Ascending, without repeats.
     """
-    singular, last = dominant_singularity(G), int(steps[-1])
-    if G.gamma == 0.0:
-        fade = min(oscillation_steps(singular, singular.rate), float(last), MAX_PHASE)
-        signal = weighted(recursion_measures(G, fade))[1]
-        return LossCurve(*noiseless_loss(signal, G.method, steps, singular.rate), "powers")
-    fade = oscillation_steps(singular, singular.shift)
-    reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
-    measures = recursion_measures(G, min(fade, MAX_PHASE))
-    budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / measures[0].nodes.size)))
-    reach = last if last <= ALWAYS_RECURSION else min(reach, budget)
-    narrow = lumped(G, measures, float(max(budget, 1)))
-    source = squared_gradients(narrow, (narrow.capacity, narrow.signal_measure))
-    known: list[tuple[float, int]] = []
-    while True:
-        known.extend(next(source) for _ in range(reach + 1 - len(known)))
-        early = _scaled(known)
-        mismatch = 0.0 if reach >= last else _mismatch(G, early, singular)
-        if mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]))[0])) or reach >= budget:
-            break
-        reach = min(2 * reach, budget)
-    soon, late = steps[steps <= reach], steps[steps > reach]
-    parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
-    if late.size:
-        curve = _contour(G, late, singular)
-        drift = singular.rate_error * lasting(G, singular, late)
-        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
-    return joined(parts)
-
-
-def _scaled(known: list[tuple[float, int]]) -> Scaled:
-    mantissa, exponent = zip(*known, strict=True)
-    return Scaled(np.array(mantissa), np.array(exponent, dtype=np.int64))
-
-
-def _contour(G: GeneratingFunction, steps: Array, singular: Singularity) -> LossCurve:
-    ages, shift = steps.astype(np.float64), singular.shift
-    narrow = lumped(G, (G.capacity, G.signal_measure), float(steps[-1]))
-    F = GradientFunction(G.problem, G.method, G.noise_model, (narrow.capacity, narrow.signal_measure))
-    found = coefficients(F, ages, shift)
-    error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(shift * ages)))
-    return LossCurve(Scaled.exponential(found.mantissa, shift * ages), error, "contour")
-
-
-def _mismatch(G: GeneratingFunction, early: Scaled, singular: Singularity) -> float:
-    reach = early.mantissa.size - 1
-    check: Any = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-    return float(_contour(G, check, singular).loss.relative_difference(early[check]).max())
+    return automatic(GradientFunction(G.problem, G.method, G.noise_model, G.measures), steps)

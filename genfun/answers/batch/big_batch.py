@@ -12,12 +12,11 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
 from genfun.answers.batch.noise_scale import first_and_last
-from genfun.generating_function import GeneratingFunction
-from genfun.loss_curve import FULL_MODES, recursion_measures
+from genfun.engine.generating_function import FULL_MODES, GeneratingFunction
+from genfun.engine.recursion import Recursion, joint_modes
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
-from genfun.recursion import Recursion, joint_modes
+from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
 
 Status = Literal["ok", "diverges"]
@@ -189,7 +188,7 @@ class _Moments:
 
     def __init__(self, problem: Problem, method: SGD, noise: SpectrallyExpressible, last: int) -> None:
         single, full = replace(method, batch_size=1, replacement=True), replace(method, batch_size=None)
-        measures = recursion_measures(GeneratingFunction(problem, full, noise), float(min(last, FULL_MODES)))
+        measures = GeneratingFunction(problem, full, noise).fine(float(min(last, FULL_MODES)))
         self._nodes, capacity, _ = joint_modes(*measures)
         self._multiplicity = capacity / self._nodes**2
         self._run = Recursion(problem, [single], noise, measures)

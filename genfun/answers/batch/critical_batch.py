@@ -19,7 +19,7 @@ from genfun.answers.stability import stability
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 Status = Literal["ok", "smallest", "largest", "unreachable"]

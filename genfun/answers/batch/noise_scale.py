@@ -12,10 +12,10 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.batch._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
-from genfun.generating_function import GeneratingFunction
+from genfun.engine.generating_function import GeneratingFunction
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 Status = Literal["ok", "infinite", "inaccurate"]
 MEANING: dict[Status, str] = {

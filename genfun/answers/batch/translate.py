@@ -11,11 +11,11 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.edge import curvature_limit, edge
+from genfun.answers.max_learning_rate import curvature_limit, edge
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 Keep = Literal["samples", "edge"]
 Status = Literal["ok", "approximate", "impossible", "diverges"]

@@ -11,10 +11,10 @@ from genfun import _check
 from genfun._typing import Array
 from genfun.answers.best._search import ENOUGH, SHRINK, ZOOM, Region
 from genfun.answers.steps_to_loss import steps_to_loss
-from genfun.many import Settings, losses_at
+from genfun.engine.many import Settings, losses_at
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 GRID = (24, 15)
 """Learning rates and momenta of the first map."""

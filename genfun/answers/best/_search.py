@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
-from genfun.answers.edge import noise_gain_grid
+from genfun.answers.max_learning_rate import noise_gain_grid
 from genfun.answers.predict import Prediction, predict
-from genfun.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
+from genfun.engine.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 X_RANGE = (-9.0, 14.0)
 """Logit of the learning rate over the largest stable one."""

@@ -16,7 +16,7 @@ from genfun.answers.phase import PhaseName, phase
 from genfun.answers.stability import stability
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.symbolic.arrays import responses
 
 CAP = 0.999

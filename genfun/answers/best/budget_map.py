@@ -10,11 +10,11 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers.edge import edge
-from genfun.many import Settings, losses_at
+from genfun.answers.max_learning_rate import edge
+from genfun.engine.many import Settings, losses_at
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 FIRST, LAST, COARSE = -7.0, 9.0, 41
 """The search over learning rates: the logit of their share of the edge, from 0.1 % to 99.99 %."""

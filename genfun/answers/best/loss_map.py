@@ -10,10 +10,10 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.edge import noise_gain_map
-from genfun.many import Settings, losses_at
+from genfun.answers.max_learning_rate import noise_gain_map
+from genfun.engine.many import Settings, losses_at
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,8 +13,8 @@ from genfun._typing import Array, Float
 from genfun.answers.best.optimize import optimize
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.power_law import PowerLaw
-from genfun.problem import Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import Problem
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,11 +13,11 @@ from genfun._display import Displayed
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
-from genfun.answers.edge import edge
+from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""

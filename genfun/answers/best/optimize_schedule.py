@@ -15,7 +15,7 @@ from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers.predict import predict
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.schedules._kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 

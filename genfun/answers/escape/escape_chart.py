@@ -11,11 +11,11 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int, Shaped
-from genfun.answers.edge import noise_gain_map
+from genfun.answers.max_learning_rate import noise_gain_map
 from genfun.answers.stability import MARGINAL
-from genfun.many import Settings, growth_rates
+from genfun.engine.many import Settings, growth_rates
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 Axis = Literal["batch_size", "sharpness"]
 STATUSES = ("stable", "escapes", "diverges")

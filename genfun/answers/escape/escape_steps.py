@@ -12,13 +12,13 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array
-from genfun.answers.edge import curvature_limit
+from genfun.answers.max_learning_rate import curvature_limit
 from genfun.answers.predict import predict
 from genfun.answers.stability import stability
+from genfun.engine.singularity import SECTIONS
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
-from genfun.singularity import SECTIONS
+from genfun.problems.problem import Problem
 
 Outcome = Literal["stable", "marginal", "escapes", "diverges"]
 ONE_BY_ONE = 2_048

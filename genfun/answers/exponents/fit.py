@@ -13,8 +13,8 @@ from genfun.answers.exponents._lines import Line, straight
 from genfun.answers.exponents._signal import EXTRA, TINY, Rule, SignalBins
 from genfun.answers.exponents._window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice, choose, interval, sub_windows
 from genfun.answers.exponents.spectrum_points import log_spaced
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 
 PER_DECADE = 8
 """Fitted points in a decade of mode numbers; equal spacing of log k keeps the many last modes from dominating."""

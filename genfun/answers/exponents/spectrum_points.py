@@ -8,8 +8,8 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
-from genfun.power_law import PowerLaw
-from genfun.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 
 INFINITE_MODES = 10**6
 """An infinite spectrum is listed up to this mode."""

@@ -13,7 +13,7 @@ from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 What = Literal["learning rate", "momentum", "learning rate and momentum", "batch size"]
 MOMENTUM_CAP = 0.99

@@ -9,8 +9,8 @@ import numpy as np
 
 from genfun import _check
 from genfun.answers._band import edge_band, loss_band
-from genfun.answers.edge import edge
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
+from genfun.answers.max_learning_rate import edge
 from genfun.answers.phase import Phase, local_exponent, phase
 from genfun.answers.predict import predict
 from genfun.answers.stability import Stability, stability
@@ -21,7 +21,7 @@ from genfun.data.linear import LinearData
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 DEFAULT_STEPS = 1000
 MOST_STEPS = 10**12

@@ -9,13 +9,13 @@ import numpy as np
 
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.edge import edge
+from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
 from genfun.experiments.agreement.agree import Agreement, agree
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 WORDS = ("agrees", "differs", "undecided")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genfun import _check
-from genfun.answers.edge import edge
+from genfun.answers.max_learning_rate import edge
 from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
 from genfun.experiments.agreement.agreements import Agreements, agreements

@@ -7,9 +7,9 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
+from genfun.engine.recursion import symmetric_square
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
-from genfun.recursion import symmetric_square
 
 MAX_RANK = 10_000
 

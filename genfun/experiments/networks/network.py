@@ -18,7 +18,9 @@ from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
 STATE_BYTES = 1 << 27
-"""Weights, their memory and gradients of the replicas advanced together."""
+"""Weights, their memory and gradients of the replicas advanced together on a CPU."""
+GPU_STATE_BYTES = 1 << 32
+"""The same on a GPU, whose time goes into launches unless the replicas are many."""
 SAME_KERNEL = 1e-6
 """Largest difference, relative to the largest entry, between the kernel of the inputs and that of the data."""
 
@@ -158,7 +160,7 @@ class TwoLayerReLU:
         # Old and new states, and the gradient.
         copies = 2 * len(method.update(0.0, *method.hyperparameters)[1]) + 1
         held = copies * (self.inputs.shape[1] + data.n_outputs) * self.width * np.dtype(self.precision).itemsize
-        at_once = max(1, STATE_BYTES // held)
+        at_once = max(1, (STATE_BYTES if self.device == "cpu" else GPU_STATE_BYTES) // held)
         pieces = []
         for start in range(0, self.replicas, at_once):
             part = children[start : start + at_once]

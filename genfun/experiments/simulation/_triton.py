@@ -88,7 +88,7 @@ def run_fused(
     """As `run_chunk`, through the kernel if it takes the problem.
 
     A program is one run of one setting. Settings of one run follow each other, so that the rows of their common
-    batches come from the second-level cache. Tested in triton's interpreter only: it has not run on a GPU yet.
+    batches come from the second-level cache.
 
     Parameters
     ----------
@@ -118,12 +118,13 @@ def run_fused(
     slots = np.full(last + 1, -1, dtype=np.int64)
     slots[kept] = np.arange(kept.size)
     slots = arrays.numbers(slots)
+    fed = arrays.feed(blocks, last)
     while t < last:
-        block = next(blocks)[: last - t]
+        block = next(fed)[: last - t]
         # triton launches on the current GPU, which need not be this one.
         with torch.cuda.device_of(state):
             _advance[(runs * each,)](
-                table, arrays.numbers(block), slots[t:], state, factors, weights, errors, losses, len(block), runs,
+                table, block, slots[t:], state, factors, weights, errors, losses, len(block), runs,
                 each, D=d, BLOCK=size, B=b, OUTPUTS=outputs, SAMPLES=space.errors is None,
                 num_warps=warps, enable_fp_fusion=True,
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -38,6 +38,10 @@ class Backend(Protocol):
 
     def numbers(self, array: Any) -> Any:
         """A NumPy array of sample numbers on the device."""
+        ...
+
+    def feed(self, blocks: Iterator[Any], steps: int) -> Iterator[Any]:
+        """Blocks of batches on the device, as long as they are needed for that many steps."""
         ...
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -102,6 +106,10 @@ class NumPyBackend:
     def numbers(self, array: Any) -> Any:
         """As it is."""
         return array
+
+    def feed(self, blocks: Iterator[Any], steps: int) -> Iterator[Any]:
+        """As they are."""
+        return blocks
 
     def empty(self, shape: tuple[int, ...]) -> Any:
         """Memory."""

@@ -68,8 +68,28 @@ def index_blocks(
         yield np.stack([next(source) for source in sources], axis=1)
 
 
+def block_bytes(n: int, b: int, order: Order) -> int:
+    """Bytes of a block of one run.
+
+    Parameters
+    ----------
+    n, b : int
+    order : "fresh" or "epochs"
+    """
+    steps = _steps(b) if order == "fresh" else _permutations(n) * (n // b)
+    return steps * b * np.dtype(np.int64).itemsize
+
+
+def _steps(b: int) -> int:
+    return max(1, min(512, BLOCK_DRAWS // b))
+
+
+def _permutations(n: int) -> int:
+    return max(1, BLOCK_DRAWS // n)
+
+
 def _fresh(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iterator[Int[Array, "steps b"]]:
-    block = max(1, min(512, BLOCK_DRAWS // b))
+    block = _steps(b)
     while True:
         if replacement:
             chosen = rng.integers(0, n, size=(block, b))
@@ -84,7 +104,7 @@ def _fresh(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Itera
 
 
 def _shuffled(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, "steps b"]]:
-    count, each = max(1, BLOCK_DRAWS // n), n // b
+    count, each = _permutations(n), n // b
     while True:
         permutations = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
         yield permutations[:, : each * b].reshape(count * each, b)

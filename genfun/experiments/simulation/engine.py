@@ -82,6 +82,7 @@ def run_chunk(
     last, mark = int(kept[-1]), max(1, int(kept[-1]) // 100)
     losses = arrays.empty((kept.size, runs, each.count))
     place, at, block = 0, 0, None
+    fed = None if blocks is None else arrays.feed(blocks, last)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):
             if t == kept[place]:
@@ -90,9 +91,9 @@ def run_chunk(
                 place += 1
             if t == last:
                 break
-            if blocks is not None:
+            if fed is not None:
                 if block is None or at == block.shape[0]:
-                    block, at = arrays.numbers(next(blocks)), 0
+                    block, at = next(fed), 0
                 index[...] = block[at]
                 at += 1
             advance()

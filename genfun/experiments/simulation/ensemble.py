@@ -10,7 +10,7 @@ import numpy as np
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
 from genfun.experiments.simulation.backend import Backend
-from genfun.experiments.simulation.batches import Order, index_blocks
+from genfun.experiments.simulation.batches import Order, block_bytes, index_blocks
 from genfun.experiments.simulation.devices import Run
 from genfun.experiments.simulation.recurrence import Settings
 from genfun.experiments.simulation.space import Space, space_of, weights_space
@@ -18,6 +18,11 @@ from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
 Tell = Callable[[float], None]
+
+LEAST_HELD = 1 << 28
+"""Bytes that the losses and batches of a chunk may take even where its states take less, to stay in a cache."""
+BLOCKS_HELD = 4
+"""Blocks of batches that are there at once: drawn, copied and in use."""
 
 
 def groups(methods: Sequence[Method], n: int) -> list[tuple[list[int], bool]]:
@@ -55,6 +60,23 @@ def chunk(b: int, d: int, settings: int, outputs: int, itemsize: int, limit: int
     state = 4 * outputs * d * itemsize
     width = int(np.clip((limit - b * d * itemsize) // state, 1, settings))
     return max(1, limit // (b * d * itemsize + width * state)), width
+
+
+def held(runs: int, settings: int, block: int, kept: int, limit: int) -> tuple[int, int]:
+    """As many of the runs and settings of a chunk as have losses and batches that take no more than `limit` bytes.
+
+    Parameters
+    ----------
+    runs, settings : int
+        Of the chunk by its states.
+    block : int
+        Bytes of the batches of one run that lie on the device at once.
+    kept : int
+        Bytes of the losses of one run of one setting.
+    limit : int
+    """
+    width = int(np.clip((limit - block) // kept, 1, settings))
+    return int(np.clip(limit // (block + width * kept), 1, runs)), width
 
 
 def run_ensemble(
@@ -123,6 +145,8 @@ def _drawn(
     children = np.random.SeedSequence(seed).spawn(replicas)
     outputs = space.start.shape[0]
     tall, wide = chunk(b, d, settings.count, outputs, arrays.itemsize, arrays.chunk_bytes)
+    blocks_held, kept_bytes = BLOCKS_HELD * block_bytes(n, b, order), kept.size * outputs * arrays.itemsize
+    tall, wide = held(tall, wide, blocks_held, kept_bytes, max(LEAST_HELD, arrays.chunk_bytes))
     corners = [(r, s) for r in range(0, replicas, tall) for s in range(0, settings.count, wide)]
     losses = np.empty((replicas, settings.count, kept.size))
     for i, (r, s) in enumerate(corners):

@@ -18,7 +18,7 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float
 from genfun.noise import SpectrallyExpressible
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 
 Outcome = Literal["interior", "larger batches always cost more", "limited by the samples", "unreachable"]
 

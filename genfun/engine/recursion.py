@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
-from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method, UpdateMatrices
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
 
 RESCALE_EVERY = 16
 """Steps between checks of the range, where a step changes the moments by a factor below 1e6."""

@@ -8,22 +8,23 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Complex, Float
-from genfun.generating_function import GeneratingFunction
+from genfun.engine.transform import Transform
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
 
 
-def mode_roots(G: GeneratingFunction) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
+def mode_roots(G: Transform) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
     """a = learning rate * lambda at every node of both measures, and the eigenvalues of the update matrix T(a).
 
     Parameters
     ----------
-    G : GeneratingFunction
+    G : Transform
     """
-    nodes = G.signal_measure.nodes
-    if G.capacity.nodes is not nodes:
-        nodes = np.concatenate((nodes, G.capacity.nodes))
+    capacity, signal = G.measures
+    nodes = signal.nodes
+    if capacity.nodes is not nodes:
+        nodes = np.concatenate((nodes, capacity.nodes))
     a = G.method.learning_rate * nodes
     return a, update_roots(G.method.update(a, *G.method.hyperparameters)[0], a.shape)
 
@@ -76,32 +77,23 @@ class Singularity:
     curvature_binds: bool
 
 
-def _noise_gain(G: GeneratingFunction, regular: bool, at_one: float) -> float:
+def _noise_gain(G: Transform, regular: bool, at_one: float) -> float:
     """U~(1) for a mean-square stable set of single modes; inf if a mode has no stationary state."""
-    if G.gamma == 0.0 or G.noise_model.tau1 == 0.0:
+    if G.gamma == 0.0:
         return 0.0
-    if np.isinf(G.problem.trace) or np.isinf(G.problem.capacity_total):
+    if not G.gain_is_bounded:
         return np.inf
     return at_one if regular or (at_one >= 1.0 and np.isfinite(at_one)) else np.inf
 
 
-def _regular(G: GeneratingFunction, p: Float[Array, " k"]) -> tuple[Array, Array]:
-    """Whether p lies right of every singularity, judged at p alone, and the values z U~(z)."""
-    q = -np.expm1(-p)
-    positive, kernel = G.real_kernel(q)
-    with np.errstate(invalid="ignore"):
-        gain = np.where(positive, (1.0 - q) * G.noise_model.tau1 * kernel, np.inf)
-    return positive & (gain < 1.0), gain
-
-
-def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
+def _boundary(G: Transform, left: float, right: float) -> float:
     """The point between an irregular left and a regular right end where regularity begins, to rounding."""
     for _ in range(60):
         if 0.0 < left / right < 0.5 or 0.0 < right / left < 0.5:
             p = np.sign(left) * np.geomspace(abs(left), abs(right), SECTIONS)
         else:
             p = np.linspace(left, right, SECTIONS)
-        regular, _ = _regular(G, p[1:-1])
+        regular, _ = G.regular(p[1:-1])
         # The rightmost irregular point counts: left of it the sign of single modes may change back.
         bad = np.flatnonzero(~regular)
         i = 0 if bad.size == 0 else int(bad[-1]) + 1
@@ -112,7 +104,7 @@ def _boundary(G: GeneratingFunction, left: float, right: float) -> float:
     return float(right)
 
 
-def dominant_singularity(G: GeneratingFunction) -> Singularity:
+def dominant_singularity(G: Transform) -> Singularity:
     r"""Find the dominant singularity of the generating function.
 
     L~ is singular where z U~(z) = 1; poles of single modes cancel between numerator and denominator. On the real axis
@@ -121,7 +113,7 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
 
     Parameters
     ----------
-    G : GeneratingFunction
+    G : Transform
 
     References
     ----------
@@ -129,7 +121,7 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
     """
     a, roots = mode_roots(G)
     radii = np.abs(roots).max(axis=1)
-    regular, at_one = (x.item() for x in _regular(G, np.zeros(1)))
+    regular, at_one = (x.item() for x in G.regular(np.zeros(1)))
     gain = _noise_gain(G, regular, at_one)
     # A very small eigenvalue has spectral radius 1 to rounding; slow modes are stable.
     curvature = bool((radii[a > 1e-10] >= 1.0).any())
@@ -146,7 +138,7 @@ def dominant_singularity(G: GeneratingFunction) -> Singularity:
     return Singularity(rate, shift, unresolved, _rate_error(G, rate), gain, stable, curvature)
 
 
-def _rate_error(G: GeneratingFunction, rate: float) -> float:
+def _rate_error(G: Transform, rate: float) -> float:
     """Rounding of z U~(z), turned into a rounding of its root.
 
     The coefficients of `mode_sums` round relative to values of order 1, while S is of the order of 1 - abs(momentum).
@@ -154,17 +146,17 @@ def _rate_error(G: GeneratingFunction, rate: float) -> float:
     if G.gamma == 0.0 or rate == 0.0 or not np.isfinite(rate):
         return 0.0
     points = rate + np.array([1e-4, 2e-4]) * abs(rate)
-    _, gains = _regular(G, points)
+    _, gains = G.regular(points)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = 4.0 * np.finfo(float).eps / G.memory * (points[1] - points[0]) / abs(gains[1] - gains[0])
     return float(error) if np.isfinite(error) else 0.0
 
 
-def _stable_rate(G: GeneratingFunction, radius: float) -> float:
+def _stable_rate(G: Transform, radius: float) -> float:
     left = min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0)
     left = max(1.01 * left - 1e-14, -700.0)
     grid = -np.geomspace(-left, 1e-40, 72)
-    regular, _ = _regular(G, grid)
+    regular, _ = G.regular(grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:
         return float(left)
@@ -172,9 +164,9 @@ def _stable_rate(G: GeneratingFunction, radius: float) -> float:
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else 0.0
 
 
-def _unstable_rate(G: GeneratingFunction) -> float:
+def _unstable_rate(G: Transform) -> float:
     grid = np.geomspace(1e-70, 690.0, 72)
-    regular, _ = _regular(G, grid)
+    regular, _ = G.regular(grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:
         return 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.generating_function import GeneratingFunction
+from genfun.engine.transform import Transform
 
 WINDOW_RATIO = 8.0
 """Steps from t to 8t share one contour."""
@@ -87,7 +87,7 @@ def windows(steps: Float[Array, " t"], ratio: float = WINDOW_RATIO) -> list[slic
     return slices
 
 
-def coefficients(G: GeneratingFunction, steps: Float[Array, " t"], rate: float, extended: bool = False) -> Inversion:
+def coefficients(G: Transform, steps: Float[Array, " t"], rate: float, extended: bool = False) -> Inversion:
     r"""L(t) from a contour integral shifted to the dominant singular point.
 
     .. math:: L(t) = \frac{1}{2\pi i}\int \tilde L(e^{-p})\,e^{pt}\,dp,\qquad p = p_0 + c/t_{max}
@@ -99,7 +99,7 @@ def coefficients(G: GeneratingFunction, steps: Float[Array, " t"], rate: float, 
 
     Parameters
     ----------
-    G : GeneratingFunction
+    G : Transform
     steps : array, shape (t,)
         Ascending steps, at least about 30.
     rate : float
@@ -124,9 +124,7 @@ def coefficients(G: GeneratingFunction, steps: Float[Array, " t"], rate: float, 
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
 
 
-def _quadrature(
-    G: GeneratingFunction, steps: Array, slices: list[slice], rate: float, count: int, extended: bool
-) -> Array:
+def _quadrature(G: Transform, steps: Array, slices: list[slice], rate: float, count: int, extended: bool) -> Array:
     real: Any = np.longdouble if extended else np.float64
     contours = []
     for window in slices:

@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float, Shaped
-from genfun.measure import BIN_WIDTH, SpectralMeasure
+from genfun._typing import Array, Bool, Float, Shaped
+from genfun.engine.mode_sums import ModeSums, of_method
+from genfun.engine.recursion import Recursion
+from genfun.engine.transform import Measures, Transform, still_below
 from genfun.methods.base import Method
-from genfun.mode_sums import ModeSums, of_method
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
+from genfun.problems.problem import LinearProblem, Problem
+from genfun.scaled import Scaled
+
+FULL_MODES = 5_000
+"""Up to this many modes the recursion runs on the spectrum itself."""
 
 
 def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
@@ -24,7 +30,7 @@ def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: floa
     return 0.5 * result
 
 
-class GeneratingFunction:
+class GeneratingFunction(Transform):
     r"""The generating function of the mean loss, as a function of complex z.
 
     .. math:: \tilde L(z) = \sum_t L(t) z^t
@@ -76,7 +82,7 @@ class GeneratingFunction:
         problem: Problem,
         method: Method,
         noise: SpectrallyExpressible = SpectrallyExpressible(),
-        measures: tuple[SpectralMeasure, SpectralMeasure] | None = None,
+        measures: Measures | None = None,
     ) -> None:
         _check.setting(problem, method, noise)
         self.problem, self.method, self.noise_model = problem, method, noise
@@ -96,11 +102,6 @@ class GeneratingFunction:
 
     def __repr__(self) -> str:
         return f"GeneratingFunction({self.problem!r}, {self.method!r}, {self.noise_model!r})"
-
-    @property
-    def memory(self) -> float:
-        """1 - abs(momentum), how far the method is from remembering for ever, which is what rounding grows with."""
-        return 1.0 - max((abs(h) for h in self.method.hyperparameters if abs(h) < 1.0), default=0.0)
 
     def noise(self, z: Any) -> Any:
         r"""U~(z), the noise kernel; U~(1) is the noise gain.
@@ -162,17 +163,134 @@ class GeneratingFunction:
         return (self._capacity_sums(*arguments)[0] if self.gamma > 0.0 else np.zeros_like(q)), signal
 
     @np.errstate(all="ignore")
-    def real_kernel(self, q: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
-        """On the real axis: whether S > 0 at every node of both measures, and U~/tau1.
+    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+        """Whether p lies right of every singularity, judged at p alone, and the values z U~(z) at z = exp(-p).
 
         Parameters
         ----------
-        q : array, shape (k,)
-            1 - z.
+        p : array, shape (k,)
         """
+        q = -np.expm1(-p)
         table = self._polynomials.coefficients(q, self.method.hyperparameters)
         arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
         positive = self._capacity_sums.least_denominator(*arguments) > 0.0
         if self._signal_sums is not self._capacity_sums:
             positive = positive & (self._signal_sums.least_denominator(*arguments) > 0.0)
-        return positive, self._capacity_sums(*arguments)[0]
+        kernel = self._capacity_sums(*arguments)[0]
+        gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * kernel, np.inf)
+        return positive & (gain < 1.0), gain
+
+    @property
+    def measures(self) -> Measures:
+        """Capacity and signal measures."""
+        return self.capacity, self.signal_measure
+
+    def on(self, measures: Measures) -> GeneratingFunction:
+        """The same function of other measures.
+
+        Parameters
+        ----------
+        measures : (SpectralMeasure, SpectralMeasure)
+        """
+        return GeneratingFunction(self.problem, self.method, self.noise_model, measures)
+
+    def narrowed(self, step: float) -> GeneratingFunction:
+        """The same function with modes that have hardly moved by `step` merged into three.
+
+        Parameters
+        ----------
+        step : float
+        """
+        return self.on(self.lumped(self.measures, step))
+
+    def lumped(self, measures: Measures, step: float) -> Measures:
+        """Measures with the modes that have hardly moved by `step` merged.
+
+        Parameters
+        ----------
+        measures : (SpectralMeasure, SpectralMeasure)
+        step : float
+        """
+        below, (capacity, signal) = still_below(self.method, step), measures
+        if below <= min(capacity.nodes.min(), signal.nodes.min()):
+            return measures
+        return capacity.lump(below), signal.lump(below)
+
+    def fine(self, phase: float) -> Measures:
+        """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
+
+        Parameters
+        ----------
+        phase : float
+        """
+        if isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES:
+            return self.problem.full_measures
+        return self.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
+
+    def stepper(self, phase: float, last: int) -> SingleRecursion:
+        """The direct recursion of one setting.
+
+        Parameters
+        ----------
+        phase : float
+            See `fine`.
+        last : int
+            Largest step.
+        """
+        return SingleRecursion(self.on(self.lumped(self.fine(phase), float(max(last, 1)))))
+
+    def observed(self, run: Recursion) -> tuple[Array, Array]:
+        """Mantissa and exponent of what the recursion gives at its present step: the loss.
+
+        Parameters
+        ----------
+        run : Recursion
+        """
+        return run.loss()
+
+    def quiet_signal(self, phase: float) -> tuple[SpectralMeasure, float, float]:
+        """What the noiseless curve is made of: a measure, a constant, and the factor of both.
+
+        Parameters
+        ----------
+        phase : float
+            See `fine`.
+        """
+        return self.fine(phase)[1], self.problem.noise_variance, 0.5
+
+
+class SingleRecursion:
+    """The direct recursion of one generating function.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+        On the measures that are to be followed.
+    """
+
+    def __init__(self, G: GeneratingFunction) -> None:
+        self.function = G
+        self._run = Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure))
+        self._next = 0
+
+    @property
+    def size(self) -> int:
+        """Number of modes."""
+        return self._run.state.shape[-1]
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        mantissas, exponents = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        while self._next <= until:
+            while self._run.step < self._next:
+                self._run.advance()
+            mantissa, exponent = self.function.observed(self._run)
+            mantissas.append(mantissa)
+            exponents.append(exponent)
+            self._next += 1
+        return Scaled(np.concatenate(mantissas), np.concatenate(exponents))

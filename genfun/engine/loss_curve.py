@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.doubling import MAX_DIMENSION, dimension, doubled_loss
-from genfun.generating_function import GeneratingFunction
-from genfun.inversion import coefficients, windows
-from genfun.measure import BIN_WIDTH, SpectralMeasure
-from genfun.powers import noiseless_loss
-from genfun.problem import LinearProblem
-from genfun.recursion import Recursion
+from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
+from genfun.engine.generating_function import GeneratingFunction, SingleRecursion
+from genfun.engine.inversion import coefficients, windows
+from genfun.engine.powers import noiseless_loss
+from genfun.engine.singularity import Singularity, dominant_singularity
+from genfun.engine.transform import Transform
 from genfun.scaled import EPS, Scaled
-from genfun.singularity import Singularity, dominant_singularity
 
 ALWAYS_RECURSION = 256
 """Up to this step the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
-FULL_MODES = 5_000
-"""Up to this many modes the recursion runs on the spectrum itself."""
 PATIENCE, FAR = 4_096, 40_000
 """Oscillations that fade within FAR steps are waited for; else the recursion gives way to squaring the whole map after
 PATIENCE steps, if the map is small."""
@@ -55,52 +49,25 @@ def joined(parts: list[LossCurve]) -> LossCurve:
     )
 
 
-@lru_cache(maxsize=256)
-def slowness(kind: type[Any], hyperparameters: tuple[float, ...]) -> float:
-    """Largest decay of a mode per step and unit a, max (1 - rho(T(a)))/a: 1/(1-beta) for the heavy ball."""
-    a = np.geomspace(1e-12, 1e-2, 11)
-    matrices = [np.array(kind.update(x, *hyperparameters)[0], dtype=np.float64) for x in a]
-    radius = np.abs(np.linalg.eigvals(np.stack(matrices))).max(axis=1)
-    return float(((1.0 - radius) / a).max())
-
-
-def lumped(G: GeneratingFunction, measures: tuple[SpectralMeasure, SpectralMeasure], step: float) -> GeneratingFunction:
-    """The same generating function with modes that have hardly moved by `step` merged into three."""
-    pace = max(slowness(type(G.method), G.method.hyperparameters), 1e-3)
-    below = 1e-3 / (2.0 * pace * G.method.learning_rate * step)
-    capacity, signal = measures
-    if below <= min(capacity.nodes.min(), signal.nodes.min()):
-        return GeneratingFunction(G.problem, G.method, G.noise_model, measures)
-    lumps = (capacity.lump(below), signal.lump(below))
-    return GeneratingFunction(G.problem, G.method, G.noise_model, lumps)
-
-
 def oscillation_steps(singular: Singularity, shift: float) -> float:
     """Steps until modes off the real axis have faded to 1e-13 of the loss; inf if they never do."""
     gap = shift - singular.unresolved_rate
     return float(30.0 / gap) if gap > 1e-7 else np.inf
 
 
-def recursion_measures(G: GeneratingFunction, phase: float) -> tuple[SpectralMeasure, SpectralMeasure]:
-    """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved."""
-    if isinstance(G.problem, LinearProblem) and G.problem.eigenvalues.size <= FULL_MODES:
-        return G.problem.full_measures
-    return G.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
-
-
-def recursion_error(G: GeneratingFunction, steps: Array) -> Array:
+def recursion_error(G: Transform, steps: Array) -> Array:
     """Rounding of the recursion, measured against extended precision over random problems (see tests)."""
     return EPS * (16.0 + steps) / G.memory
 
 
-def lasting(G: GeneratingFunction, singular: Singularity, steps: Array) -> Array:
+def lasting(G: Transform, singular: Singularity, steps: Array) -> Array:
     """Steps over which rounding adds up: all of them, or those until label noise has levelled the loss."""
     if G.problem.noise_variance > 0.0 and singular.stable and singular.rate < 0.0:
         return np.minimum(steps, 40.0 / -singular.rate)
     return steps
 
 
-def by_recursion(G: GeneratingFunction, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:
+def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:
     """Every step up to the last, as the reference does.
 
     Parameters
@@ -109,16 +76,13 @@ def by_recursion(G: GeneratingFunction, steps: Int[Array, " t"], phase: float = 
     steps : array, shape (t,)
         Ascending.
     phase : float
-        See `recursion_measures`.
+        See `Transform.stepper`.
     """
-    last = int(steps[-1])
-    narrow = lumped(G, recursion_measures(G, phase), max(last, 1))
-    run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
-    mantissa, exponent = run.run(last)
-    return LossCurve(Scaled(mantissa[0][steps], exponent[0][steps]), recursion_error(G, steps), "recursion")
+    found = G.stepper(phase, int(steps[-1])).losses(int(steps[-1]))
+    return LossCurve(found[steps], recursion_error(G, steps), "recursion")
 
 
-def by_contour(G: GeneratingFunction, steps: Int[Array, " t"], shift: float, extended: bool = False) -> LossCurve:
+def by_contour(G: Transform, steps: Int[Array, " t"], shift: float, extended: bool = False) -> LossCurve:
     """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
 
     Parameters
@@ -131,8 +95,7 @@ def by_contour(G: GeneratingFunction, steps: Int[Array, " t"], shift: float, ext
     extended : bool
         Whether to use extended precision.
     """
-    narrow = lumped(G, (G.capacity, G.signal_measure), float(steps[-1]))
-    found = coefficients(narrow, steps.astype(np.float64), shift, extended)
+    found = coefficients(G.narrowed(float(steps[-1])), steps.astype(np.float64), shift, extended)
     power = shift * steps.astype(np.float64)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
     return LossCurve(Scaled.exponential(found.mantissa, power), error, "contour")
@@ -149,20 +112,20 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     singular : Singularity
     """
     phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
-    _, signal = recursion_measures(G, phase)
+    signal, constant, factor = G.quiet_signal(phase)
     double, error = noiseless_loss(signal, G.method, steps, singular.rate)
-    if G.problem.noise_variance > 0.0:
-        total = double.value() + G.problem.noise_variance
+    if constant > 0.0:
+        total = double.value() + constant
         over = np.isinf(total)
         mantissa = np.where(over, double.mantissa, total)
         with np.errstate(invalid="ignore"):
             share = np.where(over, 1.0, double.value() / total)
             error = np.where(share == 0.0, 0.0, share * error) + EPS
         double = Scaled(mantissa, np.where(over, double.exponent, 0))
-    return LossCurve(Scaled(0.5 * double.mantissa, double.exponent), error, "powers")
+    return LossCurve(Scaled(factor * double.mantissa, double.exponent), error, "powers")
 
 
-def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
+def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
     """The cheapest sound route for every step; see the module constants for the thresholds.
 
     The recursion serves the early steps, where it is cheap and exact. The contour takes over at a step where the two
@@ -179,30 +142,27 @@ def automatic(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         If known already.
     """
     singular = dominant_singularity(G) if singular is None else singular
-    if G.gamma == 0.0:
+    if isinstance(G, GeneratingFunction) and G.gamma == 0.0:
         return by_powers(G, steps, singular)
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     if last <= max(ALWAYS_RECURSION, reach):
         return by_recursion(G, steps, min(fade, last))
-    measures = recursion_measures(G, min(fade, MAX_PHASE))
-    budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / measures[0].nodes.size)))
+    run = G.stepper(min(fade, MAX_PHASE), int(min(last, STEP_BUDGET)))
+    budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)
-    narrow = lumped(G, measures, float(budget))
-    run = Recursion(G.problem, [G.method], G.noise_model, (narrow.capacity, narrow.signal_measure))
-    early = Scaled(*(x[0] for x in run.run(reach)))
+    early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, shift).loss.relative_difference(early[check]).max())
         settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]))[0]))
         if settled or reach >= budget:
             break
-        if reach >= PATIENCE and dimension(narrow) <= MAX_DIMENSION:
-            return _by_doubling(narrow, steps, shift, early, singular)
+        if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
+            return _by_doubling(run.function, steps, shift, early, singular)
         reach = min(2 * reach, budget)
-        run.advance()
-        early = Scaled.join([early, Scaled(*(x[0] for x in run.run(reach)))])
+        early = Scaled.join([early, run.losses(reach)])
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
     if late.size:
@@ -232,7 +192,7 @@ def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scale
     return joined([*parts, LossCurve(found, np.where(lost, np.inf, error), "doubling")])
 
 
-def _best_contour(G: GeneratingFunction, steps: Array, shift: float) -> LossCurve:
+def _best_contour(G: Transform, steps: Array, shift: float) -> LossCurve:
     """The contour, repeated in extended precision in the windows where rounding shows."""
     curve = by_contour(G, steps, shift)
     parts = []

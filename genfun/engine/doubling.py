@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from genfun._typing import Array, Int
-from genfun.generating_function import GeneratingFunction
-from genfun.recursion import Recursion, joint_modes
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.recursion import Recursion, joint_modes
 from genfun.scaled import Scaled
 
 MAX_DIMENSION = 1_300
@@ -15,7 +15,7 @@ MAX_DIMENSION = 1_300
 
 def dimension(G: GeneratingFunction) -> int:
     """Size of the second-moment matrix."""
-    nodes, _, _ = joint_modes(G.capacity, G.signal_measure)
+    nodes, _, _ = joint_modes(*G.measures)
     _, kick = G.method.update(0.0, *G.method.hyperparameters)
     return nodes.size * (len(kick) * (len(kick) + 1) // 2) + 1
 
@@ -25,8 +25,8 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
 
     .. math:: x_t = e^{p_0 t}\,(e^{-p_0} M)^t x_0
 
-    with M the map of (X, 1) of `genfun.recursion` for all modes together. The error is relative to the norm of the
-    state, so that this serves where the dominant modes make up the loss.
+    with M the map of (X, 1) of `genfun.engine.recursion` for all modes together. The error is relative to the norm of
+    the state, so that this serves where the dominant modes make up the loss.
 
     Parameters
     ----------
@@ -36,8 +36,7 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
     shift : float
         p_0.
     """
-    measures = (G.capacity, G.signal_measure)
-    step = Recursion(G.problem, [G.method], G.noise_model, measures)
+    step = Recursion(G.problem, [G.method], G.noise_model, G.measures)
     local, force, first = step.map[:, :, 0], step.force[:, 0], step.state[:, 0]
     m, n = first.shape
     index = np.arange(n)

@@ -8,7 +8,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float
-from genfun.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
+from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
 
 FINE_DEPTH, COARSE_DEPTH = 1e-17, 1e-60
 """An infinite spectrum is resolved finely down to FINE_DEPTH * lambda_max, which matters to the contour at t = 10^15;

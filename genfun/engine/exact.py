@@ -6,7 +6,7 @@ import numpy as np
 
 from genfun._typing import Array, Int
 from genfun.data.linear import LinearData
-from genfun.loss_curve import LossCurve
+from genfun.engine.loss_curve import LossCurve
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.scaled import EPS, Scaled

@@ -9,12 +9,13 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
-from genfun.loss_curve import FULL_MODES, MAX_PHASE, LossCurve
-from genfun.measure import BIN_WIDTH, SpectralMeasure
+from genfun.engine.generating_function import FULL_MODES
+from genfun.engine.loss_curve import MAX_PHASE, LossCurve
+from genfun.engine.recursion import joint_modes
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import EXACT_MODES, LinearProblem, Problem
-from genfun.recursion import joint_modes
+from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
+from genfun.problems.problem import EXACT_MODES, LinearProblem, Problem
 from genfun.scaled import EPS, Scaled
 from genfun.schedules._kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -131,7 +132,7 @@ class ScheduledRecursion:
     .. math:: X_{k+1} = A(\alpha_k,\beta_k,\gamma_k) X_k + \gamma_k\alpha_k^2\lambda^2
               (\tau_1 \textstyle\sum_j X_{j,k} + \sigma^2),\qquad L_k = \tfrac12(\sum_j X_{j,k} + \sigma^2)
 
-    **Assumptions.** Those of `genfun.recursion.Recursion`, with hyperparameters of the step.
+    **Assumptions.** Those of `genfun.engine.recursion.Recursion`, with hyperparameters of the step.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from genfun._typing import Array, Float
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
+from genfun.problems.problem import Problem
 from genfun.symbolic.arrays import responses
 
 

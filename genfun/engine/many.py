@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
-from genfun.generating_function import assemble
-from genfun.inversion import hyperbola
-from genfun.measure import SpectralMeasure
+from genfun.engine.generating_function import assemble
+from genfun.engine.inversion import hyperbola
+from genfun.engine.mode_sums import ModeSums, polynomials
+from genfun.engine.recursion import Recursion
+from genfun.engine.singularity import off_axis, update_roots
 from genfun.methods.sgd import SGD
-from genfun.mode_sums import ModeSums, polynomials
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.problem import Problem
-from genfun.recursion import Recursion
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
 from genfun.scaled import EPS, Scaled
-from genfun.singularity import off_axis, update_roots
 
 PASSES = ((9, 7), (16, 13))
 """Quadrature nodes for a single step: errors of about 10.1^-n times the steepness of the decay; the coarser count gives
@@ -206,7 +206,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     on a hyperbola of its own for every setting, shifted to its dominant singularity; by the batched recursion where
     the step is small or modes off the real axis have not faded; by powers of the update matrices without noise.
 
-    **Assumptions.** As for `genfun.inversion.coefficients`.
+    **Assumptions.** As for `genfun.engine.inversion.coefficients`.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def noiseless_losses(settings: Settings, signal: SpectralMeasure, step: int) -> 
               D_{j+1} = 2 D_j - D_j^2
 
     with a common factor exp(rate t / 2) of every setting kept apart; D_j keeps the precision of slow modes, as in
-    `genfun.powers`.
+    `genfun.engine.powers`.
 
     **Assumptions.** Updates affine in a = learning rate * lambda; gamma of the settings is not looked at.
 

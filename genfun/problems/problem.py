@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float
-from genfun.measure import BIN_WIDTH, SpectralMeasure
+from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 
 EXACT_MODES = 256
 """Up to this many modes a spectrum is used as it is; compressing it would gain nothing."""

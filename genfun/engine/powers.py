@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.measure import SpectralMeasure
 from genfun.methods.base import Method
+from genfun.problems.measure import SpectralMeasure
 from genfun.scaled import EPS, Scaled
 
 MOST_TOGETHER = 100_000

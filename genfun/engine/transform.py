@@ -1,0 +1,160 @@
+"""What every route to the loss needs of a generating function, whatever the noise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from genfun._typing import Array, Bool, Float, Shaped
+from genfun.methods.base import Method
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
+from genfun.scaled import Scaled
+
+Measures = tuple[SpectralMeasure, SpectralMeasure]
+"""Capacity and signal measures."""
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """The mean loss step by step."""
+
+    @property
+    def size(self) -> int:
+        """Numbers that a step touches, in units of those of one mode: what the cost of a step is proportional to."""
+        ...
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        ...
+
+
+class Transform(ABC):
+    r"""The generating function of the mean loss of a method on a problem, under some noise.
+
+    .. math:: \tilde L(z) = \sum_t L(t) z^t = r^T\,(I - z K(z))^{-1}\, b(z)
+
+    with a noise matrix K of any size: 1 x 1 for spectrally expressible noise, modes x modes for diagonal fourth
+    moments, samples x samples for the exact noise of data.
+
+    Attributes
+    ----------
+    problem : Problem
+    method : Method
+    gamma : float
+        The sampling factor.
+    """
+
+    problem: Problem
+    method: Method
+    gamma: float
+
+    @abstractmethod
+    def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
+        """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
+
+        Parameters
+        ----------
+        q : complex array, shape (k,)
+        """
+
+    @abstractmethod
+    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+        """Whether z = exp(-p) lies left of every singularity on the real axis, judged there alone, and the noise gain.
+
+        The gain is the largest eigenvalue of z K(z); inf where a single mode has no stationary state.
+
+        Parameters
+        ----------
+        p : array, shape (k,)
+        """
+
+    @abstractmethod
+    def stepper(self, phase: float, last: int) -> Stepper:
+        """The direct recursion, for steps up to `last`.
+
+        Parameters
+        ----------
+        phase : float
+            Modes that turn by up to 2 * phase within the run are to be resolved.
+        last : int
+        """
+
+    @property
+    def measures(self) -> Measures:
+        """The measures whose nodes have the modes' own singularities."""
+        return self.problem.measures()
+
+    def narrowed(self, step: float) -> Transform:
+        """The same function with what has hardly moved by `step` merged; itself where that gains nothing.
+
+        Parameters
+        ----------
+        step : float
+        """
+        return self
+
+    @property
+    def memory(self) -> float:
+        """1 - the largest modulus of what the method remembers at a = 0, apart from w itself: rounding grows with 1/it.
+
+        For the heavy ball 1 - abs(momentum).
+        """
+        return memory(type(self.method), self.method.hyperparameters)
+
+    @property
+    def gain_is_bounded(self) -> bool:
+        """Whether an infinite spectrum leaves the noise gain finite."""
+        return not (np.isinf(self.problem.trace) or np.isinf(self.problem.capacity_total))
+
+
+@lru_cache(maxsize=256)
+def memory(kind: type[Any], hyperparameters: tuple[float, ...]) -> float:
+    """1 - the largest modulus below 1 of an eigenvalue of the update matrix at a = 0.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the method.
+    hyperparameters : tuple of float
+    """
+    rows, _ = kind.update(0.0, *hyperparameters)
+    moduli = np.abs(np.linalg.eigvals(np.array(rows, dtype=np.float64)))
+    # w itself is kept for ever; a second eigenvalue at 1 would be a method that never forgets its first gradient.
+    return float(1.0 - max((x for x in np.sort(moduli)[:-1] if x < 1.0), default=0.0))
+
+
+@lru_cache(maxsize=256)
+def slowness(kind: type[Any], hyperparameters: tuple[float, ...]) -> float:
+    """Largest decay of a mode per step and unit a, max (1 - rho(T(a)))/a: 1/(1-beta) for the heavy ball.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the method.
+    hyperparameters : tuple of float
+    """
+    a = np.geomspace(1e-12, 1e-2, 11)
+    matrices = [np.array(kind.update(x, *hyperparameters)[0], dtype=np.float64) for x in a]
+    radius = np.abs(np.linalg.eigvals(np.stack(matrices))).max(axis=1)
+    return float(((1.0 - radius) / a).max())
+
+
+def still_below(method: Method, step: float) -> float:
+    """Eigenvalues below this have hardly moved by a step.
+
+    Parameters
+    ----------
+    method : Method
+    step : float
+    """
+    pace = max(slowness(type(method), method.hyperparameters), 1e-3)
+    return 1e-3 / (2.0 * pace * method.learning_rate * step)

@@ -1,0 +1,9 @@
+"""Mini-batch noise: its models, one file each, and the sampling factor."""
+
+from __future__ import annotations
+
+from genfun.noise.base import Noise
+from genfun.noise.expressible import SpectrallyExpressible
+from genfun.noise.sampling import sampling_factor
+
+__all__ = ["Noise", "SpectrallyExpressible", "sampling_factor"]

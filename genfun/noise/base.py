@@ -1,0 +1,33 @@
+"""What the engine needs of a noise model."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Noise(Protocol):
+    r"""A model of the covariance of the batch noise, as a function of the second moments C of w - w*.
+
+    .. math:: \Sigma(C) = \gamma\Big[\tfrac1N\sum_i E[r_i^2]\,\phi_i\phi_i^T - H C H\Big]
+
+    exactly; a model replaces the sum by what it keeps of it. The engine asks one thing: the generating function of the
+    mean loss of a method on a problem under this noise, an object with the members of
+    `genfun.engine.transform.Transform`. Two optional members make answers fast where they would otherwise try one
+    setting after the other: `edge(problem, method)`, the largest stable learning rate, and
+    `losses_at(settings, step)`, the losses of many settings at one step.
+    """
+
+    def transform(self, problem: Any, method: Any) -> Any:
+        """The generating function of the loss.
+
+        Parameters
+        ----------
+        problem : Problem
+        method : Method
+
+        Returns
+        -------
+        Transform
+        """
+        ...
