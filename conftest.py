@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent
 WITH_TORCH = {
     "docs/failures.md",
     "genfun/data/linear.py::genfun.data.linear.LinearData.from_torch",
-    "genfun/experiments/simulation/_torch.py",
+    "genfun/experiments/simulation/torch_backend.py",
     "genfun/experiments/networks/network.py",
     "genfun/experiments/networks/smoothness.py",
     "genfun/optim/",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import genfun as gf
-from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
+from genfun.answers.batch._batch_chain import BatchChain, GradientNoise
 from genfun.answers.batch.big_batch import big_batch
 from genfun.answers.batch.noise_scale import noise_scale
 from genfun.optim import BigBatchSGD
@@ -284,7 +284,7 @@ def gaussian_first_batches(signal, covariance, first, n, theta, runs=4000):
 def test_growth_within_a_step_follows_gaussian_gradients(theta, power):
     covariance = np.arange(1.0, 41.0) ** -power
     signal = np.sqrt(0.004 * covariance.sum() * np.arange(1.0, 41.0) ** -1.0)
-    ladder = Ladder(10, 1000, theta)
+    ladder = BatchChain(10, 1000, theta)
     pair = (covariance**2).sum(), (signal**2 * covariance).sum()
     ladder.advance(GradientNoise((signal**2).sum(), covariance.sum(), *pair))
     accepted = gaussian_first_batches(signal, covariance, 10, 1000, theta)

@@ -19,8 +19,8 @@ from genfun.experiments import Runs, agree, log_grid, simulate, simulate_many
 from genfun.experiments.simulation import ensemble
 from genfun.experiments.simulation.backend import NumPyBackend
 from genfun.experiments.simulation.batches import block_bytes, epochs, index_blocks
-from genfun.experiments.simulation.recurrence import Recurrence, Settings
 from genfun.experiments.simulation.space import residuals_space, space_of, weights_space
+from genfun.experiments.simulation.updates import Stepper, Updates
 
 SETTINGS = [
     gf.SGD(0.1, 0.5, 3),
@@ -72,7 +72,7 @@ CASES = [(4, 1), (4, 2), (20, 1), (20, 3)]
 
 
 def test_data_of_high_rank_are_run_on_the_residuals_of_the_samples():
-    sgd, other = Settings.of([gf.SGD(0.1)]), Settings.of([TwoPositions(0.1, 3)])
+    sgd, other = Updates.of([gf.SGD(0.1)]), Updates.of([TwoPositions(0.1, 3)])
     assert space_of(features(4, 1), sgd).errors is not None
     assert space_of(features(20, 1), sgd).errors is None
     assert space_of(features(20, 2), sgd).rows.shape == (30, 30)
@@ -195,12 +195,12 @@ def test_the_fused_kernel_gives_the_numbers_of_numpy_in_the_interpreter():
     code = """
         import numpy as np
         import genfun as gf
-        from genfun.experiments.simulation._torch import TorchBackend
-        from genfun.experiments.simulation._triton import fits, run_fused
+        from genfun.experiments.simulation.torch_backend import TorchBackend
+        from genfun.experiments.simulation.triton_kernel import fits, run_fused
         from genfun.experiments.simulation.backend import NumPyBackend
         from genfun.experiments.simulation.engine import run_chunk
         from genfun.experiments.simulation.ensemble import run_ensemble
-        from genfun.experiments.simulation.recurrence import Settings
+        from genfun.experiments.simulation.updates import Updates
         from genfun.experiments.simulation.space import space_of
 
         rng = np.random.default_rng(0)
@@ -208,7 +208,7 @@ def test_the_fused_kernel_gives_the_numbers_of_numpy_in_the_interpreter():
         kept = np.array([0, 2, 6])
         for d, outputs in ((4, 2), (20, 1)):
             data = gf.LinearData.from_features(rng.standard_normal((30, d)), rng.standard_normal((30, outputs)))
-            assert fits(space_of(data, Settings.of(settings)), Settings.of(settings), 2)
+            assert fits(space_of(data, Updates.of(settings)), Updates.of(settings), 2)
             for dtype, rounding in (("float64", 1e-11), ("float32", 1e-5)):
                 arguments = data, settings, kept, 2, 0, "fresh"
                 fused = run_ensemble(*arguments, TorchBackend("cpu", dtype), run_fused, lambda done: None)
@@ -298,7 +298,7 @@ def test_the_step_in_place_is_the_product_with_the_update_matrix(m):
             T, k = np.tile(np.ones((m, m)), (5, 1, 1)), np.zeros((5, m))
         x, g = [rng.standard_normal((2, 5, 7)) for _ in range(m)], rng.standard_normal((2, 5, 7))
         expected = np.einsum("sij,jrsd->irsd", T, np.array(x)) + k.T[:, None, :, None] * g
-        Recurrence(Settings(np.ones(5), T, k), NumPyBackend("float64"), (2, 5, 7)).advance(x, g)
+        Stepper(Updates(np.ones(5), T, k), NumPyBackend("float64"), (2, 5, 7)).advance(x, g)
         np.testing.assert_allclose(np.array(x), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -347,14 +347,14 @@ def test_quantiles_bracket_the_runs():
 
 def test_devices_that_are_not_there_are_named(monkeypatch):
     pytest.importorskip("torch")
-    from genfun.experiments.simulation import _torch, devices
+    from genfun.experiments.simulation import devices, torch_backend
 
-    monkeypatch.setattr(_torch, "usable_gpus", lambda: 1)
+    monkeypatch.setattr(torch_backend, "usable_gpus", lambda: 1)
     with pytest.raises(ValueError, match="device='cuda:1' is not there: torch sees 1 GPUs"):
         simulate(features(4, 1), SETTINGS[0], 1, 1, "cuda:1")
     with pytest.raises(ValueError, match="methods is empty"):
         simulate_many(features(4, 1), [])
-    monkeypatch.setattr(_torch, "usable_gpus", lambda: 0)
+    monkeypatch.setattr(torch_backend, "usable_gpus", lambda: 0)
     monkeypatch.setattr(devices, "DRIVERS", ("libc.so.6",))
     assert isinstance(devices.device_of("auto", "float64")[0], NumPyBackend)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genfun.answers.batch._step_families import FAMILIES, fit_family
 from genfun.answers.batch.fit_steps import fit_steps
+from genfun.answers.batch.step_families import FAMILIES, fit_family
 
 MEASURED = Path(__file__).resolve().parents[2] / "shared" / "data" / "steps_vs_batch.csv"
 B = 2.0 ** np.arange(2, 12)

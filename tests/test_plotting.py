@@ -85,7 +85,7 @@ def test_the_legend_covers_neither_lines_nor_labels(draw):
 
 
 def test_colours_are_told_apart_by_colour_blind_readers():
-    from genfun.plotting._style import COLOURS
+    from genfun.plotting.style import COLOURS
 
     okabe_ito = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
     assert set(COLOURS) <= okabe_ito

@@ -43,10 +43,10 @@ def measure(findings: Findings) -> None:
 
 def engines(device: str, small: bool) -> dict[str, tuple[str, Callable[[], tuple[Any, Any]]]]:
     """By name: precision, and arrays and engine, made where a failure is caught."""
-    from genfun.experiments.simulation._torch import TorchBackend
+    from genfun.experiments.simulation.torch_backend import TorchBackend
 
     def fused(dtype: Any) -> tuple[Any, Any]:
-        from genfun.experiments.simulation._triton import run_fused
+        from genfun.experiments.simulation.triton_kernel import run_fused
 
         return TorchBackend(device, dtype), run_fused
 
@@ -151,7 +151,7 @@ def peers(data: gf.LinearData, settings: list[gf.SGD], steps: int, few: int, dev
 
 def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> dict[str, Any]:
     """16 settings of many runs each, whose batches differ: the host draws them while the device works."""
-    from genfun.experiments.simulation._torch import TorchBackend
+    from genfun.experiments.simulation.torch_backend import TorchBackend
 
     settings = spread(data, 4, 4)
     seeds = np.random.SeedSequence(0).spawn(replicas)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.data._store import Blocks
+from genfun.data.store import Blocks
 from genfun.noise import SpectrallyExpressible
 
 MAX_MODES = 1024

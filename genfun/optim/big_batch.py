@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from genfun import _check
-from genfun.optim._curvature import largest_curvature
-from genfun.optim._sample_gradients import SampleGradients, Scatter
-from genfun.optim._source import batch_source
+from genfun.optim.curvature import largest_curvature
+from genfun.optim.sample_gradients import SampleGradients, Scatter
+from genfun.optim.source import batch_source
 
 LineSearch = Literal["none", "armijo", "bb"]
 Status = Literal["running", "converged", "stalled", "diverged"]

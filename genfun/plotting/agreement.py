@@ -8,8 +8,8 @@ import numpy as np
 
 from genfun.experiments.agreement.agree import Agreement
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
 from genfun.plotting._table import note
+from genfun.plotting.style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

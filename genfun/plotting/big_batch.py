@@ -8,7 +8,7 @@ import numpy as np
 
 from genfun.answers.batch.big_batch import BigBatch
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

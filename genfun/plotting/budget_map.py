@@ -9,7 +9,7 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.best.budget_map import BudgetMap
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.experiments.agreement.ladder import Ladder
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
 from genfun.plotting._table import note
 from genfun.plotting.loss_curves import HasLoss
+from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from genfun.answers.max_learning_rate import edge
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

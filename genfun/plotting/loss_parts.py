@@ -13,8 +13,8 @@ from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.plotting._draw import draw
-from genfun.plotting._parts import Mark, split
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting.parts import Mark, split
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from genfun.answers.best.momentum_map import MomentumMap
 from genfun.plotting._draw import draw
-from genfun.plotting._style import axes, cells, halo, legend_below, level, line
+from genfun.plotting.style import axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

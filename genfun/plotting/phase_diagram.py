@@ -11,7 +11,7 @@ import numpy as np
 
 from genfun.answers.phase import Phase
 from genfun.plotting._draw import draw
-from genfun.plotting._style import axes, halo, line
+from genfun.plotting.style import axes, halo, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ def phase_diagram(points: Mapping[str, HasExponents] | None = None, ax: Axes | N
 
 
 @dataclass(frozen=True)
-class Region:
+class PhaseRegion:
     """A phase in the plane (zeta, 1/nu).
 
     Parameters
@@ -118,7 +118,7 @@ class Region:
     law: tuple[str, str]
 
 
-def regions(left: float, right: float, top: float) -> tuple[Region, ...]:
+def regions(left: float, right: float, top: float) -> tuple[PhaseRegion, ...]:
     """The four phases in a part of the plane.
 
     Parameters
@@ -142,7 +142,7 @@ def regions(left: float, right: float, top: float) -> tuple[Region, ...]:
         signal = name == "signal-dominated"
         place = (left if signal else right, float(min(y for _, y in corners)))
         law = (f"${formula}$" if formula else "", plain)
-        found.append(Region(name, tuple((float(x), float(y)) for x, y in corners), colour, place, signal, law))
+        found.append(PhaseRegion(name, tuple((float(x), float(y)) for x, y in corners), colour, place, signal, law))
     return tuple(found)
 
 

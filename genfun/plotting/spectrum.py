@@ -9,7 +9,7 @@ import numpy as np
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints, spectrum_points
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:

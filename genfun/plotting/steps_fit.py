@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.batch._step_families import FAMILIES
 from genfun.answers.batch.fit_steps import StepsFit
+from genfun.answers.batch.step_families import FAMILIES
 from genfun.plotting._draw import draw
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
+from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

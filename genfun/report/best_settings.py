@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from genfun.answers._band import loss_band
+from genfun.answers.band import loss_band
 from genfun.answers.best.optimize import optimize
 from genfun.answers.words.explain import Explanation, explain
 from genfun.data.linear import LinearData

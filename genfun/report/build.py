@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array
+from genfun._typing import Array, Progress
 from genfun._version import __version__
-from genfun.answers._band import loss_band
+from genfun.answers.band import loss_band
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
@@ -27,7 +27,6 @@ from genfun.report.best_settings import best_settings, in_words
 from genfun.report.limits import rate_limit
 from genfun.report.model import DataSummary, NoiseSummary, RateLimit, Report, SettingCurve, SettingPhase
 
-Progress = Callable[[float, str], None]
 BATCH_SIZES = (1, 10, 100, 1000)
 MOMENTA = (-0.5, 0.0, 0.5, 0.9)
 LAST_STEP = 10**6

@@ -7,8 +7,9 @@ import io
 from importlib import resources
 from typing import Any
 
+from genfun.answers.words import numbers as words
 from genfun.plotting import loss_curves, spectrum
-from genfun.report import tables, words
+from genfun.report import tables
 from genfun.report.columns import columns
 from genfun.report.model import Report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genfun.answers._band import MINUS, PLUS
+from genfun.answers.band import MINUS, PLUS
 from genfun.answers.max_learning_rate import curvature_limit, max_learning_rate
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from genfun.answers._band import LossBand
+from genfun.answers.band import LossBand
 from genfun.answers.best.optimize import Optimum
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints

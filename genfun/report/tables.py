@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfun.report import words
+from genfun.answers.words import numbers as words
 from genfun.report.columns import columns
 from genfun.report.model import Report, SettingCurve
 
@@ -16,7 +16,7 @@ KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the 
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Headings, rows of cells, and what they mean."""
 
     title: str
@@ -131,7 +131,7 @@ def noise_facts(report: Report) -> Facts:
     return Facts("Batch noise", tuple(pairs), (remark,))
 
 
-def limit_table(report: Report) -> Table:
+def limit_table(report: Report) -> TextTable:
     """The largest stable learning rates.
 
     Parameters
@@ -168,7 +168,7 @@ def limit_table(report: Report) -> Table:
         "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. tau2 = -1 and +1 "
         "(tau1 = 1): the same for Gaussian and for translation-invariant data. popular: 2(1+beta)/lambda_max."
     )
-    return Table("Largest stable learning rate", headings, rows, caption)
+    return TextTable("Largest stable learning rate", headings, rows, caption)
 
 
 def milestones(curve: SettingCurve) -> tuple[int, ...]:
@@ -184,7 +184,7 @@ def milestones(curve: SettingCurve) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(np.abs(np.log(np.maximum(steps, 1) / t)).argmin()) for t in wanted))
 
 
-def curve_table(report: Report) -> Table:
+def curve_table(report: Report) -> TextTable:
     """The predicted losses.
 
     Parameters
@@ -193,7 +193,7 @@ def curve_table(report: Report) -> Table:
     """
     title = "Predicted mean loss"
     if not report.curves:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no curve to show.")
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no curve to show.")
     at, curves = milestones(report.curves[0]), [columns(curve) for curve in report.curves]
     noisy = report.data.noise_variance > 0.0
     rows = tuple(
@@ -219,10 +219,10 @@ def curve_table(report: Report) -> Table:
         + ". ".join(meanings)
         + "."
     )
-    return Table(title, headings, rows, caption)
+    return TextTable(title, headings, rows, caption)
 
 
-def best_table(report: Report) -> Table:
+def best_table(report: Report) -> TextTable:
     """The best settings.
 
     Parameters
@@ -231,7 +231,7 @@ def best_table(report: Report) -> Table:
     """
     title = "Best settings"
     if not report.best:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
     step = f"{report.best[0].optimum.steps:,}"
     rows = tuple(
         (
@@ -258,10 +258,10 @@ def best_table(report: Report) -> Table:
         "largest stable rate; worth: what momentum takes off the least loss without it."
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )
-    return Table(title, headings, rows, caption)
+    return TextTable(title, headings, rows, caption)
 
 
-def cost_table(report: Report) -> Table:
+def cost_table(report: Report) -> TextTable:
     """Steps and samples against the batch size.
 
     Parameters
@@ -270,7 +270,7 @@ def cost_table(report: Report) -> Table:
     """
     title = "Batch sizes"
     if not report.costs:
-        return Table(title, ("batch",), (), "There is no loss to aim at, or no batch size with a cost.")
+        return TextTable(title, ("batch",), (), "There is no loss to aim at, or no batch size with a cost.")
     rows = tuple(
         (
             words.batch(cost["batch_size"]),
@@ -287,14 +287,14 @@ def cost_table(report: Report) -> Table:
         f"To mean loss {words.figures(report.costs[0].loss)}, a tenth of the signal left, at the best rate, without "
         "momentum. noise scale: the batch size at which gradient and batch noise are equally large there."
     )
-    return Table(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
+    return TextTable(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
 
 
 def _range(ends: Sequence[float]) -> str:
     return "..".join(words.figures(end, 3) for end in ends)
 
 
-def phase_table(report: Report) -> Table:
+def phase_table(report: Report) -> TextTable:
     """The phases of the settings shown.
 
     Parameters
@@ -303,7 +303,7 @@ def phase_table(report: Report) -> Table:
     """
     title = "Phases"
     if not report.phases:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no setting to judge.")
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no setting to judge.")
     rows = tuple(
         (
             words.batch(phase["batch_size"]),
@@ -328,7 +328,7 @@ def phase_table(report: Report) -> Table:
     )
     if not report.fit.is_power_law:
         caption += " The spectrum is no clean power law: take these as rough."
-    return Table(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
+    return TextTable(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
 
 
 def in_words(report: Report) -> tuple[str, tuple[str, ...]]:

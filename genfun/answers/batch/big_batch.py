@@ -10,7 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
+from genfun.answers.batch._batch_chain import BatchChain, GradientNoise
 from genfun.answers.batch.noise_scale import first_and_last
 from genfun.engine.generating_function import FULL_MODES, GeneratingFunction
 from genfun.engine.recursion import Recursion, joint_modes
@@ -161,23 +161,23 @@ def big_batch(
     sampling_factor(method.batch_size, problem.n_samples)  # refuses a batch larger than the data
     effective = theta / np.sqrt(1.0 + theta**2) if debiased else theta
     moments = _Moments(problem, method, noise, last)
-    ladder = Ladder(method.batch_size, problem.n_samples, float(effective))
+    chain = BatchChain(method.batch_size, problem.n_samples, float(effective))
     unique, inverse = np.unique(wanted, return_inverse=True)
     rows: list[tuple[float, ...]] = []
     full_step: int | None = None
     spent, status = 0.0, "ok"
     for t in range(last + 1):
-        if ladder.full < 1.0 - 1e-9:
-            ladder.advance(moments.noise())
-            if full_step is None and problem.n_samples is not None and ladder.full >= 0.5:
+        if chain.full < 1.0 - 1e-9:
+            chain.advance(moments.noise())
+            if full_step is None and problem.n_samples is not None and chain.full >= 0.5:
                 full_step = t
         if t == unique[len(rows)]:
-            b = (ladder.mean(), ladder.quantile(0.05), ladder.quantile(0.95))
+            b = (chain.mean(), chain.quantile(0.05), chain.quantile(0.95))
             rows.append((*b, moments.loss(), spent, moments.noise_scale()))
-        spent += ladder.mean()
+        spent += chain.mean()
         if moments.diverged():
             status = "diverges"
-        moments.advance(ladder.mean_gamma)
+        moments.advance(chain.mean_gamma)
     table = np.array(rows)[inverse.ravel()]
     sizes, low, high, loss, samples, scale = (np.reshape(column, wanted.shape) for column in table.T)
     return BigBatch(wanted, sizes, low, high, loss, samples, scale, full_step, status, method, theta)

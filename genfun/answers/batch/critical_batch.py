@@ -35,7 +35,7 @@ ATTEMPTS, CLOSE = (400, 24), (1.02, 1.2)
 """Batch sizes tried to prove the least, and the ratio of neighbours to which ends are located: given, tuned."""
 BEST_RATE = Tuned(0.0)
 
-Family = Callable[[int], Any]
+MethodOfSize = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,9 @@ class CriticalBatch(Displayed):
 class _Counter:
     """K(b) of a setting, of a family, or tuned; remembers the settings."""
 
-    def __init__(self, problem: Problem, what: SGD | Tuned | Family, loss: float, noise: SpectrallyExpressible) -> None:
+    def __init__(
+        self, problem: Problem, what: SGD | Tuned | MethodOfSize, loss: float, noise: SpectrallyExpressible
+    ) -> None:
         self.problem, self.what, self.loss, self.noise = problem, what, loss, noise
         self.methods: dict[int, Any] = {}
 
@@ -185,7 +187,7 @@ class _Counter:
 
 def critical_batch_size(
     problem: Problem,
-    method: SGD | Tuned | Family = BEST_RATE,
+    method: SGD | Tuned | MethodOfSize = BEST_RATE,
     *,
     loss: float,
     batch_sizes: Any = None,

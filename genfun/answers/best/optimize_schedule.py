@@ -16,7 +16,7 @@ from genfun._typing import Array
 from genfun.answers.predict import predict
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
-from genfun.schedules._kernel import kernel
+from genfun.schedules.kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 CELLS, MOST_CELLS = 9, 200

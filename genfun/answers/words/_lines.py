@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
-from genfun.answers.words._words import batch, count, figures, loss, ratio
+from genfun.answers.words.numbers import batch, count, figures, loss, ratio
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genfun import _check
+from genfun._typing import Progress
 from genfun.answers.max_learning_rate import edge
-from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
 from genfun.experiments.agreement.agreements import Agreements, agreements
 from genfun.experiments.simulation.record import log_grid

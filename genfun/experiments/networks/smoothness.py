@@ -68,9 +68,9 @@ def smooth_constants(
     """
     import torch
 
-    from genfun.optim._curvature import largest_curvature
-    from genfun.optim._sample_gradients import SampleGradients, Scatter
-    from genfun.optim._source import batch_source
+    from genfun.optim.curvature import largest_curvature
+    from genfun.optim.sample_gradients import SampleGradients, Scatter
+    from genfun.optim.source import batch_source
 
     source, count = batch_source(samples, n_samples)
     gradients = SampleGradients(model, criterion, source, chunk_size)

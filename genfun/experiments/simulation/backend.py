@@ -1,4 +1,4 @@
-"""The few array operations that runs are made of, in NumPy; `_torch` has the same in torch."""
+"""The few array operations that runs are made of, in NumPy; `torch_backend` has the same in torch."""
 
 from __future__ import annotations
 

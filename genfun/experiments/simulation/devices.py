@@ -39,7 +39,7 @@ def device_of(name: str, dtype: Dtype) -> tuple[Backend, Run]:
         raise ValueError(f"device must be 'auto', 'cpu', 'torch', 'cuda' or 'cuda:<number>', got {name!r}")
     if importlib.util.find_spec("torch") is None:
         raise ValueError(f"device={name!r} needs torch; install genfun[experiments], or use device='cpu'")
-    from genfun.experiments.simulation._torch import TorchBackend, usable_gpus
+    from genfun.experiments.simulation.torch_backend import TorchBackend, usable_gpus
 
     if name == "torch":
         return TorchBackend("cpu", dtype), run_chunk
@@ -49,7 +49,7 @@ def device_of(name: str, dtype: Dtype) -> tuple[Backend, Run]:
     arrays = TorchBackend(f"cuda:{number}", dtype)
     if importlib.util.find_spec("triton") is None:
         return arrays, run_chunk
-    from genfun.experiments.simulation._triton import run_fused
+    from genfun.experiments.simulation.triton_kernel import run_fused
 
     return arrays, run_fused
 
@@ -60,7 +60,7 @@ def _sees_gpu() -> bool:
         return False
     if "torch" not in sys.modules and not any(_loads(driver) for driver in DRIVERS):
         return False
-    from genfun.experiments.simulation._torch import usable_gpus
+    from genfun.experiments.simulation.torch_backend import usable_gpus
 
     return usable_gpus() > 0
 

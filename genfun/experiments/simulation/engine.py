@@ -9,8 +9,8 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.experiments.simulation.backend import Backend
-from genfun.experiments.simulation.recurrence import Recurrence, Settings
 from genfun.experiments.simulation.space import Space
+from genfun.experiments.simulation.updates import Stepper, Updates
 
 DENSE_ROWS = 8
 """Gathering the rows of a batch costs about as much as the products of this many settings with them."""
@@ -32,7 +32,7 @@ def is_dense(n: int, b: int, rows: int) -> bool:
 
 def run_chunk(
     space: Space,
-    settings: Settings,
+    settings: Updates,
     blocks: Iterator[Int[Array, "steps runs b"]] | None,
     shape: tuple[int, int],
     kept: Int[Array, " t"],
@@ -44,7 +44,7 @@ def run_chunk(
     Parameters
     ----------
     space : Space
-    settings : Settings
+    settings : Updates
     blocks : iterator of index blocks, or None
         Batches; None means the full batch, for which `space` must be that of the weights.
     shape : tuple of int
@@ -61,7 +61,7 @@ def run_chunk(
     size = (runs, each.count, d)
     x = [arrays.empty(size) for _ in range(settings.components)]
     g, square, weights = arrays.empty(size), arrays.empty(size), arrays.put(space.weights)
-    recurrence = Recurrence(each, arrays, size)
+    stepper = Stepper(each, arrays, size)
     index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
     if blocks is None:
         kick = _full(space, each, arrays)
@@ -72,7 +72,7 @@ def run_chunk(
 
     def step() -> None:
         kick(x[0], g)
-        recurrence.advance(x, g)
+        stepper.advance(x, g)
 
     advance = arrays.ready(step)
     # After `ready`, which may have tried a step.
@@ -108,12 +108,12 @@ Kick = Callable[[Any, Any], None]
 """Writes minus the learning rate times the batch gradient at x into g."""
 
 
-def _full(space: Space, each: Settings, arrays: Backend) -> Kick:
+def _full(space: Space, each: Updates, arrays: Backend) -> Kick:
     rates = arrays.put(-2.0 * each.rates[:, None] * space.weights)
     return lambda x, g: arrays.multiply(x, rates, out=g)
 
 
-def _gathered(space: Space, each: Settings, index: Any, arrays: Backend, outputs: int) -> Kick:
+def _gathered(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
     """Rows of the batch of each run, shared by its settings."""
     (runs, b), d = index.shape, space.rows.shape[1]
     table, rows = arrays.table(space.rows), arrays.empty((runs, b, d))
@@ -135,7 +135,7 @@ def _gathered(space: Space, each: Settings, index: Any, arrays: Backend, outputs
     return kick
 
 
-def _dense(space: Space, each: Settings, index: Any, arrays: Backend, outputs: int) -> Kick:
+def _dense(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
     """All samples, each times how often it is in the batch: one product for all runs."""
     (runs, b), (n, d) = index.shape, space.rows.shape
     table = arrays.table(space.rows)

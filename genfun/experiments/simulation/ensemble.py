@@ -12,8 +12,8 @@ from genfun.data.linear import LinearData
 from genfun.experiments.simulation.backend import Backend
 from genfun.experiments.simulation.batches import Order, block_bytes, index_blocks
 from genfun.experiments.simulation.devices import Run
-from genfun.experiments.simulation.recurrence import Settings
 from genfun.experiments.simulation.space import Space, space_of, weights_space
+from genfun.experiments.simulation.updates import Updates
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
@@ -109,7 +109,7 @@ def run_ensemble(
     losses: list[Any] = [None] * len(methods)
     done = 0.0
     for places, drawn in groups(methods, n):
-        settings = Settings.of([methods[p] for p in places])
+        settings = Updates.of([methods[p] for p in places])
         share = len(places) / len(methods)
 
         def report(fraction: float, start: float = done, share: float = share) -> None:
@@ -129,7 +129,7 @@ def run_ensemble(
 
 def _drawn(
     space: Space,
-    settings: Settings,
+    settings: Updates,
     method: Method,
     kept: Int[Array, " t"],
     replicas: int,
@@ -151,7 +151,7 @@ def _drawn(
     losses = np.empty((replicas, settings.count, kept.size))
     for i, (r, s) in enumerate(corners):
         seeds = children[r : r + tall]
-        part = Settings(*(a[s : s + wide] for a in (settings.rates, settings.transitions, settings.kicks)))
+        part = Updates(*(a[s : s + wide] for a in (settings.rates, settings.transitions, settings.kicks)))
         blocks = index_blocks(seeds, n, b, method.replacement, order)
 
         def report(fraction: float, i: int = i) -> None:

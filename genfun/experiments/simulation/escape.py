@@ -28,7 +28,7 @@ class Field(Protocol):
 
 
 @runtime_checkable
-class Region(Protocol):
+class Inside(Protocol):
     """Which runs are inside."""
 
     def __call__(self, x: Float[Array, "runs d"], /) -> Bool[Array, " runs"]:
@@ -170,7 +170,7 @@ class Passages(Displayed):
 def passages(
     gradient: Field,
     start: Any,
-    region: Region,
+    region: Inside,
     method: SGD,
     gradient_variance: float,
     runs: int = 1000,
@@ -243,7 +243,7 @@ def passages(
 def occupation(
     gradient: Field,
     start: Any,
-    region: Region,
+    region: Inside,
     method: SGD,
     gradient_variance: float,
     runs: int = 1000,

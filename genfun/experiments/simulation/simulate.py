@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from genfun import _check
+from genfun._typing import Progress
 from genfun.data.linear import LinearData
 from genfun.experiments.simulation.backend import DTYPES, Dtype
 from genfun.experiments.simulation.batches import ORDERS, Order, batches
@@ -17,8 +18,6 @@ from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 
 __all__ = ["Progress", "Runs", "batches", "simulate", "simulate_many"]
-
-Progress = Callable[[float, str], None]
 
 
 def simulate(

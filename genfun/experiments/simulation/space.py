@@ -19,7 +19,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
-from genfun.experiments.simulation.recurrence import Settings
+from genfun.experiments.simulation.updates import Updates
 
 LARGEST_KERNEL = 4096
 """Samples up to which the kernel matrix is formed; 128 MiB in double precision."""
@@ -52,7 +52,7 @@ class Space:
     errors: Float[Array, "n outputs"] | None
 
 
-def space_of(data: LinearData, settings: Settings) -> Space:
+def space_of(data: LinearData, settings: Updates) -> Space:
     """The space that costs less: residuals if N <= 2 rank and N <= 4096, otherwise weights.
 
     Residuals differ from <phi, w - w*> by those at the optimum, which must stay where they are without a gradient: a
@@ -62,7 +62,7 @@ def space_of(data: LinearData, settings: Settings) -> Space:
     Parameters
     ----------
     data : LinearData
-    settings : Settings
+    settings : Updates
     """
     still = (settings.transitions[:, :, 0] == np.eye(settings.components)[0]).all()
     small = data.n_samples <= min(LARGEST_KERNEL, ROWS_WORTH * data.rank)

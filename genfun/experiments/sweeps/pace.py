@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from genfun.data._arrays import Progress
+from genfun._typing import Progress
 
 
 class Pace:

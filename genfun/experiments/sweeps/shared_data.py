@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.data._store import InMemory
 from genfun.data.linear import LinearData
+from genfun.data.store import InMemory
 from genfun.experiments.sweeps.sealed import Damaged, decode
 
 SAME = 1e-9

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Progress
 from genfun._version import __version__
-from genfun.data._arrays import Progress
 from genfun.data.linear import LinearData
 from genfun.experiments.simulation.record import kept_steps
 from genfun.experiments.simulation.runs import Runs
@@ -24,7 +23,7 @@ from genfun.experiments.sweeps.grid import AXES, axes_of, settings_of
 from genfun.experiments.sweeps.pace import Pace
 from genfun.experiments.sweeps.pool import crew
 from genfun.experiments.sweeps.store import SweepStore
-from genfun.experiments.sweeps.work import Job, compute
+from genfun.experiments.sweeps.work import RunPlan, compute
 from genfun.methods.sgd import SGD
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def sweep(
         for line in cells.damaged:
             log.warning("%s: %s; it is made again", cells.folder, line)
         pace = Pace(progress, len(places), len(todo))
-        job = Job(last, count, seed, None if record is None else kept)
+        plan = RunPlan(last, count, seed, None if record is None else kept)
 
         def finish(setting: SGD, loss: Array) -> None:
             if store is not None:
@@ -147,7 +146,7 @@ def sweep(
 
         if todo:
             with crew(executor) as workers:
-                compute(workers, todo, cells.shared, job, finish)
+                compute(workers, todo, cells.shared, plan, finish)
         facts = spec | {
             "genfun": __version__,
             "data": cells.shared.digest,

@@ -20,8 +20,8 @@ TRIES = 4
 
 
 @dataclass(frozen=True)
-class Job:
-    """What all cells have in common."""
+class RunPlan:
+    """What all cells of a sweep have in common."""
 
     steps: int
     replicas: int
@@ -36,11 +36,11 @@ class Failed:
     error: Exception
 
 
-def run_cell(data: LinearData | SharedData, setting: SGD, job: Job) -> Float[Array, "replicas t"] | Failed:
+def run_cell(data: LinearData | SharedData, setting: SGD, plan: RunPlan) -> Float[Array, "replicas t"] | Failed:
     """The work of a worker: the losses of one setting."""
     try:
         here = data.get() if isinstance(data, SharedData) else data
-        runs = simulate(here, setting, job.steps, job.replicas, "cpu", job.seed, job.record)
+        runs = simulate(here, setting, plan.steps, plan.replicas, "cpu", plan.seed, plan.record)
     except Exception as error:
         return Failed(error)
     return runs.loss
@@ -50,7 +50,7 @@ def compute(
     workers: Given | Processes,
     settings: Iterable[SGD],
     shared: SharedData,
-    job: Job,
+    plan: RunPlan,
     finish: Callable[[SGD, Array], None],
 ) -> None:
     """Compute every setting; what a dead worker had is computed again."""
@@ -61,7 +61,7 @@ def compute(
         while todo or running:
             while todo and len(running) < workers.at_once:
                 setting = todo.popleft()
-                running[workers.submit(run_cell, payload, setting, job)] = setting
+                running[workers.submit(run_cell, payload, setting, plan)] = setting
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 setting = running.pop(future)
                 lost = CancelledWork() if future.cancelled() else future.exception()

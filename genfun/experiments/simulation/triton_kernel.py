@@ -13,10 +13,10 @@ import triton
 import triton.language as tl
 
 from genfun._typing import Array, Float, Int
-from genfun.experiments.simulation._torch import TorchBackend
 from genfun.experiments.simulation.engine import is_dense, run_chunk
-from genfun.experiments.simulation.recurrence import Settings
 from genfun.experiments.simulation.space import Space
+from genfun.experiments.simulation.torch_backend import TorchBackend
+from genfun.experiments.simulation.updates import Updates
 
 LARGEST_STATE = 4096
 """Length of a state of two components that stays in the registers of one thread block."""
@@ -62,13 +62,13 @@ def _advance(
     tl.store(second, v, mask=inside)
 
 
-def fits(space: Space, settings: Settings, b: int) -> bool:
+def fits(space: Space, settings: Updates, b: int) -> bool:
     """Whether the kernel takes it: a state of at most two components and 4096 numbers each, and a small batch.
 
     Parameters
     ----------
     space : Space
-    settings : Settings
+    settings : Updates
     b : int
         Batch size.
     """
@@ -78,7 +78,7 @@ def fits(space: Space, settings: Settings, b: int) -> bool:
 
 def run_fused(
     space: Space,
-    settings: Settings,
+    settings: Updates,
     blocks: Iterator[Int[Array, "steps runs b"]] | None,
     shape: tuple[int, int],
     kept: Int[Array, " t"],
@@ -93,7 +93,7 @@ def run_fused(
     Parameters
     ----------
     space : Space
-    settings : Settings
+    settings : Updates
     blocks : iterator of index blocks, or None
     shape : tuple of int
         Runs and batch size.
@@ -135,7 +135,7 @@ def run_fused(
     return np.where(np.isnan(result), np.inf, result).transpose(1, 2, 0)
 
 
-def _factors(each: Settings, b: int) -> Any:
+def _factors(each: Updates, b: int) -> Any:
     """(T_00, T_01, T_10, T_11, k_0, k_1) of each row, with -alpha/b in k; one component is padded to two."""
     m = each.components
     transition, kick = np.zeros((each.count, 2, 2)), np.zeros((each.count, 2))

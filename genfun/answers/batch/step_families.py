@@ -21,7 +21,7 @@ SMALLEST_EXPONENT = 1e-3
 
 
 @dataclass(frozen=True)
-class Family:
+class StepFamily:
     """One shape of K(b) = scale * exp(q phi(b; r)).
 
     Parameters
@@ -111,11 +111,11 @@ def _log_pole(r: Array, b: Array) -> Array:
 
 
 FAMILIES = (
-    Family("hyperbola", "K = A (1 + B/b)", False, _added, _log_sum, lambda r, q: 0.0 * q),
-    Family("rational", "K = A b/(b - B)", False, _removed, _log_pole, lambda r, q: 2.0 * r[..., 0], True),
-    Family("power", "K = A (1 + B/b)^q", True, _added, _log_sum, lambda r, q: np.maximum(q - 1.0, 0.0) * r[..., 0]),
-    Family("source", "K = A (b/(b - B))^q", True, _removed, _log_pole, lambda r, q: r[..., 0] * (1.0 + q), True),
-    Family(
+    StepFamily("hyperbola", "K = A (1 + B/b)", False, _added, _log_sum, lambda r, q: 0.0 * q),
+    StepFamily("rational", "K = A b/(b - B)", False, _removed, _log_pole, lambda r, q: 2.0 * r[..., 0], True),
+    StepFamily("power", "K = A (1 + B/b)^q", True, _added, _log_sum, lambda r, q: np.maximum(q - 1.0, 0.0) * r[..., 0]),
+    StepFamily("source", "K = A (b/(b - B))^q", True, _removed, _log_pole, lambda r, q: r[..., 0] * (1.0 + q), True),
+    StepFamily(
         "expansion",
         "K = A (1 + B/b + C^2/b^2)",
         False,
@@ -149,12 +149,12 @@ class Fits:
     critical: Float[Array, " sets"]
 
 
-def fit_family(family: Family, b: Array, log_steps: Array, weights: Array) -> Fits:
+def fit_family(family: StepFamily, b: Array, log_steps: Array, weights: Array) -> Fits:
     """The least-squares fit of a family to every row of `log_steps`.
 
     Parameters
     ----------
-    family : Family
+    family : StepFamily
     b : array, shape (n,)
     log_steps, weights : array, shape (sets, n)
     """
@@ -189,12 +189,12 @@ def fit_family(family: Family, b: Array, log_steps: Array, weights: Array) -> Fi
     return at_shape(family, b, log_steps, weights, shape)
 
 
-def at_shape(family: Family, b: Array, log_steps: Array, weights: Array, shape: Array) -> Fits:
+def at_shape(family: StepFamily, b: Array, log_steps: Array, weights: Array, shape: Array) -> Fits:
     """The weighted line fit of every row at a given shape.
 
     Parameters
     ----------
-    family : Family
+    family : StepFamily
     b : array, shape (n,)
     log_steps, weights : array, shape (sets, n)
     shape : array, shape (sets, parameters of the shape)
@@ -213,12 +213,12 @@ def at_shape(family: Family, b: Array, log_steps: Array, weights: Array, shape: 
     return Fits(level, q, shape, (weights * residual**2).sum(axis=1), family.critical(shape, q))
 
 
-def polish(family: Family, b: Array, log_steps: Array, weights: Array, start: Array) -> Fits:
+def polish(family: StepFamily, b: Array, log_steps: Array, weights: Array, start: Array) -> Fits:
     """One set, from the best of the grid on to the least misfit.
 
     Parameters
     ----------
-    family : Family
+    family : StepFamily
     b, log_steps, weights : array, shape (n,)
     start : array, shape (parameters of the shape,)
         r.

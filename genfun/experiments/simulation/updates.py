@@ -13,7 +13,7 @@ from genfun.methods.base import Method
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
+class Updates:
     r"""Learning rates and hyperparameters of settings that share batches, as arrays.
 
     .. math:: x \leftarrow T x - \alpha\, k\, \nabla L_B
@@ -35,7 +35,7 @@ class Settings:
     kicks: Float[Array, "settings m"]
 
     @classmethod
-    def of(cls, methods: Sequence[Method]) -> Settings:
+    def of(cls, methods: Sequence[Method]) -> Updates:
         """The arrays of methods whose states have equally many components.
 
         Parameters
@@ -60,24 +60,24 @@ class Settings:
         """m, components of the state."""
         return self.kicks.shape[1]
 
-    def repeated(self, outputs: int) -> Settings:
+    def repeated(self, outputs: int) -> Updates:
         """Each setting once for each output of the data.
 
         Parameters
         ----------
         outputs : int
         """
-        return Settings(*(np.repeat(a, outputs, axis=0) for a in (self.rates, self.transitions, self.kicks)))
+        return Updates(*(np.repeat(a, outputs, axis=0) for a in (self.rates, self.transitions, self.kicks)))
 
 
-class Recurrence:
+class Stepper:
     """x_i <- sum_j T_ij x_j + k_i g on a list of arrays (runs, settings, D), without moving them in memory.
 
     A component that is its old value plus the new value of another, as w is in heavy ball (w += v), costs one addition.
 
     Parameters
     ----------
-    settings : Settings
+    settings : Updates
         One for each row of the state.
     arrays : Backend
         See `genfun.experiments.simulation.backend`.
@@ -85,7 +85,7 @@ class Recurrence:
         Of a component.
     """
 
-    def __init__(self, settings: Settings, arrays: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, settings: Updates, arrays: Any, shape: tuple[int, ...]) -> None:
         T, k, m = settings.transitions, settings.kicks, settings.components
         self.arrays = arrays
         self.factors = [[_factor(T[:, i, j], arrays) for j in range(m)] for i in range(m)]

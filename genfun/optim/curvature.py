@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from genfun.optim._sample_gradients import SampleGradients, squared
+from genfun.optim.sample_gradients import SampleGradients, squared
 
 ITERATIONS, SETTLED = 50, 1e-2
 """Power iteration ends after so many products, or when the eigenvalue changes by less than this share."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
-from genfun.optim._source import Source
+from genfun.optim.source import Source
 
 CHUNK_NUMBERS = 1 << 24
 """Numbers in the gradients held at once, where the user names no chunk size."""

@@ -45,7 +45,7 @@ class GradientNoise:
     along: float
 
 
-class Ladder:
+class BatchChain:
     r"""The acceptance test on every rung, and the chain that it drives.
 
     A batch of b of N samples has the gradient g = G + W/b, W Gaussian of covariance Sigma b (N-b)/(N-1). Of
