@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import genfun as gf
 from genfun.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def shown(page: str) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun import scheduled
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.engine import scheduled
 from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
 from genfun.schedules import (
@@ -22,8 +22,8 @@ from genfun.schedules import (
     ScheduledSGD,
     StepDecay,
     Warmup,
-    _kernel,
     jacobi_heavy_ball,
+    kernel,
 )
 
 MODES = np.arange(1.0, 1201.0)
@@ -106,12 +106,12 @@ def test_losses_beyond_the_range_of_doubles_keep_their_logarithm():
 
 
 def test_compiled_and_plain_kernels_agree():
-    if _kernel.compiled() is None:
+    if kernel.compiled() is None:
         pytest.skip("numba is not installed")
     lam = np.geomspace(1.0, 1e-5, 60)
     for sigma2 in (0.0, 0.1):
         result = []
-        for advance in (_kernel.advance, _kernel.compiled()):
+        for advance in (kernel.advance, kernel.compiled()):
             state = np.zeros((3, 60))
             state[0] = lam
             steps = np.arange(400.0)
@@ -127,11 +127,11 @@ def test_compiled_and_plain_kernels_agree():
 def test_the_answer_does_not_depend_on_numba(monkeypatch):
     problem, method = gf.PowerLaw(1.5, 0.5, n_modes=50), ScheduledSGD(Cosine(0.3, 300), 0.5, 4)
     expected = float(gf.predict(problem, method, 300).loss)
-    monkeypatch.setattr(_kernel.importlib.util, "find_spec", lambda name: None)
-    _kernel.compiled.cache_clear()
-    assert _kernel.kernel(10**9) is _kernel.advance
+    monkeypatch.setattr(kernel.importlib.util, "find_spec", lambda name: None)
+    kernel.compiled.cache_clear()
+    assert kernel.kernel(10**9) is kernel.advance
     assert float(gf.predict(problem, method, 300).loss) == pytest.approx(expected, rel=1e-12)
-    _kernel.compiled.cache_clear()
+    kernel.compiled.cache_clear()
 
 
 def test_jacobi_schedules_double_the_exponent():

@@ -12,7 +12,7 @@ import pytest
 
 import genfun as gf
 
-GALLERY = Path(__file__).resolve().parents[1] / "docs" / "gallery"
+GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
 NAMES = sorted(path.stem for path in GALLERY.glob("*.py"))
 
 

@@ -15,7 +15,7 @@ import pytest
 import genfun as gf
 from validation.page import markdown
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import pytest
 from genfun.answers.batch.fit_steps import fit_steps
 from genfun.answers.batch.step_families import FAMILIES, fit_family
 
-MEASURED = Path(__file__).resolve().parents[2] / "shared" / "data" / "steps_vs_batch.csv"
+MEASURED = Path(__file__).resolve().parents[3] / "shared" / "data" / "steps_vs_batch.csv"
 B = 2.0 ** np.arange(2, 12)
 EXACT = {
     "rational": (1000.0 * B / (B - 3.0), 6.0),

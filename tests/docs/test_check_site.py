@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-FILE = Path(__file__).resolve().parents[1] / "docs" / "check_site.py"
+FILE = Path(__file__).resolve().parents[2] / "docs" / "check_site.py"
 GOOD = """<!doctype html><html><head><meta name="viewport"><link rel="stylesheet" href="_static/a.css?v=1">
 <link rel="canonical" href="https://example.org/"><link rel="icon" href="data:image/svg+xml,x"></head>
 <body id="here"><a href="#here">x</a><a href="#">top</a><a href="sub/">sub</a>

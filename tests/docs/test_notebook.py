@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "examples" / "first_steps.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "first_steps.ipynb"
 
 
 @pytest.mark.skipif(not NOTEBOOK.exists(), reason="the examples are only in the repository")
