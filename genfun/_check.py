@@ -75,10 +75,12 @@ def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> Non
 
 
 def setting(problem: Any, method: Any, noise: Any) -> None:
-    """A problem, a method and a noise model, by what the engine reads of them."""
-    _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem or PowerLaw")
-    _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
-    _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible")
+    """A problem, a method (or None) and a noise model, by what the engine reads of them."""
+    _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
+    if method is not None:
+        _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
+    if not hasattr(noise, "transform"):
+        _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible or a genfun.Noise")
 
 
 def vector(name: str, value: Any) -> Float[Array, " n"]:

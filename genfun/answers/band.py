@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genfun._typing import Array, Float
-from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
+from genfun.engine.edge import edge
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem

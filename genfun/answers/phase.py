@@ -13,10 +13,11 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.predict import predict
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import Problem
 
@@ -110,7 +111,7 @@ def effective_rate(method: Method) -> float:
     return method.learning_rate * float((matrix @ np.array(kick, dtype=float))[0])
 
 
-def phase(problem: Problem, method: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Phase:
+def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = None) -> Phase:
     r"""The phase of a power law, or of the power law fitted to a measured spectrum.
 
     .. math:: L_s = \frac{Q\,\Gamma(\zeta+1)}{2(1-\tilde U(1))}(2\alpha_{eff}t)^{-\zeta},\qquad
@@ -127,12 +128,13 @@ def phase(problem: Problem, method: Method, noise: SpectrallyExpressible = Spect
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum.
     method : Method
         The setting.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -155,7 +157,8 @@ def phase(problem: Problem, method: Method, noise: SpectrallyExpressible = Spect
     >>> f.name, round(f.transition_step)
     ('noise-dominated', 38392)
     """
-    G = GeneratingFunction(problem, method, noise)
+    case = Case.of(problem, method, noise, only_expressible="phase")
+    problem, G = case.problem, case.transform
     law = fit_power_law(problem)
     if not (math.isfinite(law.nu) and math.isfinite(law.zeta) and law.nu > 0.0 and law.zeta > 0.0):
         raise ValueError(
@@ -232,7 +235,7 @@ def _notes(
 
 
 def local_exponent(
-    problem: Problem, method: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
+    problem: Problem | LinearData, method: Method, steps: Any, noise: NoiseChoice = None
 ) -> Float[Array, "..."]:
     r"""The local exponent of the predicted curve, with no power law assumed.
 
@@ -243,14 +246,15 @@ def local_exponent(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum.
     method : Method
         The setting.
     steps : int or array of ints
         t >= 1, any shape.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -280,9 +284,10 @@ def local_exponent(
     low = np.minimum(np.floor(t * np.exp(-LOG_HALF_WIDTH)), t - 1).astype(np.int64)
     low = np.maximum(low, 1)
     high = np.maximum(np.ceil(t * np.exp(LOG_HALF_WIDTH)), t + 1).astype(np.int64)
-    r = predict(problem, method, np.stack((low, high)), noise)
+    case = Case.of(problem, method, noise)
+    r = predict(case.problem, method, np.stack((low, high)), case.noise)
     logs = r.log_loss
-    if problem.noise_variance > 0.0:
+    if case.label_noise > 0.0:
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = logs + np.log1p(-np.exp(np.log(0.5 * problem.noise_variance) - logs))
+            logs = logs + np.log1p(-np.exp(np.log(case.label_noise) - logs))
     return np.asarray((logs[0] - logs[1]) / np.log(high / low))

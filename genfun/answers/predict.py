@@ -10,14 +10,14 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
+from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.exact import exact_curve
-from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
 from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
+from genfun.engine.transform import Transform
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -74,7 +74,7 @@ class Prediction(Displayed):
     route: str
     problem: Problem
     method: Method | ScheduledSGD
-    noise: SpectrallyExpressible | str
+    noise: NoiseModel
 
     @property
     def meaning(self) -> str:
@@ -93,7 +93,7 @@ def predict(
     problem: Problem | LinearData,
     method: Method | ScheduledSGD,
     steps: Any,
-    noise: SpectrallyExpressible | str = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     route: Route = "auto",
 ) -> Prediction:
     r"""Mean loss of mini-batch SGD at given steps, without training.
@@ -111,9 +111,9 @@ def predict(
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0, any order, repeats allowed; step 0 is the start.
-    noise : SpectrallyExpressible or "exact"
-        (tau1, tau2) of the noise covariance; or "exact", the full second moments of the data, without the spectrally
-        expressible approximation (small data only: a step costs O(n rank^2)).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     route : str
         "auto" chooses and checks; "recursion" steps through all of them; "contour" inverts the generating function
         (steps below 32 still by recursion).
@@ -127,7 +127,7 @@ def predict(
     ------
     ValueError
         On negative or fractional steps, a batch larger than the data, an unknown route, noise="exact" without
-        data, or "contour" or noise="exact" under a schedule.
+        data, or "contour" or a noise other than spectrally expressible under a schedule.
 
     References
     ----------
@@ -144,26 +144,20 @@ def predict(
     wanted = _check.steps(steps)
     if route not in get_args(Route):
         raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
-    data = problem if isinstance(problem, LinearData) else None
-    spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
+    scheduled = isinstance(method, ScheduledSGD)
+    case = Case.of(problem, method, noise, only_expressible="predict under a schedule" if scheduled else "")
     unique, inverse = np.unique(wanted, return_inverse=True)
     singular = None
-    if isinstance(method, ScheduledSGD):
-        if route == "contour" or isinstance(noise, str):
-            asked = "route='contour'" if route == "contour" else f"noise={noise!r}"
-            raise ValueError(f"{asked} needs constant hyperparameters; leave it out with a ScheduledSGD")
-        curve = scheduled_curve(spectrum, method, noise, unique)
-    elif isinstance(noise, str):
-        if noise != "exact":
-            raise ValueError(f"noise must be a SpectrallyExpressible or 'exact', got {noise!r}")
-        if data is None:
-            raise ValueError(
-                f"noise='exact' needs the data, got {type(problem).__name__}; pass the LinearData in its place"
-            )
-        GeneratingFunction(spectrum, method)  # refuses what the other routes refuse
-        curve = exact_curve(data, method, unique)
+    if scheduled:
+        if route == "contour":
+            raise ValueError("route='contour' needs constant hyperparameters; leave it out with a ScheduledSGD")
+        curve = scheduled_curve(case.problem, method, case.expressible, unique)
+    elif case.explodes:
+        singular = dominant_singularity(case.transform)
+        losses = np.where(unique > 0, np.inf, case.initial_loss)
+        curve = LossCurve(Scaled(losses, np.zeros(unique.size, dtype=np.int64)), np.zeros(unique.size), "limit")
     else:
-        G = GeneratingFunction(spectrum, method, noise)
+        G = case.transform
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
@@ -171,15 +165,11 @@ def predict(
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error)
     )
     return Prediction(
-        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, spectrum, method, noise
+        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, case.problem, method, case.noise
     )
 
 
-def _curve(G: GeneratingFunction, steps: Array, route: Route, singular: Singularity) -> LossCurve:
-    if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
-        start = 0.5 * (G.problem.signal_total + G.problem.noise_variance)
-        losses = np.where(steps > 0, np.inf, start)
-        return LossCurve(Scaled(losses, np.zeros(steps.size, dtype=np.int64)), 0.0 * steps, "limit")
+def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
     if route == "auto":
         return automatic(G, steps, singular)
     if route == "recursion":
@@ -194,7 +184,7 @@ def _curve(G: GeneratingFunction, steps: Array, route: Route, singular: Singular
     return joined(parts + ([_forced_contour(G, late, shift, singular)] if late.size else []))
 
 
-def _forced_contour(G: GeneratingFunction, steps: Array, shift: float, singular: Singularity) -> LossCurve:
+def _forced_contour(G: Transform, steps: Array, shift: float, singular: Singularity) -> LossCurve:
     """The contour without a check: what it may have missed, at most the fading initial loss, counts as error."""
     curve = by_contour(G, steps, shift)
     start = np.log(0.5 * (G.problem.signal_total + G.problem.noise_variance))

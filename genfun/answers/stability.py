@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from genfun._display import Displayed
-from genfun.answers.max_learning_rate import curvature_limit, edge
-from genfun.engine.generating_function import GeneratingFunction
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import curvature_limit, edge
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 
 Verdict = Literal["converges", "diverges", "marginal"]
@@ -61,7 +61,7 @@ class Stability(Displayed):
         )
 
 
-def stability(problem: Problem, method: Method, noise: SpectrallyExpressible = SpectrallyExpressible()) -> Stability:
+def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice = None) -> Stability:
     r"""Whether the mean loss converges, how fast in the end, and what binds.
 
     .. math:: \text{stable} \iff \rho(T(\alpha\lambda_k)) < 1\ \text{for all } k\ \text{and}\ \tilde U(1) < 1
@@ -74,11 +74,12 @@ def stability(problem: Problem, method: Method, noise: SpectrallyExpressible = S
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -99,10 +100,10 @@ def stability(problem: Problem, method: Method, noise: SpectrallyExpressible = S
     >>> gf.stability(gf.PowerLaw(1.5, 0.5, n_modes=1000), gf.SGD(0.1, 0.9, batch_size=1)).status
     'diverges'
     """
-    G = GeneratingFunction(problem, method, noise)
+    case = Case.of(problem, method, noise)
+    G = case.transform
     singular = dominant_singularity(G)
-    gain, sigma2 = singular.noise_gain, problem.noise_variance
-    top = curvature_limit(problem, method)
+    gain, top = singular.noise_gain, curvature_limit(case.problem, method)
     edge_distance = method.learning_rate / top - 1.0
     # On one of the two limits and not beyond the other.
     beyond, at_curvature = gain > 1.0 + MARGINAL, abs(edge_distance) < MARGINAL
@@ -112,7 +113,6 @@ def stability(problem: Problem, method: Method, noise: SpectrallyExpressible = S
     status: Verdict = "marginal" if marginal else "converges" if singular.stable else "diverges"
     floor = np.inf
     if status == "converges":
-        floor = 0.5 * sigma2 * G.sums(np.zeros(1))[0].item() / (1.0 - gain) if sigma2 * G.gamma > 0.0 else 0.0
-    return Stability(
-        status, gain, singular.rate, "noise" if edge(problem, method, noise) < top else "curvature", float(floor)
-    )
+        floor = G.floor() if case.problem.noise_variance * G.gamma > 0.0 else 0.0
+    limit: Limit = "noise" if edge(case.problem, method, case.noise) < top else "curvature"
+    return Stability(status, gain, singular.rate, limit, float(floor))

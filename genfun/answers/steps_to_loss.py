@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
-from genfun.engine.generating_function import GeneratingFunction
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import by_contour, by_recursion, oscillation_steps
 from genfun.engine.scheduled import CHUNK, ScheduledRecursion
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
@@ -42,10 +43,10 @@ Curve = Callable[[Int[Array, " t"]], Float[Array, " t"]]
 
 
 def steps_to_loss(
-    problem: Problem,
+    problem: Problem | LinearData,
     method: Method | ScheduledSGD,
     loss: float,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> float:
     r"""The first step at which the mean loss is at or below a target.
 
@@ -62,13 +63,14 @@ def steps_to_loss(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     method : Method or ScheduledSGD
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     loss : float
         The target, > 0, in units of the loss.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -94,22 +96,22 @@ def steps_to_loss(
     inf
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
-    if isinstance(method, ScheduledSGD):
-        return _under_schedule(problem, method, target, noise)
-    G = GeneratingFunction(problem, method, noise)
-    start = 0.5 * (problem.signal_total + problem.noise_variance)
-    if start <= target:
+    scheduled = isinstance(method, ScheduledSGD)
+    case = Case.of(problem, method, noise, only_expressible="steps_to_loss under a schedule" if scheduled else "")
+    if case.initial_loss <= target:
         return 0.0
-    explodes = np.isinf(problem.capacity_total) and G.gamma > 0.0
-    if explodes or target < 0.5 * problem.noise_variance:  # the excess loss is a variance, never negative
+    if case.explodes or target < case.label_noise:  # the excess loss is a variance, never negative
         return np.inf
     target *= 1.0 + SLACK
+    if scheduled:
+        return _under_schedule(case, target)
+    G = case.transform
     singular = dominant_singularity(G)
     shift = singular.shift
     fade = oscillation_steps(singular, shift)
 
     def predicted(steps: Array) -> Array:
-        return predict(problem, method, steps, noise).loss
+        return predict(case.problem, method, steps, case.noise).loss
 
     def contour(steps: Array) -> Array:
         curve = by_contour(G, steps, shift)
@@ -136,20 +138,16 @@ def steps_to_loss(
         last, seen = longer, last
 
 
-def _under_schedule(problem: Problem, method: ScheduledSGD, target: float, noise: SpectrallyExpressible) -> float:
+def _under_schedule(case: Case, target: float) -> float:
     """Every step in turn; the nodes serve a horizon, which grows until the target is reached."""
-    if 0.5 * (problem.signal_total + problem.noise_variance) <= target:
-        return 0.0
+    method: Any = case.method
     most = LAST_SCHEDULED if method.length is None else min(method.length, LAST_SCHEDULED)
-    noisy = np.isinf(problem.capacity_total) and method.batch_size is not None
-    if noisy or target < 0.5 * problem.noise_variance:
-        return np.inf
     horizon = min(FIRST_HORIZON, most)
     while True:
-        run = ScheduledRecursion(problem, method, noise, horizon)
+        run = ScheduledRecursion(case.problem, method, case.expressible, horizon)
         for start in range(0, horizon + 1, CHUNK):
             losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
-            below = np.flatnonzero(losses <= target * (1.0 + SLACK))
+            below = np.flatnonzero(losses <= target)
             if below.size:
                 return float(start + below[0])
             if np.isinf(losses[-1]):

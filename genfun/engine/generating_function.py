@@ -12,7 +12,7 @@ from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recursion import Recursion
 from genfun.engine.transform import Measures, Transform, still_below
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import Noise, NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.scaled import Scaled
@@ -185,6 +185,11 @@ class GeneratingFunction(Transform):
         """Capacity and signal measures."""
         return self.capacity, self.signal_measure
 
+    def floor(self) -> float:
+        """The excess loss that label noise leaves in the end, sigma^2 U~(1) / (2 tau1 (1 - U~(1)))."""
+        kernel = self.sums(np.zeros(1))[0].item()
+        return 0.5 * self.problem.noise_variance * kernel / (1.0 - self.noise_model.tau1 * kernel)
+
     def on(self, measures: Measures) -> GeneratingFunction:
         """The same function of other measures.
 
@@ -294,3 +299,35 @@ class SingleRecursion:
             exponents.append(exponent)
             self._next += 1
         return Scaled(np.concatenate(mantissas), np.concatenate(exponents))
+
+
+def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
+    """The generating function of a method on a problem under a noise model.
+
+    Without sampling noise all models are one, and the spectrum is enough.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    noise : SpectrallyExpressible or Noise
+
+    Returns
+    -------
+    Transform
+
+    Raises
+    ------
+    ValueError
+        If the batch is larger than the training set.
+    TypeError
+        If an argument is of the wrong kind.
+    """
+    if isinstance(noise, SpectrallyExpressible):
+        return GeneratingFunction(problem, method, noise)
+    _check.setting(problem, method, SpectrallyExpressible())
+    if sampling_factor(method.batch_size, problem.n_samples, method.replacement) == 0.0:
+        return GeneratingFunction(problem, method)
+    if not isinstance(noise, Noise):
+        raise TypeError(f"noise must be a SpectrallyExpressible or a genfun.Noise, got {type(noise).__name__}")
+    return noise.transform(problem, method)

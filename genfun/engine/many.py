@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
-from genfun.engine.generating_function import assemble
+from genfun.engine.generating_function import assemble, transform
 from genfun.engine.inversion import hyperbola
+from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, polynomials
 from genfun.engine.recursion import Recursion
-from genfun.engine.singularity import off_axis, update_roots
-from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 from genfun.scaled import EPS, Scaled
@@ -56,9 +57,9 @@ class Settings:
         Further hyperparameters, as the method orders them.
     gamma : array, shape (S,)
         Sampling factors.
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
     make : callable
-        (rate, *hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
+        (rate, hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
     faded : float
         Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
     patience : int
@@ -71,32 +72,52 @@ class Settings:
     rates: Float[Array, " S"]
     hyper: tuple[Array, ...]
     gamma: Float[Array, " S"]
-    noise: SpectrallyExpressible
+    noise: NoiseModel
     make: Callable[..., Any]
     faded: float = FADED
     patience: int = STEP_BUDGET
 
     @classmethod
-    def heavy_ball(
+    def of(
         cls,
         problem: Problem,
+        family: Family,
         rates: Array,
         momenta: Array,
         batch_size: int | None,
-        noise: SpectrallyExpressible,
+        noise: NoiseModel,
         faded: float = FADED,
         patience: int = STEP_BUDGET,
     ) -> Settings:
-        """Settings of heavy-ball SGD at one batch size."""
-        gamma = np.full(rates.size, sampling_factor(batch_size, problem.n_samples))
-        return cls(
-            problem, SGD, rates, (momenta,), gamma, noise, lambda a, b, _: SGD(a, b, batch_size), faded, patience
-        )
+        """Settings of one family at one batch size."""
+        sampled = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
+
+        def make(rate: float, _: Any, index: int) -> Any:
+            return family.at(rate, float(momenta[index]), batch_size)
+
+        hyper, gamma = family.hyper(momenta), np.full(rates.size, sampled)
+        return cls(problem, family.kind, rates, hyper, gamma, noise, make, faded, patience)
 
     def take(self, pick: Array) -> Settings:
         """Some of the settings."""
-        hyper = tuple(h[pick] for h in self.hyper)
-        return replace(self, rates=self.rates[pick], hyper=hyper, gamma=self.gamma[pick])
+        hyper, index = tuple(h[pick] for h in self.hyper), np.arange(self.rates.size)[pick]
+        make = lambda rate, h, i: self.make(rate, h, int(index[i]))  # noqa: E731
+        return replace(self, rates=self.rates[pick], hyper=hyper, gamma=self.gamma[pick], make=make)
+
+    @property
+    def taus(self) -> tuple[float, float]:
+        """(tau1, tau2), where the noise is spectrally expressible."""
+        assert isinstance(self.noise, SpectrallyExpressible)
+        return self.noise.tau1, self.noise.tau2
+
+    def method(self, index: Any) -> Any:
+        """One of them as a method.
+
+        Parameters
+        ----------
+        index : int
+        """
+        return self.make(float(self.rates[index]), tuple(float(h[index]) for h in self.hyper), int(index))
 
 
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
@@ -120,7 +141,7 @@ class _Evaluator:
     def arguments(self, pick: Any, q: Array) -> tuple[Any, ...]:
         """What `ModeSums` takes, for some of the settings."""
         table = self.polynomials.coefficients(q, tuple(h[pick, None] for h in self.s.hyper))
-        return table, q, (self.s.gamma[pick] * self.s.noise.tau2)[:, None], self.s.rates[pick, None]
+        return table, q, (self.s.gamma[pick] * self.s.taus[1])[:, None], self.s.rates[pick, None]
 
     def kernel(self, pick: Any, arguments: tuple[Any, ...]) -> Array:
         """U~/tau1."""
@@ -132,7 +153,7 @@ class _Evaluator:
         arguments = self.arguments(pick, q)
         positive = self.capacity.least_denominator(*arguments) > 0.0
         positive &= self.ends.least_denominator(*arguments) > 0.0
-        gain = (1.0 - q) * self.s.noise.tau1 * self.kernel(pick, arguments)
+        gain = (1.0 - q) * self.s.taus[0] * self.kernel(pick, arguments)
         return (positive & (gain < 1.0))[:, 0]
 
 
@@ -188,6 +209,9 @@ def growth_rates(settings: Settings, accuracy: float) -> Float[Array, " S"]:
         Absolute, per step.
     """
     problem = settings.problem
+    if not isinstance(settings.noise, SpectrallyExpressible):
+        each = [transform(problem, settings.method(i), settings.noise) for i in range(settings.rates.size)]
+        return np.array([dominant_singularity(G).rate for G in each])
     measures, found = coarse_measures(problem), np.empty(settings.rates.size)
     ends = np.array([problem.lambda_min, problem.lambda_max])
     for start in range(0, found.size, BLOCK):
@@ -222,6 +246,8 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     if step > 0 and not settings.gamma.any():
         found = noiseless_losses(settings, fine_signal(settings.problem, step), step)
         return found, np.full(settings.rates.size, EPS * (64.0 + step))
+    if step > 0 and not isinstance(settings.noise, SpectrallyExpressible):
+        return _one_by_one(settings, step)
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
     measures = coarse_measures(settings.problem)
@@ -262,6 +288,17 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     return result, error
 
 
+def _one_by_one(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    """Under another noise model: all at once if it can, else one after the other by the route of a single setting."""
+    own = getattr(settings.noise, "losses_at", None)
+    if own is not None:
+        return own(settings, step)
+    curves, steps = [], np.array([step])
+    for i in range(settings.rates.size):
+        curves.append(automatic(transform(settings.problem, settings.method(i), settings.noise), steps))
+    return Scaled.join([c.loss for c in curves]), np.concatenate([c.error for c in curves])
+
+
 def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) -> Array:
     contour = hyperbola(count, 1.0)
     q = -np.expm1(-(shift[:, None] + contour.nodes / step))
@@ -269,7 +306,7 @@ def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) ->
     arguments = evaluator.arguments(pick, q)
     kernel = evaluator.kernel(pick, arguments)
     value = assemble(
-        kernel, evaluator.signal(*arguments)[0], q, evaluator.s.noise.tau1, evaluator.s.problem.noise_variance
+        kernel, evaluator.signal(*arguments)[0], q, evaluator.s.taus[0], evaluator.s.problem.noise_variance
     )
     return (value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
 
@@ -279,8 +316,8 @@ def _recursion(settings: Settings, cells: Array, step: int) -> Scaled:
     measures, parts = settings.problem.measures(), []
     for start in range(0, cells.size, 256):
         pick = cells[start : start + 256]
-        methods = [settings.make(float(settings.rates[i]), *(float(h[i]) for h in settings.hyper), i) for i in pick]
-        run = Recursion(settings.problem, methods, settings.noise, measures)
+        methods = [settings.method(i) for i in pick]
+        run = Recursion(settings.problem, methods, SpectrallyExpressible(*settings.taus), measures)
         while run.step < step:
             run.advance()
         parts.append(Scaled(*run.loss()))

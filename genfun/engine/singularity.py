@@ -119,6 +119,9 @@ def dominant_singularity(G: Transform) -> Singularity:
     ----------
     arXiv 2206.11124, section 4 and appendix on eventual divergence.
     """
+    known = G.known_singularity()
+    if known is not None:
+        return known
     a, roots = mode_roots(G)
     radii = np.abs(roots).max(axis=1)
     regular, at_one = (x.item() for x in G.regular(np.zeros(1)))

@@ -93,6 +93,14 @@ class Transform(ABC):
         """The measures whose nodes have the modes' own singularities."""
         return self.problem.measures()
 
+    @abstractmethod
+    def floor(self) -> float:
+        """The excess loss that label noise leaves at the end, where the mean loss converges."""
+
+    def known_singularity(self) -> Any:
+        """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
+        return None
+
     def narrowed(self, step: float) -> Transform:
         """The same function with what has hardly moved by `step` merged; itself where that gains nothing.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genfun.methods.base import Method
+from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 
-__all__ = ["SGD", "Method"]
+__all__ = ["SGD", "Family", "Method"]

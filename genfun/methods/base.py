@@ -22,7 +22,9 @@ class Method(Protocol):
     theorem 1; the finite-memory form of arXiv 2410.04228), which is all that the generating function needs.
 
     A method may also carry ready-made `responses(a, q, *hyperparameters)` with q = 1 - z, returning
-    (d, n_u, n_v) with u_0 = n_u/d and v_0 = n_v/d; without them they are derived on first use.
+    (d, n_u, n_v) with u_0 = n_u/d and v_0 = n_v/d; without them they are derived on first use. And it may give
+    `curvature_limit(*hyperparameters)`, the largest stable a without noise, which is searched for otherwise. Answers
+    that search over learning rates need a dataclass, whose field learning_rate they replace.
     """
 
     @property

@@ -76,4 +76,15 @@ class SGD:
         """The step of the state (w - w*, v): rows of T and the kick."""
         return ((1 - a, beta), (-a, beta)), (1, 1)
 
+    @staticmethod
+    def curvature_limit(beta: Any, /) -> Any:
+        """Largest stable learning rate without noise, in units of 1/lambda_max: 2(1 + beta).
+
+        Parameters
+        ----------
+        beta : float or array
+            Momentum.
+        """
+        return 2.0 * (1.0 + beta)
+
     responses = staticmethod(_responses)

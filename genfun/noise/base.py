@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from genfun.noise.expressible import SpectrallyExpressible
 
 
 @runtime_checkable
@@ -31,3 +33,7 @@ class Noise(Protocol):
         Transform
         """
         ...
+
+
+NoiseModel: TypeAlias = SpectrallyExpressible | Noise
+"""What answers take: the paper's model, which the engine knows from within, or any other."""

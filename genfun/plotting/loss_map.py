@@ -9,9 +9,9 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.best.loss_map import LossMap
 from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
-from genfun.answers.max_learning_rate import edge
+from genfun.engine.edge import curvature_limits, edge
 from genfun.methods.sgd import SGD
-from genfun.noise import sampling_factor
+from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
@@ -149,11 +149,19 @@ def _limits(ax: Axes, result: LossMap) -> list[Any]:
     largest = np.array([edge(problem, SGD(1.0, float(b), size), noise) for b in beta])
     lines = [
         (r"edge of stability", largest, "black", "-", 2.0),
-        (r"$2(1+\beta)/\lambda_{max}$", 2.0 * (1.0 + beta) / problem.lambda_max, "black", (0, (1, 1.2)), 1.6),
+        (
+            r"$2(1+\beta)/\lambda_{max}$",
+            curvature_limits(SGD, (beta,), problem.lambda_max),
+            "black",
+            (0, (1, 1.2)),
+            1.6,
+        ),
     ]
-    with np.errstate(divide="ignore"):
-        small = (1.0 - beta) * small_rate_limit(problem, gamma, noise)
-        late = (1.0 - beta) * np.divide(2.0, gamma * critical_eigenvalue(problem, noise))
+    small = late = np.full(beta.size, np.nan)
+    if isinstance(noise, SpectrallyExpressible):  # the limits are derived for it alone
+        with np.errstate(divide="ignore"):
+            small = (1.0 - beta) * small_rate_limit(problem, gamma, noise)
+            late = (1.0 - beta) * np.divide(2.0, gamma * critical_eigenvalue(problem, noise))
     lines += [
         (r"small rates: $\alpha_{eff} = 2/(\gamma\tau_1$Tr$H)$", small, COLOURS[1], (0, (5, 1.6)), 1.6),
         (r"$\beta\to1$: $\alpha_{eff} = 2/(\gamma\lambda_{crit})$", late, COLOURS[3], (0, (6, 1.5, 1, 1.5)), 1.6),

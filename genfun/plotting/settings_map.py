@@ -10,7 +10,8 @@ import numpy as np
 from genfun.answers.best.loss_map import loss_map as compute
 from genfun.answers.best.optimize import Optimum, optimize
 from genfun.answers.max_learning_rate import max_learning_rate
-from genfun.noise import SpectrallyExpressible
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.plotting._draw import draw
 from genfun.plotting.loss_map import loss_map
 from genfun.problems.problem import Problem
@@ -26,10 +27,10 @@ LEAST_SHARE = 0.02
 
 
 def settings_map(
-    problem: Problem,
+    problem: Problem | LinearData,
     step: int,
     batch_sizes: Sequence[int | None],
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     cells: int = 100,
     ax: Any = None,
 ) -> list[Axes]:
@@ -48,8 +49,9 @@ def settings_map(
         T >= 1.
     batch_sizes : sequence of int or None
         One panel each; None means the full batch.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     cells : int
         On a side of each map.
     ax : sequence of matplotlib Axes, or one, or None
@@ -82,6 +84,8 @@ def settings_map(
     panels: list[Axes] = _row(len(batch_sizes)) if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
     if len(panels) != len(batch_sizes):
         raise ValueError(f"ax must have one entry for each of the {len(batch_sizes)} batch sizes, got {len(panels)}")
+    case = Case.of(problem, None, noise)
+    problem, noise = case.problem, case.noise
     best = [optimize(problem, b, step, noise=noise).method for b in batch_sizes]
     least = min(max_learning_rate(problem, 0.0, b, noise) for b in batch_sizes)
     low = min(LEAST_SHARE * least, *(0.5 * m.learning_rate for m in best))

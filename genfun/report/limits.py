@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from genfun.answers.band import MINUS, PLUS
-from genfun.answers.max_learning_rate import curvature_limit, max_learning_rate
+from genfun.answers.max_learning_rate import max_learning_rate
+from genfun.engine.edge import curvature_limit
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem

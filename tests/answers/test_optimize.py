@@ -9,6 +9,7 @@ import genfun as gf
 from genfun.answers.best.budget import StepTime, fit_step_time
 from genfun.engine.many import Settings, losses_at
 from genfun.engine.recursion import Recursion
+from genfun.methods import Family
 
 
 def least_on_grid(problem, batch, steps, noise):
@@ -51,7 +52,7 @@ def test_losses_without_noise_are_powers_at_any_step(sigma2):
     problem = gf.LinearProblem(law.eigenvalues, law.signal, noise_variance=sigma2)
     rates, betas = np.array([0.3, 1.9, 3.8, 0.05]), np.array([0.0, -0.02, 0.95, 0.999])
     for step in (1, 77, 10**6):
-        found, error = losses_at(Settings.heavy_ball(problem, rates, betas, None, gf.SpectrallyExpressible()), step)
+        found, error = losses_at(Settings.of(problem, Family(), rates, betas, None, gf.SpectrallyExpressible()), step)
         assert error.max() < 1e-8
         for i in range(4):
             r = gf.predict(problem, gf.SGD(rates[i], betas[i]), step)

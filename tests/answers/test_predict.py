@@ -49,10 +49,10 @@ def test_wrong_kinds_of_arguments_are_named():
     data = gf.data.translation_invariant([1.0, 0.5], [1.0, 1.0])
     noise = gf.SpectrallyExpressible()
     for arguments, message in (
-        (([1.0], METHOD, noise), "problem must be a LinearProblem or PowerLaw, got list"),
+        (([1.0], METHOD, noise), "problem must be a LinearProblem, a PowerLaw or a LinearData, got list"),
         ((data, METHOD, noise), "got LinearData.*pass its .problem"),
         ((PROBLEM, 0.1, noise), "method must be a method such as SGD, got float"),
-        ((PROBLEM, METHOD, 1.0), "noise must be a SpectrallyExpressible, got float"),
+        ((PROBLEM, METHOD, 1.0), "noise must be a SpectrallyExpressible or a genfun.Noise, got float"),
     ):
         with pytest.raises(TypeError, match=message):
             _check.setting(*arguments)

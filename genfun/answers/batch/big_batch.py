@@ -12,6 +12,8 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.batch._batch_chain import BatchChain, GradientNoise
 from genfun.answers.batch.noise_scale import first_and_last
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.engine.generating_function import FULL_MODES, GeneratingFunction
 from genfun.engine.recursion import Recursion, joint_modes
 from genfun.methods.sgd import SGD
@@ -88,11 +90,11 @@ class BigBatch(Displayed):
 
 
 def big_batch(
-    problem: Problem,
+    problem: Problem | LinearData,
     method: SGD,
     steps: Any,
     theta: float = 0.5,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     debiased: bool = False,
 ) -> BigBatch:
     r"""Batch sizes of Big Batch SGD with a fixed rate, and the loss that they lead to, without training.
@@ -112,7 +114,7 @@ def big_batch(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum, with a finite trace.
     method : SGD
         Rate, momentum, and the first batch size (before its growth).
@@ -120,8 +122,9 @@ def big_batch(
         Step numbers >= 0.
     theta : float
         In (0, 1], or positive with the debiased test, dimensionless.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     debiased : bool
         Whether V_B/b is first taken off |grad L_B|^2: the same as the test with theta^2/(1 + theta^2).
 
@@ -156,11 +159,13 @@ def big_batch(
         raise ValueError(f"theta must be at most 1, where the test passes on average, got {theta!r}; lower it")
     if method.batch_size is None:
         raise ValueError("method.batch_size is None, the full batch; pass the batch size to start from")
-    if np.isinf(problem.trace):
+    case = Case.of(problem, None, noise, only_expressible="big_batch")
+    problem = case.problem
+    if not case.has_finite_trace:
         raise ValueError("problem has an infinite trace, and every batch fails; cut the spectrum with n_modes")
     sampling_factor(method.batch_size, problem.n_samples)  # refuses a batch larger than the data
     effective = theta / np.sqrt(1.0 + theta**2) if debiased else theta
-    moments = _Moments(problem, method, noise, last)
+    moments = _Moments(problem, method, case.expressible, last)
     chain = BatchChain(method.batch_size, problem.n_samples, float(effective))
     unique, inverse = np.unique(wanted, return_inverse=True)
     rows: list[tuple[float, ...]] = []

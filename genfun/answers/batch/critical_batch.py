@@ -17,8 +17,10 @@ from genfun.answers.best.budget import SAMPLES, StepTime
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.stability import stability
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
@@ -165,9 +167,7 @@ class CriticalBatch(Displayed):
 class _Counter:
     """K(b) of a setting, of a family, or tuned; remembers the settings."""
 
-    def __init__(
-        self, problem: Problem, what: SGD | Tuned | MethodOfSize, loss: float, noise: SpectrallyExpressible
-    ) -> None:
+    def __init__(self, problem: Problem, what: SGD | Tuned | MethodOfSize, loss: float, noise: NoiseModel) -> None:
         self.problem, self.what, self.loss, self.noise = problem, what, loss, noise
         self.methods: dict[int, Any] = {}
 
@@ -186,12 +186,12 @@ class _Counter:
 
 
 def critical_batch_size(
-    problem: Problem,
+    problem: Problem | LinearData,
     method: SGD | Tuned | MethodOfSize = BEST_RATE,
     *,
     loss: float,
     batch_sizes: Any = None,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     step_time: StepTime | tuple[float, float] | None = None,
 ) -> CriticalBatch:
     r"""Steps and samples to a loss at every batch size, and the batch size of fewest samples.
@@ -206,7 +206,7 @@ def critical_batch_size(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     method : SGD, Tuned or callable
         What is run at batch size b: the rate and momentum of an `SGD`, its batch size ignored; the best rate, or rate
         and momentum, at every b, by `Tuned`; or a family b -> SGD or ScheduledSGD.
@@ -214,8 +214,9 @@ def critical_batch_size(
         The target, > 0.
     batch_sizes : array of int, optional
         Try these alone; by default 1, 2, 4, ... and what the search for b* needs.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     step_time : StepTime or (float, float), optional
         (a, c): a step of batch size b takes a + c b seconds. Gives the batch size of least time as well.
 
@@ -248,7 +249,9 @@ def critical_batch_size(
             f"method must be an SGD, a Tuned or a function of the batch size, got {type(method).__name__}; "
             "pass e.g. lambda b: ScheduledSGD(Cosine(0.5, 1000), batch_size=b)"
         )
-    counter = _Counter(problem, method, target, noise)
+    case = Case.of(problem, None, noise)
+    problem, model = case.problem, case.noise
+    counter = _Counter(problem, method, target, model)
     search = BatchSearch(counter, SAMPLES.seconds)
     tuned, last = isinstance(method, Tuned), problem.n_samples or LARGEST
     monotone = tuned or isinstance(method, SGD)
@@ -256,7 +259,7 @@ def critical_batch_size(
     if batch_sizes is not None:
         for b in np.unique(np.atleast_1d(batch_sizes)).tolist():
             search.cost(_check.integer("batch_sizes", b, 1))
-    elif target < 0.5 * problem.noise_variance:
+    elif target < case.label_noise:
         search.cost(last)
     else:
         search.double(last)
@@ -286,21 +289,24 @@ def critical_batch_size(
     close = CLOSE[not monotone or tuned] if batch_sizes is None else np.inf
     least = search.cost(search.best())
     ends = {s: tuple(search.end((1.0 + s) * least, side, close) for side in (-1, 1)) for s in SHARES}
-    closed = _closed_form(problem, method, target, noise) if isinstance(method, SGD) else None
+    closed = _closed_form(problem, method, target, model) if isinstance(method, SGD) else None
     return _result(counter, search, target, ends, proven, closed, fastest)
 
 
-def _closed_form(problem: Problem, setting: SGD, loss: float, noise: SpectrallyExpressible) -> ClosedForm | None:
+def _closed_form(problem: Problem, setting: SGD, loss: float, noise: NoiseModel) -> ClosedForm | None:
     """None where the signal is no power law or does not dominate, or the noise gain has no finite value."""
     fit = fit_power_law(problem)
     zeta, excess = fit.zeta, loss - 0.5 * problem.noise_variance
-    if not fit.is_power_law or zeta >= 2.0 - 1.0 / fit.nu or excess <= 0.0 or noise.tau1 == 0.0:
+    if not fit.is_power_law or zeta >= 2.0 - 1.0 / fit.nu or excess <= 0.0:
+        return None
+    tau1 = noise.tau1 if isinstance(noise, SpectrallyExpressible) else 1.0
+    if tau1 == 0.0:
         return None
     gain = stability(problem, SGD(setting.learning_rate, setting.momentum, 1, setting.replacement), noise).noise_gain
     limit = steps_to_loss(problem, SGD(setting.learning_rate, setting.momentum, None), loss, noise)
     if not (np.isfinite(gain) and np.isfinite(limit) and gain > 0.0):
         return None
-    gain *= 1.0 + problem.noise_variance / (2.0 * noise.tau1 * excess)
+    gain *= 1.0 + problem.noise_variance / (2.0 * tau1 * excess)
     return ClosedForm(limit, gain, zeta, None if setting.replacement else problem.n_samples)
 
 

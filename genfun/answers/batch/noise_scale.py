@@ -12,9 +12,9 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.batch._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
-from genfun.engine.generating_function import GeneratingFunction
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 
 Status = Literal["ok", "infinite", "inaccurate"]
@@ -76,9 +76,7 @@ class NoiseScale(Displayed):
         return f"NoiseScale({self.status}: {first_and_last(self.steps, self.samples)})"
 
 
-def noise_scale(
-    problem: Problem, method: Method, steps: Any, noise: SpectrallyExpressible = SpectrallyExpressible()
-) -> NoiseScale:
+def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise: NoiseChoice = None) -> NoiseScale:
     r"""The gradient noise scale at given steps, without training.
 
     .. math:: B_{noise}(t) = \frac{\operatorname{Tr}\Sigma}{|G|^2}
@@ -93,14 +91,15 @@ def noise_scale(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum.
     method : Method
         The training it is measured along, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -129,10 +128,11 @@ def noise_scale(
     [4.293, 416.254]
     """
     wanted = _check.steps(steps)
-    G = GeneratingFunction(problem, method, noise)
+    case = Case.of(problem, method, noise, only_expressible="noise_scale")
+    problem, model, G = case.problem, case.expressible, case.transform
     unique, inverse = np.unique(wanted, return_inverse=True)
-    loss = predict(problem, method, unique, noise)
-    if G.gamma > 0.0 and np.isinf(problem.capacity_total):
+    loss = predict(problem, method, unique, model)
+    if case.explodes:
         log_gradient, error, gradient = np.full(unique.size, np.inf), loss.error, np.full(unique.size, np.inf)
     else:
         curve = gradient_curve(G, unique)
@@ -141,8 +141,8 @@ def noise_scale(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # tau1 Tr(HC) + sigma^2 = 2 tau1 L + (1 - tau1) sigma^2, in units of L: no loss is too small or too large.
         floor = sigma2 * np.exp(-loss.log_loss) if sigma2 > 0.0 else 0.0
-        drive = 2.0 * noise.tau1 + (1.0 - noise.tau1) * floor
-        samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - noise.tau2
+        drive = 2.0 * model.tau1 + (1.0 - model.tau1) * floor
+        samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - model.tau2
     samples = np.where(np.isnan(samples), np.inf, samples)
     shape, place = wanted.shape, inverse.ravel()
     samples, gradient, error = (np.reshape(x[place], shape) for x in (samples, gradient, error))

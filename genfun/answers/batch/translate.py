@@ -11,10 +11,12 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.max_learning_rate import curvature_limit, edge
 from genfun.answers.predict import predict
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import curvature_limit, edge
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
 
 Keep = Literal["samples", "edge"]
@@ -121,11 +123,11 @@ class Translation(Displayed):
 
 
 def translate(
-    problem: Problem,
+    problem: Problem | LinearData,
     method: SGD,
     batch_size: int | None,
     keep: Keep = "samples",
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     samples: float | None = None,
 ) -> Translation:
     r"""The learning rate for another batch size b', at the same momentum.
@@ -143,15 +145,16 @@ def translate(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     method : SGD
         The setting to translate.
     batch_size : int or None
         b'; None means the full batch, which must then be known from the problem.
     keep : str
         "samples": the loss as a function of the number of samples; "edge": the distance to the stability edge.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     samples : float, optional
         With keep="samples": match the loss at this number of samples alone, exactly. Otherwise only where losses are
         reported.
@@ -183,7 +186,8 @@ def translate(
         raise TypeError(f"method must be an SGD, got {type(method).__name__}; only its rate can be translated")
     if keep not in get_args(Keep):
         raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
-    _check.setting(problem, method, noise)
+    case = Case.of(problem, method, noise)
+    problem, model = case.problem, case.noise
     old, new = _size(problem, method, method.batch_size), _size(problem, method, batch_size)
     ratio, memory = new / old, max(old, new) / (1.0 - abs(method.momentum))
     linear, root = method.learning_rate * ratio, method.learning_rate * np.sqrt(ratio)
@@ -192,10 +196,10 @@ def translate(
         return replace(method, learning_rate=float(rate), batch_size=batch_size)
 
     def original(numbers: Array) -> Array:
-        return _log_loss(problem, method, numbers / old, noise)
+        return _log_loss(problem, method, numbers / old, model)
 
     def logs(rate: float) -> Array:
-        return _log_loss(problem, at(rate), numbers / new, noise)
+        return _log_loss(problem, at(rate), numbers / new, model)
 
     if samples is None:
         numbers = _numbers(problem, memory, original)
@@ -204,7 +208,7 @@ def translate(
         if numbers[0] < max(old, new):
             raise ValueError(f"samples must be at least one batch, {max(old, new)}, got {samples!r}; ask for more")
     wanted = original(numbers)
-    old_edge, new_edge = edge(problem, method, noise), edge(problem, at(linear), noise)
+    old_edge, new_edge = edge(problem, method, model), edge(problem, at(linear), model)
     diverges = 0.0 < old_edge <= method.learning_rate
     notes, rate = [], linear
     if new == old:
@@ -231,7 +235,7 @@ def translate(
         status = "ok" if min(old_edge, new_edge) > 0.0 else "impossible"
     elif deviation > CLOSE:
         status = "approximate" if deviation <= FAR else "impossible"
-    linear_limit, limit = _breaking_point(problem, method, old, noise)
+    linear_limit, limit = _breaking_point(problem, method, old, model)
     for name, other in (("linear", linear), ("square-root", root)):
         unstable = ", and is unstable" if 0.0 < new_edge <= other else ""
         notes.append(f"{name} scaling gives {other / rate:.3g} times the learning rate found{unstable}")
@@ -253,7 +257,7 @@ def _size(problem: Problem, method: SGD, batch_size: int | None) -> int:
     return int(problem.n_samples if batch_size is None else batch_size)  # pyright: ignore[reportArgumentType]
 
 
-def _log_loss(problem: Problem, method: SGD, steps: Array, noise: SpectrallyExpressible) -> Array:
+def _log_loss(problem: Problem, method: SGD, steps: Array, noise: NoiseModel) -> Array:
     """log L at steps that need not be whole, linear between whole ones."""
     low = np.floor(steps)
     pair = predict(problem, method, np.stack((low, np.ceil(steps))), noise).log_loss
@@ -304,7 +308,7 @@ def _closest(difference: Callable[[float], Array], guess: float, high: float) ->
     return float(np.exp(best.x if best.fun < squares(grid[i]) else grid[i]))
 
 
-def _breaking_point(problem: Problem, method: SGD, old: int, noise: SpectrallyExpressible) -> tuple[float, Limit]:
+def _breaking_point(problem: Problem, method: SGD, old: int, noise: NoiseModel) -> tuple[float, Limit]:
     """The nearest batch size above, or else below, at which linear scaling is unstable, and what binds there."""
     top = curvature_limit(problem, method)
     last = max(int(np.ceil(old * top / method.learning_rate)), old)

@@ -11,9 +11,11 @@ from genfun import _check
 from genfun._typing import Array
 from genfun.answers.best._search import ENOUGH, SHRINK, ZOOM, Region
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.engine.many import Settings, losses_at
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
 GRID = (24, 15)
@@ -59,9 +61,7 @@ class Tuned:
 class _Reach:
     """Whether a loss can be reached in T steps, and with which setting."""
 
-    def __init__(
-        self, problem: Problem, batch: int | None, log_target: float, tuned: Tuned, noise: SpectrallyExpressible
-    ) -> None:
+    def __init__(self, problem: Problem, batch: int | None, log_target: float, tuned: Tuned, noise: NoiseModel) -> None:
         self.region = Region(problem, batch, noise, tuned.momentum, CAP)
         self.problem, self.batch, self.noise, self.log_target = problem, batch, noise, log_target
         x, y = self.region.axes(GRID)
@@ -70,7 +70,7 @@ class _Reach:
 
     def _map(self, x: Array, y: Array, steps: int) -> Array:
         rates, betas = self.region.settings(*np.broadcast_arrays(x[:, None], y))
-        settings = Settings.heavy_ball(self.problem, rates, betas, self.batch, self.noise, ENOUGH)
+        settings = Settings.of(self.problem, self.region.family, rates, betas, self.batch, self.noise, ENOUGH)
         found, error = losses_at(settings, steps)
         logs = found.log()
         return np.where(np.isfinite(logs) & (error < 0.1), logs, np.inf).reshape(x.size, y.size)
@@ -107,11 +107,11 @@ class _Reach:
 
 
 def tuned_steps(
-    problem: Problem,
+    problem: Problem | LinearData,
     batch_size: int | None,
     loss: float,
     tuned: Tuned = Tuned(),
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> tuple[float, SGD | None]:
     r"""The fewest steps to a loss over learning rates (and momenta), and the setting.
 
@@ -123,14 +123,15 @@ def tuned_steps(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     batch_size : int or None
         b; None means the full batch.
     loss : float
         The target, > 0.
     tuned : Tuned
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -144,11 +145,12 @@ def tuned_steps(
     >>> steps  # one mode, gamma tau2 = 1: (1 - a)^2 + a^2 - a^2 a step, least at a = 1
     1.0
     """
-    if 0.5 * (problem.signal_total + problem.noise_variance) <= loss:
+    case = Case.of(problem, None, noise)
+    if case.initial_loss <= loss:
         return 0.0, None
-    if loss < 0.5 * problem.noise_variance or (np.isinf(problem.trace) and batch_size is not None):
+    if loss < case.label_noise or not (case.has_finite_trace or batch_size is None):
         return np.inf, None
-    reach = _Reach(problem, batch_size, math.log(loss), tuned, noise)
+    reach = _Reach(case.problem, batch_size, math.log(loss), tuned, case.noise)
     low, high = 0, 1
     while reach.best(high, enough=True) > reach.log_target:
         if high >= MOST_STEPS:
@@ -162,4 +164,4 @@ def tuned_steps(
             low = middle
     reach.best(high, enough=False)
     setting = reach.region.setting(*reach.centre)
-    return steps_to_loss(problem, setting, loss, noise), setting
+    return steps_to_loss(case.problem, setting, loss, case.noise), setting

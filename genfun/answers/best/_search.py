@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Bool, Float
-from genfun.answers.max_learning_rate import noise_gain_grid
+from genfun._typing import Array, Float
 from genfun.answers.predict import Prediction, predict
+from genfun.engine.edge import curvature_limits, edges_of
 from genfun.engine.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
-from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
 
 X_RANGE = (-9.0, 14.0)
@@ -33,9 +33,9 @@ PATIENCE, LITTLE_PATIENCE = 4_000, 300
 phases of those modes."""
 MOST_NODES = 4_000
 """Modes on which the search itself runs; only the answer is computed on more."""
+HEAVY_BALL = Family()
 EDGES = 15
 """Momenta at which the stability edge is computed; the search follows it in between."""
-HALVINGS = 40
 SURE = 1e-3
 """Difference of log losses by which the search may err."""
 TRUST = 1.0
@@ -52,41 +52,6 @@ Minimum = tuple[Found, tuple[float, float], float]
 Losses = Callable[[Array, Array], Array]
 
 
-def edges(problem: Problem, betas: Array, batch: int | None, noise: SpectrallyExpressible) -> Float[Array, " betas"]:
-    """Largest stable learning rates, all momenta at once, to about 1e-9: good enough to place points.
-
-    Parameters
-    ----------
-    problem : Problem
-    betas : array, shape (betas,)
-    batch : int or None
-    noise : SpectrallyExpressible
-    """
-    top = 2.0 * (1.0 + betas) / problem.lambda_max
-    gamma = sampling_factor(batch, problem.n_samples)
-    if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
-        return top
-    capacity, _ = coarse_measures(problem)
-
-    def stable(rates: Array) -> Bool[Array, "betas rates"]:
-        gain = noise_gain_grid(
-            SGD, capacity.nodes, capacity.weights, rates[..., None], (betas[:, None, None],), gamma, noise
-        )
-        return gain < 1.0
-
-    # The gain grows from 0 up to its first crossing of 1: the first bad point of a grid, then halving.
-    shares = np.append(np.geomspace(1e-12, 1.0, 40)[:-1], 1.0 - 1e-12)
-    good = stable(top[:, None] * shares)
-    first = np.where(good.all(axis=1), shares.size, np.argmin(good, axis=1))
-    low = np.log(top * shares[np.maximum(first - 1, 0)])
-    high = np.log(top * shares[np.minimum(first, shares.size - 1)])
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        fine = stable(np.exp(middle)[:, None])[:, 0]
-        low, high = np.where(fine, middle, low), np.where(fine, high, middle)
-    return np.exp(low)
-
-
 class Region:
     """The stable settings, as (x, y) = (logit of the share of the edge, atanh of the momentum).
 
@@ -94,24 +59,34 @@ class Region:
     ----------
     problem : Problem
     batch : int or None
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
     momentum : float or None
         Fixed, or searched.
     cap : float
         Largest momentum of either sign.
+    family : Family
+        What is searched over.
     """
 
     def __init__(
-        self, problem: Problem, batch: int | None, noise: SpectrallyExpressible, momentum: float | None, cap: float
+        self,
+        problem: Problem,
+        batch: int | None,
+        noise: NoiseModel,
+        momentum: float | None,
+        cap: float,
+        family: Family = HEAVY_BALL,
     ) -> None:
-        self.problem, self.batch, self.noise, self.momentum = problem, batch, noise, momentum
+        self.problem, self.batch, self.noise, self.family = problem, batch, noise, family
+        self.momentum = momentum = momentum if family.has_momentum else 0.0
         self.cap = math.atanh(cap if momentum is None else max(cap, abs(momentum)))
         self._points = np.linspace(-self.cap, self.cap, EDGES) if momentum is None else np.array([math.atanh(momentum)])
         betas = np.tanh(self._points)
-        self._shares = np.log(edges(problem, betas, batch, noise) / self._curvature_limit(betas))
+        found = edges_of(problem, family, betas, batch, noise, coarse_measures(problem)[0])
+        self._shares = np.log(found / self._curvature_limit(betas))
 
-    def _curvature_limit(self, betas: Any) -> Any:
-        return 2.0 * (1.0 + betas) / self.problem.lambda_max
+    def _curvature_limit(self, betas: Array) -> Array:
+        return curvature_limits(self.family.kind, self.family.hyper(betas), self.problem.lambda_max)
 
     def settings(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Learning rates and momenta of points, flat; the edge's part due to noise is interpolated."""
@@ -120,10 +95,10 @@ class Region:
         rates = self._curvature_limit(np.tanh(y)) * shares / (1.0 + np.exp(-x))
         return rates.ravel(), np.tanh(y).ravel()
 
-    def setting(self, x: float, y: float) -> SGD:
+    def setting(self, x: float, y: float) -> Any:
         """The setting at one point."""
         rates, betas = self.settings(np.array([x]), np.array([y]))
-        return SGD(float(rates[0]), float(betas[0]), self.batch)
+        return self.family.at(float(rates[0]), float(betas[0]), self.batch)
 
     def axes(self, size: tuple[int, int]) -> tuple[Array, Array]:
         """Axes of a map of everything, the second a single value if the momentum is fixed."""
@@ -150,16 +125,24 @@ class Search(Region):
     problem : Problem
     batch : int or None
     steps : int
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
     momentum : float or None
         Fixed, or searched.
+    family : Family
+        What is searched over.
     """
 
     def __init__(
-        self, problem: Problem, batch: int | None, steps: int, noise: SpectrallyExpressible, momentum: float | None
+        self,
+        problem: Problem,
+        batch: int | None,
+        steps: int,
+        noise: NoiseModel,
+        momentum: float | None,
+        family: Family = HEAVY_BALL,
     ) -> None:
         # Beyond, modes off the real axis outlive the run.
-        super().__init__(problem, batch, noise, momentum, cap=max(0.99, math.exp(-(ENOUGH + 1.0) / steps)))
+        super().__init__(problem, batch, noise, momentum, max(0.99, math.exp(-(ENOUGH + 1.0) / steps)), family)
         self.steps = steps
         self.quiet = sampling_factor(batch, problem.n_samples) == 0.0
 
@@ -172,7 +155,7 @@ class Search(Region):
         patience : int
             See `Settings`.
         """
-        settings = Settings.heavy_ball(self.problem, rates, betas, self.batch, self.noise, ENOUGH, patience)
+        settings = Settings.of(self.problem, self.family, rates, betas, self.batch, self.noise, ENOUGH, patience)
         if self.quiet:
             signal = fine_signal(self.problem, self.steps) if patience > LITTLE_PATIENCE else None
             if signal is None or signal.nodes.size > MOST_NODES:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array
 from genfun.answers.best._search import Search
-from genfun.methods.sgd import SGD
 
 MARGIN = 0.05
 """The rise of the loss, as a fraction, that the ranges stand for."""
@@ -31,13 +31,13 @@ def _crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple
     return side(range(centre - 1, -1, -1)), side(range(centre + 1, values.size))
 
 
-def rate_range(search: Search, method: SGD, top: float) -> tuple[float, float]:
+def rate_range(search: Search, method: Any, top: float) -> tuple[float, float]:
     """Learning rates of at most 5 % more loss, the momentum kept.
 
     Parameters
     ----------
     search : Search
-    method : SGD
+    method : Method
         The best setting.
     top : float
         The largest stable learning rate.
@@ -45,17 +45,17 @@ def rate_range(search: Search, method: SGD, top: float) -> tuple[float, float]:
     low = method.learning_rate * np.geomspace(0.02, 1.0, 40)
     high = method.learning_rate + (top - method.learning_rate) * np.linspace(0.0, 1.0, 41)[1:-1] ** 2
     rates = np.concatenate((low, high))
-    losses = search.losses(rates, np.full(rates.size, method.momentum))
+    losses = search.losses(rates, np.full(rates.size, getattr(method, "momentum", 0.0)))
     return _crossings(rates, losses, 39, losses[39] + math.log1p(MARGIN))
 
 
-def momentum_range(search: Search, method: SGD) -> tuple[float, float]:
+def momentum_range(search: Search, method: Any) -> tuple[float, float]:
     """Momenta of at most 5 % more loss, the learning rate kept.
 
     Parameters
     ----------
     search : Search
-    method : SGD
+    method : Method
         The best setting.
     """
     y, cap = math.atanh(method.momentum), search.cap

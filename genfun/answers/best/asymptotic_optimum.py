@@ -14,6 +14,8 @@ from genfun.answers.best._search import GRID, STARTS, ZOOM, Region, closer, log_
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.phase import PhaseName, phase
 from genfun.answers.stability import stability
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
@@ -85,17 +87,18 @@ class _Constants(Region):
         exponents: tuple[float, float],
     ) -> None:
         super().__init__(problem, batch, noise, momentum, CAP)
+        self._tau1, self._tau2 = noise.tau1, noise.tau2
         self._nu, self._zeta = exponents
         self._gamma = sampling_factor(batch, problem.n_samples)
         self.noisy = self._gamma > 0.0 and self._zeta >= 2.0 - 1.0 / self._nu
 
     def __call__(self, x: Array, y: Array) -> Array:
         rates, betas = (p[:, None] for p in self.settings(x, y))
-        (capacity, signal), g = self.problem.measures(), self._gamma * self.noise.tau2
+        (capacity, signal), g = self.problem.measures(), self._gamma * self._tau2
         with np.errstate(all="ignore"):
             least, U, _ = self._sums(capacity.nodes, capacity.weights, rates, betas, g)
             other, _, V = self._sums(signal.nodes, signal.weights, rates, betas, g)
-            rest = 1.0 - self._gamma * self.noise.tau1 * rates[:, 0] ** 2 * U
+            rest = 1.0 - self._gamma * self._tau1 * rates[:, 0] ** 2 * U
             effective = np.log(rates[:, 0] / (1.0 - betas[:, 0]))
             if self.noisy:
                 value = effective / self._nu + np.log(V) - 2.0 * np.log(rest)
@@ -114,10 +117,10 @@ class _Constants(Region):
 
 
 def asymptotic_optimum(
-    problem: Problem,
+    problem: Problem | LinearData,
     batch_size: int,
     momentum: float | None = None,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> AsymptoticOptimum:
     r"""The learning rate and momentum that minimise the constant of the phase that dominates in the end.
 
@@ -132,14 +135,15 @@ def asymptotic_optimum(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum; of a measured one the exponents are fitted.
     batch_size : int
         b.
     momentum : float or None
         Fixes beta; None searches it.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -164,6 +168,8 @@ def asymptotic_optimum(
     b = _check.integer("batch_size", batch_size, 1)
     if momentum is not None:
         momentum = _check.momentum(momentum)
+    case = Case.of(problem, None, noise, only_expressible="asymptotic_optimum")
+    problem, model = case.problem, case.expressible
     law = fit_power_law(problem)
     if not law.nu > 1.0 or np.isinf(problem.trace):
         raise ValueError(
@@ -171,17 +177,17 @@ def asymptotic_optimum(
         )
     if not law.zeta > 0.0:
         raise ValueError(f"problem has no source exponent ({'; '.join(law.notes)}); optimize at a finite step")
-    constants = _Constants(problem, b, noise, momentum, (law.nu, law.zeta))
+    constants = _Constants(problem, b, model, momentum, (law.nu, law.zeta))
     x, y, least = _least(constants, *constants.axes(GRID))
     without = least if momentum is not None else _least(constants, constants.axes(GRID)[0], np.zeros(1))[2]
     method = constants.setting(x, y)
-    found, bounds = phase(problem, method, noise), constants.bounds(x, y)
+    found, bounds = phase(problem, method, model), constants.bounds(x, y)
     return AsymptoticOptimum(
         method=method,
         phase=found.name,
         constant=found.constant,
         exponent=found.exponent,
-        noise_gain=stability(problem, method, noise).noise_gain,
+        noise_gain=stability(problem, method, model).noise_gain,
         gain=1.0 - math.exp(least - without),
         at_bound=bool(bounds),
         bounds=bounds,

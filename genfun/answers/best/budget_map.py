@@ -10,10 +10,12 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers.max_learning_rate import edge
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
 from genfun.engine.many import Settings, losses_at
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
 
 FIRST, LAST, COARSE = -7.0, 9.0, 41
@@ -92,11 +94,11 @@ class BudgetMap(Displayed):
 
 
 def budget_map(
-    problem: Problem,
+    problem: Problem | LinearData,
     batch_sizes: Any,
     steps: Any,
     momentum: float = 0.0,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> BudgetMap:
     r"""The least loss over the learning rate, for every batch size and number of steps.
 
@@ -107,7 +109,7 @@ def budget_map(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum, with a finite trace.
     batch_sizes : integers, shape (b,)
         Each in 1..n_samples.
@@ -115,8 +117,9 @@ def budget_map(
         T >= 1.
     momentum : float
         beta in (-1, 1).
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -143,18 +146,19 @@ def budget_map(
     if times[0] < 1:
         raise ValueError(f"steps must be at least 1, got {times[0]}; nothing is learned before the first step")
     beta = _check.momentum(momentum)
-    if np.isinf(problem.trace):
+    case = Case.of(problem, None, noise)
+    if not case.has_finite_trace:
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
-    search = _Search(problem, sizes, beta, noise)
+    search = _Search(case.problem, sizes, beta, case.noise)
     found = [search.best(int(step)) for step in times]
     log_loss, best = (np.stack(column, axis=1) for column in zip(*found, strict=True))
-    return BudgetMap(sizes, times, log_loss, best, beta, problem.n_samples)
+    return BudgetMap(sizes, times, log_loss, best, beta, case.problem.n_samples)
 
 
 class _Search:
     """The best learning rate of every batch size, at one step at a time."""
 
-    def __init__(self, problem: Problem, sizes: Array, beta: float, noise: SpectrallyExpressible) -> None:
+    def __init__(self, problem: Problem, sizes: Array, beta: float, noise: NoiseModel) -> None:
         self.problem, self.sizes, self.beta, self.noise = problem, sizes, beta, noise
         self.gammas = np.array([sampling_factor(int(b), problem.n_samples) for b in sizes])
         self.edges = np.array([edge(problem, SGD(1.0, beta, int(b)), noise) for b in sizes])
@@ -173,7 +177,7 @@ class _Search:
             (np.full(rates.size, self.beta),),
             self.gammas[index],
             self.noise,
-            lambda a, h, i: SGD(a, h, int(self.sizes[index[i]])),
+            lambda a, h, i: SGD(a, h[0], int(self.sizes[index[i]])),
             ENOUGH,
         )
         scaled, error = losses_at(settings, step)

@@ -10,9 +10,13 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.max_learning_rate import noise_gain_map
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import curvature_limits, gains_of
 from genfun.engine.many import Settings, losses_at
-from genfun.noise import SpectrallyExpressible
+from genfun.methods.base import Method
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
 
@@ -40,7 +44,7 @@ class LossMap(Displayed):
         b; None means the full batch.
     problem : Problem
         As asked.
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
         As asked.
 
     Examples
@@ -59,7 +63,7 @@ class LossMap(Displayed):
     noise_gain: Float[Array, "r m"]
     batch_size: int | None
     problem: Problem
-    noise: SpectrallyExpressible
+    noise: NoiseModel
 
     def __repr__(self) -> str:
         i, j = np.unravel_index(int(self.log_loss.argmin()), self.log_loss.shape)
@@ -70,20 +74,21 @@ class LossMap(Displayed):
 
 
 def loss_map(
-    problem: Problem,
+    problem: Problem | LinearData,
     learning_rates: Any,
     momenta: Any,
     step: int,
     batch_size: int | None = None,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
+    method: Method | None = None,
 ) -> LossMap:
-    r"""Mean loss of heavy-ball SGD at one step over a grid of settings.
+    r"""Mean loss at one step over a grid of learning rates and momenta.
 
     **Assumptions.** As for `predict`. The cost hardly depends on the step.
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum.
     learning_rates : array, shape (r,)
         alpha > 0.
@@ -93,8 +98,11 @@ def loss_map(
         t >= 0.
     batch_size : int or None
         b; None means the full batch.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
+    method : Method or None
+        A method whose class and other hyperparameters are kept; None is heavy-ball SGD.
 
     Returns
     -------
@@ -117,11 +125,18 @@ def loss_map(
     0.0625
     """
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
-    gain = noise_gain_map(problem, rates, betas, batch_size, noise)
+    if rates.min() <= 0.0:
+        raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")
+    for beta in betas:
+        _check.momentum(beta)
+    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     t = _check.integer("step", step, 0)
-    alpha, beta = (x.ravel() for x in np.meshgrid(rates, betas, indexing="ij"))
-    found, error = losses_at(Settings.heavy_ball(problem, alpha, beta, batch_size, noise), t)
-    shape = gain.shape
+    alpha, beta = np.meshgrid(rates, betas, indexing="ij")
+    gain = gains_of(case.problem, family, alpha, beta, batch_size, case.noise)
+    beyond = alpha >= curvature_limits(family.kind, family.hyper(betas), case.problem.lambda_max)
+    gain, shape = np.where(beyond, np.inf, gain), alpha.shape
+    settings = Settings.of(case.problem, family, alpha.ravel(), beta.ravel(), batch_size, case.noise)
+    found, error = losses_at(settings, t)
     return LossMap(
         rates,
         betas,
@@ -131,6 +146,6 @@ def loss_map(
         error.reshape(shape),
         gain,
         batch_size,
-        problem,
-        noise,
+        case.problem,
+        case.noise,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from genfun._display import Displayed
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
-from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
-from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
+from genfun.methods.base import Method
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 
 SIZES, GAP = 13, 0.03
@@ -29,8 +33,8 @@ class Optimum(Displayed):
 
     Parameters
     ----------
-    method : SGD
-        Learning rate, momentum and batch size.
+    method : Method
+        Learning rate, momentum and batch size; an SGD unless another was asked for.
     loss : float
         Predicted mean loss at `steps`.
     steps : int
@@ -46,7 +50,8 @@ class Optimum(Displayed):
     learning_rate_range, momentum_range : (float, float)
         How far each can move, the other kept, for 5 % more loss.
     loss_band : (float, float)
-        The loss of this setting at tau2 = -tau1 and tau2 = tau1: what the noise model leaves open.
+        The loss of this setting at tau2 = -tau1 and tau2 = tau1: what spectrally expressible noise leaves open. Both
+        are the loss itself under another noise.
 
     Examples
     --------
@@ -55,7 +60,7 @@ class Optimum(Displayed):
     Optimum(loss ... at step 500: learning_rate=..., momentum=0, batch_size=1)
     """
 
-    method: SGD
+    method: Any
     loss: float
     steps: int
     at_bound: bool
@@ -65,27 +70,29 @@ class Optimum(Displayed):
     learning_rate_range: tuple[float, float]
     momentum_range: tuple[float, float]
     loss_band: tuple[float, float]
-    _asked: tuple[Problem, SpectrallyExpressible] = field(init=False, repr=False, compare=False)
+    _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        m, sign = self.method, "negative " if self.method.momentum < 0.0 else ""
+        m, beta = self.method, getattr(self.method, "momentum", 0.0)
+        sign = "negative " if beta < 0.0 else ""
         size = "full batch" if m.batch_size is None else f"batch_size={m.batch_size}"
         worth = f", {sign}momentum worth {100.0 * self.gain:.2g} %" if self.gain > 0.0 else ""
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
             f"Optimum(loss {self.loss:.6g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
-            f"momentum={m.momentum:.4g}, {size}{worth}{bound})"
+            f"momentum={beta:.4g}, {size}{worth}{bound})"
         )
 
 
 def optimize(
-    problem: Problem,
+    problem: Problem | LinearData,
     batch_size: int | None = None,
     steps: int | None = None,
     momentum: float | None = None,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     budget: float | None = None,
     step_time: StepTime | tuple[float, float] | None = None,
+    method: Method | None = None,
 ) -> Optimum:
     r"""The learning rate and momentum, and under a budget the batch size, of least predicted loss.
 
@@ -101,7 +108,7 @@ def optimize(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum.
     batch_size : int or None
         b; None means the full batch, or, with a budget, that it is free.
@@ -109,12 +116,15 @@ def optimize(
         T >= 1; needed unless there is a budget.
     momentum : float or None
         Fixes beta; None searches it.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
     budget : float or None
         Samples b T; or seconds, if step_time is given.
     step_time : StepTime, (float, float) or None
         (a, c): a step of batch size b takes a + c b seconds; `fit_step_time` fits it to measured times.
+    method : Method or None
+        A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD.
 
     Returns
     -------
@@ -140,12 +150,14 @@ def optimize(
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
     if momentum is not None:
         momentum = _check.momentum(momentum)
-    if np.isinf(problem.trace) and not (budget is None and batch_size is None):
+    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    problem, model = case.problem, case.noise
+    if not case.has_finite_trace and not (budget is None and batch_size is None):
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
     if steps is not None:
         if step_time is not None:
             raise ValueError(f"step_time goes with a budget, got steps={steps!r}; give budget in seconds instead")
-        return _answer(Search(problem, batch_size, _check.integer("steps", steps, 1), noise, momentum))
+        return _answer(Search(problem, batch_size, _check.integer("steps", steps, 1), model, momentum, family))
     limit = _check.positive("budget", budget)
     cost = SAMPLES if step_time is None else step_time if isinstance(step_time, StepTime) else StepTime(*step_time)
     most = cost.largest_batch(limit, problem.n_samples)
@@ -153,7 +165,7 @@ def optimize(
         raise ValueError(f"budget must pay for one step of batch size 1, got {limit!r}")
 
     def search(b: int) -> Search:
-        return Search(problem, b, cost.steps(limit, b), noise, momentum)
+        return Search(problem, b, cost.steps(limit, b), model, momentum, family)
 
     if batch_size is not None:
         return _answer(search(_check.integer("batch_size", batch_size, 1)))
@@ -187,19 +199,21 @@ def _best_batch(search: Callable[[int], Search], most: int) -> Search:
 
 
 def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
-    noise, free = search.noise, search.momentum is None
+    noise, free, fixed = search.noise, search.momentum is None, search.momentum or 0.0
     minima, gain = search.best(), 0.0
     without = search.without_momentum() if free else minima[0]
     (x, y, log_loss), curve = search.verified(sorted([*minima, without], key=lambda found: found[2]))
     method, here = search.setting(x, y), float(curve.loss)
-    if method.momentum != 0.0 and free:
+    if free and method.momentum != 0.0:
         gain = max(0.0, 1.0 - math.exp(log_loss - without[2]))
 
-    def loss(model: SpectrallyExpressible) -> float:
-        same = search.quiet or model == noise
-        return here if same else float(predict(search.problem, method, search.steps, model).loss)
+    def loss(tau2: float) -> float:
+        if search.quiet or not isinstance(noise, SpectrallyExpressible) or tau2 == noise.tau2:
+            return here
+        return float(predict(search.problem, method, search.steps, replace(noise, tau2=tau2)).loss)
 
-    band = [loss(replace(noise, tau2=sign * noise.tau1)) for sign in (-1.0, 1.0)]
+    tau1 = noise.tau1 if isinstance(noise, SpectrallyExpressible) else 0.0
+    band = [loss(sign * tau1) for sign in (-1.0, 1.0)]
     top = edge(search.problem, method, noise)
     bounds = (*search.bounds(x, y), *more_bounds)
     result = Optimum(
@@ -211,7 +225,7 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
         share_of_edge=method.learning_rate / top,
         gain=gain,
         learning_rate_range=rate_range(search, method, top),
-        momentum_range=momentum_range(search, method) if free else (method.momentum, method.momentum),
+        momentum_range=momentum_range(search, method) if free else (fixed, fixed),
         loss_band=(band[0], band[1]),
     )
     object.__setattr__(result, "_asked", (search.problem, noise))

@@ -14,7 +14,8 @@ from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array
 from genfun.answers.predict import predict
-from genfun.noise import SpectrallyExpressible
+from genfun.case import NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.problems.problem import Problem
 from genfun.schedules.kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -75,11 +76,11 @@ class ScheduleOptimum(Displayed):
 
 
 def optimize_schedule(
-    problem: Problem,
+    problem: Problem | LinearData,
     family: Callable[..., ScheduledSGD],
     bounds: Sequence[tuple[float, float]],
     steps: int,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> ScheduleOptimum:
     r"""The parameters of a family of schedules with the least predicted loss.
 
@@ -93,15 +94,16 @@ def optimize_schedule(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
     family : callable
         (theta_1, theta_2, ...) -> ScheduledSGD, e.g. `lambda rate: ScheduledSGD(Cosine(rate, 1000), 0.9, 8)`.
     bounds : sequence of (float, float)
         Least and greatest value of every parameter.
     steps : int
         T >= 1.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------

@@ -13,8 +13,13 @@ from genfun._display import Displayed
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.answers.max_learning_rate import noise_gain_map
 from genfun.answers.stability import MARGINAL
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import curvature_limit
 from genfun.engine.many import Settings, growth_rates
-from genfun.noise import SpectrallyExpressible
+from genfun.methods.family import Family
+from genfun.methods.sgd import SGD
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
 Axis = Literal["batch_size", "sharpness"]
@@ -50,8 +55,9 @@ class EscapeChart(Displayed):
         By how much the mean loss grows in those steps.
     problem : Problem
         As asked, of sharpness 1.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Examples
     --------
@@ -70,7 +76,7 @@ class EscapeChart(Displayed):
     momentum: float
     factor: float
     problem: Problem
-    noise: SpectrallyExpressible
+    noise: NoiseModel
 
     def __repr__(self) -> str:
         stable, escapes, diverges = (int((self.status == name).sum()) for name in STATUSES)
@@ -82,13 +88,13 @@ class EscapeChart(Displayed):
 
 
 def escape_chart(
-    problem: Problem,
+    problem: Problem | LinearData,
     learning_rates: Any,
     batch_sizes: Any,
     sharpness: Any = (1.0,),
     momentum: float = 0.0,
     factor: float = 10.0,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> EscapeChart:
     r"""Stable, escapes in so many steps, or diverges, for minima that differ by a factor c of their Hessian.
 
@@ -103,7 +109,7 @@ def escape_chart(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum at a minimum of sharpness 1.
     learning_rates : array, shape (r,)
         alpha > 0.
@@ -115,8 +121,9 @@ def escape_chart(
         beta in (-1, 1).
     factor : float
         F > 1, by which the mean loss grows.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -143,30 +150,32 @@ def escape_chart(
     beta, growth = _check.momentum(momentum), _check.number("factor", factor, "e.g. 10.0")
     if growth <= 1.0:
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
+    case = Case.of(problem, None, noise)
+    problem, model = case.problem, case.noise
     # Products equal to rounding are one cell.
     products, back = np.unique(np.round(np.log(np.multiply.outer(rates, scales)), 12), return_inverse=True)
     products, back = np.exp(products), back.reshape(rates.size, scales.size)
     gain, rate = (np.zeros((products.size, sizes.size)) for _ in range(2))
     for j, b in enumerate(sizes.tolist()):
-        gain[:, j] = noise_gain_map(problem, products, [beta], b, noise)[:, 0]
+        gain[:, j] = noise_gain_map(problem, products, [beta], b, model)[:, 0]
         # Without sampling noise the gain is 0 up to the curvature limit and inf beyond it.
         left = gain[:, j] > 1.0 + MARGINAL
-        rate[left, j] = _growth_rates(problem, products[left], beta, b, noise)
+        rate[left, j] = _growth_rates(problem, products[left], beta, b, model)
     status = np.where(rate > 0.0, "escapes", "stable").astype("<U8")
-    status[(rate > 0.0) & (products * problem.lambda_max >= 2.0 * (1.0 + beta))[:, None]] = "diverges"
+    status[(rate > 0.0) & (products >= curvature_limit(problem, SGD(1.0, beta)))[:, None]] = "diverges"
     with np.errstate(divide="ignore"):
         steps = math.log(growth) / rate
     status, gain, rate, steps = (x[back].transpose(0, 2, 1) for x in (status, gain, rate, steps))
-    return EscapeChart(rates, sizes, scales, status, gain, rate, steps, beta, growth, problem, noise)
+    return EscapeChart(rates, sizes, scales, status, gain, rate, steps, beta, growth, problem, model)
 
 
 def _growth_rates(
-    problem: Problem, rates: Array, momentum: float, batch_size: int, noise: SpectrallyExpressible
+    problem: Problem, rates: Array, momentum: float, batch_size: int, noise: NoiseModel
 ) -> Float[Array, " S"]:
     """-ln z* of unstable settings, all at once, to ACCURACY."""
     if rates.size == 0 or (np.isinf(problem.capacity_total) and batch_size != problem.n_samples):
         return np.full(rates.size, np.inf)
-    settings = Settings.heavy_ball(problem, rates, np.full(rates.size, momentum), batch_size, noise)
+    settings = Settings.of(problem, Family(), rates, np.full(rates.size, momentum), batch_size, noise)
     return growth_rates(settings, ACCURACY)
 
 

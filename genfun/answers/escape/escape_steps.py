@@ -12,12 +12,14 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array
-from genfun.answers.max_learning_rate import curvature_limit
 from genfun.answers.predict import predict
 from genfun.answers.stability import stability
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import curvature_limit
 from genfun.engine.singularity import SECTIONS
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
 Outcome = Literal["stable", "marginal", "escapes", "diverges"]
@@ -71,10 +73,10 @@ class EscapeSteps(Displayed):
 
 
 def escape_steps(
-    problem: Problem,
+    problem: Problem | LinearData,
     method: Method,
     factor: float = 10.0,
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
 ) -> EscapeSteps:
     r"""Steps until the mean loss about an unstable minimum has grown by a factor.
 
@@ -89,14 +91,15 @@ def escape_steps(
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum at the minimum.
     method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     factor : float
         F > 1, by which the mean loss grows.
-    noise : SpectrallyExpressible
-        (tau1, tau2).
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -121,19 +124,21 @@ def escape_steps(
     growth = _check.number("factor", factor, "pass by how much the mean loss grows, e.g. 10.0")
     if growth <= 1.0:
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
-    if problem.signal_total + problem.noise_variance == 0.0:
+    case = Case.of(problem, method, noise)
+    problem, model = case.problem, case.noise
+    if case.initial_loss == 0.0:
         raise ValueError("problem has no initial loss, which could grow; give it a little signal, e.g. signal=[1e-6]")
-    found = stability(problem, method, noise)
+    found = stability(problem, method, model)
     if found.status != "diverges":
         status: Outcome = "stable" if found.status == "converges" else "marginal"
         return EscapeSteps(status, math.inf, math.inf, found.growth_rate, found.noise_gain, growth)
     status = "escapes" if method.learning_rate < curvature_limit(problem, method) else "diverges"
     by_rate = math.log(growth) / found.growth_rate if found.growth_rate > 0.0 else math.inf
-    steps = _first_above(problem, method, noise, math.log(growth), by_rate)
+    steps = _first_above(problem, method, model, math.log(growth), by_rate)
     return EscapeSteps(status, steps, by_rate, found.growth_rate, found.noise_gain, growth)
 
 
-def _first_above(problem: Problem, method: Method, noise: SpectrallyExpressible, rise: float, guess: float) -> float:
+def _first_above(problem: Problem, method: Method, noise: NoiseModel, rise: float, guess: float) -> float:
     """First step at which log(L/L(0)) is at least the rise."""
     start = math.log(0.5 * (problem.signal_total + problem.noise_variance))
 

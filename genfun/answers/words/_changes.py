@@ -12,7 +12,7 @@ from genfun.answers.best.loss_map import loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
 What = Literal["learning rate", "momentum", "learning rate and momentum", "batch size"]
@@ -52,9 +52,7 @@ class Change:
     log_gain: float
 
 
-def changes(
-    problem: Problem, method: SGD, steps: int, noise: SpectrallyExpressible, log_loss: float
-) -> tuple[Change, ...]:
+def changes(problem: Problem, method: SGD, steps: int, noise: NoiseModel, log_loss: float) -> tuple[Change, ...]:
     """The changes, in the order of `What`; empty where no learning rate is stable, or the loss is 0.
 
     Parameters
@@ -64,7 +62,7 @@ def changes(
         The setting to improve on.
     steps : int
         T >= 1.
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
     log_loss : float
         Of the setting at that step.
     """
@@ -99,7 +97,7 @@ def _streaming(problem: Any) -> Any:
     return replace(problem, n_samples=None)
 
 
-def _best_momentum(problem: Problem, method: SGD, steps: int, noise: SpectrallyExpressible) -> SGD:
+def _best_momentum(problem: Problem, method: SGD, steps: int, noise: NoiseModel) -> SGD:
     cap = math.atanh(MOMENTUM_CAP)
     low, high, best, least = -cap, cap, method.momentum, math.inf
     for _ in range(ROUNDS):

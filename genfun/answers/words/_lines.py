@@ -11,6 +11,7 @@ from genfun.answers.words.numbers import batch, count, figures, loss, ratio
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
 
 if TYPE_CHECKING:
     from genfun.answers.words.explain import Explanation
@@ -177,6 +178,8 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
         return "There is no batch noise, so tau2 changes nothing."
     low, high = sorted((e.loss_at_tau2_plus, e.loss_at_tau2_minus))
     left, right = sorted((e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus))
+    if not isinstance(e.noise, SpectrallyExpressible):
+        return f"Batch noise is that of the data: {e.noise!r}."
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
         text += f", off by up to {estimate.noise_misfit:.0%} while learning"

@@ -10,17 +10,18 @@ import numpy as np
 from genfun import _check
 from genfun.answers.band import edge_band, loss_band
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
-from genfun.answers.max_learning_rate import edge
 from genfun.answers.phase import Phase, local_exponent, phase
 from genfun.answers.predict import predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.answers.words import _lines as words
 from genfun.answers.words._changes import Change, changes
+from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 
 DEFAULT_STEPS = 1000
@@ -81,7 +82,7 @@ class Explanation:
     lines: tuple[str, ...]
     method: Method
     steps: int
-    noise: SpectrallyExpressible
+    noise: NoiseModel
     noise_source: str
     stability: Stability
     max_learning_rate: float
@@ -121,7 +122,7 @@ def explain(
     problem: Problem | LinearData,
     method: Method,
     steps: int | None = None,
-    noise: SpectrallyExpressible | None = None,
+    noise: NoiseChoice = None,
 ) -> Explanation:
     r"""A setting in about ten sentences: status, what binds, phase, times, and what to change first.
 
@@ -143,8 +144,9 @@ def explain(
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int, optional
         T, 1 to 10^12, the step at which the run is looked at; 1000 if left out.
-    noise : SpectrallyExpressible, optional
-        (tau1, tau2); if left out, the estimate from the data, or tau1 = tau2 = 1 where there are none.
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
+        tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -167,18 +169,18 @@ def explain(
     >>> print(e.lines[1])
     It converges; in the end the excess loss falls by a factor e every 1,250 steps.
     """
-    data = problem if isinstance(problem, LinearData) else None
-    spectrum: Problem = data.problem if data is not None else problem  # pyright: ignore[reportAssignmentType]
     t = _check.integer("steps", DEFAULT_STEPS if steps is None else steps, 1, "step 1000 is a good start")
     if t > MOST_STEPS:
         raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")
-    model, source = _noise(data, noise)
-    _check.setting(spectrum, method, model)
+    case = Case.of(problem, method, noise)
+    spectrum, model, data = case.problem, case.noise, case.data
+    named = noise is None or isinstance(noise, str)
+    source = "given" if not named else "assumed" if data is None else "estimated from the data"
     end = stability(spectrum, method, model)
     now = predict(spectrum, method, t, model)
     log_loss = float(now.log_loss)
     band = loss_band(spectrum, method, t)
-    lowest = 0.5 * spectrum.noise_variance
+    lowest = case.label_noise
     final = lowest + end.floor if end.status == "converges" else math.inf
     labels = spectrum.noise_variance > 0.0 and math.isfinite(final)
     found = Explanation(
@@ -190,7 +192,7 @@ def explain(
         stability=end,
         max_learning_rate=edge(spectrum, method, model),
         fit=fit_power_law(spectrum),
-        phase=phase_or_none(spectrum, method, model),
+        phase=phase_or_none(spectrum, method, _phase_noise(case)),
         loss=float(now.loss),
         log_loss=log_loss,
         lowest_loss=lowest,
@@ -205,15 +207,14 @@ def explain(
     return _with_lines(found, spectrum, data, steps is None)
 
 
-def _noise(data: LinearData | None, noise: SpectrallyExpressible | None) -> tuple[SpectrallyExpressible, str]:
-    if noise is not None:
-        return noise, "given"
-    if data is not None:
-        return data.noise, "estimated from the data"
-    return SpectrallyExpressible(), "assumed"
+def _phase_noise(case: Case) -> SpectrallyExpressible:
+    """Phases are derived for spectrally expressible noise: that of the case, or the constants fitted to the data."""
+    if isinstance(case.noise, SpectrallyExpressible):
+        return case.noise
+    return case.data.noise if case.data is not None else SpectrallyExpressible()
 
 
-def _slope(problem: Problem, method: Method, step: int, noise: SpectrallyExpressible) -> float:
+def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> float:
     with np.errstate(invalid="ignore"):  # where the loss is 0 or infinite there is none
         return float(local_exponent(problem, method, step, noise))
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.max_learning_rate import edge
 from genfun.answers.predict import predict
+from genfun.engine.edge import edge
 from genfun.experiments.agreement.agree import Agreement, agree
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from genfun import _check
 from genfun._typing import Progress
-from genfun.answers.max_learning_rate import edge
 from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
 from genfun.experiments.agreement.agreements import Agreements, agreements
 from genfun.experiments.simulation.record import log_grid
 from genfun.experiments.simulation.simulate import simulate_many

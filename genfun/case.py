@@ -1,0 +1,145 @@
+"""What every answer is asked about: a problem or data, a method, and a noise model, resolved once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from genfun import _check
+from genfun.data.linear import LinearData
+from genfun.engine.generating_function import transform
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.problems.problem import Problem
+from genfun.schedules.scheduled_sgd import ScheduledSGD
+
+NoiseName = Literal["measured", "exact", "fitted"]
+NoiseChoice: TypeAlias = NoiseModel | NoiseName | None
+"""What answers take for a noise model: one, the name of one of the data's own, or None for the best that there is."""
+
+NAMES: dict[str, str] = {
+    "measured": "that of the data, kept in a few vectors of sample space",
+    "exact": "that of the data, nothing left out",
+    "fitted": "tau1 and tau2 fitted to the fourth moments of the data",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A problem, a method and a noise model.
+
+    Parameters
+    ----------
+    problem : Problem
+        The spectrum.
+    noise : SpectrallyExpressible or Noise
+        The noise model.
+    method : Method, ScheduledSGD or None
+        The setting, where one is asked about.
+    data : LinearData or None
+        The samples, where they were given.
+    """
+
+    problem: Problem
+    noise: NoiseModel
+    method: Any = None
+    data: LinearData | None = None
+
+    @classmethod
+    def of(
+        cls, problem: Problem | LinearData, method: Any = None, noise: NoiseChoice = None, only_expressible: str = ""
+    ) -> Case:
+        """Resolve what was given: data bring their spectrum, and their own noise unless another is asked for.
+
+        Parameters
+        ----------
+        problem : Problem or LinearData
+        method : Method, ScheduledSGD or None
+        noise : SpectrallyExpressible, Noise, "measured", "exact", "fitted" or None
+            None is the measured noise of data, and tau1 = tau2 = 1 for a bare spectrum.
+        only_expressible : str
+            The name of an answer that is derived for spectrally expressible noise alone: data then bring their fitted
+            constants, and another noise model is refused in this name.
+
+        Raises
+        ------
+        ValueError
+            If a noise of data is asked for without data, or a name is unknown, or the answer knows no such noise.
+        TypeError
+            If an argument is of the wrong kind.
+        """
+        data = problem if isinstance(problem, LinearData) else None
+        spectrum: Any = problem if data is None else data.problem
+        model = _named(noise, data, only_expressible)
+        _check.setting(spectrum, method if _is_constant(method) else None, model)
+        if only_expressible and not isinstance(model, SpectrallyExpressible):
+            raise ValueError(
+                f"{only_expressible} is derived for spectrally expressible noise only, got noise={noise!r}; "
+                "pass a SpectrallyExpressible, or noise='fitted' with data"
+            )
+        return cls(spectrum, model, method, data)
+
+    @property
+    def expressible(self) -> SpectrallyExpressible:
+        """The noise model, where only a spectrally expressible one was let in."""
+        assert isinstance(self.noise, SpectrallyExpressible)
+        return self.noise
+
+    @property
+    def gamma(self) -> float:
+        """The sampling factor."""
+        m = self.method
+        return sampling_factor(m.batch_size, self.problem.n_samples, m.replacement)
+
+    @property
+    def initial_loss(self) -> float:
+        """L(0)."""
+        return 0.5 * (self.problem.signal_total + self.problem.noise_variance)
+
+    @property
+    def label_noise(self) -> float:
+        """What no weights can lower the loss below, sigma^2/2."""
+        return 0.5 * self.problem.noise_variance
+
+    @property
+    def has_finite_trace(self) -> bool:
+        """Whether some learning rate is stable with mini-batches."""
+        return not np.isinf(self.problem.trace)
+
+    @property
+    def explodes(self) -> bool:
+        """Whether the loss is infinite from the first step on: an infinite sum of squared eigenvalues, and batches."""
+        noisy = self.method.batch_size is not None if isinstance(self.method, ScheduledSGD) else self.gamma > 0.0
+        return bool(np.isinf(self.problem.capacity_total)) and noisy
+
+    @property
+    def transform(self) -> Any:
+        """The generating function of the loss."""
+        return transform(self.problem, self.method, self.noise)
+
+
+def _is_constant(method: Any) -> bool:
+    return method is not None and not isinstance(method, ScheduledSGD)
+
+
+def _named(noise: NoiseChoice, data: LinearData | None, only_expressible: str) -> NoiseModel:
+    """The noise model that was asked for."""
+    if noise is None:
+        if data is None:
+            return SpectrallyExpressible()
+        noise = "fitted" if only_expressible else "measured"
+    if not isinstance(noise, str):
+        return noise
+    if noise not in NAMES:
+        raise ValueError(f"noise must be a noise model or one of {', '.join(map(repr, NAMES))}, got {noise!r}")
+    if data is None:
+        raise ValueError(f"noise={noise!r} needs the data; pass the LinearData in place of its problem")
+    if noise == "fitted":
+        return data.noise
+    if only_expressible:
+        raise ValueError(
+            f"{only_expressible} is derived for spectrally expressible noise only, got noise={noise!r}; "
+            "use noise='fitted'"
+        )
+    return data.noise

@@ -1,0 +1,262 @@
+"""The largest stable learning rate: where the noise gain reaches 1, or where the noiseless dynamics ends."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Bool, Float
+from genfun.engine.generating_function import transform
+from genfun.methods.base import Method
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.problems.measure import SpectralMeasure
+from genfun.problems.problem import Problem
+from genfun.symbolic.arrays import responses
+
+SHARES = np.append(np.geomspace(1e-15, 1.0, 200)[:-1], 1.0 - 1e-13)
+"""Of the curvature limit: where the first crossing of the noise gain is looked for."""
+HALVINGS = 60
+"""Of the gap between two of them, which is 19 % wide: down to rounding."""
+
+
+def with_rate(method: Method, rate: float) -> Any:
+    """The method at another learning rate.
+
+    Parameters
+    ----------
+    method : Method
+        A dataclass.
+    rate : float
+        alpha.
+    """
+    if not is_dataclass(method) or isinstance(method, type):
+        raise TypeError(
+            f"method must be a dataclass with a field learning_rate where learning rates are searched, "
+            f"got {type(method).__name__}"
+        )
+    return replace(method, learning_rate=rate)
+
+
+def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: float) -> Float[Array, "..."]:
+    r"""Largest learning rates at which the noiseless dynamics is stable: :math:`\rho(T(\alpha\lambda_{max})) = 1`.
+
+    A class that knows it says so as `curvature_limit(*hyperparameters)`, in units of 1/eigenvalue.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the method.
+    hyper : tuple of arrays
+        Hyperparameters, all of one shape.
+    lambda_max : float
+        Largest eigenvalue.
+    """
+    own = getattr(kind, "curvature_limit", None)
+    if own is not None:
+        return np.asarray(own(*hyper), dtype=np.float64) / lambda_max
+    shape = np.broadcast_shapes(*(np.shape(h) for h in hyper))
+    flat = [np.broadcast_to(h, shape).ravel() for h in hyper]
+
+    def stable(a: Array) -> Bool[Array, "..."]:
+        """At points (k, settings)."""
+        rows, _ = kind.update(a, *flat)
+        matrix = np.stack([np.stack([np.broadcast_to(x, a.shape) for x in row], axis=-1) for row in rows], axis=-2)
+        return np.abs(np.linalg.eigvals(matrix)).max(axis=-1) <= 1.0
+
+    count = int(np.prod(shape))
+    grid = np.geomspace(1e-6, 1e3, 400)[:, None] * np.ones(count)
+    good = stable(grid)
+    first = np.where(good.all(axis=0), grid.shape[0], np.argmin(good, axis=0))
+    low, high = (grid[np.clip(first + i, 0, grid.shape[0] - 1), np.arange(count)] for i in (-1, 0))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        fine = stable(middle[None])[0]
+        low, high = np.where(fine, middle, low), np.where(fine, high, middle)
+    return np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max
+
+
+def curvature_limit(problem: Problem, method: Method) -> float:
+    """Largest learning rate at which the noiseless dynamics is stable; for the heavy ball 2(1+beta)/lambda_max.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+        Its learning rate is ignored.
+    """
+    hyper = tuple(np.array(h) for h in method.hyperparameters)
+    return float(curvature_limits(type(method), hyper, problem.lambda_max))
+
+
+def noise_gains(
+    kind: type[Any],
+    capacity: SpectralMeasure,
+    rates: Array,
+    hyper: tuple[Any, ...],
+    gamma: Any,
+    noise: SpectrallyExpressible,
+) -> Float[Array, "..."]:
+    """U~(1) of settings of any shape; inf where a mode has no stationary state.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the method.
+    capacity : SpectralMeasure
+        The capacity measure.
+    rates : array, any shape
+    hyper : tuple of arrays
+        Hyperparameters that broadcast against the rates.
+    gamma : float or array that broadcasts against the rates
+        Sampling factors.
+    noise : SpectrallyExpressible
+    """
+    rates = np.asarray(rates)[..., None]
+    hyper, gamma = tuple(np.asarray(h)[..., None] for h in hyper), np.asarray(gamma)[..., None]
+    a = rates * capacity.nodes
+    d, kick, _ = responses(kind)(a, 0.0, *hyper)
+    d = d + gamma * noise.tau2 * a * a * kick
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        terms = (rates * rates * capacity.weights) * kick / d
+        value = (gamma * noise.tau1 * terms.sum(axis=-1, keepdims=True))[..., 0]
+    return np.where((d > 0.0).all(axis=-1), value, np.inf)
+
+
+def gains_of(
+    problem: Problem, family: Family, rates: Array, momenta: Array, batch_size: int | None, noise: NoiseModel
+) -> Float[Array, "..."]:
+    """Noise gains of settings of a family at one batch size, under any noise; inf where there is none.
+
+    Parameters
+    ----------
+    problem : Problem
+    family : Family
+    rates, momenta : array, any one shape
+    batch_size : int or None
+    noise : SpectrallyExpressible or Noise
+    """
+    gamma = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
+    if gamma == 0.0 or isinstance(noise, SpectrallyExpressible):
+        model = noise if isinstance(noise, SpectrallyExpressible) else SpectrallyExpressible()
+        return noise_gains(family.kind, problem.measures()[0], rates, family.hyper(momenta), gamma, model)
+    own = getattr(noise, "gains", None)
+    if own is not None:
+        return own(problem, family, rates, momenta, batch_size)
+    found = np.empty(rates.shape)
+    for place in np.ndindex(rates.shape):
+        method = family.at(float(rates[place]), float(momenta[place]), batch_size)
+        found[place] = transform(problem, method, noise).regular(np.zeros(1))[1][0]
+    return found
+
+
+def edges_of(
+    problem: Problem,
+    family: Family,
+    momenta: Array,
+    batch_size: int | None,
+    noise: NoiseModel,
+    capacity: SpectralMeasure | None = None,
+) -> Float[Array, " momenta"]:
+    """The largest stable learning rates of a family at one batch size, under any noise.
+
+    Parameters
+    ----------
+    problem : Problem
+    family : Family
+    momenta : array, shape (momenta,)
+    batch_size : int or None
+    noise : SpectrallyExpressible or Noise
+    capacity : SpectralMeasure, optional
+        See `edges`.
+    """
+    if isinstance(noise, SpectrallyExpressible):
+        gamma = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
+        return edges(problem, family.kind, family.hyper(momenta), gamma, noise, capacity)
+    return np.array([edge(problem, family.at(1.0, float(beta), batch_size), noise) for beta in momenta])
+
+
+def edges(
+    problem: Problem,
+    kind: type[Any],
+    hyper: tuple[Array, ...],
+    gamma: float,
+    noise: SpectrallyExpressible,
+    capacity: SpectralMeasure | None = None,
+) -> Float[Array, " settings"]:
+    """The largest stable learning rates of many settings of one class, under spectrally expressible noise.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : type
+        Class of the methods.
+    hyper : tuple of arrays, each of shape (settings,)
+        Hyperparameters.
+    gamma : float
+        Sampling factor of all.
+    noise : SpectrallyExpressible
+    capacity : SpectralMeasure, optional
+        A compressed measure, where fewer digits will do.
+    """
+    top = curvature_limits(kind, hyper, problem.lambda_max)
+    if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
+        return top
+    if np.isinf(problem.trace):
+        return np.zeros_like(top)
+    measure = problem.measures()[0] if capacity is None else capacity
+
+    def stable(rates: Array) -> Bool[Array, "settings rates"]:
+        return noise_gains(kind, measure, rates, tuple(h[:, None] for h in hyper), gamma, noise) < 1.0
+
+    # The gain grows from 0 with the learning rate up to its first crossing of 1, or its first pole.
+    good = stable(top[:, None] * SHARES)
+    first = np.where(good.all(axis=1), SHARES.size, np.argmin(good, axis=1))
+    low = top * np.where(first == 0, 0.0, SHARES[np.maximum(first - 1, 0)])
+    high = top * SHARES[np.minimum(first, SHARES.size - 1)]
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        fine = stable(middle[:, None])[:, 0]
+        low, high = np.where(fine, middle, low), np.where(fine, high, middle)
+    return np.where(first == SHARES.size, top, low)
+
+
+def edge(problem: Problem, method: Method, noise: NoiseModel) -> float:
+    """The largest stable learning rate of a method, its own learning rate ignored.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    noise : SpectrallyExpressible or Noise
+    """
+    gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
+    if isinstance(noise, SpectrallyExpressible):
+        hyper = tuple(np.array([h]) for h in method.hyperparameters)
+        return float(edges(problem, type(method), hyper, gamma, noise)[0])
+    top = curvature_limit(problem, method)
+    if gamma == 0.0:
+        return top
+    own = getattr(noise, "edge", None)
+    if own is not None:
+        return float(own(problem, method))
+
+    def stable(rate: float) -> bool:
+        return bool(transform(problem, with_rate(method, rate), noise).regular(np.zeros(1))[0][0])
+
+    low, high = 0.0, top * (1.0 - 1e-13)
+    if stable(high):
+        return top
+    # Downwards by factors to a stable rate, then halving: the gain rises with the learning rate.
+    rate = high
+    while low == 0.0 and rate > 1e-15 * top:
+        high, rate = rate, rate / 4.0
+        low = rate if stable(rate) else 0.0
+    while high - low > 4e-16 * high:
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if stable(middle) else (low, middle)
+    return low

@@ -1,0 +1,79 @@
+"""A class of methods as a search walks over it: learning rate, momentum and batch size vary, the rest is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array
+from genfun.methods.base import Method
+from genfun.methods.sgd import SGD
+
+
+@dataclass(frozen=True)
+class Family:
+    """All settings of a method that differ in learning rate, momentum and batch size.
+
+    Parameters
+    ----------
+    template : Method
+        A dataclass with the fields learning_rate and batch_size; its other fields but momentum are kept. Without a
+        field momentum in (-1, 1) only the learning rate is searched.
+
+    Raises
+    ------
+    TypeError
+        If the template is no such dataclass.
+
+    Examples
+    --------
+    >>> Family(SGD(1.0, replacement=True)).at(0.1, 0.9, 10)
+    SGD(learning_rate=0.1, momentum=0.9, batch_size=10, replacement=True)
+    """
+
+    template: Method = field(default_factory=lambda: SGD(1.0))
+
+    def __post_init__(self) -> None:
+        if isinstance(self.template, type) or not is_dataclass(self.template):
+            raise TypeError(
+                f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {self.template!r}"
+            )
+        missing = {"learning_rate", "batch_size"} - {f.name for f in fields(self.template)}
+        if missing:
+            raise TypeError(f"method must have the fields learning_rate and batch_size, got {self.template!r}")
+
+    @property
+    def kind(self) -> type[Any]:
+        """The class."""
+        return type(self.template)
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether there is a momentum to search."""
+        return any(f.name == "momentum" for f in fields(self.template))  # pyright: ignore[reportArgumentType]
+
+    def at(self, learning_rate: float, momentum: float, batch_size: int | None) -> Any:
+        """One setting.
+
+        Parameters
+        ----------
+        learning_rate, momentum : float
+        batch_size : int or None
+        """
+        changes: dict[str, Any] = {"learning_rate": learning_rate, "batch_size": batch_size}
+        if self.has_momentum:
+            changes["momentum"] = momentum
+        return replace(self.template, **changes)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def hyper(self, momenta: Array) -> tuple[Array, ...]:
+        """The hyperparameters as the method orders them, each of the shape of the momenta.
+
+        Parameters
+        ----------
+        momenta : array, any shape
+        """
+        each, place = np.unique(momenta, return_inverse=True)
+        table = np.array([self.at(1.0, float(beta), None).hyperparameters for beta in each], dtype=np.float64)
+        return tuple(column[place.reshape(np.shape(momenta))] for column in table.reshape(each.size, -1).T)
