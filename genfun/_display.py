@@ -1,14 +1,18 @@
-"""How results show themselves in notebooks: a table of their fields and a small picture."""
+"""How results show themselves: `.plot`, and in notebooks a table of their fields and a small picture."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import io
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIZE = (4.6, 3.8)
 """Inches."""
@@ -19,7 +23,49 @@ CELL = 'style="text-align: left; padding: 0 1em 0 0"'
 
 
 class Displayed:
-    """A result with `_repr_html_`, which Jupyter and marimo call."""
+    """A result with `.plot`, and with `_repr_html_`, which Jupyter and marimo call."""
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the picture of this result; see `genfun.plotting.draw`.
+
+        ======================== ================ ================
+        result                   picture          options
+        ======================== ================ ================
+        `Prediction`             `loss_parts`
+        `Phase`                  `phase_diagram`
+        `PowerLawFit`            `spectrum`
+        `Optimum`                `settings_map`
+        `LossMap`                `loss_map`       `best`
+        `MomentumMap`            `momentum_map`
+        `BudgetMap`              `budget_map`
+        `CriticalBatch`          `samples`
+        `StepsFit`               `steps_fit`
+        `BigBatch`               `big_batch`
+        `EscapeChart`            `escape_chart`   `against`, `at`
+        `experiments.Agreement`  `agreement`
+        `experiments.Ladder`     `ladder`
+        ======================== ================ ================
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            Where to draw; None makes a new figure.
+        **options
+            As the picture takes them, by name.
+
+        Returns
+        -------
+        matplotlib Axes
+            The axes drawn on.
+
+        Raises
+        ------
+        TypeError
+            If there is no picture of such a result, or it takes no such option.
+        ValueError
+            If the picture cannot show this result, such as a curve of a single step.
+        """
+        return _draw()(self, ax=ax, **options)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -27,6 +73,11 @@ class Displayed:
             for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
         )
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
+
+
+def _draw() -> Any:
+    # The only way from a result to its picture. It is looked up when one is drawn, so that no result imports pictures.
+    return importlib.import_module("genfun.plotting").draw
 
 
 def short(value: Any) -> str:
@@ -59,7 +110,8 @@ def picture(result: Any) -> str:
     result : any
         A result.
     """
-    if not hasattr(result, "plot"):
+    draw = _draw()
+    if draw.dispatch(type(result)) is draw.dispatch(object):
         return ""
     from matplotlib.figure import Figure
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import genfun as gf
-from genfun._display import short
+from genfun._display import Displayed, short
 
 PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=20)
 SETTING = gf.SGD(0.3, 0.2, 10)
@@ -18,6 +22,7 @@ RESULTS = {
     "noise scale": lambda: gf.noise_scale(PROBLEM, SETTING, [0, 10]),
     "steps": lambda: gf.fit_steps([4, 8, 16, 32, 64], [900, 400, 220, 130, 90]),
 }
+NO_PICTURE = ("stability", "noise scale")
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -25,7 +30,41 @@ def test_a_result_is_a_table_of_its_fields_with_a_picture_where_it_has_one(name)
     result = RESULTS[name]()
     page = result._repr_html_()
     assert page.count("<tr>") == len(result.__dataclass_fields__)
-    assert ("data:image/png;base64,iVBOR" in page) == hasattr(result, "plot")
+    assert ("data:image/png;base64,iVBOR" in page) == (name not in NO_PICTURE)
+
+
+@pytest.mark.parametrize("name", NO_PICTURE)
+def test_a_result_without_a_picture_says_so_and_which_have_one(name):
+    with pytest.raises(TypeError, match=r"has no picture; there is one for Agreement, .*, Phase, .*Prediction"):
+        RESULTS[name]().plot()
+
+
+def test_every_result_with_a_picture_is_in_the_one_description_of_plot():
+    described = {name.rpartition(".")[2] for name in re.findall(r"`(\S+?)`", Displayed.plot.__doc__)}
+    drawn = {kind.__name__ for kind in gf.plotting.draw.registry if kind is not object}
+    assert len(drawn) > 10
+    assert drawn <= described
+    # The pictures are named beside the results that they draw.
+    assert {name for name in described if name.islower()} - {"best", "against", "at"} <= set(gf.plotting.__all__)
+
+
+def test_a_picture_of_ones_own_is_drawn_by_plot_and_takes_options_by_name():
+    @dataclass(frozen=True)
+    class Mine(Displayed):
+        value: float
+
+    with pytest.raises(TypeError, match="Mine has no picture"):
+        Mine(1.0).plot()
+    gf.plotting.draw.register(Mine, lambda result, ax=None, scale=1.0: ax.axhline(scale * result.value).axes)
+    ax = Figure().subplots()
+    assert Mine(2.0).plot(ax, scale=3.0) is ax
+    assert ax.lines[0].get_ydata() == [6.0, 6.0]
+    assert "data:image/png" in Mine(2.0)._repr_html_()
+
+
+def test_an_option_that_the_picture_does_not_take_is_refused():
+    with pytest.raises(TypeError, match="best"):
+        gf.predict(PROBLEM, SETTING, [1, 10]).plot(best=SETTING)
 
 
 def test_what_cannot_be_drawn_is_a_table_alone():

@@ -158,3 +158,16 @@ def test_shapes_are_checked_where_that_is_asked_for(pytestconfig):
 
     with pytest.raises(Exception, match="_share"):
         _share(np.ones((2, 2)))
+
+
+def test_private_modules_are_imported_in_their_own_room_only():
+    found = []
+    for path in SOURCES:
+        room = path.relative_to(PACKAGE).parts[0]
+        for module in re.findall(
+            r"^\s*(?:from|import) genfun\.(\w+(?:\.\w+)*)", path.read_text(encoding="utf-8"), re.M
+        ):
+            first, *rest = module.split(".")
+            if any(name.startswith("_") for name in rest) and first != room:
+                found.append(f"{path.relative_to(PACKAGE)}: {module}")
+    assert found == []

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from genfun.plotting._style import COLOURS, log_axes
+from genfun.plotting.style import COLOURS, log_axes
 from validation.big_batch import (
     EPOCHS,
     MODELS,

@@ -13,9 +13,9 @@ import numpy as np
 import genfun as gf
 from genfun.answers.escape.escape_steps import escape_steps
 from genfun.answers.escape.two_minima import Escape, escape_time, minimum_odds
-from genfun.experiments.cloning import cloned_runs
-from genfun.experiments.escape import DoubleWell, Passages, occupation, passages
-from genfun.experiments.two_layer import DiagonalNetwork
+from genfun.experiments.networks.two_layer import DiagonalNetwork
+from genfun.experiments.simulation.cloning import cloned_runs
+from genfun.experiments.simulation.escape import DoubleWell, Passages, occupation, passages
 from validation.claim import Claim
 
 KRAMERS = "Kramers' formula, arXiv 1812.00542"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 import genfun as gf
-from genfun.experiments.ladder import ladder
+from genfun.experiments.agreement.ladder import ladder
 from validation.claim import Claim, Kind
 
 STEPS = (10, 100, 1000)

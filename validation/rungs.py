@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import genfun as gf
-from genfun.experiments.ladder import ladder
-from genfun.experiments.network import TwoLayerReLU
+from genfun.experiments.agreement.ladder import ladder
+from genfun.experiments.networks.network import TwoLayerReLU
 from validation.claim import Claim
 
 STEPS = (3, 10, 30, 100)

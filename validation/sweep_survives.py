@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 
 import genfun as gf
-from genfun.experiments.sweep import sweep
+from genfun.experiments.sweeps.sweep import sweep
 from validation.claim import Claim
 
 GRID = {"learning_rate": [0.05, 0.1, 0.2, 0.3], "momentum": [-0.3, 0.0, 0.5], "batch_size": [1, 10]}
@@ -138,7 +138,7 @@ def damaged_store(undisturbed: Any, store: Path) -> list[Claim]:
     raw[-1] ^= 1
     cells[7].write_bytes(raw)
     old = stamps(store)
-    logging.getLogger("genfun.experiments.sweep").setLevel(logging.ERROR)
+    logging.getLogger("genfun.experiments.sweeps.sweep").setLevel(logging.ERROR)
     resumed = run(store, None)
     named = resumed.attrs["recomputed"]
     new = stamps(store)

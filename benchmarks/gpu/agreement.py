@@ -11,11 +11,11 @@ import numpy as np
 
 import genfun as gf
 from benchmarks.gpu.findings import Findings
-from genfun.experiments.backend import Dtype, NumPyBackend
-from genfun.experiments.batches import index_blocks
-from genfun.experiments.engine import run_chunk
-from genfun.experiments.recurrence import Settings
-from genfun.experiments.space import Space
+from genfun.experiments.simulation.backend import Dtype, NumPyBackend
+from genfun.experiments.simulation.batches import index_blocks
+from genfun.experiments.simulation.engine import run_chunk
+from genfun.experiments.simulation.space import Space
+from genfun.experiments.simulation.updates import Updates
 
 MOMENTA = (-0.5, 0.0, 0.5, 0.9)
 RUNS = 3
@@ -107,7 +107,7 @@ def no_kernel(device: str) -> str:
 def losses(case: Case, dtype: Dtype, way: str, device: str) -> np.ndarray:
     """Losses (runs, settings, t) after every step of the same runs by NumPy, the replayed graph or the kernel."""
     space, edge = problem(case)
-    settings = Settings.of([gf.SGD(case.share * edge * (1.0 + m) ** 2, m, case.b) for m in MOMENTA])
+    settings = Updates.of([gf.SGD(case.share * edge * (1.0 + m) ** 2, m, case.b) for m in MOMENTA])
     run, runs, blocks = run_chunk, RUNS, None
     if case.b is None:
         runs = 1
@@ -116,11 +116,11 @@ def losses(case: Case, dtype: Dtype, way: str, device: str) -> np.ndarray:
         blocks = index_blocks(seeds, case.n, case.b, case.replacement, "fresh")
     arrays: Any = NumPyBackend(dtype)
     if way != "numpy":
-        from genfun.experiments._torch import TorchBackend
+        from genfun.experiments.simulation.torch_backend import TorchBackend
 
         arrays = TorchBackend(device, dtype)
     if way == "fused":
-        from genfun.experiments._triton import run_fused
+        from genfun.experiments.simulation.triton_kernel import run_fused
 
         run = run_fused
     kept = np.arange(case.steps + 1)

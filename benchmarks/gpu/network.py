@@ -10,8 +10,8 @@ import numpy as np
 import genfun as gf
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.machine import wait
-from genfun.experiments.ladder import ladder
-from genfun.experiments.network import TwoLayerReLU
+from genfun.experiments.agreement.ladder import ladder
+from genfun.experiments.networks.network import TwoLayerReLU
 from validation.rungs import SHARE, digit_inputs
 
 BATCHES = (1, 10, 100, 1000)

@@ -15,10 +15,10 @@ from benchmarks.gpu.machine import limits, wait
 from benchmarks.simulate import BATCH, spread
 from benchmarks.timing import seconds, summary
 from genfun.experiments import log_grid, simulate_many
-from genfun.experiments.batches import index_blocks
-from genfun.experiments.devices import device_of
-from genfun.experiments.engine import run_chunk
-from genfun.experiments.ensemble import run_ensemble
+from genfun.experiments.simulation.batches import index_blocks
+from genfun.experiments.simulation.devices import device_of
+from genfun.experiments.simulation.engine import run_chunk
+from genfun.experiments.simulation.ensemble import run_ensemble
 
 TARGET = 1.0
 REPEATS = 3
@@ -43,10 +43,10 @@ def measure(findings: Findings) -> None:
 
 def engines(device: str, small: bool) -> dict[str, tuple[str, Callable[[], tuple[Any, Any]]]]:
     """By name: precision, and arrays and engine, made where a failure is caught."""
-    from genfun.experiments._torch import TorchBackend
+    from genfun.experiments.simulation.torch_backend import TorchBackend
 
     def fused(dtype: Any) -> tuple[Any, Any]:
-        from genfun.experiments._triton import run_fused
+        from genfun.experiments.simulation.triton_kernel import run_fused
 
         return TorchBackend(device, dtype), run_fused
 
@@ -151,7 +151,7 @@ def peers(data: gf.LinearData, settings: list[gf.SGD], steps: int, few: int, dev
 
 def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> dict[str, Any]:
     """16 settings of many runs each, whose batches differ: the host draws them while the device works."""
-    from genfun.experiments._torch import TorchBackend
+    from genfun.experiments.simulation.torch_backend import TorchBackend
 
     settings = spread(data, 4, 4)
     seeds = np.random.SeedSequence(0).spawn(replicas)

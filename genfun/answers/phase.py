@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,13 +21,10 @@ from genfun.methods.base import Method
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import Problem
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence", "immediate divergence"]
 LAST_STEP = 1e15
 BORDER = 1e-6
-"""Exponents of signal and noise this close are told as equal."""
+"""Exponents of signal and noise that differ by less count as equal."""
 LOG_HALF_WIDTH = 0.05
 """Half the distance in log t of the points of the local exponent: its error is of the order of its square."""
 
@@ -91,18 +88,6 @@ class Phase(Displayed):
     def zeta(self) -> float:
         """Source exponent."""
         return self.signal_exponent
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the phase diagram with this problem in it; see `genfun.plotting.phase_diagram`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.phase_diagram({"this problem": self}, ax)
 
     def __repr__(self) -> str:
         if "divergence" in self.name:

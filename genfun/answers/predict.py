@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate"]
@@ -90,18 +87,6 @@ class Prediction(Displayed):
             f"Prediction({self.status}: loss {self.loss.flat[last]:.6g} at step {self.steps.flat[last]}, "
             f"{self.steps.size} steps by {self.route}, error <= {self.error.max():.1e})"
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the curve with its signal and noise parts; see `genfun.plotting.loss_parts`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.loss_parts(self, ax)
 
 
 def predict(

@@ -17,7 +17,7 @@ from genfun.cli.output import Block, printed, show
 PICTURES = (".png", ".svg", ".pdf")
 EVERY = (".json", ".csv", ".txt")
 """What any answer can be written as."""
-Row = Mapping[str, Any]
+CsvRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Answer:
     inputs: Mapping[str, Any]
     result: Any
     shown: Sequence[Block]
-    rows: Callable[[], Sequence[Row]] | None = None
+    rows: Callable[[], Sequence[CsvRow]] | None = None
     draw: Callable[[], Any] | None = None
     files: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)
 

@@ -39,7 +39,7 @@ def optimize(
     Of least predicted mean loss at a step, with a given batch size; or within a budget of samples, with the best.
     """
     from genfun.answers.best.optimize import optimize as ask
-    from genfun.report.words import batch
+    from genfun.answers.words.numbers import batch
 
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:

@@ -39,7 +39,7 @@ def gpus() -> list[str]:
     """Names of the GPUs that torch sees; none without torch."""
     if installed("torch") is None:
         return []
-    from genfun.experiments._torch import gpu_names
+    from genfun.experiments.simulation.torch_backend import gpu_names
 
     return gpu_names()
 

@@ -35,8 +35,8 @@ def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cel
     """
     from genfun.answers.best.loss_map import loss_map as ask
     from genfun.answers.max_learning_rate import max_learning_rate
+    from genfun.answers.words.numbers import batch, figures, loss
     from genfun.plotting.settings_map import LARGEST_MOMENTUM, LEAST_SHARE, settings_map
-    from genfun.report.words import batch, figures, loss
 
     if cells < 2:
         raise ValueError(f"--cells must be at least 2, got {cells}; 60 is a good start")

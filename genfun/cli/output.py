@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genfun._typing import Progress
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 PIPED_WIDTH = 100
-Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,14 @@ def printed(blocks: Iterable[Block]) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
+def progress() -> Iterator[Progress]:
     """A callback (fraction done, stage) drawn as a bar on stderr, which vanishes when done; silent when piped."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     screen = Console(stderr=True)
     parts = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*parts, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with Bars(*parts, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda fraction, stage: bar.update(task, completed=fraction, description=stage)

@@ -38,11 +38,11 @@ def steps(
 
     Learning rate, momentum and batch size may be schedules, as for `genfun predict`.
     """
-    from genfun.answers._band import MINUS, PLUS
+    from genfun.answers.band import MINUS, PLUS
     from genfun.answers.stability import stability
     from genfun.answers.steps_to_loss import steps_to_loss as ask
+    from genfun.answers.words.numbers import count
     from genfun.methods import SGD
-    from genfun.report.words import count
 
     aim, start = aim_of(target, loss, share)
     problem, method = target.problem, method_of(learning_rate, momentum, batch_size)
@@ -111,9 +111,9 @@ def translate(
     what linear and square-root scaling would give.
     """
     from genfun.answers.batch.translate import translate as ask
+    from genfun.answers.words.numbers import batch, count, figures
     from genfun.methods import SGD
     from genfun.report.encode import plain
-    from genfun.report.words import batch, count, figures
 
     method = SGD(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]

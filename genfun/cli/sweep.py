@@ -50,9 +50,9 @@ def sweep(
     error. With --out in .nc (NetCDF) the losses of all runs, on a logarithmic grid of steps. A sweep that was
     stopped, or even killed, goes on if it has a --store.
     """
-    from genfun.experiments.agreements import agreements
-    from genfun.experiments.sweep import cells
-    from genfun.experiments.sweep import sweep as run
+    from genfun.experiments.agreement.agreements import agreements
+    from genfun.experiments.sweeps.sweep import cells
+    from genfun.experiments.sweeps.sweep import sweep as run
 
     data = runnable(target)
     grid = {"learning_rate": learning_rates, "momentum": momenta, "batch_size": batch_sizes}

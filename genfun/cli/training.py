@@ -37,8 +37,8 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     With what binds: batch noise, U~(1) = 1, or curvature, 2(1+beta)/lambda_max, which is all that the popular
     formula for momentum knows of; and with the band over noise models, tau2 from +1 to -1.
     """
+    from genfun.answers.words.numbers import batch
     from genfun.report.limits import rate_limit
-    from genfun.report.words import batch
 
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
     low, high = sorted((found.at_tau2_plus, found.at_tau2_minus))
@@ -108,8 +108,8 @@ def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, 
     Cosine, StepDecay, Polynomial, Piecewise, Warmup, LinearGrowth and ExponentialGrowth, as in `genfun.schedules`.
     """
     from genfun.answers import predict as ask
-    from genfun.answers._band import loss_band
-    from genfun.report import words
+    from genfun.answers.band import loss_band
+    from genfun.answers.words import numbers as words
 
     method = method_of(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, list(steps), target.noise)

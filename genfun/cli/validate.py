@@ -45,7 +45,7 @@ def validate(
     with its standard error. The theory agrees where they differ by at most 2 % and 2.5 standard errors, at seven
     steps from 1 to the last. The exit code is 0 whether it does or not.
     """
-    from genfun.experiments.check_theory import check_theory
+    from genfun.experiments.agreement.check_theory import check_theory
 
     if fast:
         steps, replicas = min(steps, 200), min(replicas, 40)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
-
-Progress = Callable[[float, str], None]
-"""Called with the fraction done, in [0, 1], and the name of the stage."""
+from genfun._typing import Array, Float, Progress
 
 BLOCK_BYTES = 1 << 25
 

@@ -10,9 +10,8 @@ from importlib import resources
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Progress
 from genfun.data import _download, _idx
-from genfun.data._arrays import Progress
 from genfun.data.kernels import relu_ntk
 from genfun.data.linear import LinearData
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genfun._typing import Array, Float
-from genfun.data._arrays import Progress, block, reported, slices
+from genfun._typing import Array, Float, Progress
+from genfun.data._arrays import block, reported, slices
 
 SAFE_FOR_GRAM = 1e-6
 EPS = float(np.finfo(np.float64).eps)

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Progress
 from genfun.data import _arrays
-from genfun.data._arrays import Progress
-from genfun.data._store import Blocks, FeatureStore, InMemory, Streamed
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
 from genfun.data.noise_fit import NoiseFit, fit_noise
+from genfun.data.store import Blocks, FeatureStore, InMemory, Streamed
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import LinearProblem
 from genfun.sample_space.exact_noise import ExactNoise

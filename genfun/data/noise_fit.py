@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.data._store import Blocks
+from genfun.data.store import Blocks
 from genfun.noise import SpectrallyExpressible
 
 MAX_MODES = 1024
@@ -45,8 +45,8 @@ class NoiseFit:
     misfit : float
         Weighted rms of M minus its fit, relative to the weighted rms of M, over the modes of `coverage`.
     noise_misfit : float
-        Largest relative error of what the loss feels of the noise, sum lambda_k^2 s_j M_jk, while the signal decays as
-        s_j exp(-2 lambda_j t) to 1 % of its sum.
+        Largest relative error of the noise's contribution to the loss, sum lambda_k^2 s_j M_jk, while the signal
+        decays as s_j exp(-2 lambda_j t) to 1 % of its sum.
     path_misfit : float
         The same for the noise at the points of that noiseless descent, the correlations between their modes
         included. This is what a diagonal description leaves out whatever its constants.

@@ -8,8 +8,8 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float
-from genfun.data._store import InMemory
 from genfun.data.linear import LinearData
+from genfun.data.store import InMemory
 from genfun.problems.problem import LinearProblem
 
 

@@ -17,7 +17,7 @@ from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import EXACT_MODES, LinearProblem, Problem
 from genfun.scaled import EPS, Scaled
-from genfun.schedules._kernel import kernel
+from genfun.schedules.kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 CHUNK = 2**16

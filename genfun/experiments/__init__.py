@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from genfun.experiments.agree import Agreement, agree
-from genfun.experiments.agreements import Agreements, agreements
-from genfun.experiments.check_theory import check_theory
-from genfun.experiments.cloning import ClonedRuns, cloned_runs
-from genfun.experiments.diagonal import diagonal_loss
-from genfun.experiments.escape import DoubleWell, Passages, occupation, passages
-from genfun.experiments.ladder import Ladder, ladder
-from genfun.experiments.network import TwoLayerReLU
-from genfun.experiments.record import log_grid
-from genfun.experiments.rung import Rung
-from genfun.experiments.runs import Runs
-from genfun.experiments.simulate import simulate, simulate_many
-from genfun.experiments.smoothness import smooth_constants
-from genfun.experiments.sweep import cells, sweep
-from genfun.experiments.two_layer import DiagonalNetwork, NetworkRuns
+from genfun.experiments.agreement.agree import Agreement, agree
+from genfun.experiments.agreement.agreements import Agreements, agreements
+from genfun.experiments.agreement.check_theory import check_theory
+from genfun.experiments.agreement.diagonal import diagonal_loss
+from genfun.experiments.agreement.ladder import Ladder, ladder
+from genfun.experiments.agreement.rung import Rung
+from genfun.experiments.networks.network import TwoLayerReLU
+from genfun.experiments.networks.smoothness import smooth_constants
+from genfun.experiments.networks.two_layer import DiagonalNetwork, NetworkRuns
+from genfun.experiments.simulation.cloning import ClonedRuns, cloned_runs
+from genfun.experiments.simulation.escape import DoubleWell, Passages, occupation, passages
+from genfun.experiments.simulation.record import log_grid
+from genfun.experiments.simulation.runs import Runs
+from genfun.experiments.simulation.simulate import simulate, simulate_many
+from genfun.experiments.sweeps.sweep import cells, sweep
 
 __all__ = [
     "Agreement",

@@ -146,7 +146,7 @@ class Controls:
             self._changed(name, value)
 
     def own(self, name: str) -> None:
-        """Call the user's file by its name.
+        """Show the name of the user's file.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     Raises
     ------
     ValueError
-        If the state is of no use.
+        If the state is invalid.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def files(state: State, path: str | None = None) -> dict[str, bytes]:
     Raises
     ------
     ValueError
-        If the state is of no use.
+        If the state is invalid.
     """
     from matplotlib.figure import Figure
 

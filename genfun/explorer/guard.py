@@ -1,4 +1,4 @@
-"""Who is answered, and what browsers are told about the answers: the page is for this machine, and only for itself."""
+"""Which requests the server accepts, and the security headers of its responses: local use only, no embedding."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ HEADERS = {
 }
 
 
-class Ours(Matcher):
-    """Requests under this machine's own name, so that no foreign name can be pointed at it, and not out of other pages.
+class Local(Matcher):
+    """Requests to a local host name that do not come from another site's page.
 
-    A link in another page may be followed; scripts, pictures and frames of other pages are none of ours.
+    The host name is checked against DNS rebinding: another name may resolve to 127.0.0.1. Links from other sites may be
+    followed; their scripts, images and frames are refused.
     """
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        """Nothing more to know where it is ours, None where it is not.
+        """An empty match (no arguments for the handler) for a local request, None for any other.
 
         Parameters
         ----------
@@ -46,7 +47,7 @@ class Ours(Matcher):
 
 
 class Refused(RequestHandler):
-    """What all others get."""
+    """Answers every other request: status 403."""
 
     def prepare(self) -> None:
         """Answer in plain text."""
@@ -55,13 +56,13 @@ class Refused(RequestHandler):
         self.finish("403: this page answers to its own machine only, as 127.0.0.1 or localhost\n")
 
 
-class Sealed(OutputTransform):
-    """Adds the headers to every answer."""
+class SecurityHeaders(OutputTransform):
+    """Adds HEADERS to every response."""
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
-        """The same answer with the headers.
+        """The response with the headers added.
 
         Parameters
         ----------

@@ -20,22 +20,22 @@ from genfun.answers.words.explain import explain
 from genfun.data.linear import LinearData
 from genfun.explorer.problems import Posed, pose, source
 from genfun.explorer.state import State
-from genfun.plotting._parts import split
 from genfun.plotting.loss_map import shades
+from genfun.plotting.parts import split
 
 POINTS = 160
 """Steps of the curve."""
 CELLS = 48, 41
 """Learning rates and momenta of the map."""
 PARTS = 8
-"""The map is made in so many parts, between which newer questions are heard."""
+"""The map is computed in this many parts; between two of them a newer request can cancel it."""
 EDGE_POINTS = 41
 LARGEST_MOMENTUM, DECADES = 0.98, 4.0
 """The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class DrawnCurve:
     """The loss curve, what it is made of, and where it turns.
 
     Parameters
@@ -132,7 +132,7 @@ def start_of(posed: Posed) -> float:
 
 
 @lru_cache(maxsize=32)
-def curve(state: State, path: str | None = None) -> Curve:
+def curve(state: State, path: str | None = None) -> DrawnCurve:
     """The loss curve of a state.
 
     Parameters
@@ -150,7 +150,7 @@ def curve(state: State, path: str | None = None) -> Curve:
     problem, method, noise = posed.problem, posed.method, posed.noise
     found = predict(problem, method, steps_of(state.steps), noise)
     parts = split(found)
-    return Curve(
+    return DrawnCurve(
         found,
         parts.quiet,
         np.where(parts.certain, parts.excess, np.nan),

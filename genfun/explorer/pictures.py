@@ -19,11 +19,11 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
-from genfun.experiments.runs import Runs
-from genfun.explorer.model import Chart, Curve, Point
+from genfun.experiments.simulation.runs import Runs
+from genfun.explorer.model import Chart, DrawnCurve, Point
 from genfun.methods.sgd import SGD
-from genfun.plotting._style import COLOURS
 from genfun.plotting.phase_diagram import TOP, borders, regions
+from genfun.plotting.style import COLOURS
 
 TOOLS = "box_zoom,pan,save,reset"
 BEYOND = 1e300
@@ -88,12 +88,12 @@ class CurvePicture:
         self.show_runs(None)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
-    def show(self, curve: Curve) -> None:
+    def show(self, curve: DrawnCurve) -> None:
         """Draw another curve.
 
         Parameters
         ----------
-        curve : Curve
+        curve : DrawnCurve
         """
         steps = curve.prediction.steps.astype(float)
         columns = {"loss": curve.prediction.loss, "quiet": curve.quiet, "excess": curve.excess}

@@ -170,7 +170,7 @@ def fitting(state: State, path: str | None = None) -> State:
 
 
 def first_state(linked: bool, path: str | None) -> State:
-    """What holds where a link says nothing: the defaults, which links leave out, or all that fits the user's file.
+    """The state of a link without fields: the defaults, or what fits the user's file.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from tornado.web import Application as Plain
 from tornado.web import RequestHandler
 
 from genfun.explorer.downloads import files, python_lines
-from genfun.explorer.guard import Ours, Refused, Sealed
+from genfun.explorer.guard import Local, Refused, SecurityHeaders
 from genfun.explorer.problems import first_state
 from genfun.explorer.state import State, parse
 from genfun.explorer.uploads import LARGEST, Uploads
@@ -32,7 +32,7 @@ ADDRESS = "127.0.0.1"
 TYPES = {"figure.png": "image/png", "curve.csv": "text/csv; charset=utf-8", "curve.py": "text/x-python; charset=utf-8"}
 MOST_UPDATES = 10_000
 LARGEST_MESSAGE = 4 * LARGEST // 3 + 2**20
-"""Bytes over the websocket: a file in base64, and some more."""
+"""Largest websocket message in bytes: a file in base64, and a margin."""
 
 
 def _arguments(raw: dict[str, list[bytes]]) -> dict[str, str]:
@@ -132,16 +132,16 @@ class PageServer(BaseServer):
             {"/": Application(FunctionHandler(page))},
             extra_patterns=routes,
             extra_websocket_origins=[f"{ADDRESS}:{here}", f"localhost:{here}"],
-            # Signed: nobody can be sent to a page whose name a stranger has chosen.
+            # Signed session names: a link cannot lead to a session whose name its author has chosen.
             sign_sessions=True,
             secret_key=secrets.token_bytes(32),
             unused_session_lifetime_milliseconds=60_000,
             websocket_max_message_size_bytes=LARGEST_MESSAGE,
         )
-        bokeh.add_transform(Sealed)
+        bokeh.add_transform(SecurityHeaders)
         refused = Plain([(".*", Refused)])
-        refused.add_transform(Sealed)
-        http = HTTPServer(RuleRouter([Rule(Ours(), bokeh), Rule(AnyMatches(), refused)]))
+        refused.add_transform(SecurityHeaders)
+        http = HTTPServer(RuleRouter([Rule(Local(), bokeh), Rule(AnyMatches(), refused)]))
         http.add_sockets(sockets)
         super().__init__(IOLoop.current(), bokeh, http)
 

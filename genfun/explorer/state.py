@@ -30,7 +30,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 WORDS = {"n_modes": "infinite", "batch_size": "full", "tau2": "default"}
 """What stands for None in a link and in a text box."""
 LONGEST = 40
-"""So much of what was typed is repeated in a message."""
+"""Longest part of an input that a message repeats, in characters."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,14 @@ def read(name: str, word: str) -> Any:
 
 
 def parse(arguments: Mapping[str, str], start: State = State()) -> tuple[State, tuple[str, ...]]:
-    """A state from the query of a link, and a message for every part of it that is no use.
+    """A state from the query of a link, and a message for every part of it that is invalid.
 
     Parameters
     ----------
     arguments : mapping of str to str
         Names and values, from anyone.
     start : State
-        What holds where the link says nothing, or nothing of use.
+        Values of the fields that the link leaves out, or gives wrongly.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that are chosen in the page: kept in a folder of this server's, each known by a word that only its page has."""
+"""Uploaded files: kept in a temporary folder of the server, each found by a secret key that only its page has."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Upload:
     Parameters
     ----------
     key : str
-        The word that opens it; told to its own page only.
+        Secret by which its own page, and no other, finds it.
     path : str
-        Where it lies. No other upload ever has this path, so that nothing remembered by path is of another file.
+        Where it is stored. Paths are never used twice, so that what is cached by path is never of another file.
     name : str
         What the user calls it, without folders; any printable text.
     """
@@ -41,7 +41,7 @@ class Upload:
 
 
 def name_of(told: str) -> str:
-    r"""The name in what a browser tells of a file: no folders, no control characters, and not too long.
+    r"""The file name that a browser sent, without folders and control characters, and shortened where it is long.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Uploads:
         self._kept: dict[str, Upload] = {}
 
     def keep(self, told: str, content: str) -> Upload:
-        """Write a file down.
+        """Store a file.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Uploads:
         return upload
 
     def find(self, key: str) -> Upload:
-        """The file that a word opens.
+        """The file of a key.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Uploads:
 
 
 def too_large(name: str) -> str:
-    """What is said of a file that is too large.
+    """The message about a file that is too large.
 
     Parameters
     ----------

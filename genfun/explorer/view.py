@@ -13,7 +13,7 @@ from typing import Any
 from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
-from genfun.experiments.simulate import simulate
+from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import model
 from genfun.explorer.controls import BOX, Controls
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture
@@ -26,7 +26,7 @@ from genfun.explorer.worker import Newest
 RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
 PAUSE, BREATH = 0.2, 0.1
-"""Seconds of rest before words, and before a map, are looked for: while a hand moves, the curve has the machine."""
+"""Seconds without a change until the words, and the map, are computed; while a control moves, only the curve is."""
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
 NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
@@ -40,7 +40,7 @@ SMALL = ".bk-btn { padding: 3px 8px; font-size: 13px }"
 
 
 def _text(lines: tuple[str, ...], colour: str = "#222222") -> str:
-    # The only place where text becomes HTML: whatever it is, it stays text.
+    # The only place where text becomes HTML, and it is escaped.
     return "".join(f'<p style="margin:0 0 4px;color:{colour}">{html.escape(line)}</p>' for line in lines)
 
 
@@ -124,7 +124,7 @@ class View:
     # From the page to the state.
 
     def _change(self, name: str, value: Any) -> None:
-        """A control was moved: many moves before the next turn of the loop are one update."""
+        """A control was moved: moves within one turn of the event loop are handled as one update."""
         changes = {name: value} | ({"tau2": None, "label_noise": 0.0} if name == "problem" else {})
         self._become(replace(self.state, **changes))
 

@@ -1,4 +1,4 @@
-"""Slow questions in a thread of their own: only the newest is worth an answer."""
+"""Slow computations in a thread of their own: a newer one replaces those before it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 
 class Stale(Exception):
-    """The question has been overtaken by a newer one."""
+    """Raised inside a computation that a newer one has replaced."""
 
 
 class Newest:
-    """A thread that works on the newest job; older ones are dropped, or stop when they ask.
+    """A thread that runs the newest computation; older ones are dropped, or stop at their next check.
 
     Parameters
     ----------
     deliver : callable
-        Called in the thread with a function of no arguments, which is to be run where the page lives.
+        Called in the thread with a function of no arguments, which is to be run in the page's event loop.
     """
 
     def __init__(self, deliver: Callable[[Callable[[], None]], Any]) -> None:
@@ -28,7 +28,7 @@ class Newest:
         self._turn = 0
 
     def cancel(self) -> None:
-        """Let no answer to anything asked before arrive."""
+        """Drop all computations asked for so far: none of them delivers a result."""
         with self._lock:
             self._turn += 1
 
@@ -38,7 +38,7 @@ class Newest:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def ask(self, work: Callable[[Callable[[], None]], Any], done: Callable[[Any, Exception | None], None]) -> None:
-        """Do some work, and then `done(answer, error)` where the page lives, if nothing newer was asked.
+        """Run `work` in the thread, then `done` in the page's event loop, unless something newer was asked.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Newest:
                 check()
             except Stale:
                 return
-            except Exception as caught:  # whatever it is, the page says so and lives on
+            except Exception as caught:  # of any kind: the page shows it and goes on
                 error = caught
             self._deliver(lambda: done(answer, error) if turn == self._turn else None)
 

@@ -23,7 +23,7 @@ class SGD:
     learning_rate : float
         alpha > 0, in units of 1/eigenvalue. The effective rate is alpha/(1-beta).
     momentum : float
-        beta in (-1, 1), dimensionless; negative values are meant.
+        beta in (-1, 1), dimensionless; it may be negative.
     batch_size : int or None
         b, samples in a batch; None means the full batch (plain gradient descent with momentum).
     replacement : bool

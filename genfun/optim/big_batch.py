@@ -1,4 +1,4 @@
-"""SGD that grows its batch whenever the gradient is lost in noise."""
+"""SGD that enlarges its batch when the sampling noise of the gradient is too large."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from genfun import _check
-from genfun.optim._curvature import largest_curvature
-from genfun.optim._sample_gradients import SampleGradients, Scatter
-from genfun.optim._source import batch_source
+from genfun.optim.curvature import largest_curvature
+from genfun.optim.sample_gradients import SampleGradients, Scatter
+from genfun.optim.source import batch_source
 
 LineSearch = Literal["none", "armijo", "bb"]
 Status = Literal["running", "converged", "stalled", "diverged"]
@@ -42,7 +42,7 @@ def grown(batch_size: int, n_samples: int) -> int:
 
 
 class BigBatchSGD(torch.optim.Optimizer):
-    r"""SGD whose batch grows so that its gradient always stands out of the noise.
+    r"""SGD that enlarges its batch until the gradient is larger than its sampling noise, at every step.
 
     .. math:: \text{accept } B \iff |\nabla L_B|^2 \ge \frac{V_B}{\theta^2 |B|},\qquad
               V_B = \frac{1}{|B|-1}\sum_{i\in B}|\nabla f_i - \nabla L_B|^2
@@ -175,7 +175,7 @@ class BigBatchSGD(torch.optim.Optimizer):
         return rate
 
     def _curvature_rate(self, theta: float, index: torch.Tensor) -> float:
-        """For expected decreases -a |G|^2 + a^2 L (|G|^2 + noise)/2, with the noise at what theta allows."""
+        """The rate of least expected change -a |G|^2 + a^2 L (|G|^2 + noise)/2, the noise at what theta allows."""
         share = 1.0 / (1.0 + theta**2) if self.debiased else 1.0 - theta**2
         curvature = largest_curvature(self._gradients, index)
         return share / curvature if curvature > 0.0 else math.inf

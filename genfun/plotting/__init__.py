@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genfun.plotting._draw import draw
 from genfun.plotting._table import save, table
 from genfun.plotting.agreement import agreement
 from genfun.plotting.big_batch import big_batch
@@ -22,6 +23,7 @@ __all__ = [
     "agreement",
     "big_batch",
     "budget_map",
+    "draw",
     "escape_chart",
     "ladder",
     "loss_curves",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
-from genfun.plotting._style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
+from genfun.experiments.agreement.agree import Agreement
+from genfun.plotting._draw import draw
 from genfun.plotting._table import note
+from genfun.plotting.style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,47 +22,7 @@ DEEPEST = 1e-12
 """Losses further below it are, too."""
 
 
-@runtime_checkable
-class HasAgreement(Protocol):
-    """Predicted and simulated losses, as in `genfun.experiments.Agreement`."""
-
-    @property
-    def steps(self) -> Int[Array, " t"]:
-        """t."""
-        ...
-
-    @property
-    def theory(self) -> Float[Array, " t"]:
-        """Predicted mean."""
-        ...
-
-    @property
-    def mean(self) -> Float[Array, " t"]:
-        """Mean of the runs."""
-        ...
-
-    @property
-    def sem(self) -> Float[Array, " t"]:
-        """Its standard error."""
-        ...
-
-    @property
-    def median(self) -> Float[Array, " t"]:
-        """Median of the runs."""
-        ...
-
-    @property
-    def band(self) -> Float[Array, "2 t"]:
-        """Losses between which most runs lie."""
-        ...
-
-    @property
-    def sigmas(self) -> float:
-        """Standard errors allowed."""
-        ...
-
-
-def agreement(found: HasAgreement, ax: Axes | None = None) -> Axes:
+def agreement(found: Agreement, ax: Axes | None = None) -> Axes:
     """Predicted mean, simulated mean with its standard errors, median and band of the runs, on logarithmic axes.
 
     Step 0 is left out. Bars that reach below zero end at a thousandth of the mean.
@@ -133,3 +94,6 @@ def agreement(found: HasAgreement, ax: Axes | None = None) -> Axes:
         ax.set_ylim(max(min(seen.min(), top) / 2.0, DEEPEST * start), 2.0 * top)
     legend_below(ax, handles[::-1], 2)
     return ax
+
+
+draw.register(Agreement, agreement)

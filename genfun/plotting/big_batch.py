@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.batch.big_batch import BigBatch
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,3 +69,6 @@ def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
         handles.append(ax.axvline(result.full_batch_step, color="0.5", linewidth=1.0, label="full batch"))
     legend_below(ax, handles, 2)
     return ax
+
+
+draw.register(BigBatch, big_batch)

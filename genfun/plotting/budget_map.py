@@ -8,7 +8,8 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.answers.best.budget_map import BudgetMap
-from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,3 +124,6 @@ def _best(result: BudgetMap) -> Float[Array, "budgets four"]:
         if (i > 0 or lowest) and (i < b.size - 1 or highest) and (near < b.size - 1 or highest):
             found.append((b[i], samples / b[i], b[near], samples / b[near]))
     return np.array(found, dtype=float).reshape(-1, 4)
+
+
+draw.register(BudgetMap, budget_map)

@@ -8,7 +8,8 @@ import numpy as np
 
 from genfun.answers.escape.escape_chart import Axis, EscapeChart
 from genfun.answers.max_learning_rate import max_learning_rate
-from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,3 +154,6 @@ def _names(ax: Axes, rates: Any, heights: Any, status: Any) -> None:
             rates[i], heights[j], name, ha="center", va="center", fontsize="medium",
             path_effects=halo(2.6), zorder=5,
         )  # fmt: skip
+
+
+draw.register(EscapeChart, escape_chart)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
+from genfun.experiments.agreement.ladder import Ladder
+from genfun.plotting._draw import draw
 from genfun.plotting._table import note
 from genfun.plotting.loss_curves import HasLoss
+from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +63,7 @@ def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import genfun as gf
-    >>> from genfun.experiments.ladder import ladder as climb
+    >>> from genfun.experiments.agreement.ladder import ladder as climb
     >>> from matplotlib.figure import Figure
     >>> result = climb(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
     >>> [text.get_text() for text in ladder(result.rungs, ax=Figure().subplots()).get_legend().texts]
@@ -88,3 +90,10 @@ def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     log_axes(ax, "step", "mean loss")
     legend_below(ax, handles, 3)
     return ax
+
+
+def _of_ladder(result: Ladder, ax: Axes | None = None) -> Axes:
+    return ladder(result.rungs, ax)
+
+
+draw.register(Ladder, _of_ladder)

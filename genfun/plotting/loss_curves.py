@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
+from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,8 @@ from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
 from genfun.engine.edge import curvature_limits, edge
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
-from genfun.plotting._style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,3 +181,6 @@ def _momenta(low: float, high: float) -> Float[Array, " m"]:
     if low == high:
         return np.array([low])
     return np.clip(np.tanh(np.linspace(np.arctanh(low), np.arctanh(high), EDGE_POINTS)), low, high)
+
+
+draw.register(LossMap, loss_map)

@@ -12,15 +12,16 @@ from genfun.answers.predict import Prediction
 from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
-from genfun.plotting._parts import Mark, split
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting._draw import draw
+from genfun.plotting.parts import Mark, split
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEW = 40
-"""So few steps are marked one by one."""
+"""Up to this many steps, each has a marker."""
 
 
 def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
@@ -149,3 +150,6 @@ def _power_laws(ax: Axes, regime: Phase, ends: tuple[float, float]) -> list[Any]
     return [
         line(ax, "noise power law", t, regime.noise_constant * t**-regime.noise_exponent, **(style | {"label": label}))
     ]
+
+
+draw.register(Prediction, loss_parts)

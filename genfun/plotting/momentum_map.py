@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.best.momentum_map import MomentumMap
-from genfun.plotting._style import axes, cells, halo, legend_below, level, line
+from genfun.plotting._draw import draw
+from genfun.plotting.style import axes, cells, halo, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,3 +86,6 @@ def _hatch(ax: Axes, result: MomentumMap) -> None:
     area = ax.contourf(result.nu, result.kappa, result.momentum.T, levels=[-2.0, 0.0], colors="none", hatches=["////"])
     area.set_edgecolor("0.35")
     area.set_linewidth(0.0)
+
+
+draw.register(MomentumMap, momentum_map)

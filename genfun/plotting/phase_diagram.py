@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from genfun.plotting._style import axes, halo, line
+from genfun.answers.phase import Phase
+from genfun.plotting._draw import draw
+from genfun.plotting.style import axes, halo, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +93,7 @@ def phase_diagram(points: Mapping[str, HasExponents] | None = None, ax: Axes | N
 
 
 @dataclass(frozen=True)
-class Region:
+class PhaseRegion:
     """A phase in the plane (zeta, 1/nu).
 
     Parameters
@@ -116,7 +118,7 @@ class Region:
     law: tuple[str, str]
 
 
-def regions(left: float, right: float, top: float) -> tuple[Region, ...]:
+def regions(left: float, right: float, top: float) -> tuple[PhaseRegion, ...]:
     """The four phases in a part of the plane.
 
     Parameters
@@ -140,7 +142,7 @@ def regions(left: float, right: float, top: float) -> tuple[Region, ...]:
         signal = name == "signal-dominated"
         place = (left if signal else right, float(min(y for _, y in corners)))
         law = (f"${formula}$" if formula else "", plain)
-        found.append(Region(name, tuple((float(x), float(y)) for x, y in corners), colour, place, signal, law))
+        found.append(PhaseRegion(name, tuple((float(x), float(y)) for x, y in corners), colour, place, signal, law))
     return tuple(found)
 
 
@@ -182,3 +184,10 @@ def _point(ax: Axes, label: str, point: HasExponents, mark: str) -> None:
     line(ax, label, [x], [y], marker=mark, color="black", markerfacecolor=face, markersize=6.5, linestyle="", zorder=4)
     text = label if sure else f"{label}?"
     ax.annotate(text, (x, y), (7, 6), textcoords="offset points", fontsize="small", path_effects=halo(), zorder=5)
+
+
+def _of_phase(result: Phase, ax: Axes | None = None) -> Axes:
+    return phase_diagram({"this problem": result}, ax)
+
+
+draw.register(Phase, _of_phase)

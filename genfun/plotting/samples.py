@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.batch.critical_batch import CriticalBatch
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,3 +73,6 @@ def samples(result: CriticalBatch, ax: Axes | None = None) -> Axes:
     log_axes(ax, "batch size $b$", f"to loss {result.loss:.3g}")
     legend_below(ax, handles, 2)
     return ax
+
+
+draw.register(CriticalBatch, samples)

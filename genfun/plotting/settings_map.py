@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.best.loss_map import loss_map as compute
-from genfun.answers.best.optimize import optimize
+from genfun.answers.best.optimize import Optimum, optimize
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.plotting._draw import draw
 from genfun.plotting.loss_map import loss_map
 from genfun.problems.problem import Problem
 
@@ -137,3 +138,11 @@ def _share_legend(panels: list[Axes]) -> None:
         frameon=False,
         fontsize="small",
     )
+
+
+def _of_optimum(result: Optimum, ax: Axes | None = None) -> Axes:
+    problem, noise = result._asked
+    return settings_map(problem, result.steps, [result.method.batch_size], noise, ax=ax)[0]
+
+
+draw.register(Optimum, _of_optimum)

@@ -8,7 +8,8 @@ import numpy as np
 
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints, spectrum_points
-from genfun.plotting._style import COLOURS, axes, legend_below, line, log_axes
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -74,3 +75,12 @@ def spectrum(problem: Problem | SpectrumPoints, fit: PowerLawFit | None = None, 
     log_axes(ax, r"mode number $k$ (largest eigenvalue first)", "relative to the first")
     legend_below(ax, handles, 2)
     return ax
+
+
+def _of_fit(result: PowerLawFit, ax: Axes | None = None) -> Axes:
+    if result._problem is None:
+        raise ValueError("this fit has no spectrum; draw it by genfun.plotting.spectrum(problem, fit, ax)")
+    return spectrum(result._problem, result, ax)
+
+
+draw.register(PowerLawFit, _of_fit)

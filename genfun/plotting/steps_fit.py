@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun.answers.batch._step_families import FAMILIES
 from genfun.answers.batch.fit_steps import StepsFit
-from genfun.plotting._style import COLOURS, DASHES, axes, legend_below, line, log_axes
+from genfun.answers.batch.step_families import FAMILIES
+from genfun.plotting._draw import draw
+from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line, log_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,3 +66,6 @@ def steps_fit(result: StepsFit, ax: Axes | None = None) -> Axes:
     handles.append(ax.patches[-1])
     legend_below(ax, handles, 2)
     return ax
+
+
+draw.register(StepsFit, steps_fit)

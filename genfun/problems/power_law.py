@@ -11,7 +11,7 @@ from genfun._typing import Array, Float
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
 
 FINE_DEPTH, COARSE_DEPTH = 1e-17, 1e-60
-"""An infinite spectrum is resolved finely down to FINE_DEPTH * lambda_max, which the contour can feel at t = 10^15;
+"""An infinite spectrum is resolved finely down to FINE_DEPTH * lambda_max, which matters to the contour at t = 10^15;
 with wider bins, good for real arguments, down to COARSE_DEPTH; the rest enters through its exact moments."""
 
 SLOW = 1e-6

@@ -1,18 +1,17 @@
-"""The best setting of each batch size, the phase of every setting shown, and one setting in words."""
+"""The best setting of each batch size, and one of them in words."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from genfun.answers._band import loss_band
+from genfun.answers.band import loss_band
 from genfun.answers.best.optimize import optimize
-from genfun.answers.words.explain import Explanation, explain, phase_or_none
+from genfun.answers.words.explain import Explanation, explain
 from genfun.data.linear import LinearData
-from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
-from genfun.report.model import BestSetting, SettingPhase
+from genfun.report.model import BestSetting
 
 
 def best_settings(
@@ -40,49 +39,7 @@ def best_settings(
         if b is not None and math.isinf(problem.trace):
             continue
         found = optimize(problem, b, step, noise=noise)
-        band = loss_band(problem, found.method, step)
-        yield BestSetting(
-            batch_size=b,
-            learning_rate=found.method.learning_rate,
-            momentum=found.method.momentum,
-            step=step,
-            loss=found.loss,
-            at_tau2_plus=float(band.plus),
-            at_tau2_minus=float(band.minus),
-            share_of_edge=found.share_of_edge,
-            gain=found.gain,
-            learning_rate_range=found.learning_rate_range,
-            momentum_range=found.momentum_range,
-            bounds=found.bounds,
-        )
-
-
-def setting_phase(problem: Problem, method: SGD, choice: str, noise: SpectrallyExpressible) -> SettingPhase:
-    """The phase of a setting; all but its name is nan or None where the spectrum has no exponents.
-
-    Parameters
-    ----------
-    problem : Problem
-    method : SGD
-    choice : str
-        Why the setting is shown.
-    noise : SpectrallyExpressible
-    """
-    f = phase_or_none(problem, method, noise)
-    nan = math.nan
-    return SettingPhase(
-        batch_size=method.batch_size,
-        momentum=method.momentum,
-        learning_rate=method.learning_rate,
-        choice=choice,
-        name=None if f is None else f.name,
-        exponent=nan if f is None else f.exponent,
-        constant=nan if f is None else f.constant,
-        transition_step=nan if f is None else f.transition_step,
-        divergence_step=nan if f is None else f.divergence_step,
-        end_step=nan if f is None else f.end_step,
-        notes=() if f is None else f.notes,
-    )
+        yield BestSetting(found, loss_band(problem, found.method, step))
 
 
 def in_words(
@@ -102,9 +59,9 @@ def in_words(
     """
     if not best:
         return None
-    small = [setting for setting in best if setting.batch_size is not None] or list(best)
+    optima = [setting.optimum for setting in best]
+    small = [optimum for optimum in optima if optimum.method.batch_size is not None] or optima
     chosen = small[len(small) // 2]
-    method = SGD(chosen.learning_rate, chosen.momentum, chosen.batch_size)
     if estimated and isinstance(source, LinearData):
-        return explain(source, method, chosen.step)
-    return explain(problem, method, chosen.step, noise)
+        return explain(source, chosen.method, chosen.steps)
+    return explain(problem, chosen.method, chosen.steps, noise)

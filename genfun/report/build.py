@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array
+from genfun._typing import Array, Progress
 from genfun._version import __version__
+from genfun.answers.band import loss_band
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
 from genfun.answers.stability import stability
+from genfun.answers.words.explain import phase_or_none
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
-from genfun.report.best_settings import best_settings, in_words, setting_phase
-from genfun.report.limits import MINUS, PLUS, rate_limit
-from genfun.report.model import Curve, DataSummary, NoiseSummary, RateLimit, Report
+from genfun.report.best_settings import best_settings, in_words
+from genfun.report.limits import rate_limit
+from genfun.report.model import DataSummary, NoiseSummary, RateLimit, Report, SettingCurve, SettingPhase
 
-Progress = Callable[[float, str], None]
 BATCH_SIZES = (1, 10, 100, 1000)
 MOMENTA = (-0.5, 0.0, 0.5, 0.9)
 LAST_STEP = 10**6
@@ -108,14 +109,14 @@ def build(
     fit = fit_power_law(problem)
     say(0.05, "estimating the batch noise")
     noise_summary = _noise(source, noise)
-    assumed = SpectrallyExpressible(noise_summary.tau1, noise_summary.tau2)
+    assumed = noise_summary.noise
     grid = [(b, beta) for b in sizes for beta in betas]
     limits = []
     for i, (b, beta) in enumerate(grid):
         say(0.2 + 0.3 * i / len(grid), "largest learning rates")
         limits.append(rate_limit(problem, beta, b, assumed))
     steps = _log_steps(last)
-    curves: list[Curve] = []
+    curves: list[SettingCurve] = []
     for i, b in enumerate(sizes):
         say(0.5 + 0.1 * i / len(sizes), "loss curves")
         of_batch = [limit for limit in limits if limit.batch_size == b]
@@ -123,10 +124,10 @@ def build(
     best = list(best_settings(problem, sizes, step, assumed, lambda done: say(0.6 + 0.15 * done, "best settings")))
     costs = tuple(batch_costs(problem, sizes, assumed, lambda done: say(0.75 + 0.05 * done, "batch sizes")))
     say(0.8, "phases")
-    shown = [(SGD(c.learning_rate, c.momentum, c.batch_size), c.choice) for c in curves]
-    shown += [(SGD(o.learning_rate, o.momentum, o.batch_size), "optimum") for o in best]
+    shown: list[tuple[Any, str]] = [(curve.prediction.method, curve.choice) for curve in curves]
+    shown += [(setting.optimum.method, "optimum") for setting in best]
     shown.sort(key=lambda pair: sizes.index(pair[0].batch_size))
-    phases = tuple(setting_phase(problem, method, choice, assumed) for method, choice in shown)
+    phases = tuple(SettingPhase(m, choice, phase_or_none(problem, m, assumed)) for m, choice in shown)
     say(0.85, "explaining a setting")
     explanation = in_words(source, problem, best, assumed, noise is None and noise_variance is None)
     say(1.0, "done")
@@ -178,12 +179,12 @@ def _log_steps(last: int) -> Array:
 
 
 def _noise(source: object, noise: SpectrallyExpressible | None) -> NoiseSummary:
-    estimate = asdict(source.noise_fit) if isinstance(source, LinearData) else None
+    estimate = source.noise_fit if isinstance(source, LinearData) else None
     if noise is not None:
-        return NoiseSummary(noise.tau1, noise.tau2, "given", estimate)
-    if estimate is not None:
-        return NoiseSummary(estimate["tau1"], estimate["tau2"], "estimated from the data", estimate)
-    return NoiseSummary(1.0, 1.0, "assumed", None)
+        return NoiseSummary(noise, "given", estimate)
+    if isinstance(source, LinearData):
+        return NoiseSummary(source.noise, "estimated from the data", estimate)
+    return NoiseSummary(SpectrallyExpressible(1.0, 1.0), "assumed", None)
 
 
 def _summary(source: object, problem: Problem) -> DataSummary:
@@ -204,7 +205,9 @@ def _summary(source: object, problem: Problem) -> DataSummary:
     )
 
 
-def _curves(problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array) -> Iterator[Curve]:
+def _curves(
+    problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array
+) -> Iterator[SettingCurve]:
     """The reference and the best setting of one batch size; none where no learning rate is stable."""
     candidates = []
     for limit in limits:
@@ -229,24 +232,7 @@ def _curve(
     choice: str,
     noise: SpectrallyExpressible,
     steps: Array,
-) -> Curve:
+) -> SettingCurve:
+    last = loss_band(problem, method, int(steps[-1]))
     found = predict(problem, method, steps, noise)
-    end = stability(problem, method, noise)
-    return Curve(
-        batch_size=method.batch_size,
-        momentum=method.momentum,
-        learning_rate=method.learning_rate,
-        share=share,
-        choice=choice,
-        steps=found.steps,
-        loss=found.loss,
-        log_loss=found.log_loss,
-        error=found.error,
-        status=found.status,
-        meaning=found.meaning,
-        verdict=end.status,
-        noise_gain=end.noise_gain,
-        floor=end.floor,
-        final_at_tau2_plus=float(predict(problem, method, steps[-1:], PLUS).loss[0]),
-        final_at_tau2_minus=float(predict(problem, method, steps[-1:], MINUS).loss[0]),
-    )
+    return SettingCurve(found, stability(problem, method, noise), share, choice, last)

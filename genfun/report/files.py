@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from genfun.report.columns import COLUMNS, columns
 from genfun.report.encode import envelope
-from genfun.report.model import Report
+from genfun.report.model import BatchCost, BestSetting, RateLimit, Report, SettingPhase
 
 
 def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
@@ -51,10 +52,10 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
         "report.json": as_json(report) + "\n",
         "spectrum.csv": _spectrum(report),
         "loss_curves.csv": _loss_curves(report),
-        "max_learning_rate.csv": _limits(report),
-        "best_settings.csv": _best(report),
-        "batch_sizes.csv": _costs(report),
-        "phases.csv": _phases(report),
+        "max_learning_rate.csv": _entries(RateLimit, report.limits),
+        "best_settings.csv": _entries(BestSetting, report.best),
+        "batch_sizes.csv": _entries(BatchCost, report.costs),
+        "phases.csv": _entries(SettingPhase, report.phases),
     }
     return _write_all(Path(directory), contents)
 
@@ -67,8 +68,12 @@ def as_json(report: Report) -> str:
     report : Report
         What to encode.
     """
-    parts = ("target", "data", "fit", "noise", "limits", "curves", "best", "costs", "phases", "explanation", "spectrum")
-    return envelope("report", report.inputs, {part: getattr(report, part) for part in parts})
+    lists = ("limits", "curves", "best", "costs", "phases")
+    result: dict[str, Any] = {part: getattr(report, part) for part in ("target", "data", "fit")}
+    result["noise"] = columns(report.noise)
+    result |= {part: [columns(entry) for entry in getattr(report, part)] for part in lists}
+    result |= {part: getattr(report, part) for part in ("explanation", "spectrum")}
+    return envelope("report", report.inputs, result)
 
 
 def _write_all(directory: Path, contents: dict[str, str]) -> dict[str, Path]:
@@ -101,50 +106,25 @@ def _spectrum(report: Report) -> str:
 
 
 def _loss_curves(report: Report) -> str:
-    rows = (
-        (curve.batch_size, curve.momentum, curve.learning_rate, curve.choice, *point)
-        for curve in report.curves
-        for point in zip(
-            curve.steps.tolist(), curve.loss.tolist(), curve.log_loss.tolist(), curve.error.tolist(), strict=True
-        )
-    )
-    return _csv(("batch_size", "momentum", "learning_rate", "choice", "step", "loss", "log_loss", "error"), rows)
+    of_setting, of_step = ("batch_size", "momentum", "learning_rate", "choice"), ("steps", "loss", "log_loss", "error")
+    rows: list[tuple[Any, ...]] = []
+    for found in map(columns, report.curves):
+        points = zip(*(found[name].tolist() for name in of_step), strict=True)
+        rows += [(*(found[name] for name in of_setting), *point) for point in points]
+    return _csv((*of_setting, "step", *of_step[1:]), rows)
 
 
-def _limits(report: Report) -> str:
-    names = (
-        "batch_size",
-        "momentum",
-        "learning_rate",
-        "effective_learning_rate",
-        "limit",
-        "at_tau2_plus",
-        "at_tau2_minus",
-        "popular",
-        "factor",
-    )
-    return _csv(names, ([getattr(limit, name) for name in names] for limit in report.limits))
-
-
-def _best(report: Report) -> str:
-    names = ("batch_size", "learning_rate", "momentum", "step", "loss", "at_tau2_plus", "at_tau2_minus")
-    names += ("share_of_edge", "gain")
-    ranges = ("learning_rate_range", "momentum_range")
-    ends = [f"{name}_{end}" for name in ranges for end in ("low", "high")]
-    rows = (
-        (*(getattr(best, name) for name in names), *(end for name in ranges for end in getattr(best, name)))
-        for best in report.best
-    )
-    return _csv((*names, *ends), rows)
-
-
-def _costs(report: Report) -> str:
-    names = ("batch_size", "learning_rate", "loss", "steps", "samples", "noise_scale")
-    return _csv(names, (tuple(getattr(cost, name) for name in names) for cost in report.costs))
-
-
-def _phases(report: Report) -> str:
-    names = ("batch_size", "momentum", "learning_rate", "choice", "name", "exponent", "constant")
-    names += ("transition_step", "divergence_step", "end_step")
-    rows = ([getattr(phase, name) for name in names] for phase in report.phases)
-    return _csv(names, ([*row[:4], row[4] or "", *row[5:]] for row in rows))
+def _entries(kind: type, entries: Sequence[Any]) -> str:
+    """A line for each entry: sentences are left out, a range takes two columns."""
+    names = [name for name in COLUMNS[kind] if name not in ("bounds", "notes")]
+    headings: list[str] = []
+    for name in names:
+        headings += [f"{name}_low", f"{name}_high"] if name.endswith("_range") else [name]
+    rows: list[list[Any]] = []
+    for found in map(columns, entries):
+        rows.append([])
+        for name in names:
+            # No phase leaves its cell empty; no batch size means the full batch.
+            value = found[name] if found[name] is not None or name == "batch_size" else ""
+            rows[-1] += value if name.endswith("_range") else [value]
+    return _csv(headings, rows)

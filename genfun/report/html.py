@@ -7,8 +7,10 @@ import io
 from importlib import resources
 from typing import Any
 
+from genfun.answers.words import numbers as words
 from genfun.plotting import loss_curves, spectrum
-from genfun.report import tables, words
+from genfun.report import tables
+from genfun.report.columns import columns
 from genfun.report.model import Report
 
 SIZE = (5.6, 4.5)
@@ -29,9 +31,9 @@ def figures(report: Report) -> dict[str, Any]:
     spectrum(report.spectrum, report.fit, found["spectrum"].subplots())
     if report.curves:
         found["loss_curves"] = Figure(figsize=SIZE, layout="constrained")
-        labels = [f"batch {words.batch(curve.batch_size)}" for curve in report.curves]
+        labels = [f"batch {words.batch(columns(curve)['batch_size'])}" for curve in report.curves]
         kinds = [tables.KINDS[curve.choice] for curve in report.curves]
-        loss_curves(report.curves, labels, kinds, found["loss_curves"].subplots())
+        loss_curves([curve.prediction for curve in report.curves], labels, kinds, found["loss_curves"].subplots())
     return found
 
 
@@ -47,7 +49,7 @@ def page(report: Report) -> str:
 
     source = resources.files("genfun.report").joinpath("templates/report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    last = int(report.curves[0].steps[-1]) if report.curves else 0
+    last = int(report.curves[0].prediction.steps[-1]) if report.curves else 0
     return environment.from_string(source).render(
         report=report,
         headline=tables.headline(report),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from genfun.answers._band import MINUS, PLUS
+from genfun.answers.band import MINUS, PLUS
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.engine.edge import curvature_limit
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.report.model import RateLimit
-
-__all__ = ["MINUS", "PLUS", "rate_limit"]
 
 
 def rate_limit(problem: Problem, momentum: float, batch_size: int | None, noise: SpectrallyExpressible) -> RateLimit:

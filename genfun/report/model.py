@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from genfun._typing import Array, Float, Int
+from genfun.answers.band import LossBand
+from genfun.answers.best.optimize import Optimum
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints
-from genfun.answers.stability import Limit
+from genfun.answers.phase import Phase
+from genfun.answers.predict import Prediction
+from genfun.answers.stability import Limit, Stability
 from genfun.answers.words.explain import Explanation
+from genfun.data.noise_fit import NoiseFit
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,17 @@ class NoiseSummary:
 
     Attributes
     ----------
-    tau1 : float
-        Coupling of all modes through the loss.
-    tau2 : float
-        Correction on a mode's own noise.
+    noise : SpectrallyExpressible
+        tau1 and tau2.
     source : str
         "estimated from the data", "given" or "assumed".
-    estimate : dict or None
-        All fields of the fit to the data (`genfun.data.NoiseFit`); None without data.
+    estimate : NoiseFit or None
+        The fit to the data; None without data.
     """
 
-    tau1: float
-    tau2: float
+    noise: SpectrallyExpressible
     source: str
-    estimate: dict[str, float] | None
+    estimate: NoiseFit | None
 
 
 @dataclass(frozen=True)
@@ -122,107 +125,44 @@ class RateLimit:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class SettingCurve:
     """A predicted loss curve.
 
     Attributes
     ----------
-    batch_size : int or None
-        b; None means the full batch.
-    momentum : float
-        beta.
-    learning_rate : float
-        alpha.
+    prediction : Prediction
+        The curve, from step 0 to the last.
+    stability : Stability
+        Whether the setting converges.
     share : float
         Learning rate as a share of the largest stable one.
     choice : str
         Why it is shown: "reference" (momentum 0, half the largest rate) or "best" (lowest final loss on the grid).
-    steps : integer array, shape (t,)
-        t.
-    loss : array, shape (t,)
-        E L(t).
-    log_loss : array, shape (t,)
-        Natural logarithm of the loss, which never under- or overflows.
-    error : array, shape (t,)
-        Estimated relative error of the computation.
-    status : str
-        Of the prediction, see `genfun.Prediction`.
-    meaning : str
-        The status in words.
-    verdict : str
-        "converges", "diverges" or "marginal".
-    noise_gain : float
-        U~(1); 1 is the edge of stability.
-    floor : float
-        Excess loss that label noise leaves at t = inf.
-    final_at_tau2_plus : float
-        Loss at the last step with tau1 = tau2 = 1.
-    final_at_tau2_minus : float
-        Loss at the last step with tau1 = 1, tau2 = -1.
+    last : LossBand
+        Loss at the last step at tau2 = +1 and -1 (tau1 = 1).
     """
 
-    batch_size: int | None
-    momentum: float
-    learning_rate: float
+    prediction: Prediction
+    stability: Stability
     share: float
     choice: str
-    steps: Int[Array, " t"]
-    loss: Float[Array, " t"]
-    log_loss: Float[Array, " t"]
-    error: Float[Array, " t"]
-    status: str
-    meaning: str
-    verdict: str
-    noise_gain: float
-    floor: float
-    final_at_tau2_plus: float
-    final_at_tau2_minus: float
+    last: LossBand
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BestSetting:
     """The setting of least loss at one step, for one batch size.
 
     Attributes
     ----------
-    batch_size : int or None
-        b; None means the full batch.
-    learning_rate : float
-        alpha.
-    momentum : float
-        beta.
-    step : int
-        T.
-    loss : float
-        Predicted mean loss at T.
-    at_tau2_plus : float
-        The same at tau1 = tau2 = 1.
-    at_tau2_minus : float
-        The same at tau1 = 1, tau2 = -1.
-    share_of_edge : float
-        Learning rate as a share of the largest stable one.
-    gain : float
-        1 - loss / (least loss with momentum 0).
-    learning_rate_range : (float, float)
-        Where the loss is at most 5 % higher, the momentum kept.
-    momentum_range : (float, float)
-        The same for the momentum, the learning rate kept.
-    bounds : tuple of str
-        Bounds of the search that the setting sits on.
+    optimum : Optimum
+        From `genfun.optimize`.
+    band : LossBand
+        Its loss at tau2 = +1 and -1 (tau1 = 1).
     """
 
-    batch_size: int | None
-    learning_rate: float
-    momentum: float
-    step: int
-    loss: float
-    at_tau2_plus: float
-    at_tau2_minus: float
-    share_of_edge: float
-    gain: float
-    learning_rate_range: tuple[float, float]
-    momentum_range: tuple[float, float]
-    bounds: tuple[str, ...]
+    optimum: Optimum
+    band: LossBand
 
 
 @dataclass(frozen=True)
@@ -257,41 +197,17 @@ class SettingPhase:
 
     Attributes
     ----------
-    batch_size : int or None
-        b; None means the full batch.
-    momentum : float
-        beta.
-    learning_rate : float
-        alpha.
+    method : SGD
+        The setting.
     choice : str
         "reference" or "best" as for the curves, or "optimum" of the best settings.
-    name : str or None
-        See `genfun.Phase`; None where the spectrum has no exponents.
-    exponent : float
-        The loss tends to constant * t^-exponent.
-    constant : float
-        Its constant.
-    transition_step : float
-        Where batch noise takes over; inf if it does not.
-    divergence_step : float
-        Where the loss is least and begins to grow; inf if it converges.
-    end_step : float
-        Where a finite spectrum ends the power law; inf without end.
-    notes : tuple of str
-        What the infinite power law gets wrong here.
+    phase : Phase or None
+        None where the spectrum has no exponents.
     """
 
-    batch_size: int | None
-    momentum: float
-    learning_rate: float
+    method: SGD
     choice: str
-    name: str | None
-    exponent: float
-    constant: float
-    transition_step: float
-    divergence_step: float
-    end_step: float
-    notes: tuple[str, ...]
+    phase: Phase | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -316,7 +232,7 @@ class Report:
         Batch noise.
     limits : tuple of RateLimit
         Batch sizes times momenta.
-    curves : tuple of Curve
+    curves : tuple of SettingCurve
         Two for each batch size; none where no learning rate is stable.
     best : tuple of BestSetting
         One for each batch size at which a learning rate is stable.
@@ -343,7 +259,7 @@ class Report:
     fit: PowerLawFit
     noise: NoiseSummary
     limits: tuple[RateLimit, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[SettingCurve, ...]
     best: tuple[BestSetting, ...]
     costs: tuple[BatchCost, ...]
     phases: tuple[SettingPhase, ...]

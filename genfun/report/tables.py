@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfun.report import words
-from genfun.report.model import Curve, Report
+from genfun.answers.words import numbers as words
+from genfun.report.columns import columns
+from genfun.report.model import Report, SettingCurve
 
 KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the grid", "optimum": "best setting"}
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Headings, rows of cells, and what they mean."""
 
     title: str
@@ -108,25 +109,29 @@ def noise_facts(report: Report) -> Facts:
     report : Report
     """
     noise = report.noise
-    pairs = [("tau1", words.figures(noise.tau1)), ("tau2", words.figures(noise.tau2)), ("source", noise.source)]
+    pairs = [
+        ("tau1", words.figures(noise.noise.tau1)),
+        ("tau2", words.figures(noise.noise.tau2)),
+        ("source", noise.source),
+    ]
     if noise.estimate is None:
         remark = "a spectrum alone does not show the noise; tau2 = +1 and -1 bound the usual cases"
         return Facts("Batch noise", tuple(pairs), (remark,))
     estimate = noise.estimate
     if noise.source == "given":
-        pairs.append(("estimate from the data", f"tau1 {estimate['tau1']:.4g}, tau2 {estimate['tau2']:.4g}"))
+        pairs.append(("estimate from the data", f"tau1 {estimate.tau1:.4g}, tau2 {estimate.tau2:.4g}"))
     pairs += [
-        ("misfit of fourth moments", f"{estimate['misfit']:.1%}"),
-        ("noise error while learning", f"up to {estimate['noise_misfit']:.1%}"),
-        ("correlations left out", f"up to {estimate['path_misfit']:.1%}"),
+        ("misfit of fourth moments", f"{estimate.misfit:.1%}"),
+        ("noise error while learning", f"up to {estimate.noise_misfit:.1%}"),
+        ("correlations left out", f"up to {estimate.path_misfit:.1%}"),
     ]
     if report.data.noise_variance > 0.0:
-        pairs.append(("label noise", f"{estimate['label_noise_ratio']:.3f} of the model's"))
+        pairs.append(("label noise", f"{estimate.label_noise_ratio:.3f} of the model's"))
     remark = "these errors belong to the noise approximation with the estimated constants, not to the computation"
     return Facts("Batch noise", tuple(pairs), (remark,))
 
 
-def limit_table(report: Report) -> Table:
+def limit_table(report: Report) -> TextTable:
     """The largest stable learning rates.
 
     Parameters
@@ -135,17 +140,17 @@ def limit_table(report: Report) -> Table:
     """
     rows = tuple(
         (
-            words.batch(limit.batch_size),
-            f"{limit.momentum:g}",
-            words.figures(limit.learning_rate),
-            words.figures(limit.effective_learning_rate),
-            limit.limit,
-            words.figures(limit.at_tau2_minus),
-            words.figures(limit.at_tau2_plus),
-            words.figures(limit.popular),
-            f"{words.figures(limit.factor, 3)} x",
+            words.batch(limit["batch_size"]),
+            f"{limit['momentum']:g}",
+            words.figures(limit["learning_rate"]),
+            words.figures(limit["effective_learning_rate"]),
+            limit["limit"],
+            words.figures(limit["at_tau2_minus"]),
+            words.figures(limit["at_tau2_plus"]),
+            words.figures(limit["popular"]),
+            f"{words.figures(limit['factor'], 3)} x",
         )
-        for limit in report.limits
+        for limit in map(columns, report.limits)
     )
     headings = (
         "batch",
@@ -163,23 +168,23 @@ def limit_table(report: Report) -> Table:
         "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. tau2 = -1 and +1 "
         "(tau1 = 1): the same for Gaussian and for translation-invariant data. popular: 2(1+beta)/lambda_max."
     )
-    return Table("Largest stable learning rate", headings, rows, caption)
+    return TextTable("Largest stable learning rate", headings, rows, caption)
 
 
-def milestones(curve: Curve) -> tuple[int, ...]:
+def milestones(curve: SettingCurve) -> tuple[int, ...]:
     """Indices of the powers of ten near one and two thirds of the way on a log scale, and of the last step.
 
     Parameters
     ----------
-    curve : Curve
+    curve : SettingCurve
     """
-    steps, last = curve.steps, float(curve.steps[-1])
+    steps, last = curve.prediction.steps, float(curve.prediction.steps[-1])
     decades = np.log10(last)
     wanted = (10.0 ** round(decades / 3.0), 10.0 ** round(decades * 2.0 / 3.0), last)
     return tuple(dict.fromkeys(int(np.abs(np.log(np.maximum(steps, 1) / t)).argmin()) for t in wanted))
 
 
-def curve_table(report: Report) -> Table:
+def curve_table(report: Report) -> TextTable:
     """The predicted losses.
 
     Parameters
@@ -188,25 +193,25 @@ def curve_table(report: Report) -> Table:
     """
     title = "Predicted mean loss"
     if not report.curves:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no curve to show.")
-    at = milestones(report.curves[0])
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no curve to show.")
+    at, curves = milestones(report.curves[0]), [columns(curve) for curve in report.curves]
     noisy = report.data.noise_variance > 0.0
     rows = tuple(
         (
-            words.batch(curve.batch_size),
-            f"{curve.momentum:g}",
-            words.figures(curve.learning_rate),
-            curve.choice,
-            *(words.loss(float(curve.loss[i]), float(curve.log_loss[i])) for i in at),
-            f"{_error(curve):.0e}",
-            curve.status,
-            *([words.figures(curve.floor, 3)] if noisy else []),
+            words.batch(curve["batch_size"]),
+            f"{curve['momentum']:g}",
+            words.figures(curve["learning_rate"]),
+            curve["choice"],
+            *(words.loss(float(curve["loss"][i]), float(curve["log_loss"][i])) for i in at),
+            f"{max(curve['error'][i] for i in at):.0e}",
+            curve["status"],
+            *([words.figures(curve["floor"], 3)] if noisy else []),
         )
-        for curve in report.curves
+        for curve in curves
     )
-    steps = (f"step {report.curves[0].steps[i]:,}" for i in at)
+    steps = (f"step {curves[0]['steps'][i]:,}" for i in at)
     headings = ("batch", "momentum", "rate", "choice", *steps, "error", "status", *(["floor"] if noisy else []))
-    meanings = dict.fromkeys(f"{curve.status}: {curve.meaning}" for curve in report.curves)
+    meanings = dict.fromkeys(f"{curve['status']}: {curve['meaning']}" for curve in curves)
     caption = (
         f"reference: {KINDS['reference']}; best: lowest loss at the last step among the momenta above and 1/4, 1/2, "
         "3/4 of the largest rate. error: largest estimated relative error of the computation at the steps shown. "
@@ -214,14 +219,10 @@ def curve_table(report: Report) -> Table:
         + ". ".join(meanings)
         + "."
     )
-    return Table(title, headings, rows, caption)
+    return TextTable(title, headings, rows, caption)
 
 
-def _error(curve: Curve) -> float:
-    return float(max(curve.error[i] for i in milestones(curve)))
-
-
-def best_table(report: Report) -> Table:
+def best_table(report: Report) -> TextTable:
     """The best settings.
 
     Parameters
@@ -230,24 +231,26 @@ def best_table(report: Report) -> Table:
     """
     title = "Best settings"
     if not report.best:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
-    step = f"{report.best[0].step:,}"
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
+    step = f"{report.best[0].optimum.steps:,}"
     rows = tuple(
         (
-            words.batch(best.batch_size),
-            words.figures(best.learning_rate),
-            _range(best.learning_rate_range),
-            words.figures(best.momentum),
-            words.figures(best.loss),
-            _range(sorted((best.at_tau2_plus, best.at_tau2_minus))),
-            words.share(best.share_of_edge),
-            words.share(best.gain),
+            words.batch(best["batch_size"]),
+            words.figures(best["learning_rate"]),
+            _range(best["learning_rate_range"]),
+            words.figures(best["momentum"]),
+            words.figures(best["loss"]),
+            _range(sorted((best["at_tau2_plus"], best["at_tau2_minus"]))),
+            words.share(best["share_of_edge"]),
+            words.share(best["gain"]),
         )
-        for best in report.best
+        for best in map(columns, report.best)
     )
     headings = ("batch", "rate", "5 % more", "momentum", f"step {step}", "over tau2", "of edge", "worth")
     bounds = dict.fromkeys(
-        f"batch {words.batch(best.batch_size)}: {bound}" for best in report.best for bound in best.bounds
+        f"batch {words.batch(best['batch_size'])}: {bound}"
+        for best in map(columns, report.best)
+        for bound in best["bounds"]
     )
     caption = (
         f"Learning rate and momentum of least predicted loss at step {step}. 5 % more: how far the rate can move for "
@@ -255,10 +258,10 @@ def best_table(report: Report) -> Table:
         "largest stable rate; worth: what momentum takes off the least loss without it."
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )
-    return Table(title, headings, rows, caption)
+    return TextTable(title, headings, rows, caption)
 
 
-def cost_table(report: Report) -> Table:
+def cost_table(report: Report) -> TextTable:
     """Steps and samples against the batch size.
 
     Parameters
@@ -267,31 +270,31 @@ def cost_table(report: Report) -> Table:
     """
     title = "Batch sizes"
     if not report.costs:
-        return Table(title, ("batch",), (), "There is no loss to aim at, or no batch size with a cost.")
+        return TextTable(title, ("batch",), (), "There is no loss to aim at, or no batch size with a cost.")
     rows = tuple(
         (
-            words.batch(cost.batch_size),
-            words.figures(cost.learning_rate),
-            words.count(cost.steps),
-            words.count(cost.samples),
-            words.figures(cost.noise_scale),
+            words.batch(cost["batch_size"]),
+            words.figures(cost["learning_rate"]),
+            words.count(cost["steps"]),
+            words.count(cost["samples"]),
+            words.figures(cost["noise_scale"]),
         )
-        if math.isfinite(cost.steps)
-        else (words.batch(cost.batch_size), "", "never", "", "")
-        for cost in report.costs
+        if math.isfinite(cost["steps"])
+        else (words.batch(cost["batch_size"]), "", "never", "", "")
+        for cost in map(columns, report.costs)
     )
     caption = (
         f"To mean loss {words.figures(report.costs[0].loss)}, a tenth of the signal left, at the best rate, without "
         "momentum. noise scale: the batch size at which gradient and batch noise are equally large there."
     )
-    return Table(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
+    return TextTable(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
 
 
 def _range(ends: Sequence[float]) -> str:
     return "..".join(words.figures(end, 3) for end in ends)
 
 
-def phase_table(report: Report) -> Table:
+def phase_table(report: Report) -> TextTable:
     """The phases of the settings shown.
 
     Parameters
@@ -300,22 +303,24 @@ def phase_table(report: Report) -> Table:
     """
     title = "Phases"
     if not report.phases:
-        return Table(title, ("batch",), (), "No learning rate is stable, so there is no setting to judge.")
+        return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no setting to judge.")
     rows = tuple(
         (
-            words.batch(phase.batch_size),
-            f"{phase.momentum:.3g}",
-            words.figures(phase.learning_rate),
-            phase.choice,
-            phase.name or "-",
-            words.figures(phase.exponent, 3),
-            words.count(phase.transition_step),
-            words.count(phase.end_step),
+            words.batch(phase["batch_size"]),
+            f"{phase['momentum']:.3g}",
+            words.figures(phase["learning_rate"]),
+            phase["choice"],
+            phase["name"] or "-",
+            words.figures(phase["exponent"], 3),
+            words.count(phase["transition_step"]),
+            words.count(phase["end_step"]),
         )
-        for phase in report.phases
+        for phase in map(columns, report.phases)
     )
     headings = ("batch", "momentum", "rate", "choice", "phase", "exponent", "noise from", "law ends")
-    notes = dict.fromkeys(note for phase in report.phases for note in phase.notes if note not in report.fit.notes)
+    notes = dict.fromkeys(
+        note for phase in map(columns, report.phases) for note in phase["notes"] if note not in report.fit.notes
+    )
     caption = (
         "The loss tends to t^-exponent while the power law holds. noise from: step at which batch noise takes over; "
         "law ends: step at which a finite spectrum turns the power law into an exponential. optimum: the best settings "
@@ -323,7 +328,7 @@ def phase_table(report: Report) -> Table:
     )
     if not report.fit.is_power_law:
         caption += " The spectrum is no clean power law: take these as rough."
-    return Table(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
+    return TextTable(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
 
 
 def in_words(report: Report) -> tuple[str, tuple[str, ...]]:

@@ -46,7 +46,7 @@ def _print_facts(facts: tables.Facts, console: Console) -> None:
         console.print(f"  note: {remark}", markup=False)
 
 
-def _print_table(table: tables.Table, console: Console) -> None:
+def _print_table(table: tables.TextTable, console: Console) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

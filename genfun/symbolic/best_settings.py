@@ -44,7 +44,7 @@ class Momentum(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Optimum:
+class LateOptimum:
     r"""The best effective learning rate for late times, and the sign of the best momentum.
 
     .. math:: \frac{d\log L_n}{d\log\alpha_{eff}} = \frac1\nu - 1 + \frac{2\tilde U(1)}{1-\tilde U(1)} = 0,\qquad
@@ -92,10 +92,10 @@ class Optimum:
 
 
 @functools.cache
-def optimum(method: type[Any]) -> Optimum:
+def optimum(method: type[Any]) -> LateOptimum:
     """Differentiate the logarithms of the phase constants and solve.
 
-    **Assumptions.** As for `Optimum`; the method still learns where all hyperparameters are 0.
+    **Assumptions.** As for `LateOptimum`; the method still learns where all hyperparameters are 0.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def optimum(method: type[Any]) -> Optimum:
 
     Returns
     -------
-    Optimum
+    LateOptimum
         Cached: one derivation a class.
 
     Raises
@@ -171,7 +171,7 @@ def optimum(method: type[Any]) -> Optimum:
             right=_factor(-best_by_noise * common),
             exact=all_exact and exact((gain.U1_slopes[h], dU), (gain.V1_slopes[h], dV)),
         )
-    return Optimum(
+    return LateOptimum(
         gain=gain,
         noise_gain=U,
         signal_sum=V,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from genfun.symbolic._equation import Section, equal
-from genfun.symbolic.best_settings import Optimum, noise_moment, optimum, signal_moment
+from genfun.symbolic.best_settings import LateOptimum, noise_moment, optimum, signal_moment
 from genfun.symbolic.form import stable_form
 from genfun.symbolic.paper import sum_over_modes
 from genfun.symbolic.phases import Asymptotics, asymptotics
@@ -82,7 +82,7 @@ def _phases(late: Asymptotics) -> Iterator[Section]:
     yield "Eventual divergence, 1/2 < nu < 1: growth as exp(p t) at small gamma", [equal(p_star, late.growth)]
 
 
-def _noise_gain(late: Asymptotics, best: Optimum) -> Iterator[Section]:
+def _noise_gain(late: Asymptotics, best: LateOptimum) -> Iterator[Section]:
     import sympy
 
     n, D, gain = names(), late.derivation, best.gain
@@ -122,7 +122,7 @@ def _noise_gain(late: Asymptotics, best: Optimum) -> Iterator[Section]:
         )
 
 
-def _best(late: Asymptotics, best: Optimum) -> Iterator[Section]:
+def _best(late: Asymptotics, best: LateOptimum) -> Iterator[Section]:
     import sympy
 
     n = names()

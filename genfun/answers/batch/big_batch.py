@@ -10,7 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
-from genfun.answers.batch._batch_ladder import GradientNoise, Ladder
+from genfun.answers.batch._batch_chain import BatchChain, GradientNoise
 from genfun.answers.batch.noise_scale import first_and_last
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -82,18 +82,6 @@ class BigBatch(Displayed):
     def meaning(self) -> str:
         """The status in words."""
         return MEANING[self.status]
-
-    def plot(self, ax: Any = None) -> Any:
-        """The picture: `genfun.plotting.big_batch`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.big_batch(self, ax)
 
     def __repr__(self) -> str:
         words = first_and_last(self.steps, self.batch_size)
@@ -178,23 +166,23 @@ def big_batch(
     sampling_factor(method.batch_size, problem.n_samples)  # refuses a batch larger than the data
     effective = theta / np.sqrt(1.0 + theta**2) if debiased else theta
     moments = _Moments(problem, method, case.expressible, last)
-    ladder = Ladder(method.batch_size, problem.n_samples, float(effective))
+    chain = BatchChain(method.batch_size, problem.n_samples, float(effective))
     unique, inverse = np.unique(wanted, return_inverse=True)
     rows: list[tuple[float, ...]] = []
     full_step: int | None = None
     spent, status = 0.0, "ok"
     for t in range(last + 1):
-        if ladder.full < 1.0 - 1e-9:
-            ladder.advance(moments.noise())
-            if full_step is None and problem.n_samples is not None and ladder.full >= 0.5:
+        if chain.full < 1.0 - 1e-9:
+            chain.advance(moments.noise())
+            if full_step is None and problem.n_samples is not None and chain.full >= 0.5:
                 full_step = t
         if t == unique[len(rows)]:
-            b = (ladder.mean(), ladder.quantile(0.05), ladder.quantile(0.95))
+            b = (chain.mean(), chain.quantile(0.05), chain.quantile(0.95))
             rows.append((*b, moments.loss(), spent, moments.noise_scale()))
-        spent += ladder.mean()
+        spent += chain.mean()
         if moments.diverged():
             status = "diverges"
-        moments.advance(ladder.mean_gamma)
+        moments.advance(chain.mean_gamma)
     table = np.array(rows)[inverse.ravel()]
     sizes, low, high, loss, samples, scale = (np.reshape(column, wanted.shape) for column in table.T)
     return BigBatch(wanted, sizes, low, high, loss, samples, scale, full_step, status, method, theta)
@@ -227,7 +215,7 @@ class _Moments:
         return self.loss() > DIVERGED * self._start
 
     def noise(self) -> GradientNoise:
-        """Of the present weights, in units of the recursion's own scale, which the test does not feel."""
+        """Of the present weights, in the recursion's own scale, on which the acceptance test does not depend."""
         lam, x = self._nodes, self._run.state[0, 0]
         mantissa, _ = self._run.loss()
         sigma2 = 2.0 * float(mantissa[0]) - x.sum()

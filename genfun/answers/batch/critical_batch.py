@@ -37,7 +37,7 @@ ATTEMPTS, CLOSE = (400, 24), (1.02, 1.2)
 """Batch sizes tried to prove the least, and the ratio of neighbours to which ends are located: given, tuned."""
 BEST_RATE = Tuned(0.0)
 
-Family = Callable[[int], Any]
+MethodOfSize = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,6 @@ class CriticalBatch(Displayed):
         """The status in words."""
         return MEANING[self.status]
 
-    def plot(self, ax: Any = None) -> Any:
-        """The picture: `genfun.plotting.samples`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.samples(self, ax)
-
     def __repr__(self) -> str:
         if self.batch_size is None or self.interval is None:
             return f"CriticalBatch(unreachable: loss {self.loss:.4g} is not reached at any batch size)"
@@ -179,7 +167,7 @@ class CriticalBatch(Displayed):
 class _Counter:
     """K(b) of a setting, of a family, or tuned; remembers the settings."""
 
-    def __init__(self, problem: Problem, what: SGD | Tuned | Family, loss: float, noise: NoiseModel) -> None:
+    def __init__(self, problem: Problem, what: SGD | Tuned | MethodOfSize, loss: float, noise: NoiseModel) -> None:
         self.problem, self.what, self.loss, self.noise = problem, what, loss, noise
         self.methods: dict[int, Any] = {}
 
@@ -199,7 +187,7 @@ class _Counter:
 
 def critical_batch_size(
     problem: Problem | LinearData,
-    method: SGD | Tuned | Family = BEST_RATE,
+    method: SGD | Tuned | MethodOfSize = BEST_RATE,
     *,
     loss: float,
     batch_sizes: Any = None,

@@ -11,7 +11,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.batch._step_families import FAMILIES, Family, Fits, fit_family, polish
+from genfun.answers.batch.step_families import FAMILIES, Fits, StepFamily, fit_family, polish
 
 Verdict = Literal["interior optimum", "no interior optimum"]
 RANGES = (0.05, 0.10, 0.20, 0.50)
@@ -133,18 +133,6 @@ class StepsFit(Displayed):
         """
         return self.families[0].steps(batch_sizes)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Points, families and the critical batch size: `genfun.plotting.steps_fit`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.steps_fit(self, ax)
-
 
 def fit_steps(
     batch_sizes: Any, steps: Any, epoch: float | None = None, draws: int = 1000, level: float = 0.9, seed: int = 0
@@ -250,7 +238,7 @@ def fit_steps(
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    family: Family
+    family: StepFamily
     level: float
     exponent: float
     shape: Array
@@ -278,7 +266,7 @@ class _Fitted:
         return FamilyFit(self.family.name, self.family.formula, values, misfit, self.bic, weight, self.critical)
 
 
-def _fitted(family: Family, b: Array, log_steps: Array, rounding: Array) -> _Fitted:
+def _fitted(family: StepFamily, b: Array, log_steps: Array, rounding: Array) -> _Fitted:
     """The best fit; the noise level s^2 is what makes the weighted residuals as large as their degrees of freedom."""
     n, p = b.size, len(family.parameters)
     variance = 0.01

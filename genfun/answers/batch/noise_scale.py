@@ -85,7 +85,7 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
 
     **Assumptions.** Spectrally expressible noise; a ratio of means over runs, Sigma the covariance of one sample's
     gradient and G the full gradient. On a power law without label noise it grows as 2 alpha_eff t Tr(H)/zeta as long
-    as the signal carries the gradient, for ever with the full batch. A fixed batch keeps the iterates moving, whose
+    as the signal carries the gradient, without end with the full batch. A fixed batch keeps the iterates moving, whose
     own gradient then limits it, in the signal-dominated phase to about 2 Tr(H)/(gamma alpha_eff Tr(H^2)) for small
     rates (both derived here). Steps up to 10^15.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from genfun.engine.many import Settings, losses_at
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FIRST, LAST, COARSE = -7.0, 9.0, 41
 """The search over learning rates: the logit of their share of the edge, from 0.1 % to 99.99 %."""
@@ -94,18 +91,6 @@ class BudgetMap(Displayed):
         x = np.log(self.steps)
         losses = np.array([np.interp(np.log(t[i]), x, self.log_loss[i]) for i in inside])
         return self.batch_sizes[inside], losses
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw it; see `genfun.plotting.budget_map`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.budget_map(self, ax)
 
 
 def budget_map(

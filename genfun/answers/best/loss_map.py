@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +16,8 @@ from genfun.engine.edge import curvature_limits, gains_of
 from genfun.engine.many import Settings, losses_at
 from genfun.methods.base import Method
 from genfun.methods.family import Family
-from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,20 +71,6 @@ class LossMap(Displayed):
             f"LossMap({self.loss.shape[0]} x {self.loss.shape[1]} cells at step {self.step}, least loss "
             f"{self.loss[i, j]:.3g} at learning_rate={self.learning_rates[i]:.4g}, momentum={self.momenta[j]:.4g})"
         )
-
-    def plot(self, ax: Axes | None = None, best: SGD | None = None) -> Axes:
-        """Draw it with the edge of stability; see `genfun.plotting.loss_map`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        best : SGD or None
-            A setting to mark, as `genfun.optimize(...).method`.
-        """
-        from genfun import plotting
-
-        return plotting.loss_map(self, best, ax)
 
 
 def loss_map(

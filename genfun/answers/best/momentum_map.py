@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,18 +61,6 @@ class MomentumMap(Displayed):
             f"MomentumMap({self.nu.size} x {self.kappa.size} power laws at step {self.steps}, "
             f"batch size {self.batch_size}: negative momentum best for {int((self.momentum < 0.0).sum())})"
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw it; see `genfun.plotting.momentum_map`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        return plotting.momentum_map(self, ax)
 
 
 def sign_condition(problem: Problem, nu: float) -> float:

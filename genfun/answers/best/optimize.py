@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
@@ -74,19 +71,6 @@ class Optimum(Displayed):
     momentum_range: tuple[float, float]
     loss_band: tuple[float, float]
     _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the loss over learning rate and momentum with the optimum; see `genfun.plotting.settings_map`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        """
-        from genfun import plotting
-
-        problem, noise = self._asked
-        return plotting.settings_map(problem, self.steps, [self.method.batch_size], noise, ax=ax)[0]
 
     def __repr__(self) -> str:
         m, beta = self.method, getattr(self.method, "momentum", 0.0)

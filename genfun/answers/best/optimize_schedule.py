@@ -17,7 +17,7 @@ from genfun.answers.predict import predict
 from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.problems.problem import Problem
-from genfun.schedules._kernel import kernel
+from genfun.schedules.kernel import kernel
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 CELLS, MOST_CELLS = 9, 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Axis = Literal["batch_size", "sharpness"]
 STATUSES = ("stable", "escapes", "diverges")
@@ -88,22 +85,6 @@ class EscapeChart(Displayed):
             f"EscapeChart({shape} rates, batch sizes, sharpnesses: "
             f"{stable} stable, {escapes} escape, {diverges} diverge)"
         )
-
-    def plot(self, ax: Axes | None = None, against: Axis = "sharpness", at: int = 0) -> Axes:
-        """Draw it; see `genfun.plotting.escape_chart`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-        against : str
-            "sharpness" or "batch_size": what the vertical axis shows.
-        at : int
-            Index of the value of the other one.
-        """
-        from genfun import plotting
-
-        return plotting.escape_chart(self, ax, against, at)
 
 
 def escape_chart(

@@ -18,9 +18,9 @@ Verdict = Literal["ok", "low barrier", "coarse steps", "no noise"]
 LEAST_RATIO = 4.0
 """Barriers below this many temperatures are outside the range of the formula."""
 COARSEST = 0.1
-"""Largest curvature times step, inertia included, at which a run still follows the diffusion to about that much."""
+"""Largest curvature times step (momentum included) at which runs follow the diffusion, to an error of that order."""
 LARGEST_LOG = 700.0
-"""Of what a double holds."""
+"""Largest logarithm whose exponential is still a double."""
 
 
 @dataclass(frozen=True, repr=False)

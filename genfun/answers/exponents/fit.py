@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from genfun.answers.exponents._window import FEWEST, NINETY, SHORTEST, SMOOTH, C
 from genfun.answers.exponents.spectrum_points import log_spaced
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PER_DECADE = 8
 """Fitted points in a decade of mode numbers; equal spacing of log k keeps the many last modes from dominating."""
@@ -88,25 +84,6 @@ class PowerLawFit(Displayed):
     is_power_law: bool
     notes: tuple[str, ...] = ()
     _problem: Problem | None = field(default=None, init=False, compare=False)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the spectrum with the fitted lines; see `genfun.plotting.spectrum`.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None
-            Where to draw; None makes a new figure.
-
-        Raises
-        ------
-        ValueError
-            If the fit was not made by `fit_power_law`, and so has no spectrum.
-        """
-        from genfun import plotting
-
-        if self._problem is None:
-            raise ValueError("this fit has no spectrum; draw it by genfun.plotting.spectrum(problem, fit, ax)")
-        return plotting.spectrum(self._problem, self, ax)
 
     def __repr__(self) -> str:
         verdict = "" if self.is_power_law else ", NOT a power law"

@@ -1,4 +1,4 @@
-"""The sentences of an explanation; each says numbers that `explain` has computed, and none of its own."""
+"""The sentences of an explanation; each states numbers that `explain` has computed, and computes none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
-from genfun.answers.words._words import batch, count, figures, loss, ratio
+from genfun.answers.words.numbers import batch, count, figures, loss, ratio
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["loss"]
 WORTH = math.log(1.05)
-"""A gain below 5 % is called nothing."""
+"""Logarithm of the least gain (5 %) that is worth a sentence."""
 SLOW, FAST = 0.5, math.log(1e8)
-"""Growth rates between which the factor of a single step is said."""
+"""Between these growth rates the text gives the growth factor of a single step."""
 STILL = 1e-6
-"""A local exponent below this is no movement."""
+"""Below this local exponent the loss is said not to move."""
 
 
 def times(log_gain: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun.answers._band import edge_band, loss_band
+from genfun.answers.band import edge_band, loss_band
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.phase import Phase, local_exponent, phase
 from genfun.answers.predict import predict

@@ -1,0 +1,157 @@
+"""All runs of a chunk in step with each other, in the array operations of a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.experiments.simulation.backend import Backend
+from genfun.experiments.simulation.space import Space
+from genfun.experiments.simulation.updates import Stepper, Updates
+
+DENSE_ROWS = 8
+"""Gathering the rows of a batch costs about as much as the products of this many settings with them."""
+
+
+def is_dense(n: int, b: int, rows: int) -> bool:
+    """Whether products with all samples are cheaper than gathering those of each batch.
+
+    Gathering costs b (rows + DENSE_ROWS), all samples N rows, in units of D.
+
+    Parameters
+    ----------
+    n, b : int
+    rows : int
+        Settings times outputs that share a batch.
+    """
+    return b * (rows + DENSE_ROWS) >= n * rows
+
+
+def run_chunk(
+    space: Space,
+    settings: Updates,
+    blocks: Iterator[Int[Array, "steps runs b"]] | None,
+    shape: tuple[int, int],
+    kept: Int[Array, " t"],
+    arrays: Backend,
+    tell: Callable[[float], None],
+) -> Float[Array, "runs settings t"]:
+    """Losses of runs and settings at the kept steps; nothing leaves the device before the end.
+
+    Parameters
+    ----------
+    space : Space
+    settings : Updates
+    blocks : iterator of index blocks, or None
+        Batches; None means the full batch, for which `space` must be that of the weights.
+    shape : tuple of int
+        Runs and batch size.
+    kept : array, shape (t,)
+        Ascending.
+    arrays : Backend
+    tell : callable
+        Called with the fraction done.
+    """
+    runs, b = shape
+    outputs, d = space.start.shape
+    each = settings.repeated(outputs)
+    size = (runs, each.count, d)
+    x = [arrays.empty(size) for _ in range(settings.components)]
+    g, square, weights = arrays.empty(size), arrays.empty(size), arrays.put(space.weights)
+    stepper = Stepper(each, arrays, size)
+    index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
+    if blocks is None:
+        kick = _full(space, each, arrays)
+    elif is_dense(space.rows.shape[0], b, each.count):
+        kick = _dense(space, each, index, arrays, outputs)
+    else:
+        kick = _gathered(space, each, index, arrays, outputs)
+
+    def step() -> None:
+        kick(x[0], g)
+        stepper.advance(x, g)
+
+    advance = arrays.ready(step)
+    # After `ready`, which may have tried a step.
+    x[0][...] = arrays.put(np.tile(space.start, (settings.count, 1)))
+    for memory in x[1:]:
+        memory[...] = 0.0
+    last, mark = int(kept[-1]), max(1, int(kept[-1]) // 100)
+    losses = arrays.empty((kept.size, runs, each.count))
+    place, at, block = 0, 0, None
+    fed = None if blocks is None else arrays.feed(blocks, last)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(last + 1):
+            if t == kept[place]:
+                arrays.multiply(x[0], x[0], out=square)
+                losses[place] = square @ weights
+                place += 1
+            if t == last:
+                break
+            if fed is not None:
+                if block is None or at == block.shape[0]:
+                    block, at = next(fed), 0
+                index[...] = block[at]
+                at += 1
+            advance()
+            if t % mark == 0:
+                tell(t / last)
+    tell(1.0)
+    result = arrays.fetch(losses).reshape(kept.size, runs, settings.count, outputs).sum(axis=3) + space.floor
+    return np.where(np.isnan(result), np.inf, result).transpose(1, 2, 0)
+
+
+Kick = Callable[[Any, Any], None]
+"""Writes minus the learning rate times the batch gradient at x into g."""
+
+
+def _full(space: Space, each: Updates, arrays: Backend) -> Kick:
+    rates = arrays.put(-2.0 * each.rates[:, None] * space.weights)
+    return lambda x, g: arrays.multiply(x, rates, out=g)
+
+
+def _gathered(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
+    """Rows of the batch of each run, shared by its settings."""
+    (runs, b), d = index.shape, space.rows.shape[1]
+    table, rows = arrays.table(space.rows), arrays.empty((runs, b, d))
+    factor = arrays.put(-each.rates[:, None] / b)
+    errors = None if space.errors is None else arrays.put(space.errors)
+    misfit = arrays.empty((runs, each.count, b))
+
+    def kick(x: Any, g: Any) -> None:
+        arrays.take_rows(table, index, rows)
+        if errors is None:
+            picked = arrays.pick(x, index)
+        else:
+            picked = arrays.matmul(x, rows.swapaxes(1, 2), out=misfit)
+            by_setting = picked.reshape(runs, -1, outputs, b)
+            by_setting -= errors[index].swapaxes(1, 2)[:, None]
+        arrays.multiply(picked, factor, out=misfit)
+        arrays.matmul(misfit, rows, out=g)
+
+    return kick
+
+
+def _dense(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
+    """All samples, each times how often it is in the batch: one product for all runs."""
+    (runs, b), (n, d) = index.shape, space.rows.shape
+    table = arrays.table(space.rows)
+    factor = arrays.put(-each.rates[:, None] / b)
+    errors = None if space.errors is None else arrays.put(space.errors.T)
+    misfit, count = arrays.empty((runs, each.count, n)), runs * each.count
+
+    def kick(x: Any, g: Any) -> None:
+        if errors is None:
+            arrays.multiply(x, factor, out=misfit)
+        else:
+            arrays.matmul(x.reshape(count, d), table.T, out=misfit.reshape(count, n))
+            by_setting = misfit.reshape(runs, -1, outputs, n)
+            by_setting -= errors
+            arrays.multiply(misfit, factor, out=misfit)
+        arrays.multiply(misfit, arrays.counts(index, n)[:, None, :], out=misfit)
+        arrays.matmul(misfit.reshape(count, n), table, out=g.reshape(count, d))
+
+    return kick

@@ -1,0 +1,3 @@
+"""Grids of runs that are kept in a folder and survive interruption."""
+
+from __future__ import annotations

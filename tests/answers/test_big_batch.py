@@ -1,0 +1,379 @@
+"""Big Batch SGD: the optimizer against its formulas written out in NumPy, and the prediction against runs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import genfun as gf
+from genfun.answers.batch._batch_chain import BatchChain, GradientNoise
+from genfun.answers.batch.big_batch import big_batch
+from genfun.answers.batch.noise_scale import noise_scale
+from genfun.optim import BigBatchSGD
+
+N, D = 120, 5
+
+
+def regression(seed: int = 0, n: int = N) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, D)) * np.arange(1.0, D + 1.0) ** -0.7
+    return x, x @ np.ones(D) + 0.3 * rng.standard_normal(n)
+
+
+def linear(x: np.ndarray, y: np.ndarray, seed: int, **arguments: Any) -> BigBatchSGD:
+    model = torch.nn.Linear(x.shape[1], 1, bias=False, dtype=torch.float64)
+    torch.nn.init.zeros_(model.weight)
+    data = (torch.tensor(x), torch.tensor(y)[:, None])
+    generator = torch.Generator().manual_seed(seed)
+    return BigBatchSGD(model, torch.nn.MSELoss(), data, generator=generator, **arguments)
+
+
+def weights(optimizer: BigBatchSGD) -> np.ndarray:
+    return optimizer.param_groups[0]["params"][0].detach().numpy().ravel().copy()
+
+
+def written_out(x, y, seed, steps, lr, theta, search, debiased, b):
+    """The algorithm as in the paper, on least squares: (batch size, rate, loss) of every step and the weights."""
+    generator, n = torch.Generator().manual_seed(seed), len(y)
+    w, rows = np.zeros(x.shape[1]), []
+    for _ in range(steps):
+        order, first = torch.randperm(n, generator=generator).numpy(), b
+        while True:
+            xb, yb = x[order[:b]], y[order[:b]]
+            each = 2 * xb * (xb @ w - yb)[:, None]
+            g = each.mean(axis=0)
+            variance = each.var(axis=0, ddof=1).sum() if b > 1 else np.inf
+            left = g @ g - (variance / b if debiased else 0)
+            if b == n or left >= variance / (theta**2 * b):
+                break
+            b = min(n, b + max(1, b // 10))
+
+        def loss(v, xb=xb, yb=yb):
+            return ((xb @ v - yb) ** 2).mean()
+
+        if search == "armijo" and b > first:
+            lr = 2 * lr
+        while search != "none" and loss(w - lr * g) > loss(w) - 0.1 * lr * (g @ g):
+            lr = lr / 2
+        rows.append((b, lr, loss(w)))
+        new = w - lr * g
+        if search == "bb":
+            change = 2 * xb.T @ (xb @ new - yb) / b - g
+            nu = (new - w) @ change / ((new - w) @ (new - w))
+            target = 1 / nu if b == n else (1 - variance / (b * (g @ g))) / nu
+            lr = (1 - b / n) * lr + b / n * target
+        w = new
+    return np.array(rows), w
+
+
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+@pytest.mark.parametrize("debiased", [False, True])
+@pytest.mark.parametrize(("theta", "first"), [(0.5, 8), (0.9, 1)])
+def test_batches_rates_and_weights_are_those_of_the_formulas(search, debiased, theta, first):
+    x, y = regression()
+    lr = 0.2 if search == "none" else 3.0
+    optimizer = linear(
+        x, y, 3, lr=lr, theta=theta, batch_size=first, line_search=search, debiased=debiased, tolerance=0.0
+    )
+    for _ in range(12):
+        optimizer.step()
+    rows, w = written_out(x, y, 3, 12, lr, theta, search, debiased, first)
+    found = [(r.batch_size, r.learning_rate, r.loss) for r in optimizer.history]
+    np.testing.assert_allclose(found, rows, rtol=1e-9)
+    np.testing.assert_allclose(weights(optimizer), w, rtol=1e-9)
+    assert rows[-1, 0] > rows[0, 0] >= first
+    assert optimizer.evaluations == rows[:, 0].sum()
+
+
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+def test_no_rate_needs_to_be_set_and_training_stops_by_itself(search):
+    x, y = regression()
+    optimizer = linear(x, y, 0, line_search=search, theta=0.5, tolerance=1e-4)
+    for _ in range(500):
+        optimizer.step()
+        if optimizer.finished:
+            break
+    assert optimizer.status == "converged"
+    assert optimizer.batch_size == N
+    sizes = [r.batch_size for r in optimizer.history]
+    assert sizes == sorted(sizes)
+    assert len(sizes) < 500
+    best = np.linalg.lstsq(x, y, rcond=None)[0]
+    hessian, first = 2 * x.T @ x / N, optimizer.history[0].squared_gradient ** 0.5
+    # |w - w*| <= |grad L|/lambda_min, with the gradient below the tolerance.
+    assert np.linalg.norm(weights(optimizer) - best) <= 1e-4 * first / np.linalg.eigvalsh(hessian)[0]
+    if search == "none":
+        # Measured on all samples first (power iteration ends at changes of 1 %), then lowered on sharper batches.
+        rates = [r.learning_rate for r in optimizer.history]
+        full = 0.75 / np.linalg.eigvalsh(hessian)[-1]
+        assert linear(x, y, 0, line_search=search).learning_rate == pytest.approx(full, rel=0.03)
+        assert rates == sorted(rates, reverse=True)
+        assert 0.5 * full < rates[-1] < 1.03 * full
+
+
+def test_the_derived_rate_follows_a_loss_that_grows_sharper():
+    # f = (exp(2 w) - 4)^2/2: the curvature at w = 1/2 is a quarter of that at the minimum.
+    class Exponential(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+        def forward(self, x):
+            return torch.exp(2 * self.w) * x
+
+    data = (torch.ones(20, 1, dtype=torch.float64), torch.full((20, 1), 4.0, dtype=torch.float64))
+    optimizer = BigBatchSGD(
+        Exponential(), lambda a, b: (a - b).square().mean() / 2, data, line_search="none", batch_size=20
+    )
+    first = optimizer.learning_rate
+    for _ in range(300):
+        optimizer.step()
+    assert optimizer.status == "converged"
+    assert optimizer.learning_rate <= min(first, 0.76 / 64.0)  # f'' = (2 exp(2 w))^2 = 64 at the minimum
+
+
+def test_a_finished_optimizer_no_longer_moves():
+    x, y = regression()
+    optimizer = linear(x, y, 0, line_search="bb", tolerance=0.5)
+    while not optimizer.finished:
+        optimizer.step()
+    w = weights(optimizer)
+    optimizer.step()
+    np.testing.assert_array_equal(weights(optimizer), w)
+
+
+def test_too_large_a_fixed_rate_is_said_to_diverge():
+    x, y = regression()
+    optimizer = linear(x, y, 0, lr=1e60, line_search="none")
+    for _ in range(20):
+        optimizer.step()
+    assert optimizer.status == "diverged"
+
+
+def test_no_further_decrease_of_the_full_loss_is_said_to_be_a_stall():
+    x, y = regression()
+    optimizer = linear(x, y, 0, line_search="armijo", tolerance=0.0)
+    for _ in range(2000):
+        optimizer.step()
+        if optimizer.finished:
+            break
+    assert optimizer.status == "stalled"
+
+
+def convolutional() -> torch.nn.Module:
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(1, 3, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(27, 4))
+    return torch.nn.Sequential(*layers)
+
+
+def test_the_test_sees_the_gradients_of_single_samples_of_a_network():
+    torch.manual_seed(1)
+    x, y = torch.randn(12, 1, 8, 8), torch.randint(0, 4, (12,))
+    model, criterion = convolutional(), torch.nn.CrossEntropyLoss()
+    each = []
+    for i in range(12):
+        grads = torch.autograd.grad(criterion(model(x[i : i + 1]), y[i : i + 1]), list(model.parameters()))
+        each.append(torch.cat([g.ravel() for g in grads]).double())
+    g = torch.stack(each)
+    for chunk in (None, 5):
+        optimizer = BigBatchSGD(copy.deepcopy(model), criterion, (x, y), batch_size=12, chunk_size=chunk)
+        optimizer.step()
+        assert optimizer.history[0].variance == pytest.approx(g.var(dim=0).sum().item(), rel=1e-5)
+        assert optimizer.history[0].squared_gradient == pytest.approx(g.mean(dim=0).square().sum().item(), rel=1e-5)
+
+
+def test_tensors_datasets_and_functions_are_one_source():
+    torch.manual_seed(1)
+    x, y = torch.randn(40, 1, 8, 8), torch.randint(0, 4, (40,))
+    found = []
+    for samples, count in (((x, y), None), (torch.utils.data.TensorDataset(x, y), 40), (lambda i: (x[i], y[i]), 40)):
+        generator = torch.Generator().manual_seed(0)
+        optimizer = BigBatchSGD(
+            convolutional(), torch.nn.CrossEntropyLoss(), samples, count, lr=0.1, generator=generator
+        )
+        found.append([optimizer.step() for _ in range(3)])
+    assert found[0] == found[1] == found[2]
+
+
+def test_frozen_parameters_stay():
+    model = convolutional()
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    x, y = torch.randn(20, 1, 8, 8), torch.randint(0, 4, (20,))
+    optimizer = BigBatchSGD(model, torch.nn.CrossEntropyLoss(), (x, y))
+    optimizer.step()
+    assert torch.equal(model[0].weight, before)
+    assert len(optimizer.param_groups[0]["params"]) == 2
+
+
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+def test_a_saved_state_continues_to_the_last_bit(search):
+    x, y = regression()
+    whole = linear(x, y, 5, line_search=search, theta=0.9)
+    for _ in range(3):
+        whole.step()
+    half = linear(x, y, 99, line_search=search, lr=7.0, theta=0.3)
+    with torch.no_grad():
+        half.param_groups[0]["params"][0].copy_(torch.tensor(weights(whole)))
+    half.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for _ in range(3):
+        assert whole.step() == half.step()
+    assert whole.history == half.history
+    np.testing.assert_array_equal(weights(whole), weights(half))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"theta": 1.2}, ValueError, "theta must be at most 1"),
+        ({"theta": 0.0}, ValueError, "theta must be positive"),
+        ({"lr": -1.0}, ValueError, "lr must be positive"),
+        ({"line_search": "wolfe"}, ValueError, "line_search must be one of"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"n_samples": 7}, ValueError, "n_samples must be 120"),
+        ({"theta": 1.0, "line_search": "none"}, ValueError, "lr cannot be derived"),
+    ],
+)
+def test_bad_arguments_of_the_optimizer_are_refused(arguments, error, message):
+    x, y = regression()
+    with pytest.raises(error, match=message):
+        linear(x, y, 0, **arguments)
+
+
+def test_bad_sources_and_closures_are_refused():
+    model, criterion = torch.nn.Linear(2, 1), torch.nn.MSELoss()
+    with pytest.raises(ValueError, match="n_samples is needed"):
+        BigBatchSGD(model, criterion, lambda i: (i, i))
+    with pytest.raises(ValueError, match="as many inputs as targets"):
+        BigBatchSGD(model, criterion, (torch.ones(3, 2), torch.ones(4, 1)))
+    with pytest.raises(TypeError, match="samples must be a pair"):
+        BigBatchSGD(model, criterion, 3)
+    optimizer = BigBatchSGD(model, criterion, (torch.ones(3, 2), torch.ones(3, 1)))
+    with pytest.raises(TypeError, match="no closure"):
+        optimizer.step(lambda: 1.0)
+    with pytest.raises(ValueError, match="one group"):
+        optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+
+
+# The prediction.
+
+
+def gaussian_first_batches(signal, covariance, first, n, theta, runs=4000):
+    """Accepted first batches where one sample's gradient is Gaussian; the samples of a batch are a Brownian bridge."""
+    rng = np.random.default_rng(0)
+    b, total = first, rng.standard_normal((runs, signal.size)) * np.sqrt(covariance * first * (n - first) / (n - 1))
+    growing, accepted = np.ones(runs, dtype=bool), np.full(runs, n)
+    while b < n:
+        g = signal + total / b
+        passes = growing & ((g**2).sum(axis=1) >= covariance.sum() * n / (n - 1) / (theta**2 * b))
+        accepted[passes] = b
+        growing &= ~passes
+        more = min(n - b, max(1, b // 10))
+        spread = np.sqrt(covariance * more * (n - b - more) / (n - b) * n / (n - 1))
+        total = total * (1 - more / (n - b)) + spread * rng.standard_normal(total.shape)
+        b += more
+    return accepted
+
+
+@pytest.mark.parametrize("theta", [0.5, 0.7, 1.0])
+@pytest.mark.parametrize("power", [0.5, 1.5])
+def test_growth_within_a_step_follows_gaussian_gradients(theta, power):
+    covariance = np.arange(1.0, 41.0) ** -power
+    signal = np.sqrt(0.004 * covariance.sum() * np.arange(1.0, 41.0) ** -1.0)
+    ladder = BatchChain(10, 1000, theta)
+    pair = (covariance**2).sum(), (signal**2 * covariance).sum()
+    ladder.advance(GradientNoise((signal**2).sum(), covariance.sum(), *pair))
+    accepted = gaussian_first_batches(signal, covariance, 10, 1000, theta)
+    # Two moments stand for the law of |g|^2: 10 %, and 2.5 standard errors.
+    assert ladder.mean() == pytest.approx(
+        accepted.mean(), rel=0.1, abs=2.5 * accepted.std(ddof=1) / np.sqrt(accepted.size)
+    )
+    assert ladder.probability.sum() == pytest.approx(1.0)
+
+
+def test_real_batches_on_data_grow_as_predicted():
+    lam = np.arange(1.0, 31.0) ** -1.2
+    data = gf.data.translation_invariant(lam, lam**1.3)
+    x, y = data.eigenfeatures, data.targets[:, 0]
+    n = data.n_samples
+    for theta in (0.5, 0.7):
+        # The gradient of the mean square is twice that of the loss of the theory.
+        runs = [written_out(x, y, seed, 40, 0.15, theta, "none", False, 4)[0][:, 0] for seed in range(20)]
+        predicted = big_batch(data.problem, gf.SGD(0.3, batch_size=4), np.arange(40), theta)
+        assert np.mean(np.abs(predicted.batch_size / np.mean(runs, axis=0) - 1.0)) < 0.2
+        assert predicted.batch_size[0] < 0.7 * n  # it is the growth that is compared
+
+
+@pytest.mark.parametrize(("debiased", "factor"), [(False, (1 - 0.6**2) / 0.6**2), (True, 1 / 0.6**2)])
+def test_where_chance_averages_out_the_batch_is_the_noise_scale_over_the_signal_kept(debiased, factor):
+    lam = np.full(20_000, 1.0)  # one test sums as many squares: fluctuations of 1 %
+    problem = gf.LinearProblem(lam, lam / lam.size)
+    setting = gf.SGD(1e-3, batch_size=1000)
+    found = big_batch(problem, setting, 30, theta=0.6, debiased=debiased)
+    expected = factor * noise_scale(problem, gf.SGD(1e-3), 30).samples
+    assert found.batch_size == pytest.approx(expected, rel=0.1)  # a rung is 10 %
+    assert found.batch_size > 0.97 * expected
+
+
+def test_predicted_batches_never_shrink_and_end_full():
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=300)
+    found = big_batch(problem, gf.SGD(0.5, 0.3, batch_size=5), np.arange(300), 0.6)
+    assert (np.diff(found.batch_size) >= -1e-9).all()
+    assert (found.low <= found.high).all()
+    assert found.low[8] < found.batch_size[8] < found.high[8]
+    assert found.batch_size[-1] == pytest.approx(300, rel=1e-9)
+    step = found.full_batch_step
+    assert step is not None
+    assert found.batch_size[step - 5] < 300
+    np.testing.assert_allclose(np.diff(found.samples), found.batch_size[:-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.6])
+def test_from_the_full_batch_on_the_loss_is_that_of_gradient_descent(beta):
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=300)
+    found = big_batch(problem, gf.SGD(0.5, beta, batch_size=300), [0, 1, 10, 60], 0.6)
+    np.testing.assert_allclose(found.loss, gf.predict(problem, gf.SGD(0.5, beta), [0, 1, 10, 60]).loss, rtol=1e-10)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.6])
+def test_a_batch_that_always_passes_gives_the_loss_of_that_batch(beta):
+    # Noise far below the gradient: one mode, one strong signal.
+    problem = gf.LinearProblem([1.0, 1e-6], [1.0, 1.0], noise_variance=1e-9)
+    noise, setting = gf.SpectrallyExpressible(1e-9, 1e-9), gf.SGD(0.1, beta, 7)
+    found = big_batch(problem, setting, [0, 5, 20], 0.9, noise)
+    assert found.batch_size.tolist() == pytest.approx([7.0, 7.0, 7.0])
+    np.testing.assert_allclose(found.loss, gf.predict(problem, setting, [0, 5, 20], noise).loss, rtol=1e-10)
+
+
+def test_a_rate_beyond_every_batch_is_said_to_diverge_and_order_is_kept():
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=300)
+    assert big_batch(problem, gf.SGD(2.5, batch_size=5), 100).status == "diverges"
+    once = big_batch(problem, gf.SGD(0.5, batch_size=5), [0, 9])
+    again = big_batch(problem, gf.SGD(0.5, batch_size=5), [[9, 0], [0, 9]])
+    assert once.status == "ok"
+    np.testing.assert_array_equal(again.batch_size, [once.batch_size[::-1], once.batch_size])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"theta": 1.5}, "theta must be at most 1"),
+        ({"theta": -0.1}, "theta must be positive"),
+        ({"steps": 10**7}, "steps must be at most"),
+        ({"method": gf.SGD(0.1)}, "batch_size is None"),
+        ({"problem": gf.PowerLaw(0.8, 0.5)}, "infinite trace"),
+        ({"method": gf.SGD(0.1, batch_size=51)}, "batch_size must be at most"),
+    ],
+)
+def test_bad_arguments_of_the_prediction_are_refused(arguments, message):
+    good: dict[str, Any] = {
+        "problem": gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=50),
+        "method": gf.SGD(0.1, batch_size=5),
+        "steps": 1,
+    }
+    with pytest.raises(ValueError, match=message):
+        big_batch(**good | arguments)

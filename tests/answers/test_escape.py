@@ -1,0 +1,337 @@
+"""Escape from minima: Kramers' formula, odds, and unstable minima, against simulation and independent arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import genfun as gf
+from genfun.answers.escape.escape_chart import escape_chart
+from genfun.answers.escape.escape_steps import escape_steps
+from genfun.answers.escape.two_minima import escape_time, minimum_odds
+from genfun.experiments.networks.two_layer import DiagonalNetwork
+from genfun.experiments.simulation.cloning import cloned_runs
+from genfun.experiments.simulation.escape import DoubleWell, occupation, passages
+from genfun.plotting._table import series
+from genfun.plotting.escape_chart import escape_chart as draw
+
+LAW = gf.PowerLaw(1.5, 0.5, n_modes=200)
+NOISE = gf.SpectrallyExpressible(0.9, -0.5)
+
+
+# Over a saddle
+
+
+def setting(well, ratio, effective=0.02, momentum=0.0, batch=4):
+    """The setting and gradient variance at which the left barrier is `ratio` temperatures."""
+    left, saddle, _ = well.critical_points
+    temperature = float(well.loss(saddle) - well.loss(left)) / ratio
+    method = gf.SGD(effective * (1.0 - momentum), momentum, batch)
+    return method, 2.0 * temperature * batch / effective
+
+
+def formula(well, method, variance):
+    left, saddle, _ = well.critical_points
+    barrier = float(well.loss(saddle) - well.loss(left))
+    return escape_time(well.hessian(left), well.hessian(saddle), barrier, method, variance)
+
+
+def mean_passage(well, temperature):
+    """Mean time from the left to the right minimum of the diffusion on a line: two nested integrals."""
+    left, _, right = well.critical_points
+    x = np.linspace(-2.2, right, 20_001)
+    across = 0.0 if well.stiffness is None else 0.5 * temperature * np.log(well.across(x))
+    f, dx = well.loss(x) + across, x[1] - x[0]
+    inner = np.cumsum(np.exp(-f / temperature)) * dx
+    outer = np.exp(f / temperature) * inner
+    return float(outer[x >= left].sum() * dx / temperature)
+
+
+def test_the_formula_for_the_double_well_by_hand():
+    method, variance = setting(DoubleWell(2.0), 5.0)
+    found = formula(DoubleWell(2.0), method, variance)
+    assert found.temperature == pytest.approx(0.02 * variance / (2 * 4), rel=1e-12)
+    assert found.barrier_ratio == pytest.approx(5.0, rel=1e-12)
+    assert found.steps == pytest.approx(2.0 * math.pi / (math.sqrt(2.0) * 2.0 * 0.02) * math.exp(5.0), rel=1e-12)
+    assert found.log_steps == pytest.approx(math.log(found.steps), rel=1e-14)
+    assert found.excess_loss == pytest.approx(0.02 * variance / (4 * 4), rel=1e-12)
+    assert found.status == "ok"
+    assert found.notes == ()
+
+
+def test_the_formula_in_two_dimensions_takes_matrices_as_well_as_eigenvalues():
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    at_minimum, at_saddle = (turn @ np.diag(e) @ turn.T for e in ([2.0, 3.0], [-1.0, 0.75]))
+    arguments = {"barrier": 1.0, "method": gf.SGD(0.01, batch_size=2), "gradient_variance": 50.0}
+    found = escape_time(at_minimum, at_saddle, **arguments)
+    assert found.steps == pytest.approx(escape_time([2.0, 3.0], [-1.0, 0.75], **arguments).steps, rel=1e-12)
+    assert found.steps == pytest.approx(2.0 * math.pi / 0.01 * math.sqrt(0.75 / 6.0) * math.exp(8.0), rel=1e-12)
+    assert found.excess_loss == pytest.approx(2 * 0.01 * 50.0 / (4 * 2), rel=1e-12)
+
+
+def test_batches_without_replacement_are_colder_and_the_full_batch_never_leaves():
+    arguments = {"minimum": [2.0], "saddle": [-1.0], "barrier": 0.25, "gradient_variance": 5.0}
+    half = escape_time(method=gf.SGD(0.02, batch_size=50), n_samples=100, **arguments)
+    assert half.temperature == pytest.approx(0.5 * 0.02 * 5.0 * 50 / (99 * 50), rel=1e-12)
+    for size in (None, 100):
+        full = escape_time(method=gf.SGD(0.02, batch_size=size), n_samples=100, **arguments)
+        assert (full.status, full.steps, full.excess_loss) == ("no noise", math.inf, 0.0)
+    cold = escape_time(method=gf.SGD(0.02, batch_size=1000), **arguments)
+    assert (cold.status, cold.steps) == ("ok", math.inf)
+    assert cold.log_steps == pytest.approx(5000.0 + math.log(2.0 * math.pi / 0.02 / math.sqrt(2.0)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "momentum", "variance", "status"),
+    [
+        (0.02, 0.0, 5.0, "ok"),
+        (0.02, 0.0, 6.5, "low barrier"),
+        (0.06, 0.0, 1.5, "coarse steps"),
+        (0.01, 0.9, 0.5, "coarse steps"),
+    ],
+)
+def test_what_lies_outside_the_range_is_said(rate, momentum, variance, status):
+    found = escape_time([2.0], [-1.0], 0.25, gf.SGD(rate, momentum, 1), variance)
+    assert found.status == status
+    assert bool(found.notes) == (status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "saddle", "barrier", "name"),
+    [
+        ([1.0, 0.0], [-1.0, 1.0], 1.0, "minimum"),
+        ([1.0, 1.0], [-1.0, -1.0], 1.0, "saddle"),
+        ([1.0, 1.0], [1.0, 1.0], 1.0, "saddle"),
+        ([1.0], [-1.0, 1.0], 1.0, "dimension"),
+        ([1.0], [-1.0], 0.0, "barrier"),
+        ([[1.0, 2.0], [0.0, 1.0]], [-1.0, 1.0], 1.0, "symmetric"),
+    ],
+)
+def test_what_is_no_minimum_or_saddle_is_refused(minimum, saddle, barrier, name):
+    with pytest.raises(ValueError, match=name):
+        escape_time(minimum, saddle, barrier, gf.SGD(0.1, batch_size=1), 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("well", "momentum"),
+    [(DoubleWell(1.0), 0.0), (DoubleWell(1.0), -0.5), (DoubleWell(1.0, 0.05, (0.5, 2.0)), 0.0)],
+    ids=["one dimension", "negative momentum", "two dimensions, tilted"],
+)
+def test_simulated_escapes_take_the_time_of_the_formula(well, momentum):
+    method, variance = setting(well, 4.0, effective=0.03, momentum=momentum)
+    expected = formula(well, method, variance)
+    start = np.zeros(well.dimension)
+    start[0], goal = well.critical_points[[0, 2]]
+    runs = passages(well.gradient, start, lambda x: x[:, 0] > goal, method, variance, 300, int(2 * expected.steps))
+    # Against the diffusion itself: 3 standard errors (6 % each) and 6 % for steps of finite size, eta lambda.
+    exact = mean_passage(well, expected.temperature) / method.effective_learning_rate
+    assert abs(runs.mean / exact - 1.0) < 0.06 + 3.0 * runs.sem / runs.mean
+    # At four temperatures the diffusion itself takes 10 to 15 % longer than the formula.
+    assert exact / expected.steps == pytest.approx(1.12, abs=0.04)
+
+
+def test_the_formula_becomes_exact_as_the_temperature_falls():
+    well, excess = DoubleWell(1.0), []
+    for ratio in (5.0, 10.0, 20.0):
+        method, variance = setting(well, ratio)
+        found = formula(well, method, variance)
+        excess.append(mean_passage(well, found.temperature) / method.effective_learning_rate / found.steps - 1.0)
+    # The next term is of order T/barrier.
+    assert 0.0 < excess[2] < 0.55 * excess[1] < 0.35 * excess[0]
+
+
+def test_waiting_longer_does_not_change_the_mean_of_runs_cut_short():
+    well = DoubleWell(1.0)
+    method, variance = setting(well, 2.5)
+    short, long = (
+        passages(well.gradient, [-1.0], lambda x: x[:, 0] > 0.5, method, variance, 300, steps, seed)
+        for steps, seed in ((2_500, 0), (30_000, 1))
+    )
+    assert long.arrived.all()
+    assert 0.3 < short.arrived.mean() < 0.8
+    assert abs(short.mean - long.mean) < 4.0 * math.hypot(short.sem, long.sem)
+
+
+# Odds
+
+
+def test_odds_of_minima_of_equal_depth_are_the_root_of_the_determinants_at_every_rate_and_batch():
+    for method in (gf.SGD(0.001, batch_size=1), gf.SGD(0.01, 0.5, 64)):
+        found = minimum_odds([1.0, 4.0], [9.0, 16.0], method, 0.3)
+        assert found.odds == pytest.approx(6.0, rel=1e-12)
+        assert found.share == pytest.approx(6.0 / 7.0, rel=1e-12)
+    deeper = minimum_odds([1.0], [1.0], gf.SGD(0.01, 0.5, 2), 0.5, height=0.01)
+    assert deeper.log_odds == pytest.approx(0.01 / (0.02 * 0.5 / (2 * 2)), rel=1e-12)
+    far = minimum_odds([1.0], [1.0], gf.SGD(0.01, batch_size=2), 1e-6, height=-1.0)
+    assert (far.odds, far.share) == (0.0, pytest.approx(0.0, abs=1e-300))
+    with pytest.raises(ValueError, match="no noise"):
+        minimum_odds([1.0], [2.0], gf.SGD(0.1), 1.0)
+
+
+@pytest.mark.slow
+def test_runs_are_found_in_the_flat_well_as_often_as_the_odds_say():
+    well = DoubleWell(1.0, 0.0, (1.0, 9.0))
+    left, _, right = well.critical_points
+    method, variance = setting(well, 3.0, effective=0.03)
+    odds = minimum_odds(well.hessian(left), well.hessian(right), method, variance)
+    assert odds.odds == pytest.approx(3.0, rel=1e-12)
+    half = np.zeros((400, 2))
+    half[:, 0] = np.where(np.arange(400) % 4, left, right)
+    share, error = occupation(well.gradient, half, lambda x: x[:, 0] < 0.0, method, variance, 400, 4_000, 6_000)
+    # The exact share of the diffusion, f + (T/2) log k along x, differs from that of two parabolas.
+    x = np.linspace(-3.0, 3.0, 6_001)
+    weight = np.exp(-well.loss(x) / odds.temperature) / np.sqrt(well.across(x))
+    exact = float(weight[x < 0.0].sum() / weight.sum())
+    assert exact == pytest.approx(odds.share, abs=0.03)
+    assert error < 0.02
+    assert abs(share - exact) < 4.0 * error
+
+
+# Unstable minima of the linear model
+
+
+@pytest.mark.parametrize("momentum", [-0.4, 0.0, 0.6])
+@pytest.mark.parametrize("beyond", [1.02, 1.2])
+def test_steps_to_grow_are_those_of_the_recursion(momentum, beyond):
+    method = gf.SGD(beyond * gf.max_learning_rate(LAW, momentum, 2, NOISE), momentum, 2)
+    for factor in (1.5, 1e4):
+        found = escape_steps(LAW, method, factor, NOISE)
+        assert found.status == "escapes"
+        last = int(found.steps)
+        loss = gf.predict(LAW, method, [0, last - 1, last], NOISE, route="recursion").loss
+        assert loss[1] < factor * loss[0] <= loss[2]
+        assert found.by_rate == pytest.approx(math.log(factor) / gf.stability(LAW, method, NOISE).growth_rate)
+    # The transient is forgotten in the end.
+    far, further = (escape_steps(LAW, method, factor, NOISE) for factor in (1e50, 1e250))
+    assert (further.steps - far.steps) == pytest.approx(further.by_rate - far.by_rate, rel=1e-3, abs=1.0)
+
+
+def test_slow_escapes_are_searched_beyond_the_steps_looked_at_one_by_one():
+    method = gf.SGD(1.0002 * gf.max_learning_rate(LAW, 0.0, 1), 0.0, 1)
+    found = escape_steps(LAW, method)
+    last = int(found.steps)
+    loss = gf.predict(LAW, method, [0, last - 1, last]).loss
+    assert last > 5_000
+    assert loss[1] < 10.0 * loss[0] <= loss[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        (gf.SGD(0.5, 0.0, 1), "stable"),
+        (gf.SGD(gf.max_learning_rate(LAW, 0.3, 1), 0.3, 1), "marginal"),
+        (gf.SGD(1.5, 0.0, 1), "escapes"),
+        (gf.SGD(2.1, 0.0, 100), "diverges"),
+        (gf.SGD(2.1), "diverges"),
+    ],
+)
+def test_each_setting_is_of_one_kind(method, status):
+    found = escape_steps(LAW, method)
+    assert found.status == status
+    assert math.isfinite(found.steps) == (status in ("escapes", "diverges"))
+
+
+def test_a_factor_that_is_no_growth_or_a_loss_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="factor"):
+        escape_steps(LAW, gf.SGD(1.5, batch_size=1), factor=1.0)
+    with pytest.raises(ValueError, match="signal"):
+        escape_steps(gf.LinearProblem([1.0], [0.0]), gf.SGD(2.5))
+
+
+@pytest.mark.parametrize(("beta", "beyond"), [(0.0, 1.2), (0.5, 1.15), (-0.3, 1.2)])
+def test_real_minibatch_runs_grow_at_the_predicted_rate(beta, beyond):
+    data = gf.data.translation_invariant(np.linspace(1.0, 0.2, 12), np.ones(12), 16)
+    method = gf.SGD(beyond * gf.max_learning_rate(data.problem, beta, 2), beta, 2)
+    rate, error = cloned_runs(data, method, steps=150, runs=200, populations=6).rate()
+    expected = escape_steps(data.problem, method).growth_rate
+    assert error < 0.03 * expected
+    assert abs(rate - expected) < 4.0 * error
+
+
+@pytest.mark.parametrize("beyond", [0.9, 1.3])
+def test_the_exact_second_moments_grow_at_the_same_rate(beyond):
+    data = gf.data.translation_invariant(np.linspace(1.0, 0.2, 12), np.ones(12), 16)
+    method = gf.SGD(beyond * gf.max_learning_rate(data.problem, 0.4, 2), 0.4, 2)
+    logs = gf.predict(data, method, [300, 400], noise="exact").log_loss
+    assert (logs[1] - logs[0]) / 100.0 == pytest.approx(gf.stability(data.problem, method).growth_rate, rel=1e-6)
+
+
+def test_a_network_leaves_a_sharp_minimum_at_the_predicted_rate_for_a_flatter_one():
+    network = DiagonalNetwork(32, 64)
+    sharp = network.linearised(2.0).problem
+    edge = gf.max_learning_rate(sharp, 0.0, 4)
+    above, below = gf.SGD(1.3 * edge, batch_size=4), gf.SGD(0.9 * edge, batch_size=4)
+    rate = escape_steps(sharp, above).growth_rate
+    early = network.run(above, 2.0, steps=10, runs=2000).loss[:, -1]
+    start = 0.5 * 32 * 1e-12
+    error = early.std(ddof=1) / early.mean() / math.sqrt(2000) / 10.0
+    assert error < 0.03 * rate
+    assert abs(math.log(early.mean() / start) / 10.0 - rate) < 4.0 * error
+    left, kept = (network.run(method, 2.0, steps=600, runs=50) for method in (above, below))
+    # It settles where the same rate is stable, and one below the edge never moves.
+    assert left.loss.max(axis=1).min() > 1e-2
+    assert left.loss[:, -1].max() < 1e-3
+    assert left.sharpness.max() < 0.9 * 17.0 / 4.0
+    assert above.learning_rate < gf.max_learning_rate(network.linearised(1.0).problem, 0.0, 4)
+    assert kept.loss[:, -1].max() < 1e-3 * kept.loss[:, 0].max()
+    np.testing.assert_allclose(kept.sharpness, 17.0 / 4.0, rtol=1e-5)
+
+
+# The chart
+
+
+RATES, SIZES, SCALES = np.geomspace(0.05, 5.0, 9), [1, 4, 40], [0.3, 1.0, 3.0]
+
+
+def scaled(c):
+    return gf.LinearProblem(c * LAW.eigenvalues, c * (LAW.eigenvalues**0.5 - LAW.eigenvalues**0.5 * 0.9))
+
+
+@pytest.mark.parametrize("beta", [-0.3, 0.0, 0.7])
+def test_every_cell_of_the_chart_is_the_stability_of_the_scaled_problem(beta):
+    chart = escape_chart(LAW, RATES, SIZES, SCALES, beta, 100.0, NOISE)
+    for i, j, k in np.ndindex(chart.status.shape):
+        method = gf.SGD(float(RATES[i]), beta, SIZES[j])
+        found = gf.stability(scaled(SCALES[k]), method, NOISE)
+        cell = chart.status[i, j, k]
+        assert (cell == "stable") == (found.status == "converges")
+        assert (cell == "diverges") == (RATES[i] * SCALES[k] * LAW.lambda_max >= 2.0 * (1.0 + beta))
+        if cell != "stable":
+            assert chart.escape_rate[i, j, k] == pytest.approx(found.growth_rate, rel=1e-7)
+            assert chart.steps[i, j, k] == pytest.approx(math.log(100.0) / found.growth_rate, rel=1e-7)
+        else:
+            assert (chart.escape_rate[i, j, k], chart.steps[i, j, k]) == (0.0, math.inf)
+            assert chart.noise_gain[i, j, k] == pytest.approx(found.noise_gain, rel=1e-9)
+    assert set(chart.status.ravel()) == {"stable", "escapes", "diverges"}
+
+
+def test_the_full_batch_has_no_escapes():
+    problem = gf.LinearProblem([1.0, 0.5], [1.0, 1.0], n_samples=8)
+    chart = escape_chart(problem, [0.5, 1.9, 2.1], [8])
+    assert chart.status.ravel().tolist() == ["stable", "stable", "diverges"]
+    assert chart.escape_rate[2, 0, 0] == pytest.approx(2.0 * math.log(1.1), rel=1e-8)
+
+
+def test_the_picture_shows_the_cells_the_edge_and_the_limit():
+    chart = escape_chart(LAW, RATES, SIZES, SCALES)
+    ax = draw(chart, Figure(layout="constrained").subplots(), at=0)
+    drawn = series(ax)
+    (edge,), (limit,) = drawn["edge of stability"], drawn["curvature limit"]
+    np.testing.assert_allclose(edge.x, gf.max_learning_rate(LAW, 0.0, 1) / np.array(SCALES))
+    np.testing.assert_allclose(limit.x, 2.0 / (LAW.lambda_max * np.array(SCALES)))
+    (cells,) = drawn["log10 steps to escape"]
+    escapes = chart.status[:, 0] == "escapes"
+    assert cells.value is not None
+    np.testing.assert_allclose(cells.value[escapes], np.clip(np.log10(chart.steps[:, 0][escapes]), 0.0, 4.0))
+    assert np.isinf(cells.value[~escapes]).all()
+    by_batch = draw(chart, Figure(layout="constrained").subplots(), "batch_size", at=1)
+    (edge,) = series(by_batch)["edge of stability"]
+    np.testing.assert_allclose(edge.x, [gf.max_learning_rate(LAW, 0.0, b) for b in SIZES])
+    with pytest.raises(ValueError, match="at must be an index"):
+        draw(chart, Figure().subplots(), at=3)
+    with pytest.raises(ValueError, match="two rates"):
+        draw(escape_chart(LAW, RATES, [1], [1.0]), Figure().subplots())

@@ -1,0 +1,342 @@
+"""The report says what the API says, and its files are whole, valid and self-contained."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import genfun as gf
+from genfun.answers import max_learning_rate, predict, stability
+from genfun.data import gaussian
+from genfun.report import build, columns, files, rate_limit, write
+from genfun.report.encode import plain
+from genfun.report.text import print_report
+
+FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"}
+FILES |= {"best_settings.csv", "batch_sizes.csv", "phases.csv"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    k = np.arange(1.0, 31.0)
+    return gaussian(k**-1.5, k**-1.75, n_samples=200, noise_variance=0.01, seed=0)
+
+
+@pytest.fixture(scope="module")
+def report(data):
+    sizes = [1, 10, 200]
+    return build(data, batch_sizes=sizes, momenta=[0.0, 0.9], last_step=1000, best_step=60, target="test <&> data")
+
+
+def _strict(text: str):
+    def refuse(token: str):
+        raise ValueError(f"{token} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_every_limit_is_the_answer_of_the_api(report, data):
+    assert len(report.limits) == 6
+    for limit in report.limits:
+        arguments = (data.problem, limit.momentum, limit.batch_size)
+        assert limit.learning_rate == max_learning_rate(*arguments, noise=data.noise)
+        assert limit.effective_learning_rate == pytest.approx(limit.learning_rate / (1.0 - limit.momentum), rel=1e-15)
+        assert limit.at_tau2_plus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, 1.0))
+        assert limit.at_tau2_minus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, -1.0))
+        assert limit.popular == pytest.approx(2.0 * (1.0 + limit.momentum) / data.problem.lambda_max, rel=1e-15)
+        assert limit.factor == pytest.approx(limit.popular / limit.learning_rate, rel=1e-15)
+        inside = stability(
+            data.problem, gf.SGD(0.9 * limit.learning_rate, limit.momentum, limit.batch_size), data.noise
+        )
+        assert (inside.status, inside.limit) == ("converges", limit.limit)
+
+
+def test_the_popular_formula_is_41_times_too_large_in_the_known_case():
+    limit = rate_limit(gf.PowerLaw(1.5, 0.5, n_modes=1000), 0.9, 1, gf.SpectrallyExpressible())
+    assert round(limit.factor) == 41
+
+
+def test_a_batch_of_all_samples_is_the_full_batch(report):
+    full = [limit for limit in report.limits if limit.batch_size is None]
+    assert [limit.momentum for limit in full] == [0.0, 0.9]
+    assert all(limit.limit == "curvature" and limit.factor == 1.0 for limit in full)
+
+
+def test_every_curve_is_the_prediction_of_the_api(report, data):
+    assert [(c["batch_size"], c["choice"]) for c in map(columns, report.curves)] == [
+        (b, choice) for b in (1, 10, None) for choice in ("reference", "best")
+    ]
+    for shown in report.curves:
+        c = shown.prediction
+        r = predict(data.problem, c.method, c.steps, data.noise)
+        np.testing.assert_array_equal(c.loss, r.loss)
+        assert repr(shown.stability) == repr(stability(data.problem, c.method, data.noise))
+        assert c.steps[0] == 0
+        assert c.steps[-1] == 1000
+        limit = max_learning_rate(data.problem, c.method.momentum, c.method.batch_size, data.noise)
+        assert c.method.learning_rate == pytest.approx(shown.share * limit, rel=1e-12)
+        band = [float(predict(data.problem, c.method, 1000, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1, -1)]
+        assert [shown.last.plus, shown.last.minus] == band
+
+
+def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
+    for b in (1, 10, None):
+        of_batch = [c for c in report.curves if c.prediction.method.batch_size == b]
+        best = next(c.prediction for c in of_batch if c.choice == "best")
+        for limit in (limit for limit in report.limits if limit.batch_size == b):
+            for share in (0.25, 0.5, 0.75):
+                other = predict(data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.noise)
+                # The same setting asked for at other steps may differ by the error estimate.
+                assert best.log_loss[-1] <= float(other.log_loss) + 2.0 * float(other.error)
+
+
+def test_every_best_setting_is_that_of_optimize_with_its_band(report, data):
+    assert [best.optimum.method.batch_size for best in report.best] == [1, 10, None]
+    for best in report.best:
+        o = gf.optimize(data.problem, best.optimum.method.batch_size, 60, noise=data.noise)
+        assert best.optimum == o
+        band = [float(predict(data.problem, o.method, 60, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1.0, -1.0)]
+        assert [best.band.plus, best.band.minus] == band
+        row = columns(best)
+        assert (row["step"], row["loss"], row["at_tau2_plus"], row["at_tau2_minus"]) == (60, o.loss, *band)
+        assert gf.SGD(row["learning_rate"], row["momentum"], row["batch_size"]) == o.method
+
+
+def test_every_phase_is_that_of_the_setting(report, data):
+    choices = [(phase.method.batch_size, phase.choice) for phase in report.phases]
+    assert choices == [(b, choice) for b in (1, 10, None) for choice in ("reference", "best", "optimum")]
+    for shown in report.phases:
+        f = gf.phase(data.problem, shown.method, data.noise)
+        assert shown.phase == f
+        row = columns(shown)
+        assert (row["name"], row["constant"], row["end_step"]) == (f.name, f.constant, f.end_step)
+    settings = {c.prediction.method for c in report.curves} | {o.optimum.method for o in report.best}
+    assert {phase.method for phase in report.phases} == settings
+
+
+def test_what_is_no_entry_of_a_report_has_no_columns():
+    with pytest.raises(TypeError, match="entry must be one of NoiseSummary, RateLimit"):
+        columns(gf.SGD(0.1))
+
+
+def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, written):
+    told = gf.explain(data, report.best[1].optimum.method, 60)
+    assert report.explanation is not None
+    assert report.explanation.lines == told.lines
+    page = unescape(written["report.html"].read_text(encoding="utf-8"))
+    found = json.loads(written["report.json"].read_text(encoding="utf-8"))["result"]["explanation"]
+    assert found["lines"] == list(told.lines)
+    assert all(f"<li>{line}</li>" in page for line in told.lines)
+    assert "the best setting of batch size 10" in page
+
+
+def test_every_cost_is_that_of_the_best_rate_at_the_batch_size(report, data):
+    assert [cost.batch_size for cost in report.costs] == [1, 10, None]
+    target = 0.5 * (0.1 * data.problem.signal_total + data.problem.noise_variance)
+    for cost in report.costs:
+        b = cost.batch_size or data.problem.n_samples
+        setting = gf.SGD(cost.learning_rate, 0.0, b)
+        assert cost.loss == target
+        assert cost.steps == gf.steps_to_loss(data.problem, setting, target, data.noise)
+        assert cost.samples == b * cost.steps
+        assert cost.noise_scale == gf.noise_scale(data.problem, setting, int(cost.steps), data.noise).samples
+    assert report.costs[0].steps > report.costs[-1].steps
+
+
+def test_the_best_step_is_by_default_1000_or_the_last():
+    p = gf.PowerLaw(1.5, 0.5, n_modes=20)
+    for last, step in ((5, 5), (2000, 1000)):
+        r = build(p, batch_sizes=[None], momenta=[0.0], last_step=last)
+        assert (r.best[0].optimum.steps, r.inputs["best_step"]) == (step, step)
+
+
+def test_the_data_are_described(report, data):
+    summary = report.data
+    assert (summary.n_samples, summary.rank, summary.n_outputs, summary.n_dropped) == (200, 30, 1, 0)
+    assert summary.initial_loss == pytest.approx(0.5 * (data.problem.signal.sum() + data.noise_variance), rel=1e-14)
+    assert summary.trace == pytest.approx(data.problem.eigenvalues.sum(), rel=1e-14)
+    assert report.noise.source == "estimated from the data"
+    assert report.noise.noise == data.noise
+    assert report.noise.estimate is not None
+    assert report.noise.estimate == data.noise_fit
+
+
+def test_given_noise_and_noise_variance_are_used(data):
+    noise = gf.SpectrallyExpressible(1.0, -1.0)
+    r = build(data, noise=noise, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
+    assert (r.noise.source, r.noise.noise, r.data.noise_variance) == ("given", noise, 0.5)
+    assert r.limits[0].learning_rate == r.limits[0].at_tau2_minus
+    assert r.curves[0].prediction.loss[0] == pytest.approx(0.5 * (data.problem.signal.sum() + 0.5), rel=1e-12)
+
+
+def test_the_default_batch_sizes_stay_below_the_samples():
+    r = build(gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=100), momenta=[0.0], last_step=2)
+    assert [limit.batch_size for limit in r.limits] == [1, 10, None]
+
+
+def test_an_infinite_trace_is_reported_and_leaves_no_mini_batch_curve():
+    r = build(gf.PowerLaw(0.8, 0.5), batch_sizes=[10], momenta=[0.0, 0.5], last_step=100)
+    assert all(limit.learning_rate == 0.0 and np.isinf(limit.factor) for limit in r.limits)
+    assert r.curves == r.best == r.phases == ()
+    assert r.explanation is None
+    assert _strict(files.as_json(r))["result"]["limits"][0]["factor"] == "inf"
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_report(r, console)
+    assert "infinite" in console.export_text()
+
+
+def test_json_holds_every_number_with_inputs_and_version(report):
+    found = _strict(files.as_json(report))
+    assert (found["genfun"], found["command"]) == (gf.__version__, "report")
+    assert found["inputs"]["momenta"] == [0.0, 0.9]
+    assert found["inputs"]["batch_sizes"] == [1, 10, None]
+    result = found["result"]
+    assert [limit["learning_rate"] for limit in result["limits"]] == [limit.learning_rate for limit in report.limits]
+    assert result["curves"][0]["loss"] == report.curves[0].prediction.loss.tolist()
+    assert result["spectrum"]["eigenvalues"] == report.spectrum.eigenvalues.tolist()
+    assert result["fit"]["nu"] == report.fit.nu
+    assert '"inf"' in found["conventions"]
+
+
+def test_numbers_that_json_cannot_write_are_strings():
+    assert plain([np.inf, -np.inf, np.nan, np.float64(1.0), np.int64(2), None, True]) == [
+        "inf",
+        "-inf",
+        "nan",
+        1.0,
+        2,
+        None,
+        True,
+    ]
+
+
+def test_a_report_without_exponents_is_written_too(tmp_path):
+    r = build(gf.LinearProblem([1.0], [1.0]), batch_sizes=[1], momenta=[0.0], last_step=1)
+    paths = write(r, tmp_path / "deep" / "er")
+    found = _strict(paths["report.json"].read_text())["result"]
+    assert (found["fit"]["nu"], found["phases"][0]["name"]) == ("nan", None)
+    assert found["explanation"]["phase"] is None
+
+
+@pytest.fixture(scope="module")
+def written(report, tmp_path_factory):
+    return write(report, tmp_path_factory.mktemp("out"))
+
+
+def test_all_files_are_written_and_no_other(written):
+    directory = written["report.html"].parent
+    assert {path.name for path in directory.iterdir()} == set(written) == FILES
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_page_needs_nothing_but_itself(written):
+    text = written["report.html"].read_text(encoding="utf-8")
+    page = _Page()
+    page.feed(text)
+    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object"} == set()
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 2
+    assert all((image["src"] or "").startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
+    assert "test &lt;&amp;&gt; data" in text
+
+
+def test_the_page_shows_the_learning_rates(written, report):
+    text = written["report.html"].read_text(encoding="utf-8")
+    assert all(f"<td>{limit.learning_rate:.4g}</td>" in text for limit in report.limits)
+
+
+def test_the_same_report_gives_the_same_page(written, report, tmp_path):
+    again = write(report, tmp_path)
+    assert all(again[name].read_bytes() == written[name].read_bytes() for name in FILES)
+
+
+def test_csv_twins_hold_the_plotted_numbers(written, report):
+    def rows(name: str):
+        with open(written[name], newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    np.testing.assert_array_equal(
+        [float(row["eigenvalue"]) for row in rows("spectrum.csv")], report.spectrum.eigenvalues
+    )
+    curve = report.curves[-1]
+    last = [row for row in rows("loss_curves.csv") if (row["batch_size"], row["choice"]) == ("full", "best")]
+    np.testing.assert_array_equal([float(row["loss"]) for row in last], curve.prediction.loss)
+    limits = rows("max_learning_rate.csv")
+    assert [float(row["learning_rate"]) for row in limits] == [limit.learning_rate for limit in report.limits]
+    best = rows("best_settings.csv")
+    assert [float(row["momentum_range_high"]) for row in best] == [b.optimum.momentum_range[1] for b in report.best]
+    assert [float(row["loss"]) for row in best] == [b.optimum.loss for b in report.best]
+    phases = rows("phases.csv")
+    assert [(row["name"], float(row["transition_step"])) for row in phases] == [
+        (shown.phase.name, shown.phase.transition_step) for shown in report.phases
+    ]
+
+
+def test_an_interruption_leaves_the_old_files_and_nothing_half_written(report, tmp_path, monkeypatch):
+    monkeypatch.setattr("genfun.report.html.page", lambda report: "page")
+    old = write(report, tmp_path)
+    old["report.html"].write_text("old")
+    whole = Path.write_text
+
+    def interrupted(self, text, **options):
+        if self.name.startswith(".report.json"):
+            whole(self, text[:10], **options)
+            raise KeyboardInterrupt
+        return whole(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(report, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert old["report.html"].read_text() == "old"
+
+
+def test_text_fits_a_hundred_columns_without_folded_numbers(report):
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_report(report, console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 100
+    for limit in report.limits:
+        assert re.search(rf"\s{limit.learning_rate:.4g}\s", text)
+    assert "…" not in text
+    for o in (best.optimum for best in report.best):
+        m = o.method
+        assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.4g}\s", text)
+    assert "- It converges" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_sizes": [201]}, r"batch_size must be at most n_samples=200, got 201"),
+        ({"batch_sizes": []}, r"batch_sizes is empty"),
+        ({"momenta": [1.0]}, r"momentum must lie strictly between -1 and 1, got 1.0"),
+        ({"momenta": []}, r"momenta is empty"),
+        ({"last_step": 0}, r"last_step must be at least 1, got 0"),
+        ({"best_step": 0}, r"best_step must be at least 1, got 0"),
+        ({"noise_variance": -1.0}, r"noise_variance must be zero or positive, got -1.0"),
+    ],
+)
+def test_wrong_arguments_are_named(data, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(data, **arguments)
