@@ -130,6 +130,12 @@ def test_schedules_are_written_as_in_python():
     method = ScheduledSGD(Warmup(5, Cosine(0.5, 40)), 0.5, ExponentialGrowth(2, 2, 10, 64))
     assert found["result"]["loss"] == gf.predict(PROBLEM, method, [3, 60]).loss.tolist()
     assert found["inputs"]["method"]["learning_rate"].startswith("Warmup(steps=5, then=Cosine(initial=0.5")
+    assert found["inputs"]["method"]["convention"] == "torch"
+    other = json.loads(run("predict", *words, "--convention", "keras", "--steps", "3,60", "--json").stdout)
+    keras = ScheduledSGD(
+        *(getattr(method, name) for name in ("learning_rate", "momentum", "batch_size")), False, "keras"
+    )
+    assert other["result"]["loss"] == gf.predict(PROBLEM, keras, [3, 60]).loss.tolist() != found["result"]["loss"]
     steps = json.loads(run("steps", *words, "--share", "0.5", "--json").stdout)["result"]["steps"]
     assert steps == gf.steps_to_loss(PROBLEM, method, 0.5 * 0.5 * PROBLEM.signal_total)
 

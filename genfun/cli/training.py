@@ -100,18 +100,22 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 @scheduled_setting
 @click.option("--steps", type=WHOLES, required=True, help="Steps, e.g. 100,1000,1e6.")
 @answers(picture=True)
-def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, steps: tuple[int, ...]) -> Answer:
+def predict(
+    target: Target, learning_rate: Any, momentum: Any, batch_size: Any, convention: str, steps: tuple[int, ...]
+) -> Answer:
     """Predict the mean loss at given steps.
 
     Unless --tau1 or --tau2 say what the batch noise is, with the losses under two other models of it, tau1 = 1 and
     tau2 = +1 or -1. Learning rate, momentum and batch size may be schedules of the step, written as in Python:
     Cosine, StepDecay, Polynomial, Piecewise, Warmup, LinearGrowth and ExponentialGrowth, as in `genfun.schedules`.
+    Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
+    keep the rate that they came at (--convention keras).
     """
     from genfun.answers import predict as ask
     from genfun.answers._band import loss_band
     from genfun.report import words
 
-    method = method_of(learning_rate, momentum, batch_size)
+    method = method_of(learning_rate, momentum, batch_size, convention)
     found = ask(target.problem, method, list(steps), target.noise)
     band = loss_band(target.problem, method, list(steps))
     result = {
