@@ -220,3 +220,49 @@ def test_python_m_genfun_runs_without_colour_when_piped():
     assert found.stderr == ""
     assert "\x1b" not in found.stdout
     assert "mean loss" in found.stdout
+
+
+ON_A_FULL_DISK = """
+import json, os, resource, sys, warnings
+from genfun.cli import main
+
+def run(words):
+    try:
+        main(words, prog_name="genfun")
+    except SystemExit as end:
+        return end.code
+
+law = ["power-law", "--n-modes", "20", "--n-samples", "64"]
+point = [*law, "--learning-rate", "0.3", "--batch-size", "5", "--steps", "10,100"]
+grid = [*law, "--learning-rates", "0.1,0.2", "--batch-sizes", "2", "--workers", "1"]
+grid += ["--steps", "50", "--replicas", "400"]
+commands = [["predict", *point, "--out", "a" + ending] for ending in (".json", ".csv", ".txt", ".png", ".svg", ".pdf")]
+commands += [["derive", "--out", "a.tex"], ["sweep", *grid, "--out", "a.nc"]]
+found = []
+for words in commands:
+    assert run(words) == 0, words
+    before = {name: open(name, "rb").read() for name in os.listdir()}
+    sys.stderr.flush()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    print("::", words[-1], file=sys.stderr)
+    room = 30_000 if words[0] == "sweep" else 100  # the copy of the data has room, the result has not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+    code = run(words)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    after = {name: open(name, "rb").read() for name in os.listdir()}
+    found.append([words[-1], code, before == after])
+print("found", json.dumps(found))
+"""
+
+
+def test_a_full_disk_leaves_what_was_there_and_says_which_file_and_what_to_do(folder):
+    pytest.importorskip("resource")
+    pytest.importorskip("xarray")
+    done = subprocess.run([sys.executable, "-c", ON_A_FULL_DISK], capture_output=True, text=True, timeout=300)
+    assert "found " in done.stdout, done.stderr
+    found = json.loads(done.stdout.rsplit("found ", 1)[1])
+    assert len(found) == 8
+    for name, code, unchanged in found:
+        said = done.stderr.split(f":: {name}\n")[1].split("::")[0]
+        assert (name, code, unchanged) == (name, 2, True), said
+        assert f"Error: {name}: File too large; nothing was written, make room and try again" in said

@@ -131,7 +131,8 @@ class Jobs(click.Group):
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path and its permissions"
+        remedy = "" if "; " in error.strerror else "; check the path and its permissions"
+        return f"{error.filename}: {error.strerror}{remedy}"
     return str(error) or type(error).__name__
 
 
