@@ -266,3 +266,41 @@ def test_a_full_disk_leaves_what_was_there_and_says_which_file_and_what_to_do(fo
         said = done.stderr.split(f":: {name}\n")[1].split("::")[0]
         assert (name, code, unchanged) == (name, 2, True), said
         assert f"Error: {name}: File too large; nothing was written, make room and try again" in said
+
+
+STEERING = "a\x1b]0;owned\x07\x1b[31m\u202e\x9b2J.npz"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+@pytest.mark.parametrize("name", [STEERING, os.fsdecode(b"\xff\xfe.npz"), "[bold]b[u].npz"])
+def test_names_that_steer_terminals_are_shown_and_not_obeyed(folder, name):
+    import numpy as np
+
+    with open(name, "wb") as stream:
+        np.savez(stream, eigenvalues=[1.0, 0.5], signal=[1.0, 1.0])
+    out = name.replace("npz", "json")
+    words = ("max-lr", name, *BATCH)
+    quick = ("--batch-sizes", "1", "--momenta", "0", "--steps", "10")
+    commands = [words, (*words, "--out", out), (*words, "--out", name.replace("npz", "csv")), (*words, "--json"),
+                ("max-lr", name + "x", *BATCH), ("max-lr", "mnist", "--" + name), (*words, "--column", name),
+                ("report", name, *quick), ("predict", name, *SETTING, "--steps", name)]  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)], capture_output=True, timeout=120)
+    shown = done.stdout.decode() + done.stderr.decode()
+    assert "Traceback" not in shown
+    assert shown.count("code 0") == 5
+    assert shown.count("code 2") == 4
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    if "[bold]" in name:
+        assert f"{name}: LinearProblem" in shown
+    assert json.loads(Path(out).read_text())["inputs"]["target"] == name
+
+
+ONE_BY_ONE = """
+import json, sys
+from genfun.cli import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words, prog_name="genfun")
+    except SystemExit as end:
+        print("code", end.code)
+"""

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from genfun._files import write_whole
-from genfun.cli.output import Block, printed, show
+from genfun.cli.output import Block, printable, printed, show
 
 PICTURES = (".png", ".svg", ".pdf")
 EVERY = (".json", ".csv", ".txt")
@@ -83,7 +83,7 @@ def answers(picture: bool = False, formats: Sequence[str] = ()) -> Callable[[Cal
             else:
                 show(found.shown)
             for path in written:
-                click.echo(f"wrote {path}", err=as_json)
+                click.echo(printable(f"wrote {path}"), err=as_json)
 
         return with_output
 
@@ -117,7 +117,7 @@ def _write(found: Answer, name: str, path: Path) -> Sequence[Path]:
     if path.suffix in found.files:
         raw = found.files[path.suffix]()
     elif path.suffix == ".csv":
-        raw = _rows(found).encode()
+        raw = _rows(found).encode("utf-8", "backslashreplace")
     else:
         raw = (_json(found, name) + "\n" if path.suffix == ".json" else printed(found.shown)).encode()
     write_whole(path, raw)

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from genfun.cli.output import printable
+
 BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
 OUTPUT = ("--json", "--out", "--help")
@@ -137,5 +139,5 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str) -> None:
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    click.echo("Error: " + printable(" ".join(message.split())), err=True)
     sys.exit(BAD_INPUT)

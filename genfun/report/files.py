@@ -75,7 +75,7 @@ def as_json(report: Report) -> str:
 
 def _write_all(directory: Path, contents: dict[str, str]) -> dict[str, Path]:
     directory.mkdir(parents=True, exist_ok=True)
-    write_all({directory / name: text.encode() for name, text in contents.items()})
+    write_all({directory / name: text.encode("utf-8", "backslashreplace") for name, text in contents.items()})
     return {name: directory / name for name in contents}
 
 
