@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from typing import get_args
 
@@ -379,3 +381,32 @@ def test_doctor_names_what_is_installed_and_the_extra_that_brings_what_is_not(mo
     text = run("doctor").stdout
     assert 'numba missing   (pip install "genfun[schedules]")' in text
     assert "none seen" in text
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module = sys.argv.pop()
+sys.argv += "predict power-law --n-modes 5 --learning-rate 0.1 --batch-size full --steps 5".split()
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("genfun", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["click", "numpy", "genfun.cli.group", "genfun.cli.validate", "genfun.power_law"])
+def test_ctrl_c_while_modules_are_loaded_is_one_line(module):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "Interrupted.", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_stays_ignored_where_it_was():
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{INTERRUPTED}"
+    done = subprocess.run([sys.executable, "-c", code, "genfun.cli.group"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
