@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -14,6 +15,8 @@ from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
 
+TOLD = 5
+"""Losses below 1e-300 whose logarithm is told."""
 DRAWN = 200
 """Steps at which a curve is drawn, besides those asked for."""
 
@@ -137,6 +140,11 @@ def predict(
     ]
     shown = [*preamble(target), repr(method), Grid(("step", *headings, "relative error"), lines)]
     shown.append(f"{found.status}: {found.meaning}")
+    tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
+            if -math.inf < log < words.LEAST]  # fmt: skip
+    if tiny:
+        more = f", and {len(tiny) - TOLD} more" if len(tiny) > TOLD else ""
+        shown.append(f"log10 of the mean losses below 1e-300: {'; '.join(tiny[:TOLD])}{more}")
     if len(columns) > 1:
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
 

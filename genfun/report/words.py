@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from genfun.answers.words._words import batch, count, figures, loss, ratio, share
+from genfun.answers.words._words import LEAST, batch, count, figures, loss, ratio, share
 
-__all__ = ["batch", "count", "figures", "loss", "ratio", "share"]
+__all__ = ["LEAST", "batch", "count", "figures", "loss", "ratio", "share"]
