@@ -42,9 +42,11 @@ def without_numba(repeats: int) -> dict[str, Any]:
     """The same lines in NumPy, seconds a million steps, from PLAIN of them."""
     state, lam = np.zeros((3, 500)), np.geomspace(1.0, 1e-6, 500)
     state[0] = lam
-    settings = [np.full(PLAIN, x) for x in (0.1, 0.9, 0.1)]
+    momenta, gammas, pace = np.full(PLAIN, 0.9), np.full(PLAIN, 0.1), (np.full(PLAIN, 1.0), np.full(PLAIN, 0.1))
     out = (np.empty(PLAIN), np.zeros(PLAIN, dtype=np.int64))
-    times = seconds(lambda: _kernel.advance(state.copy(), lam, lam**2, *settings, (1.0, 1.0, 0.0), 0, out), repeats)
+    times = seconds(
+        lambda: _kernel.advance(state.copy(), lam, lam**2, pace, momenta, gammas, (1.0, 1.0, 0.0), 0, out), repeats
+    )
     return summary([t * LAST / PLAIN for t in times]) | {"nodes": 500, "steps_timed": PLAIN}
 
 

@@ -5,32 +5,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from genfun import data
 from genfun._version import __version__
-from genfun.answers import (
-    Phase,
-    PowerLawFit,
-    Prediction,
-    Stability,
-    fit_power_law,
-    local_exponent,
-    max_learning_rate,
-    noise_gain_map,
-    phase,
-    predict,
-    stability,
-    steps_to_loss,
-)
-from genfun.data.linear import LinearData
-from genfun.engine.generating_function import GeneratingFunction
-from genfun.methods import SGD, Method
-from genfun.noise import SpectrallyExpressible
-from genfun.problems.measure import SpectralMeasure
-from genfun.problems.power_law import PowerLaw
-from genfun.problems.problem import LinearProblem
 
 if TYPE_CHECKING:
-    from genfun import experiments, optim, plotting, report, schedules, symbolic
+    from genfun import data, experiments, optim, plotting, report, schedules, symbolic
+    from genfun.answers import (
+        Phase,
+        PowerLawFit,
+        Prediction,
+        Stability,
+        fit_power_law,
+        local_exponent,
+        max_learning_rate,
+        noise_gain_map,
+        phase,
+        predict,
+        stability,
+        steps_to_loss,
+    )
     from genfun.answers.batch import bounds
     from genfun.answers.batch.big_batch import BigBatch, big_batch
     from genfun.answers.batch.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
@@ -50,6 +42,14 @@ if TYPE_CHECKING:
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
     from genfun.answers.words.explain import Explanation, explain
+    from genfun.data.linear import LinearData
+    from genfun.engine.generating_function import GeneratingFunction
+    from genfun.methods import SGD, Method
+    from genfun.noise import Noise, SpectrallyExpressible
+    from genfun.problems.measure import SpectralMeasure
+    from genfun.problems.power_law import PowerLaw
+    from genfun.problems.problem import LinearProblem
+    from genfun.sample_space.measured import MeasuredNoise
     from genfun.schedules import ScheduledSGD
 
 __all__ = [
@@ -68,9 +68,11 @@ __all__ = [
     "LinearData",
     "LinearProblem",
     "LossMap",
+    "MeasuredNoise",
     "Method",
     "MinimumOdds",
     "MomentumMap",
+    "Noise",
     "NoiseScale",
     "Optimum",
     "Phase",
@@ -125,7 +127,8 @@ __all__ = [
     "translate",
 ]
 
-# What a plain `import genfun` leaves alone, and the module that has it.
+# Where everything is. A plain `import genfun` loads none of it: the command line begins here, and Ctrl-C is to find it
+# ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
     "BigBatch": "answers.batch.big_batch",
@@ -137,13 +140,27 @@ _ON_FIRST_USE = {
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
     "Explanation": "answers.words.explain",
+    "GeneratingFunction": "engine.generating_function",
+    "LinearData": "data.linear",
+    "LinearProblem": "problems",
     "LossMap": "answers.best.loss_map",
+    "Method": "methods",
+    "MeasuredNoise": "sample_space.measured",
     "MinimumOdds": "answers.escape.two_minima",
     "MomentumMap": "answers.best.momentum_map",
+    "Noise": "noise",
     "NoiseScale": "answers.batch.noise_scale",
     "Optimum": "answers.best.optimize",
+    "Phase": "answers",
+    "PowerLaw": "problems",
+    "PowerLawFit": "answers",
+    "Prediction": "answers",
+    "SGD": "methods",
     "ScheduleOptimum": "answers.best.optimize_schedule",
     "ScheduledSGD": "schedules",
+    "SpectralMeasure": "problems",
+    "SpectrallyExpressible": "noise",
+    "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
     "Translation": "answers.batch.translate",
@@ -154,24 +171,33 @@ _ON_FIRST_USE = {
     "budget_map": "answers.best.budget_map",
     "convert": "answers.convert",
     "critical_batch_size": "answers.batch.critical_batch",
+    "data": "data",
     "escape_chart": "answers.escape.escape_chart",
     "escape_steps": "answers.escape.escape_steps",
     "escape_time": "answers.escape.two_minima",
     "experiments": "experiments",
     "explain": "answers.words.explain",
+    "fit_power_law": "answers",
     "fit_step_time": "answers.best.budget",
     "fit_steps": "answers.batch.fit_steps",
     "from_sgd": "answers.convert",
+    "local_exponent": "answers",
     "loss_map": "answers.best.loss_map",
+    "max_learning_rate": "answers",
     "minimum_odds": "answers.escape.two_minima",
     "momentum_map": "answers.best.momentum_map",
+    "noise_gain_map": "answers",
     "noise_scale": "answers.batch.noise_scale",
     "optim": "optim",
     "optimize": "answers.best.optimize",
     "optimize_schedule": "answers.best.optimize_schedule",
+    "phase": "answers",
     "plotting": "plotting",
+    "predict": "answers",
     "report": "report",
     "schedules": "schedules",
+    "stability": "answers",
+    "steps_to_loss": "answers",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
     "translate": "answers.batch.translate",

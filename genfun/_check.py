@@ -18,9 +18,15 @@ def number(name: str, value: Any, remedy: str = "") -> float:
     """A finite real scalar as a float."""
     if isinstance(value, (bool, np.bool_, str, bytes)) or value is None:
         raise TypeError(f"{name} must be a real number, got {value!r}{_remedy(remedy)}")
+    if not isinstance(value, (int, float)):
+        value = plain(name, value)
+        if getattr(value, "ndim", 0) or getattr(getattr(value, "dtype", None), "kind", "f") not in NUMBERS + "O":
+            raise TypeError(f"{name} must be a real number, got {value!r}{_remedy(remedy)}")
     try:
         result = float(value)
-    except (TypeError, ValueError) as error:
+    except OverflowError as error:
+        raise ValueError(f"{name} is beyond the range of doubles, 1.8e308{_remedy(remedy)}") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from complex tensors
         raise TypeError(f"{name} must be a real number, got {value!r}{_remedy(remedy)}") from error
     if not np.isfinite(result):
         raise ValueError(f"{name} must be finite, got {result!r}{_remedy(remedy)}")
@@ -45,7 +51,7 @@ def nonnegative(name: str, value: Any, remedy: str = "") -> float:
 
 def integer(name: str, value: Any, least: int, remedy: str = "") -> int:
     """An integer >= least. Floats are refused even when they are whole."""
-    if isinstance(value, (bool, np.bool_)):
+    if isinstance(value, (bool, np.bool_, np.timedelta64)):
         raise TypeError(f"{name} must be an integer, got {value!r}{_remedy(remedy)}")
     try:
         result = operator.index(value)
@@ -65,6 +71,64 @@ def momentum(value: Any) -> float:
             "heavy-ball SGD is unstable outside, and negative momentum down to -1 is allowed"
         )
     return result
+
+
+NUMBERS = "iuf"
+"""Kinds of NumPy's types that are numbers."""
+REMEDIES = {
+    "c": "pass its real part, if the imaginary one is rounding",
+    "M": "pass numbers",
+    "m": "divide by a unit, e.g. numpy.timedelta64(1, 's')",
+    "U": "convert it with .astype(float)",
+    "S": "convert it with .astype(float)",
+    "O": "convert it to float64 first",
+    "V": "pass one of its fields",
+}
+
+
+def reals(name: str, array: Any) -> None:
+    """Refuse an array of anything but real numbers (or of booleans), by its type: NumPy would convert it in silence.
+
+    Parameters
+    ----------
+    name : str
+    array : array
+        With a dtype of NumPy, or of anyone else, which is then left to the conversion.
+    """
+    dtype = getattr(array, "dtype", None)
+    kind = getattr(dtype, "kind", None)
+    if kind is None or kind in NUMBERS + "b":
+        return
+    odd = (str, bytes, complex, np.complexfloating, np.datetime64, np.timedelta64)
+    if kind == "O" and not any(isinstance(entry, odd) for entry in np.ravel(array)):
+        return  # fractions, decimals, large integers: float() decides
+    raise TypeError(f"{name} must hold real numbers, got dtype {dtype}; {REMEDIES.get(kind, 'convert it to float64')}")
+
+
+def plain(name: str, value: Any) -> Any:
+    """The value as NumPy takes it whole: of tensors what they hold; masked entries and sparse tensors are refused.
+
+    Parameters
+    ----------
+    name : str
+    value : any
+    """
+    if type(value) in (list, tuple):
+        # One level: rows, or the entries of a vector.
+        return value if all(type(entry) in (float, int) for entry in value) else [plain(name, x) for x in value]
+    if np.ma.is_masked(value):
+        count = int(np.ma.getmaskarray(value).sum())
+        raise ValueError(
+            f"{name} has masked entries ({count}), which are no numbers; leave them out, or pass {name}.filled(x) with "
+            "what they are to count as"
+        )
+    if type(value).__module__.partition(".")[0] != "torch" or not hasattr(value, "detach"):
+        return value
+    if str(value.layout) != "torch.strided":
+        raise TypeError(f"{name} is a sparse tensor ({value.layout}); pass {name}.to_dense()")
+    if str(value.dtype) == "torch.bfloat16":
+        raise TypeError(f"{name} has dtype torch.bfloat16, which NumPy lacks; pass {name}.float()")
+    return value.detach().cpu().resolve_conj().resolve_neg()
 
 
 def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> None:
@@ -87,9 +151,17 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
     """A finite, non-empty one-dimensional array of floats (a copy)."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a one-dimensional array of numbers, got {value!r}")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is a sparse array, {type(value).__name__}; pass {name}.toarray().ravel()")
     try:
-        result = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(plain(name, value))
+        reals(name, given)
+        result = np.array(given, dtype=np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} holds a number beyond the range of doubles, 1.8e308; rescale it") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        if str(error).startswith(name):
+            raise
         raise TypeError(f"{name} must be a one-dimensional array of real numbers: {error}") from error
     if result.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {result.shape}; pass a flat array")
@@ -103,7 +175,7 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
 
 def steps(value: Any) -> Int[Array, "..."]:
     """Step numbers: integers >= 0, any shape, any order, duplicates allowed."""
-    raw = np.asarray(value)
+    raw = np.asarray(plain("steps", value))
     if raw.size == 0:
         raise ValueError("steps is empty; pass at least one step number, e.g. steps=[0, 10, 100]")
     if raw.dtype.kind == "b" or raw.dtype.kind not in "iuf":

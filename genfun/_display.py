@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import importlib
 import io
+import unicodedata
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -124,3 +125,18 @@ def picture(result: Any) -> str:
     figure.savefig(buffer, format="png", dpi=90)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<img alt="{escape(type(result).__name__)}" src="data:image/png;base64,{data}">'
+
+
+def steering(text: str) -> set[str]:
+    """The characters of a text that are no text: they move a cursor, turn the order of what is read, or are halves.
+
+    Parameters
+    ----------
+    text : str
+        Its line ends and tabulators are none of them.
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return set()
+    # Control, format (the bidirectional ones), surrogates, separators of lines and of paragraphs.
+    odd = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return {c for c in set(text) - {"\n", "\t"} if unicodedata.category(c) in odd}

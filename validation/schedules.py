@@ -12,20 +12,21 @@ MODES = 10_000
 
 
 def plain_loop(problem: gf.LinearProblem, method: ScheduledSGD, steps: int) -> float:
-    """The second moments of all modes step by step, tau1 = tau2 = 1, streaming."""
+    """The second moments of all modes step by step, tau1 = tau2 = 1, streaming.
+
+    v' = beta v - e g, w' = w + r v': e = alpha, r = 1 by Keras' convention; e = 1, r = alpha by torch's.
+    """
     lam = problem.eigenvalues
     c = problem.signal / lam
     j, p = np.zeros_like(c), np.zeros_like(c)
     rates, momenta, sizes = method.at(np.arange(steps))
     for t in range(steps):
         gamma = 0.0 if sizes is None else 1.0 / sizes[t]
-        a, beta = rates[t] * lam, momenta[t]
-        n = beta**2 * p + gamma * rates[t] ** 2 * (lam * (lam @ c) - lam**2 * c)
-        c, j, p = (
-            (1 - a) ** 2 * c + 2 * beta * (1 - a) * j + n,
-            -a * (1 - a) * c + beta * (1 - 2 * a) * j + n,
-            a**2 * c - 2 * a * beta * j + n,
-        )
+        e, r = (rates[t], 1.0) if method.convention == "keras" else (1.0, rates[t])
+        beta = momenta[t]
+        p = beta**2 * p - 2 * beta * e * lam * j + e**2 * lam**2 * c + gamma * e**2 * (lam * (lam @ c) - lam**2 * c)
+        j = beta * j - e * lam * c  # E[w v'], v' the new velocity
+        c, j = c + 2 * r * j + r**2 * p, j + r * p
     return 0.5 * float(lam @ c)
 
 
@@ -36,6 +37,10 @@ def claims(fast: bool = False) -> list[Claim]:
     result = []
     for name, method in (
         ("warm-up and cosine, beta=0.9", ScheduledSGD(Warmup(100, Cosine(0.3, steps)), 0.9, 10)),
+        (
+            "the same with Keras' momentum",
+            ScheduledSGD(Warmup(100, Cosine(0.3, steps)), 0.9, 10, convention="keras"),
+        ),
         ("polynomial rate, growing batch", ScheduledSGD(Polynomial(0.5, 0.5, 20), 0.0, ExponentialGrowth(1, 2.0, 300))),
         ("negative momentum", ScheduledSGD(Cosine(0.5, steps), -0.7, 4)),
     ):

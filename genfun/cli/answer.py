@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import Any
 
 import click
 
-from genfun.cli.output import Block, printed, show
+from genfun._files import write_whole
+from genfun.cli.output import Block, printable, printed, show
 
 PICTURES = (".png", ".svg", ".pdf")
 EVERY = (".json", ".csv", ".txt")
@@ -37,7 +39,7 @@ class Answer:
     draw : callable, optional
         Makes the picture, as axes or a figure of `genfun.plotting`.
     files : mapping of str to callable
-        By further endings, what writes them to a path.
+        By further endings, what makes the bytes of the file.
     """
 
     inputs: Mapping[str, Any]
@@ -45,7 +47,7 @@ class Answer:
     shown: Sequence[Block]
     rows: Callable[[], Sequence[CsvRow]] | None = None
     draw: Callable[[], Any] | None = None
-    files: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)
+    files: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 def answers(picture: bool = False, formats: Sequence[str] = ()) -> Callable[[Callable[..., Answer]], Any]:
@@ -81,7 +83,7 @@ def answers(picture: bool = False, formats: Sequence[str] = ()) -> Callable[[Cal
             else:
                 show(found.shown)
             for path in written:
-                click.echo(f"wrote {path}", err=as_json)
+                click.echo(printable(f"wrote {path}"), err=as_json)
 
         return with_output
 
@@ -106,28 +108,31 @@ def _json(found: Answer, name: str) -> str:
 
 
 def _write(found: Answer, name: str, path: Path) -> Sequence[Path]:
-    if path.suffix in found.files:
-        found.files[path.suffix](path)
-    elif path.suffix in PICTURES:
+    """Write the file whole, or nothing at all."""
+    if path.suffix in PICTURES and path.suffix not in found.files:
         from genfun.plotting import save
 
         assert found.draw is not None
         return save(found.draw(), path)
+    if path.suffix in found.files:
+        raw = found.files[path.suffix]()
     elif path.suffix == ".csv":
-        _write_rows(found, path)
+        raw = _rows(found).encode("utf-8", "backslashreplace")
     else:
-        path.write_text(_json(found, name) + "\n" if path.suffix == ".json" else printed(found.shown), encoding="utf-8")
+        raw = (_json(found, name) + "\n" if path.suffix == ".json" else printed(found.shown)).encode()
+    write_whole(path, raw)
     return (path,)
 
 
-def _write_rows(found: Answer, path: Path) -> None:
+def _rows(found: Answer) -> str:
     from genfun.report.encode import plain
 
     rows = [flat(found.inputs) | flat(plain(found.result))] if found.rows is None else list(found.rows())
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    page = io.StringIO()
+    writer = csv.DictWriter(page, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return page.getvalue()
 
 
 def lines_of(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:

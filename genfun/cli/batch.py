@@ -174,6 +174,7 @@ def big_batch(
     """Predict the noise scale and Big Batch SGD's batches."""
     from genfun.answers.batch.big_batch import big_batch as ask
     from genfun.answers.batch.noise_scale import noise_scale
+    from genfun.answers.words.numbers import loss
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
@@ -181,8 +182,10 @@ def big_batch(
     grown = ask(target.problem, method, steps, theta, target.noise)
     columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
     rows = lines_of(columns)
+    unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
     lines = [
-        (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", f"{r['loss']:.4g}") for r in rows
+        (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", loss(r["loss"], unknown, 4))
+        for r in rows
     ]
     shown: list[Block] = [*preamble(target), repr(method)]
     shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))

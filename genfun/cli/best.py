@@ -39,17 +39,19 @@ def optimize(
     Of least predicted mean loss at a step, with a given batch size; or within a budget of samples, with the best.
     """
     from genfun.answers.best.optimize import optimize as ask
-    from genfun.answers.words.numbers import batch
+    from genfun.answers.words.numbers import batch, loss
 
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("give --batch-size, a number or `full`; only a --budget chooses it", context)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget)
     m = o.method
+    # Only without anything to learn is a loss of 0 no tiny one.
+    unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
     shown = [
         *preamble(target),
-        f"least mean loss {o.loss:.6g} at step {o.steps:,}, batch size {batch(m.batch_size)}",
+        f"least mean loss {loss(o.loss, unknown, 6)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
         f"{o.share_of_edge:.0%} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
@@ -57,8 +59,8 @@ def optimize(
     if o.gain > 0.0:
         shown.append(f"momentum is worth {o.gain:.2%} of the least loss without it")
     if banded(target, m.batch_size):
-        minus, plus = o.loss_band
-        shown.append(f"over noise models: {minus:.6g} at tau2 = -tau1, {plus:.6g} at tau2 = tau1  (this setting)")
+        minus, plus = (loss(end, unknown, 6) for end in o.loss_band)
+        shown.append(f"over noise models: {minus} at tau2 = -tau1, {plus} at tau2 = tau1  (this setting)")
     return Answer(inputs(target, steps=steps, budget=budget), o, shown + notes(o.bounds), draw=o.plot)
 
 

@@ -37,5 +37,5 @@ def derive(method: str, latex: bool) -> Answer:
         {"method": method, "latex": latex},
         {"formulas": text},
         [text],
-        files={".tex": lambda path: path.write_text(tex() + "\n", encoding="utf-8")},
+        files={".tex": lambda: (tex() + "\n").encode()},
     )

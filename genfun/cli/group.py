@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from genfun.cli.output import printable
+
 BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
 OUTPUT = ("--json", "--out", "--help")
@@ -131,10 +133,11 @@ class Jobs(click.Group):
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; check the path and its permissions"
+        remedy = "" if "; " in error.strerror else "; check the path and its permissions"
+        return f"{error.filename}: {error.strerror}{remedy}"
     return str(error) or type(error).__name__
 
 
 def _fail(message: str) -> None:
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    click.echo("Error: " + printable(" ".join(message.split())), err=True)
     sys.exit(BAD_INPUT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genfun._display import steering
 from genfun._typing import Progress
 
 if TYPE_CHECKING:
@@ -36,13 +37,32 @@ class Grid:
     def __rich__(self) -> Any:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
+        from rich.text import Text
 
         grid = Table(box=SIMPLE_HEAD, pad_edge=False)
         for heading in self.columns:
             grid.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
-            grid.add_row(*row)
+            grid.add_row(*(Text(printable(cell)) for cell in row))
         return grid
+
+
+def printable(text: str) -> str:
+    r"""The text without anything that moves a terminal's cursor, colours it, or turns the order of what is read.
+
+    Names of files, of columns and of keys come from anyone, and reach the screen in answers and in errors.
+
+    Parameters
+    ----------
+    text : str
+        Lines and tabulators stay.
+
+    Examples
+    --------
+    >>> printable("a\x1b[31mb\tc\n")
+    'a\\x1b[31mb\tc\n'
+    """
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in steering(text)})
 
 
 Block = str | Grid
@@ -63,11 +83,11 @@ def show(blocks: Iterable[Block]) -> None:
     Parameters
     ----------
     blocks : iterable of str and Grid
-        Text is printed as it is.
+        Text is printed as it is, but for what would steer the terminal.
     """
     for block in blocks:
         if isinstance(block, str):
-            click.echo(block)
+            click.echo(printable(block))
         else:
             console().print(block)
 
@@ -85,7 +105,7 @@ def printed(blocks: Iterable[Block]) -> str:
     writer = Console(file=page, highlight=False, width=PIPED_WIDTH)
     for block in blocks:
         if isinstance(block, str):
-            page.write(block + "\n")
+            page.write(printable(block) + "\n")
         else:
             writer.print(block)
     return page.getvalue()
@@ -99,7 +119,7 @@ def progress() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     screen = Console(stderr=True)
-    parts = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    parts = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Bars(*parts, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda fraction, stage: bar.update(task, completed=fraction, description=stage)
+        yield lambda fraction, stage: bar.update(task, completed=fraction, description=printable(stage))

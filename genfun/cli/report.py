@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
 from genfun.cli.group import Job, examples
-from genfun.cli.output import console, progress
+from genfun.cli.output import console, printable, progress
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
 
@@ -73,7 +74,7 @@ def report(
     if as_json:
         click.echo(encoded(found))
     else:
-        print_report(found, console())
+        print_report(replace(found, target=printable(found.target)), console())
     click.echo("", file=sys.stderr if as_json else None)
     for path in paths.values():
-        click.echo(f"wrote {path}", err=as_json)
+        click.echo(printable(f"wrote {path}"), err=as_json)

@@ -73,6 +73,13 @@ def scheduled_setting(command: Callable[..., Any]) -> Callable[..., Any]:
         What is decorated.
     """
     for option in (
+        click.option(
+            "--convention",
+            type=click.Choice(("torch", "keras")),
+            default="torch",
+            show_default=True,
+            help="Whose momentum where the rate is a schedule.",
+        ),
         click.option("--momentum", type=RATES, default="0", show_default=True, help="beta, between -1 and 1."),
         click.option("--learning-rate", type=RATES, required=True, help=f'alpha, or e.g. "{EXAMPLE}".'),
         click.option(
@@ -83,18 +90,20 @@ def scheduled_setting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def method_of(learning_rate: Any, momentum: Any, batch_size: Any) -> Any:
+def method_of(learning_rate: Any, momentum: Any, batch_size: Any, convention: Any = "torch") -> Any:
     """An SGD of numbers; where one of them is a schedule, a ScheduledSGD.
 
     Parameters
     ----------
     learning_rate, momentum, batch_size
         Numbers or schedules.
+    convention : "torch" or "keras"
+        Of the momentum under a schedule.
     """
     if any(map(callable, (learning_rate, momentum, batch_size))):
         from genfun.schedules import ScheduledSGD
 
-        return ScheduledSGD(learning_rate, momentum, batch_size)
+        return ScheduledSGD(learning_rate, momentum, batch_size, convention=convention)
     from genfun.methods import SGD
 
     return SGD(learning_rate, momentum, batch_size)

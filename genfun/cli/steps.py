@@ -32,11 +32,18 @@ SHOWN = 5
 @aims
 @answers()
 def steps(
-    target: Target, learning_rate: Any, momentum: Any, batch_size: Any, loss: float | None, share: float | None
+    target: Target,
+    learning_rate: Any,
+    momentum: Any,
+    batch_size: Any,
+    convention: str,
+    loss: float | None,
+    share: float | None,
 ) -> Answer:
     """Count the steps until the mean loss reaches a target.
 
-    Learning rate, momentum and batch size may be schedules, as for `genfun predict`.
+    Learning rate, momentum and batch size may be schedules, with momentum of torch or of Keras, as for
+    `genfun predict`.
     """
     from genfun.answers.band import MINUS, PLUS
     from genfun.answers.stability import stability
@@ -45,7 +52,7 @@ def steps(
     from genfun.methods import SGD
 
     aim, start = aim_of(target, loss, share)
-    problem, method = target.problem, method_of(learning_rate, momentum, batch_size)
+    problem, method = target.problem, method_of(learning_rate, momentum, batch_size, convention)
     found, high, low = (ask(problem, method, aim, noise) for noise in (target.noise, PLUS, MINUS))
     size = problem.n_samples if batch_size is None else batch_size
     samples = None if size is None or callable(size) else found * size

@@ -70,5 +70,5 @@ def sweep(
         {"cells": found.rows()} | attributes,
         shown,
         found.rows,
-        files={".nc": lambda path: swept.to_netcdf(path, engine="scipy")},
+        files={".nc": lambda: bytes(swept.to_netcdf(engine="scipy"))},
     )

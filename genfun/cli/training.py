@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -14,6 +15,8 @@ from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
 
+TOLD = 5
+"""Losses below 1e-300 whose logarithm is told."""
 DRAWN = 200
 """Steps at which a curve is drawn, besides those asked for."""
 
@@ -100,18 +103,22 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 @scheduled_setting
 @click.option("--steps", type=WHOLES, required=True, help="Steps, e.g. 100,1000,1e6.")
 @answers(picture=True)
-def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, steps: tuple[int, ...]) -> Answer:
+def predict(
+    target: Target, learning_rate: Any, momentum: Any, batch_size: Any, convention: str, steps: tuple[int, ...]
+) -> Answer:
     """Predict the mean loss at given steps.
 
     Unless --tau1 or --tau2 say what the batch noise is, with the losses under two other models of it, tau1 = 1 and
     tau2 = +1 or -1. Learning rate, momentum and batch size may be schedules of the step, written as in Python:
     Cosine, StepDecay, Polynomial, Piecewise, Warmup, LinearGrowth and ExponentialGrowth, as in `genfun.schedules`.
+    Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
+    keep the rate that they came at (--convention keras).
     """
     from genfun.answers import predict as ask
     from genfun.answers.band import loss_band
     from genfun.answers.words import numbers as words
 
-    method = method_of(learning_rate, momentum, batch_size)
+    method = method_of(learning_rate, momentum, batch_size, convention)
     found = ask(target.problem, method, list(steps), target.noise)
     band = loss_band(target.problem, method, list(steps))
     result = {
@@ -133,6 +140,11 @@ def predict(target: Target, learning_rate: Any, momentum: Any, batch_size: Any, 
     ]
     shown = [*preamble(target), repr(method), Grid(("step", *headings, "relative error"), lines)]
     shown.append(f"{found.status}: {found.meaning}")
+    tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
+            if -math.inf < log < words.LEAST]  # fmt: skip
+    if tiny:
+        more = f", and {len(tiny) - TOLD} more" if len(tiny) > TOLD else ""
+        shown.append(f"log10 of the mean losses below 1e-300: {'; '.join(tiny[:TOLD])}{more}")
     if len(columns) > 1:
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
 

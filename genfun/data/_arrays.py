@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Progress
 
 BLOCK_BYTES = 1 << 25
@@ -16,6 +17,7 @@ def table(name: str, value: Any) -> Any:
     """The two-dimensional array-like itself, unread if it is lazy; anything else through `numpy.asarray`."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {value!r}; read a file with genfun.data.load(path)")
+    value = _check.plain(name, value)
     if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
         try:
             value = np.asarray(value)
@@ -28,7 +30,7 @@ def table(name: str, value: Any) -> Any:
         raise ValueError(f"{name} has unknown shape {shape}; call compute_chunk_sizes() on the dask array first")
     if 0 in shape:
         raise ValueError(f"{name} is empty: shape {shape}; pass at least one sample and one feature")
-    _check_kind(name, getattr(value, "dtype", None))
+    _check_kind(name, value)
     return value
 
 
@@ -36,6 +38,7 @@ def targets(name: str, value: Any, n: int) -> Any:
     """Targets as an unread (n, outputs) array-like; one-dimensional targets become a column."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    value = _check.plain(name, value)
     if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
         try:
             value = np.asarray(value)
@@ -46,7 +49,7 @@ def targets(name: str, value: Any, n: int) -> Any:
         raise ValueError(f"{name} must have shape (n,) or (n, outputs), got {shape}")
     if shape[0] != n:
         raise ValueError(f"{name} has {shape[0]} samples but there are {n} rows; pass one target for each sample")
-    _check_kind(name, getattr(value, "dtype", None))
+    _check_kind(name, value)
     return Column(value) if len(shape) == 1 else value
 
 
@@ -60,10 +63,10 @@ class Column:
         return np.asarray(self.values[rows])[:, None]
 
 
-def _check_kind(name: str, dtype: Any) -> None:
-    kind = getattr(dtype, "kind", None)
-    if kind is not None and kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {dtype}; convert it to float64 first")
+def _check_kind(name: str, array: Any) -> None:
+    if getattr(getattr(array, "dtype", None), "kind", None) == "O":
+        raise TypeError(f"{name} must hold real numbers, got dtype object; {_check.REMEDIES['O']}")
+    _check.reals(name, array)
 
 
 def block(name: str, source: Any, rows: slice, columns: slice = slice(None)) -> Float[Array, "rows columns"]:
@@ -71,8 +74,8 @@ def block(name: str, source: Any, rows: slice, columns: slice = slice(None)) -> 
     piece = source[rows, columns] if columns != slice(None) else source[rows]
     if hasattr(piece, "toarray"):
         piece = piece.toarray()
-    result = np.asarray(piece)
-    _check_kind(name, result.dtype)
+    result = np.asarray(_check.plain(name, piece))
+    _check_kind(name, result)
     result = result.astype(np.float64)
     if not np.isfinite(result).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import struct
-import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from genfun._typing import Array
+from genfun.data._npz import check_size, opened
 
 Pair = tuple[Array, Array]
 """Images (n, height, width) and labels (n,), uint8."""
 
 UNSIGNED_BYTE = 0x08
+PIECE = 1 << 24
 PARTS = ("train", "t10k")
 NPZ_KEYS = (("images", "labels"), ("x_train", "y_train"))
 
@@ -28,8 +31,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     raw = Path(path).read_bytes()
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
+            raw = _unpacked(path, raw)
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path} is a damaged gzip file ({error}); copy or download it again") from error
     if len(raw) < 4 or raw[:2] != b"\x00\x00":
         raise ValueError(f"{path} is no IDX file: it starts with {raw[:4]!r} instead of two zero bytes")
@@ -47,6 +50,17 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
+def _unpacked(path: str | os.PathLike[str], packed: bytes) -> bytes:
+    """What a gzip file holds, piece by piece, so that a bomb is seen before it has filled the memory."""
+    pieces, size = [], 0
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+        while piece := stream.read(PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            check_size(path, size, len(packed), None)
+    return b"".join(pieces)
+
+
 def pair(images: Array, labels: Array, source: str) -> Pair:
     """The two arrays, checked against each other."""
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or not len(images):
@@ -61,13 +75,15 @@ def pair(images: Array, labels: Array, source: str) -> Pair:
 
 def read_npz(path: str | os.PathLike[str]) -> Pair:
     """Images and labels of an NPZ file; the keys of the Keras file mnist.npz are understood too."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no NPZ file; write it with numpy.savez(path, images=images, labels=labels)")
-    with np.load(path, allow_pickle=False) as archive:
+    with opened(path, None, "numpy.savez(path, images=images, labels=labels)") as archive:
         for images, labels in NPZ_KEYS:
-            if images in archive and labels in archive:
-                return pair(archive[images], archive[labels], os.fspath(path))
-        raise ValueError(f"{path} has keys {sorted(archive)}; MNIST needs 'images' and 'labels'")
+            if {images, labels} <= archive.keys:
+                try:
+                    found = archive.read(images), archive.read(labels)
+                except ValueError as error:
+                    raise ValueError(f"{path}: {error}") from error
+                return pair(*found, os.fspath(path))
+        raise ValueError(f"{path} has keys {sorted(archive.keys)}; MNIST needs 'images' and 'labels'")
 
 
 def idx_names(part: str) -> tuple[str, str]:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from genfun import _check
 from genfun._typing import Array
+from genfun.data._npz import check_size, opened
 from genfun.data.linear import LinearData
 from genfun.problems.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
-# A damaged, locked or unknown compression; a shape that no memory holds.
-BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, MemoryError)
+CSV_COST = 4
+"""Bytes of memory for one of text, at least."""
 CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum)"
 
 
-def load(path: str | os.PathLike[str], target: str | int | None = None) -> LinearData | LinearProblem:
+def load(
+    path: str | os.PathLike[str], target: str | int | None = None, memory_limit: int | None = None
+) -> LinearData | LinearProblem:
     r"""Data or a spectrum from a file.
 
     **Assumptions.** The numbers are taken as they are: centre and scale them first if you mean to.
@@ -34,6 +35,9 @@ def load(path: str | os.PathLike[str], target: str | int | None = None) -> Linea
     target : str, int or None
         Column of a CSV file that holds y: its name in the header or its number, negative from the end. None means
         the last.
+    memory_limit : int or None
+        Bytes that the numbers in the file may take. None allows 4 GiB, and no archive of more than 64 MiB that is
+        more than 200 times larger than the file: such are made to fill memories.
 
     Returns
     -------
@@ -45,7 +49,8 @@ def load(path: str | os.PathLike[str], target: str | int | None = None) -> Linea
     FileNotFoundError
         If there is no such file.
     ValueError
-        On an unknown extension, a missing key, a pickle, text where a number should be, or non-finite values.
+        On an unknown extension, a missing key, a pickle, text where a number should be, or non-finite values; if the
+        file is damaged, or holds more than memory_limit.
 
     Examples
     --------
@@ -66,28 +71,16 @@ def load(path: str | os.PathLike[str], target: str | int | None = None) -> Linea
     if not place.is_file():
         raise FileNotFoundError(f"{place} does not exist or is no file")
     if suffix == ".csv":
+        check_size(place, CSV_COST * place.stat().st_size, CSV_COST * place.stat().st_size, memory_limit)
         return _from_csv(place, target)
     if target is not None:
         raise ValueError(f"target={target!r} chooses a column of a CSV file; {place.name} is NPZ, whose targets are y")
-    return _from_npz(place)
+    return _from_npz(place, memory_limit)
 
 
-def _from_npz(path: Path) -> LinearData | LinearProblem:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no NPZ archive, whatever its name; write it with numpy.savez(path, X=X, y=y)")
-    with np.load(path, allow_pickle=False) as archive:
-        keys = set(archive)
-
-        def read(key: str) -> Array:
-            try:
-                return archive[key]
-            except (*BROKEN, ValueError, OSError) as error:
-                if "allow_pickle" in str(error):
-                    message = f"{key} is an object array, which is a pickle; save it as numbers (float64)"
-                else:
-                    message = f"{key} cannot be read ({error}); write the file again"
-                raise ValueError(message) from error
-
+def _from_npz(path: Path, memory_limit: int | None) -> LinearData | LinearProblem:
+    with opened(path, memory_limit, "numpy.savez(path, X=X, y=y)") as archive:
+        keys, read = archive.keys, archive.read
         try:
             if {"X", "y"} <= keys:
                 return LinearData.from_features(read("X"), read("y"))

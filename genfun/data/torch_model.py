@@ -97,7 +97,10 @@ def _samples(inputs: Any, targets: Any, chunk: int) -> tuple[Any, Any]:
         if targets is None:
             raise ValueError("targets is None; pass them, or a Dataset or DataLoader of pairs as inputs")
         # Arrays are copied: torch takes no read-only memory.
-        x, y = (v if isinstance(v, torch.Tensor) else torch.tensor(np.array(v)) for v in (inputs, targets))
+        x, y = (
+            v if isinstance(v, torch.Tensor) else torch.tensor(np.array(_check.plain(name, v)))
+            for name, v in (("inputs", inputs), ("targets", targets))
+        )
     if x.ndim == 0 or len(x) == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(f"inputs and targets must have one sample each, got shapes {tuple(x.shape)}, {tuple(y.shape)}")
     return x, y

@@ -129,8 +129,11 @@ def schedule_measures(problem: Problem, span: Extent, last: int) -> tuple[Spectr
 class ScheduledRecursion:
     r"""Mean loss step by step under a schedule.
 
-    .. math:: X_{k+1} = A(\alpha_k,\beta_k,\gamma_k) X_k + \gamma_k\alpha_k^2\lambda^2
-              (\tau_1 \textstyle\sum_j X_{j,k} + \sigma^2),\qquad L_k = \tfrac12(\sum_j X_{j,k} + \sigma^2)
+    .. math:: X_{k+1} = A(\alpha_k,\beta_k,\gamma_k) X_k + \gamma_k e_k^2\lambda^2
+              (\tau_1 \textstyle\sum_j X_{j,k} + \sigma^2) n_k,\qquad L_k = \tfrac12(\sum_j X_{j,k} + \sigma^2)
+
+    for v' = beta_k v - e_k g, w' = w + r_k v', with n_k = (r_k^2, r_k, 1). By Keras' convention (e, r) = (alpha, 1); by
+    torch's e = (1 - dampening)/lambda_max, without the dampening at step 0, and r = alpha lambda_max.
 
     **Assumptions.** Those of `genfun.engine.recursion.Recursion`, with hyperparameters of the step.
 
@@ -175,10 +178,11 @@ class ScheduledRecursion:
             known = np.minimum(steps, max(self.last - 1, 0))
             rates, momenta, sizes = self.method.at(known) if self.last else (np.zeros(1), np.zeros(1), None)
             gammas = sampling_factors(self.problem, self.method, sizes, steps.size)
+            pace = self._pace(steps, rates)
             out = (np.empty(steps.size), np.zeros(steps.size, dtype=np.int64))
             with np.errstate(over="ignore", invalid="ignore"):
                 self._scale = int(
-                    advance(self.state, self._nodes, self._weights, rates, momenta, gammas, self._tau, self._scale, out)
+                    advance(self.state, self._nodes, self._weights, pace, momenta, gammas, self._tau, self._scale, out)
                 )
             self.state[:, np.abs(self.state).max(axis=0) < NEGLIGIBLE] = 0.0
             age = self._age + np.cumsum(1.0 / (1.0 - np.abs(momenta)))
@@ -187,6 +191,15 @@ class ScheduledRecursion:
             errors.append(EPS * (16.0 + 2.0 * age))
         self.step = until
         return Scaled.join(losses), np.concatenate(errors)
+
+    def _pace(
+        self, steps: Int[Array, " t"], rates: Float[Array, " t"]
+    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
+        """e and r of every step."""
+        if self.method.convention == "keras":
+            return np.ascontiguousarray(rates), np.ones(rates.size)
+        whole = np.where(steps == 0, 1.0, 1.0 - self.method.dampening)
+        return whole / self.problem.lambda_max, rates * self.problem.lambda_max
 
 
 def scheduled_curve(

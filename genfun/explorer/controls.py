@@ -79,7 +79,7 @@ class Controls:
         look: Any = {"stylesheets": [BOX], "sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)}
         self.problem: Any = Select(title="problem", options=list(NAMES.items()), value=state.problem, **look)
         self.problem.name = "problem"
-        self.problem.on_change("value", lambda _a, _o, new: self._tell("problem", new))
+        self.problem.on_change("value", lambda _a, _o, new: self._typed("problem", new))
         self.file: Any = FileInput(
             title="own file", accept=".npz,.csv", name="file", **look,
             description="An .npz with X, y (features), K, y (kernel) or eigenvalues, signal; a .csv with y last. "
@@ -106,7 +106,7 @@ class Controls:
             name=f"{name}_slider", title=None, sizing_mode="stretch_width", stylesheets=[BAR],
         )  # fmt: skip
         box.on_change("value", lambda _a, _o, new: self._typed(name, new))
-        slider.on_change("value", lambda _a, _o, new: self._slid(name, float(new)))
+        slider.on_change("value", lambda _a, _o, new: self._slid(name, new))
         self.boxes[name], self.sliders[name] = box, slider
         return row(box, slider, sizing_mode="stretch_width")
 
@@ -119,8 +119,8 @@ class Controls:
         if name and content and isinstance(name, str) and isinstance(content, str):
             self._chosen(name, content)
 
-    def _typed(self, name: str, word: str) -> None:
-        if self._showing:
+    def _typed(self, name: str, word: Any) -> None:
+        if self._showing or not isinstance(word, str):
             return
         try:
             value = read(name, word)
@@ -129,10 +129,12 @@ class Controls:
         else:
             self._changed(name, value)
 
-    def _slid(self, name: str, position: float) -> None:
-        if self._showing:
+    def _slid(self, name: str, told: Any) -> None:
+        _, start, end, step, logarithmic = SLIDERS[name]
+        # Any page may tell any number, also one where no slider can be.
+        if self._showing or not isinstance(told, int | float) or told != told:
             return
-        _, _, end, step, logarithmic = SLIDERS[name]
+        position = float(min(max(told, start), end))
         if name in ENDLESS and position > end - 0.5 * step:
             self._tell(name, None)
             return

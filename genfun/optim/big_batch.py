@@ -41,6 +41,19 @@ def grown(batch_size: int, n_samples: int) -> int:
     return min(n_samples, batch_size + max(1, batch_size // 10))
 
 
+class _Generator:
+    """A generator as its device and state, which every torch can copy and pickle."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.device, self.state = str(generator.device), generator.get_state()
+
+    def made(self) -> torch.Generator:
+        """A generator of its own that goes on from there."""
+        generator = torch.Generator(self.device)
+        generator.set_state(self.state)
+        return generator
+
+
 class BigBatchSGD(torch.optim.Optimizer):
     r"""SGD that enlarges its batch until the gradient is larger than its sampling noise, at every step.
 
@@ -48,8 +61,9 @@ class BigBatchSGD(torch.optim.Optimizer):
               V_B = \frac{1}{|B|-1}\sum_{i\in B}|\nabla f_i - \nabla L_B|^2
 
     Each step draws a fresh batch without replacement and adds a tenth (at least one sample) to it until it is
-    accepted; the batch never shrinks, and ends at the full batch. The rate is fixed, or found on the batch itself:
-    Armijo halves it until L_B(x - a g) <= L_B(x) - 0.1 a abs(g)^2, and doubles it after the batch grew;
+    accepted, which a batch without any gradient is not; the batch never shrinks, and ends at the full batch. The rate
+    is fixed, or found on the batch itself: Armijo halves it until L_B(x - a g) <= L_B(x) - 0.1 a abs(g)^2, and doubles
+    it after the batch grew;
     Barzilai-Borwein aims at a~ = (1 - V_B/(b abs(g)^2))/nu with nu = <dx, dg>/abs(dx)^2 on one batch (1/nu on the
     full batch), moves a to (1 - b/N) a + (b/N) a~ and applies Armijo. `genfun.big_batch` predicts the batch sizes of
     a linear model.
@@ -66,7 +80,7 @@ class BigBatchSGD(torch.optim.Optimizer):
         (outputs, targets) -> mean loss over the samples, e.g. `torch.nn.CrossEntropyLoss()`.
     samples : pair of tensors, Dataset, or callable
         (inputs, targets); or an indexable dataset of such pairs; or a function from a tensor of sample numbers to a
-        batch (inputs, targets).
+        batch (inputs, targets) of just these samples.
     n_samples : int or None
         N, only needed with a callable.
     lr : float or None
@@ -266,6 +280,9 @@ class BigBatchSGD(torch.optim.Optimizer):
             size = grown(size, self.n_samples)
 
     def _passes(self, batch: Scatter) -> bool:
+        # Where no sample has a gradient there is no noise either: 0 >= 0 would pass, and the step would go nowhere.
+        if batch.squared_norm == 0.0:
+            return False
         noise = batch.variance / batch.count
         theta = self.param_groups[0]["theta"]
         return batch.squared_norm - (noise if self.debiased else 0.0) >= noise / theta**2
@@ -294,7 +311,8 @@ class BigBatchSGD(torch.optim.Optimizer):
         after = self._gradients.gradient(index)
         # dx = -a g: nu = <dx, dg>/|dx|^2 = <g, g - g'>/(a |g|^2).
         along = sum(float((g.double() * (g.double() - h.double())).sum()) for g, h in zip(gradient, after, strict=True))
-        curvature = along / (group["lr"] * size)
+        scale = group["lr"] * size
+        curvature = along / scale if scale > 0.0 else math.nan  # scale: underflow
         if not (math.isfinite(curvature) and curvature > 0.0):
             return
         noise = 0.0 if batch.count == self.n_samples else batch.variance / (batch.count * size)
@@ -302,9 +320,23 @@ class BigBatchSGD(torch.optim.Optimizer):
         if math.isfinite(target) and target > 0.0:
             group["lr"] = (1.0 - share) * group["lr"] + share * target
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it, model included: a copy trains its own copy of the model, and draws batches of its own."""
+        own = ("_gradients", "n_samples", "line_search", "_rate_follows_curvature", "debiased", "status", "evaluations")
+        state = super().__getstate__() | {name: getattr(self, name) for name in own}
+        state["history"] = list(self.history)
+        return state | {"generator": None if self.generator is None else _Generator(self.generator)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of `__getstate__`."""
+        kept = state.get("generator")  # absent where torch loads a state_dict by way of this
+        super().__setstate__(state if kept is None else state | {"generator": kept.made()})
+
     def state_dict(self) -> dict[str, Any]:
         """The rate and batch size, as in torch, and the generator, status and history."""
-        own = {"status": self.status, "history": list(self.history), "evaluations": self.evaluations}
+        # Plain tuples: torch.load refuses classes other than its own.
+        history = [tuple(record) for record in self.history]
+        own: dict[str, Any] = {"status": self.status, "history": history, "evaluations": self.evaluations}
         own["rate_follows_curvature"] = self._rate_follows_curvature
         own["generator"] = None if self.generator is None else self.generator.get_state()
         return super().state_dict() | {"big_batch": own}

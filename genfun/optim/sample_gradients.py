@@ -33,7 +33,6 @@ class SampleGradients:
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         size = sum(p.numel() for p in self.parameters.values())
         self.chunk = max(1, CHUNK_NUMBERS // max(size, 1)) if chunk_size is None else chunk_size
-        self._each = vmap(grad_and_value(self._one), in_dims=(None, None, 0, 0), randomness="different")
 
     def _one(self, free: Any, fixed: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.criterion(functional_call(self.model, (free, fixed), (x.unsqueeze(0),)), y.unsqueeze(0))
@@ -43,7 +42,9 @@ class SampleGradients:
         free = {name: p.detach() for name, p in self.parameters.items()}
         fixed = {name: p.detach() for name, p in self.model.named_parameters() if name not in free}
         fixed |= dict(self.model.named_buffers())
-        gradients, losses = self._each(free, fixed, *self.source(index))
+        # Made anew in every call: a copy of this object must not keep the original's model.
+        of_each = vmap(grad_and_value(self._one), in_dims=(None, None, 0, 0), randomness="different")
+        gradients, losses = of_each(free, fixed, *self.source(index))
         return [gradients[name] for name in self.parameters], losses
 
     @torch.no_grad()

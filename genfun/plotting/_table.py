@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from genfun._files import write_all
 from genfun._typing import Array, Float
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def table(picture: Any) -> list[Row]:
 
 
 def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a picture and, beside it, its numbers as CSV.
+    """Write a picture and, beside it, its numbers as CSV: both whole, or neither.
 
     **Assumptions.** As for `table`.
 
@@ -154,11 +156,12 @@ def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
         raise ValueError(f"path must end in .png, .svg or .pdf, got {str(path)!r}; the CSV is written beside it")
     twin, rows = target.with_suffix(".csv"), table(picture)
     figure: Any = picture if hasattr(picture, "savefig") else _panels(picture)[0].figure.figure
-    figure.savefig(target, dpi=150)
-    with twin.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([[f"{x:.10g}" if isinstance(x, float) else x for x in row] for row in rows])
+    drawn, numbers = io.BytesIO(), io.StringIO()
+    figure.savefig(drawn, format=target.suffix[1:], dpi=150)
+    writer = csv.writer(numbers, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([[f"{x:.10g}" if isinstance(x, float) else x for x in row] for row in rows])
+    write_all({target: drawn.getvalue(), twin: numbers.getvalue().encode()})
     return target, twin
 
 

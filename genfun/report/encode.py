@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._display import steering
 from genfun._version import __version__
 
 CONVENTIONS = (
@@ -54,7 +55,9 @@ def dumps(value: Any) -> str:
     value : any
         See `plain`.
     """
-    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    # Such characters stand in strings only, where an escape means the same.
+    return text.translate({ord(c): json.dumps(c)[1:-1] for c in steering(text)})
 
 
 def envelope(command: str, inputs: Any, result: Any) -> str:

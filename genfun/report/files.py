@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from genfun._files import write_all
 from genfun.report.columns import COLUMNS, columns
 from genfun.report.encode import envelope
 from genfun.report.model import BatchCost, BestSetting, RateLimit, Report, SettingPhase
@@ -17,7 +18,8 @@ from genfun.report.model import BatchCost, BestSetting, RateLimit, Report, Setti
 def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
     """Write report.html, report.json and the CSV twins of the figures and tables.
 
-    **Assumptions.** Every file is complete or absent: it is written beside its place and then moved there.
+    **Assumptions.** All files are written beside their places first, and then moved there: where one cannot be written
+    none is.
 
     Parameters
     ----------
@@ -78,15 +80,7 @@ def as_json(report: Report) -> str:
 
 def _write_all(directory: Path, contents: dict[str, str]) -> dict[str, Path]:
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = {name: directory / f".{name}.{os.getpid()}.tmp" for name in contents}
-    try:
-        for name, text in contents.items():
-            temporary[name].write_text(text, encoding="utf-8", newline="\n")
-        for name in contents:
-            os.replace(temporary[name], directory / name)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+    write_all({directory / name: text.encode("utf-8", "backslashreplace") for name, text in contents.items()})
     return {name: directory / name for name in contents}
 
 

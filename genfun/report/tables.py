@@ -239,7 +239,7 @@ def best_table(report: Report) -> TextTable:
             words.figures(best["learning_rate"]),
             _range(best["learning_rate_range"]),
             words.figures(best["momentum"]),
-            words.figures(best["loss"]),
+            words.loss(best["loss"], math.nan if report.data.initial_loss > 0.0 else -math.inf, 4),
             _range(sorted((best["at_tau2_plus"], best["at_tau2_minus"]))),
             words.share(best["share_of_edge"]),
             words.share(best["gain"]),

@@ -43,8 +43,9 @@ def jacobi_heavy_ball(zeta: float, lambda_max: float, b: float = -0.5) -> Schedu
     .. math:: \alpha_n = \frac{(2n+a+b+1)(2n+a+b+2)}{(n+a+b+1)(n+a+1)\lambda_{max}},\qquad
               \beta_n = \frac{n\,(n+b)(2n+a+b+2)}{(n+a+b+1)(2n+a+b)(n+a+1)}
 
-    from the three-term recurrence of the Jacobi polynomials P^(a,b) (derived). Signal near lambda = 0 gives
-    n^(-2 zeta), the bulk n^(-2a-1), an eigenvalue at lambda_max n^(-2(a-b)).
+    from the three-term recurrence of the Jacobi polynomials P^(a,b) (derived), as the momentum of the last move,
+    beta_n (w_n - w_(n-1)): Keras' convention; torch's momentum for it is beta_n alpha_(n-1)/alpha_n. Signal near
+    lambda = 0 gives n^(-2 zeta), the bulk n^(-2a-1), an eigenvalue at lambda_max n^(-2(a-b)).
 
     **Assumptions.** Full batches: with mini-batch noise a momentum that tends to 1 diverges in the end. The signal
     obeys sum of s_k over lambda_k < lambda ~ lambda^zeta; until about sqrt(lambda_max/lambda_min) steps in a finite
@@ -84,4 +85,4 @@ def jacobi_heavy_ball(zeta: float, lambda_max: float, b: float = -0.5) -> Schedu
     second = _check.number("b", b)
     if second <= -1.0:
         raise ValueError(f"b must be above -1, got {second!r}; -0.5 is the usual choice")
-    return ScheduledSGD(_JacobiRate(a, second, top), _JacobiMomentum(a, second))
+    return ScheduledSGD(_JacobiRate(a, second, top), _JacobiMomentum(a, second), convention="keras")

@@ -21,32 +21,34 @@ WORTH_COMPILING = 30_000
 """From this many steps on numba is loaded; it takes about a second."""
 
 
-def step(c: Any, j: Any, p: Any, a: Any, beta: Any, kick: Any, own: Any) -> Any:
-    """(c, j, p) = lambda E[(w w, w v, v v)] after one step of the heavy ball.
+def step(c: Any, j: Any, p: Any, a: Any, stride: Any, beta: Any, kick: Any, own: Any) -> Any:
+    """(c, j, p) = lambda E[(w w, w v, v v)] after v' = beta v - e g, w' = w + r v'.
 
-    a = alpha lambda; `kick` is the noise that all modes cause, `own` = gamma tau2 takes back a mode's own part of it.
+    a = e lambda, r = `stride`; `kick` is the noise that all modes cause, `own` = gamma tau2 takes back a mode's own
+    part of it. (e, r) = (alpha, 1) is the velocity of the textbooks and of Keras; with e the same at every step and
+    r = alpha/e, v/-e is torch's buffer, and r = 0 needs no division.
     """
     x, ac = beta * j, a * c
     y = beta * beta * p + (kick - own * (a * ac))
     new_p = a * (ac - 2.0 * x) + y
-    keep = 1.0 - a
-    return keep * (keep * c + 2.0 * x) + y, (x - ac) + new_p, new_p
+    keep = 1.0 - stride * a
+    return keep * (keep * c + 2.0 * stride * x) + stride * stride * y, (x - ac) + stride * new_p, new_p
 
 
-def sweep(state: Any, lam: Any, capacity: Any, rate: Any, beta: Any, drive: Any, own: Any) -> None:
+def sweep(state: Any, lam: Any, capacity: Any, push: Any, stride: Any, beta: Any, drive: Any, own: Any) -> None:
     """One step of all modes, in place."""
-    state[0], state[1], state[2] = step(state[0], state[1], state[2], rate * lam, beta, drive * capacity, own)
+    state[0], state[1], state[2] = step(state[0], state[1], state[2], push * lam, stride, beta, drive * capacity, own)
 
 
-def sweep_by_mode(state: Any, lam: Any, capacity: Any, rate: Any, beta: Any, drive: Any, own: Any) -> None:
+def sweep_by_mode(state: Any, lam: Any, capacity: Any, push: Any, stride: Any, beta: Any, drive: Any, own: Any) -> None:
     """The same as loops, for numba."""
     c, j, p = state[0], state[1], state[2]
     for i in range(lam.size):
-        c[i], j[i], p[i] = step(c[i], j[i], p[i], rate * lam[i], beta, drive * capacity[i], own)
+        c[i], j[i], p[i] = step(c[i], j[i], p[i], push * lam[i], stride, beta, drive * capacity[i], own)
 
 
 def advance(
-    state: Any, lam: Any, capacity: Any, rates: Any, momenta: Any, gammas: Any, tau: Any, scale: Any, out: Any
+    state: Any, lam: Any, capacity: Any, pace: Any, momenta: Any, gammas: Any, tau: Any, scale: Any, out: Any
 ) -> Any:
     """All steps of a schedule; returns the new scale.
 
@@ -56,8 +58,10 @@ def advance(
         (c, j, p) / 2^scale, changed in place.
     lam, capacity : array, shape (n,)
         Nodes, and weights of the capacity measure.
-    rates, momenta, gammas : array, shape (T,)
-        alpha, beta and the sampling factor of every step.
+    pace : (array, array), each of shape (T,)
+        e and r of every step, see `step`.
+    momenta, gammas : array, shape (T,)
+        beta and the sampling factor of every step.
     tau : tuple
         (tau1, tau2, sigma^2).
     scale : int
@@ -67,7 +71,8 @@ def advance(
     """
     tau1, tau2, sigma2 = tau
     mantissa, exponent = out
-    for t in range(rates.size):
+    pushes, strides = pace
+    for t in range(momenta.size):
         total = state[0].sum()
         if not (total < LARGE and (total > SMALL or total <= 0.0)):
             if not total < np.inf:
@@ -84,8 +89,8 @@ def advance(
         noise = sigma2 * 2.0 ** -min(scale, 2000) if sigma2 > 0.0 else 0.0
         mantissa[t] = max(total, 0.0) + noise
         exponent[t] = scale
-        drive = gammas[t] * rates[t] * rates[t] * (tau1 * total + noise)
-        sweep(state, lam, capacity, rates[t], momenta[t], drive, gammas[t] * tau2)
+        drive = gammas[t] * pushes[t] * pushes[t] * (tau1 * total + noise)
+        sweep(state, lam, capacity, pushes[t], strides[t], momenta[t], drive, gammas[t] * tau2)
     return scale
 
 
@@ -100,12 +105,14 @@ def compiled() -> Callable[..., Any] | None:
     # The functions proper: type checkers may have wrapped them.
     of_modes = unwrap(sweep_by_mode)
 
-    def implementation(state: Any, lam: Any, capacity: Any, rate: Any, beta: Any, drive: Any, own: Any) -> Any:
+    def implementation(
+        state: Any, lam: Any, capacity: Any, push: Any, stride: Any, beta: Any, drive: Any, own: Any
+    ) -> Any:
         return of_modes
 
     extending.overload(sweep)(implementation)
 
-    def of_step(c: Any, j: Any, p: Any, a: Any, beta: Any, kick: Any, own: Any) -> Any:
+    def of_step(c: Any, j: Any, p: Any, a: Any, stride: Any, beta: Any, kick: Any, own: Any) -> Any:
         return unwrap(step)
 
     extending.overload(step, inline="always")(of_step)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.schedules.base import Schedule, Table
+
+Convention = Literal["torch", "keras"]
+"""Whose momentum: whether a change of the rate acts on the velocity that is there, or on what is added to it."""
 
 
 def _entry(name: str, value: Any) -> Any:
@@ -53,12 +56,21 @@ def _evaluate(name: str, entry: Any, steps: Array) -> Array:
 class ScheduledSGD:
     r"""Mini-batch SGD with heavy-ball momentum whose hyperparameters depend on the step.
 
-    .. math:: v_{k+1} = \beta_k v_k - \alpha_k \nabla L_{B_k}(w_k),\qquad w_{k+1} = w_k + v_{k+1},\qquad |B_k| = b_k
+    .. math:: \text{torch:}\quad m_{k+1} = \beta_k m_k + (1-d_k)\nabla L_{B_k}(w_k),\qquad
+              w_{k+1} = w_k - \alpha_k m_{k+1},\qquad |B_k| = b_k
+
+    .. math:: \text{keras:}\quad v_{k+1} = \beta_k v_k - \alpha_k \nabla L_{B_k}(w_k),\qquad w_{k+1} = w_k + v_{k+1}
+
+    The two are the same where the rate is constant or the momentum 0. Where the rate changes, torch's moves at once by
+    the new rate, while Keras' velocity keeps the rates that it was gathered at: after a decay it runs on for
+    1/(1 - beta) steps. beta_k alpha_k/alpha_{k-1} as Keras' momentum is torch's beta_k. The heavy ball of the
+    textbooks, beta_k (w_k - w_{k-1}), and the Jacobi schedules are of Keras' form.
 
     Each hyperparameter is a number, an array with one entry a step, or a schedule: any callable that takes an array of
     step numbers (0 is the first update) and returns an array. `predict` and `steps_to_loss` take it like an `SGD`.
 
     **Assumptions.** Batches drawn anew at every step. The schedule is fixed beforehand and does not react to the run.
+    torch leaves m as it is at steps whose momentum is exactly 0; here it is the last gradient.
 
     Parameters
     ----------
@@ -70,6 +82,10 @@ class ScheduledSGD:
         b_k, samples, rounded to whole numbers; None means the full batch.
     replacement : bool
         Whether the samples of one batch are drawn with replacement.
+    convention : "torch" or "keras"
+        Which of the two updates: that of `torch.optim.SGD` with a scheduler, or that of `keras.optimizers.SGD`.
+    dampening : float
+        d in [0, 1), dimensionless, of torch: d_k = d but for the first step, whose gradient is taken whole (d_0 = 0).
 
     Raises
     ------
@@ -80,7 +96,8 @@ class ScheduledSGD:
 
     References
     ----------
-    arXiv 2206.11124, eq. (2), with alpha, beta and b of the step.
+    arXiv 2206.11124, eq. (2), with alpha, beta and b of the step (keras); the note on momentum in the documentation of
+    `torch.optim.SGD` (torch).
 
     Examples
     --------
@@ -89,12 +106,25 @@ class ScheduledSGD:
     >>> rates, momenta, sizes = s.at([0, 10, 510])
     >>> rates.round(4).tolist(), sizes.tolist()
     ([0.0455, 0.5, 0.25], [8, 8, 8])
+
+    From the step where the rate is divided by ten, torch is slow and Keras' velocity runs on:
+
+    >>> import genfun as gf
+    >>> from genfun.schedules import StepDecay
+    >>> problem, rate = gf.LinearProblem([1.0, 0.01], [1.0, 1.0]), StepDecay(0.1, 0.1, period=20)
+    >>> [
+    ...     gf.predict(problem, ScheduledSGD(rate, 0.9, convention=c), [20, 30]).loss.round(3).tolist()
+    ...     for c in ("torch", "keras")
+    ... ]
+    [[0.449, 0.403], [0.449, 0.353]]
     """
 
     learning_rate: float | Schedule | Any
     momentum: float | Schedule | Any = 0.0
     batch_size: int | Schedule | Any | None = None
     replacement: bool = False
+    convention: Convention = "torch"
+    dampening: float = 0.0
 
     def __post_init__(self) -> None:
         rate, beta, size = (_entry(name, getattr(self, name)) for name in ("learning_rate", "momentum", "batch_size"))
@@ -108,6 +138,21 @@ class ScheduledSGD:
             object.__setattr__(self, name, value)
         if not isinstance(self.replacement, bool):
             raise TypeError(f"replacement must be True or False, got {self.replacement!r}")
+        if self.convention not in get_args(Convention):
+            raise ValueError(
+                f"convention must be 'torch' or 'keras', got {self.convention!r}; torch's is that of torch.optim.SGD"
+            )
+        object.__setattr__(self, "dampening", self._checked_dampening())
+
+    def _checked_dampening(self) -> float:
+        damp = _check.nonnegative("dampening", self.dampening)
+        if damp >= 1.0:
+            raise ValueError(f"dampening must be below 1, got {damp!r}; 0 keeps gradients whole")
+        if damp > 0.0 and self.convention == "keras":
+            raise ValueError(f"dampening={damp!r} is torch's; leave it out, or take convention='torch'")
+        if damp > 0.0 and not callable(self.momentum) and self.momentum == 0.0:
+            return 0.0  # as in torch, where dampening goes with a momentum
+        return damp
 
     @property
     def length(self) -> int | None:
@@ -133,6 +178,8 @@ class ScheduledSGD:
         _refuse("learning_rate", rates < 0.0, rates, k, "must be zero or positive")
         momenta = _evaluate("momentum", self.momentum, k)
         _refuse("momentum", np.abs(momenta) >= 1.0, momenta, k, "must lie strictly between -1 and 1")
+        if self.dampening > 0.0:
+            _refuse("momentum", momenta == 0.0, momenta, k, "must not be 0 where there is dampening")
         if self.batch_size is None:
             return rates, momenta, None
         sizes = np.rint(_evaluate("batch_size", self.batch_size, k))

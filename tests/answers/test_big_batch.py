@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,105 @@ def test_bad_arguments_of_the_optimizer_are_refused(arguments, error, message):
     x, y = regression()
     with pytest.raises(error, match=message):
         linear(x, y, 0, **arguments)
+
+
+@pytest.mark.parametrize("generator", [None, 5])
+def test_a_saved_state_loads_with_the_defaults_of_torch(generator, tmp_path):
+    x, y = regression()
+    whole = linear(x, y, 5, theta=0.9)
+    if generator is None:
+        whole.generator = None
+    for _ in range(3):
+        whole.step()
+    torch.save(whole.state_dict(), tmp_path / "state.pt")
+    half = linear(x, y, 99)
+    half.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert half.history == whole.history
+    assert half.history[0].batch_size == 10
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+def test_a_copy_goes_on_by_itself_with_a_model_of_its_own(search, how):
+    x, y = regression()
+    whole = linear(x, y, 5, line_search=search, theta=0.9)
+    whole.step()
+    twin = how(whole)
+    after = weights(whole)
+    ahead = [twin.step() for _ in range(4)]
+    np.testing.assert_array_equal(weights(whole), after)  # the copy has not moved the original
+    assert [whole.step() for _ in range(4)] == ahead
+    np.testing.assert_array_equal(weights(whole), weights(twin))
+    assert twin.history == whole.history
+
+
+def test_a_copy_together_with_its_model_trains_that_copy():
+    x, y = regression()
+    optimizer = linear(x, y, 5)
+    model, twin = copy.deepcopy((optimizer._gradients.model, optimizer))
+    before = model.weight.detach().clone()
+    twin.step()
+    assert not torch.equal(model.weight, before)
+    assert not weights(optimizer).any()
+
+
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+@pytest.mark.parametrize("debiased", [False, True])
+def test_a_first_batch_without_a_gradient_grows_and_training_ends(search, debiased):
+    # A squared hinge: 380 of 400 samples keep their margin at the start, among them the first ten drawn.
+    rng = np.random.default_rng(0)
+    x = np.hstack([np.ones((400, 1)), 0.1 * rng.standard_normal((400, 4))])
+    x[:20, 0], x[:20, 1] = 0.0, 1.0
+    model = torch.nn.Linear(5, 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[3.0, 0.0, 0.0, 0.0, 0.0]]))
+    data = (torch.tensor(x), torch.ones(400, 1, dtype=torch.float64))
+    optimizer = BigBatchSGD(
+        model,
+        lambda a, b: (b - a).clamp(min=0.0).square().mean(),
+        data,
+        lr=2.0,
+        line_search=search,
+        debiased=debiased,
+        generator=torch.Generator().manual_seed(0),
+    )
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    assert (order[:10] >= 20).all()
+    for _ in range(5000):
+        optimizer.step()
+        if optimizer.finished:
+            break
+    assert optimizer.status == "converged"
+    assert optimizer.history[0].squared_gradient > 0.0
+    # Converged on all samples: a thousandth of the first step's gradient.
+    output = torch.tensor(x) @ model.weight.detach().T
+    gradient = (-2.0 * (1.0 - output).clamp(min=0.0) * torch.tensor(x)).mean(dim=0)
+    assert float(gradient.square().sum()) <= 1e-6 * optimizer.history[0].squared_gradient
+
+
+@pytest.mark.parametrize("search", ["none", "armijo", "bb"])
+def test_no_gradient_at_all_is_converged_in_one_step(search):
+    x = np.ones((30, 1))
+    optimizer = linear(x, np.zeros(30), 0, lr=0.1, line_search=search, tolerance=0.0)
+    assert optimizer.step() == 0.0
+    assert (optimizer.status, optimizer.batch_size) == ("converged", 30)
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        (lambda i: (torch.ones(len(i) + 1, 2), torch.ones(len(i) + 1, 1)), ValueError, "samples gave inputs of shape"),
+        (lambda i: (torch.ones(len(i), 2), torch.ones(len(i) + 1, 1)), ValueError, "samples gave targets of shape"),
+        (lambda i: (torch.ones(len(i) - 1, 2), torch.ones(len(i) - 1, 1)), ValueError, "one row for each number"),
+        (lambda i: (torch.ones(len(i), 2),), TypeError, "pairs .*got 1 parts"),
+        (lambda i: torch.ones(len(i), 2), TypeError, "pairs .*got Tensor"),
+        (lambda i: (np.ones((len(i), 2)), torch.ones(len(i), 1)), TypeError, "inputs of type ndarray"),
+    ],
+)
+@pytest.mark.parametrize("search", ["none", "bb"])
+def test_a_source_must_give_the_samples_asked_for(batch, error, message, search):
+    with pytest.raises(error, match=message):
+        BigBatchSGD(torch.nn.Linear(2, 1), torch.nn.MSELoss(), batch, 30, line_search=search).step()
 
 
 def test_bad_sources_and_closures_are_refused():

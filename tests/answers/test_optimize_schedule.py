@@ -7,7 +7,7 @@ import pytest
 
 import genfun as gf
 from genfun.answers.best.optimize_schedule import optimize_schedule
-from genfun.schedules import Polynomial, ScheduledSGD
+from genfun.schedules import Polynomial, ScheduledSGD, StepDecay
 
 
 def test_constant_family_gives_the_optimum_of_constant_settings():
@@ -38,6 +38,23 @@ def test_bounds_that_bind_are_named():
     assert found.at_bound
     assert found.bounds == ("parameter 0 at 0.4, its greatest",)
     assert found.parameters == (0.4,)
+
+
+def test_the_best_schedule_depends_on_whose_momentum_and_says_it():
+    problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], noise_variance=0.1)
+    found = {}
+    for convention in ("torch", "keras"):
+
+        def family(rate, convention=convention):
+            return ScheduledSGD(StepDecay(rate, 0.1, 20), 0.8, 2, convention=convention)
+
+        found[convention] = best = optimize_schedule(problem, family, [(0.005, 0.3)], 24)
+        assert f"{convention}'s momentum" in repr(best)
+        assert best.method.convention == convention
+        assert best.loss == float(gf.predict(problem, best.method, 24).loss)
+    assert abs(found["keras"].loss / found["torch"].loss - 1.0) > 0.01
+    plain = optimize_schedule(problem, lambda rate: ScheduledSGD(rate, 0.0, 2), [(0.005, 0.3)], 24)
+    assert "momentum" not in repr(plain)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import subprocess
 import sys
 from typing import get_args
 
@@ -218,12 +221,39 @@ def test_map_writes_every_cell_or_a_picture_with_its_numbers(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "map.csv", "map.svg"}
 
 
-def test_losses_too_small_for_a_double_are_shown_with_their_exponent():
+def test_losses_below_any_training_are_told_in_words_with_their_exponent_apart():
     shown = run(
         "predict", "power-law", "--n-modes", 1, "--learning-rate", 0.9, "--batch-size", "full", "--steps", "1e4"
     )
     # L(t) = (1/2) 0.1^(2t): 5e-20001
-    assert "5.00000e-20001" in shown.stdout
+    assert "below 1e-300" in shown.stdout
+    assert "log10 of the mean losses below 1e-300: -20,000.3 at step 10,000" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optimize", "--steps", "1e5"),
+        ("map", "--step", "1e5", "--cells", "4"),
+        ("explain", "--learning-rate", "0.5", "--steps", "5000"),
+        ("big-batch", "--learning-rate", "0.5", "--steps", "9000", "--n-samples", "10"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_answer_shows_an_impossible_loss_without_a_word(words):
+    sizes = {"map": ("--batch-sizes", "full"), "big-batch": ("--batch-size", "2")}
+    shown = run(
+        words[0], "power-law", "--n-modes", 3, *words[1:], *sizes.get(words[0], ("--batch-size", "full"))
+    ).stdout
+    assert "below 1e-300" in shown
+    assert re.search(r"e[-+]\d{3}", shown.replace("1e-300", "")) is None
+
+
+def test_a_loss_of_nothing_is_zero_and_no_tiny_one(tmp_path):
+    np.savez(tmp_path / "none.npz", eigenvalues=[1.0, 0.5], signal=[0.0, 0.0])
+    words = (tmp_path / "none.npz", "--batch-size", "full", "--learning-rate", "0.5")
+    assert "below 1e-300" not in run("predict", *words, "--steps", "10").stdout
+    assert "below 1e-300" not in run("explain", *words, "--steps", "10").stdout
 
 
 def test_own_files_are_read(tmp_path):
@@ -379,3 +409,34 @@ def test_doctor_names_what_is_installed_and_the_extra_that_brings_what_is_not(mo
     text = run("doctor").stdout
     assert 'numba missing   (pip install "genfun[schedules]")' in text
     assert "none seen" in text
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module = sys.argv.pop()
+sys.argv += "predict power-law --n-modes 5 --learning-rate 0.1 --batch-size full --steps 5".split()
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("genfun", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "module", ["click", "numpy", "genfun.cli.group", "genfun.cli.validate", "genfun.problems.power_law"]
+)
+def test_ctrl_c_while_modules_are_loaded_is_one_line(module):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "Interrupted.", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_stays_ignored_where_it_was():
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{INTERRUPTED}"
+    done = subprocess.run([sys.executable, "-c", code, "genfun.cli.group"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

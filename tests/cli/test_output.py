@@ -130,6 +130,12 @@ def test_schedules_are_written_as_in_python():
     method = ScheduledSGD(Warmup(5, Cosine(0.5, 40)), 0.5, ExponentialGrowth(2, 2, 10, 64))
     assert found["result"]["loss"] == gf.predict(PROBLEM, method, [3, 60]).loss.tolist()
     assert found["inputs"]["method"]["learning_rate"].startswith("Warmup(steps=5, then=Cosine(initial=0.5")
+    assert found["inputs"]["method"]["convention"] == "torch"
+    other = json.loads(run("predict", *words, "--convention", "keras", "--steps", "3,60", "--json").stdout)
+    keras = ScheduledSGD(
+        *(getattr(method, name) for name in ("learning_rate", "momentum", "batch_size")), False, "keras"
+    )
+    assert other["result"]["loss"] == gf.predict(PROBLEM, keras, [3, 60]).loss.tolist() != found["result"]["loss"]
     steps = json.loads(run("steps", *words, "--share", "0.5", "--json").stdout)["result"]["steps"]
     assert steps == gf.steps_to_loss(PROBLEM, method, 0.5 * 0.5 * PROBLEM.signal_total)
 
@@ -214,3 +220,87 @@ def test_python_m_genfun_runs_without_colour_when_piped():
     assert found.stderr == ""
     assert "\x1b" not in found.stdout
     assert "mean loss" in found.stdout
+
+
+ON_A_FULL_DISK = """
+import json, os, resource, sys, warnings
+from genfun.cli import main
+
+def run(words):
+    try:
+        main(words, prog_name="genfun")
+    except SystemExit as end:
+        return end.code
+
+law = ["power-law", "--n-modes", "20", "--n-samples", "64"]
+point = [*law, "--learning-rate", "0.3", "--batch-size", "5", "--steps", "10,100"]
+grid = [*law, "--learning-rates", "0.1,0.2", "--batch-sizes", "2", "--workers", "1"]
+grid += ["--steps", "50", "--replicas", "400"]
+commands = [["predict", *point, "--out", "a" + ending] for ending in (".json", ".csv", ".txt", ".png", ".svg", ".pdf")]
+commands += [["derive", "--out", "a.tex"], ["sweep", *grid, "--out", "a.nc"]]
+found = []
+for words in commands:
+    assert run(words) == 0, words
+    before = {name: open(name, "rb").read() for name in os.listdir()}
+    sys.stderr.flush()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    print("::", words[-1], file=sys.stderr)
+    room = 30_000 if words[0] == "sweep" else 100  # the copy of the data has room, the result has not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+    code = run(words)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    after = {name: open(name, "rb").read() for name in os.listdir()}
+    found.append([words[-1], code, before == after])
+print("found", json.dumps(found))
+"""
+
+
+def test_a_full_disk_leaves_what_was_there_and_says_which_file_and_what_to_do(folder):
+    pytest.importorskip("resource")
+    pytest.importorskip("xarray")
+    done = subprocess.run([sys.executable, "-c", ON_A_FULL_DISK], capture_output=True, text=True, timeout=300)
+    assert "found " in done.stdout, done.stderr
+    found = json.loads(done.stdout.rsplit("found ", 1)[1])
+    assert len(found) == 8
+    for name, code, unchanged in found:
+        said = done.stderr.split(f":: {name}\n")[1].split("::")[0]
+        assert (name, code, unchanged) == (name, 2, True), said
+        assert f"Error: {name}: File too large; nothing was written, make room and try again" in said
+
+
+STEERING = "a\x1b]0;owned\x07\x1b[31m\u202e\x9b2J.npz"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+@pytest.mark.parametrize("name", [STEERING, os.fsdecode(b"\xff\xfe.npz"), "[bold]b[u].npz"])
+def test_names_that_steer_terminals_are_shown_and_not_obeyed(folder, name):
+    import numpy as np
+
+    with open(name, "wb") as stream:
+        np.savez(stream, eigenvalues=[1.0, 0.5], signal=[1.0, 1.0])
+    out = name.replace("npz", "json")
+    words = ("max-lr", name, *BATCH)
+    quick = ("--batch-sizes", "1", "--momenta", "0", "--steps", "10")
+    commands = [words, (*words, "--out", out), (*words, "--out", name.replace("npz", "csv")), (*words, "--json"),
+                ("max-lr", name + "x", *BATCH), ("max-lr", "mnist", "--" + name), (*words, "--column", name),
+                ("report", name, *quick), ("predict", name, *SETTING, "--steps", name)]  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)], capture_output=True, timeout=120)
+    shown = done.stdout.decode() + done.stderr.decode()
+    assert "Traceback" not in shown
+    assert shown.count("code 0") == 5
+    assert shown.count("code 2") == 4
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+    if "[bold]" in name:
+        assert f"{name}: LinearProblem" in shown
+    assert json.loads(Path(out).read_text())["inputs"]["target"] == name
+
+
+ONE_BY_ONE = """
+import json, sys
+from genfun.cli import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words, prog_name="genfun")
+    except SystemExit as end:
+        print("code", end.code)
+"""

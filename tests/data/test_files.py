@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -130,3 +133,82 @@ def test_missing_files_unknown_extensions_and_misplaced_targets_are_told(tmp_pat
     (tmp_path / "data.csv").write_bytes(b"\xff\xfe1,2\n")
     with pytest.raises(ValueError, match="no text table"):
         load(tmp_path / "data.csv")
+
+
+def test_damaged_archives_name_the_file_and_nothing_else_happens(tmp_path):
+    # Truncations, flipped bytes, and pieces cut out of or moved within stored and deflated archives.
+    rng, told = np.random.default_rng(0), []
+    whole = []
+    for save in (np.savez, np.savez_compressed):
+        page = io.BytesIO()
+        save(page, X=X, y=y)
+        whole.append(page.getvalue())
+    place = tmp_path / "data.npz"
+    for i in range(1500):
+        raw = bytearray(whole[i % 2])
+        start, length = int(rng.integers(len(raw))), int(rng.integers(1, 40))
+        match i % 5:
+            case 0:
+                raw = raw[:start]
+            case 1:
+                raw[start] ^= 1 << int(rng.integers(8))
+            case 2:
+                raw[start : start + length] = rng.bytes(length)
+            case 3:
+                del raw[start : start + length]
+            case 4:
+                raw[start:start] = raw[-length:]
+        place.write_bytes(raw)
+        try:
+            load(place)
+        except ValueError as error:
+            told.append(str(error))
+    assert len(told) > 1000
+    assert all(str(place) in words and len(words) < 1000 for words in told)
+
+
+def test_a_member_that_is_no_array_is_told_in_few_words(tmp_path):
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    with zipfile.ZipFile(tmp_path / "data.npz", "a") as archive:
+        archive.writestr("K", b"no array" * 1000)
+    np.testing.assert_array_equal(load(tmp_path / "data.npz").targets[:, 0], y)
+    with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive:
+        archive.writestr("X", b"no array" * 1000)
+        archive.writestr("y", b"no array" * 1000)
+    with pytest.raises(ValueError, match=r"bad\.npz: X is no NumPy array; write the file again") as caught:
+        load(tmp_path / "bad.npz")
+    assert len(str(caught.value)) < 300
+
+
+def bomb(path, megabytes):
+    """An archive of zeros, a thousand times smaller than they are."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "<f8", "fortran_order": False, "shape": (megabytes << 10, 128)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("y.npy", b"")
+        with archive.open("X.npy", "w", force_zip64=True) as stream:
+            stream.write(head.getvalue())
+            for _ in range(megabytes):
+                stream.write(bytes(1 << 20))
+    return path
+
+
+@pytest.mark.parametrize(("limit", "message"), [(None, "unpacks to 0.105 GB, .* times its size"), (10**8, "0.1 GB")])
+def test_a_bomb_is_seen_before_it_is_unpacked(tmp_path, limit, message):
+    path = bomb(tmp_path / "bomb.npz", 100)
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=message):
+        load(path, memory_limit=limit)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_a_file_of_any_kind_may_be_limited(tmp_path):
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    for path in (tmp_path / "data.npz", table(tmp_path / "data.csv")):
+        assert load(path, memory_limit=10**5).n_samples == 20
+        with pytest.raises(ValueError, match=f"{path.name} holds .* memory_limit"):
+            load(path, memory_limit=100)

@@ -135,7 +135,7 @@ def test_paths_without_digits_are_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         mnist_arrays(5, path=tmp_path / "nowhere")
     (tmp_path / "digits.npz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="no NPZ file"):
+    with pytest.raises(ValueError, match="no NPZ archive"):
         mnist_arrays(5, path=tmp_path / "digits.npz")
     np.savez(tmp_path / "other.npz", X=np.ones(3))
     with pytest.raises(ValueError, match=r"has keys \['X'\]"):
@@ -201,3 +201,16 @@ def test_bad_arguments_are_named():
         mnist(n=1)
     with pytest.raises(ValueError, match="seed must be at least 0"):
         mnist(n=10, seed=-1)
+
+
+def test_a_gzip_bomb_is_seen_before_it_is_unpacked(tmp_path):
+    import tracemalloc
+
+    with gzip.open(tmp_path / "images.gz", "wb") as stream:
+        for _ in range(200):
+            stream.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"images\.gz unpacks to"):
+        _idx.read_idx(tmp_path / "images.gz")
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()

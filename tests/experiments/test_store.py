@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
 import genfun as gf
+from genfun._files import create_whole, write_all, write_whole
 from genfun.data import gaussian, translation_invariant
-from genfun.experiments.sweeps.sealed import Damaged, decode, encode, write_whole
+from genfun.experiments.sweeps.sealed import Damaged, decode, encode
 from genfun.experiments.sweeps.shared_data import as_arrays, difference, from_arrays
 from genfun.experiments.sweeps.store import SweepStore
 
@@ -76,7 +81,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path, monk
     write_whole(path, b"old")
     with monkeypatch.context() as patch:
         if where == "open":
-            patch.setattr("genfun.experiments.sweeps.sealed.open", open_on_a_full_disk, raising=False)
+            patch.setattr("genfun._files.open", open_on_a_full_disk, raising=False)
         else:
             patch.setattr(where, no_room)
         with pytest.raises(OSError, match="No space left"):
@@ -178,3 +183,128 @@ def test_old_temporary_files_go_and_new_ones_stay(tmp_path):
     open_store(tmp_path)
     assert not old.exists()
     assert new.exists()
+
+
+def test_several_files_are_written_all_or_none(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError, match="choose another name"):
+        write_all({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_file_written_anew_keeps_its_permissions_and_a_link_stays_a_link(tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link.symlink_to(real)
+    write_whole(link, b"new")
+    assert link.is_symlink()
+    assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_only_the_first_creates_a_file(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOTSUP, "no links here")))
+    assert create_whole(tmp_path / "a", b"mine")
+    assert not create_whole(tmp_path / "a", b"yours")
+    assert (tmp_path / "a").read_bytes() == b"mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_two_sweeps_that_both_found_a_folder_empty_one_is_refused(tmp_path, monkeypatch):
+    from genfun.experiments import store as module
+
+    open_store(tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    real, looks = module._read_manifest, []
+
+    def looked_before_the_first_had_written(*given):
+        looks.append(given)
+        return None if len(looks) == 1 else real(*given)
+
+    monkeypatch.setattr(module, "_read_manifest", looked_before_the_first_had_written)
+    with pytest.raises(ValueError, match="seed=0, not 1; use a new folder"):
+        open_store(tmp_path, seed=1)
+    looks.clear()
+    open_store(tmp_path)  # the same sweep is welcome
+    assert len(looks) > 1
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+STARTED_TOGETHER = """
+import sys, time
+from genfun.data import gaussian
+from genfun.experiments.store import SweepStore
+seed, moment = int(sys.argv[1]), float(sys.argv[2])
+data = gaussian([1.0, 0.5, 0.2], [1.0, 1.0, 1.0], 16, seed=0)
+for i, folder in enumerate(sys.argv[3:]):
+    while time.time() < moment + 0.1 * i:
+        pass
+    try:
+        SweepStore.open(folder, data, {"steps": 3, "replicas": 2, "seed": seed, "record": "all"})
+        print("opened")
+    except ValueError as error:
+        print("refused" if "use a new folder" in str(error) else error)
+"""
+
+
+def test_of_two_processes_with_other_seeds_in_one_new_folder_one_is_refused(tmp_path):
+    folders = [str(tmp_path / f"sweep{i}") for i in range(8)]
+    moment = time.time() + 4.0
+    words = [[sys.executable, "-c", STARTED_TOGETHER, str(seed), repr(moment), *folders] for seed in (1, 2)]
+    both = [subprocess.Popen(word, stdout=subprocess.PIPE, text=True) for word in words]
+    told = [process.communicate(timeout=120)[0].split() for process in both]
+    for pair in zip(*told, strict=True):
+        assert sorted(pair) == ["opened", "refused"]
+    for i, folder in enumerate(folders):
+        seed = 1 if told[0][i] == "opened" else 2
+        assert json.loads((tmp_path / folder / "sweep.json").read_text())["seed"] == seed
+
+
+def sealed(body: bytes) -> bytes:
+    """A file with a right seal on any content."""
+    return b"genfun sweep 1 %d %s\n%s" % (len(body), hashlib.sha256(body).hexdigest().encode(), body)
+
+
+FORGED = {
+    "deep JSON": b"[" * 100_000,
+    "no JSON": b"\x00\xff",
+    "a list": b"[1, 2]",
+    "no arrays": b'{"facts": {}}',
+    "arrays in a list": b'{"facts": {}, "arrays": [1]}',
+    "facts in a list": b'{"facts": [], "arrays": {}}',
+    "a negative shape": b'{"facts": {}, "arrays": {"loss": [-1, 4]}}\n',
+    "a shape beyond the file": b'{"facts": {}, "arrays": {"loss": [1000000000, 4]}}\n12345678',
+    "a shape of words": b'{"facts": {}, "arrays": {"loss": ["2", 4]}}\n',
+    "an endless shape": b'{"facts": {}, "arrays": {"loss": [1e400]}}\n',
+    "too many numbers": b'{"facts": {}, "arrays": {"loss": [1]}}\n' + 16 * b"0",
+    "other arrays": b'{"facts": {}, "arrays": {"profit": [1]}}\n' + 8 * b"0",
+}
+
+
+@pytest.mark.parametrize("body", FORGED.values(), ids=FORGED)
+def test_forged_files_with_right_checksums_are_damaged_ones(tmp_path, body):
+    store = open_store(tmp_path)
+    store.path(SETTING).write_bytes(sealed(body))
+    assert store.load(SETTING, (2, 4)) is None
+    assert store.damaged[0].startswith(store.path(SETTING).name)
+    right = (tmp_path / "data.bin").read_bytes()
+    (tmp_path / "data.bin").write_bytes(sealed(body))
+    assert open_store(tmp_path).damaged[0].startswith("data.bin: ")
+    assert (tmp_path / "data.bin").read_bytes() == right
+
+
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b"[]", b"7", b'{"problem": null}', b"\xff"])
+def test_forged_manifests_are_damaged_ones(tmp_path, raw):
+    right = (open_store(tmp_path).folder / "sweep.json").read_bytes()
+    (tmp_path / "sweep.json").write_bytes(raw)
+    assert open_store(tmp_path).damaged == ["sweep.json: its checksum does not match"]
+    assert (tmp_path / "sweep.json").read_bytes() == right
+
+
+def test_a_first_line_with_a_number_beyond_measure_is_damaged():
+    with pytest.raises(Damaged, match="first line"):
+        decode(b"genfun sweep 1 " + b"9" * 5000 + b" " + 64 * b"0" + b"\n")

@@ -222,3 +222,39 @@ def test_only_the_newest_question_is_answered() -> None:
     assert done.wait(10)
     worker.close()
     assert answers == [(None, ZeroDivisionError)]
+
+
+@pytest.mark.parametrize(
+    "told", [1e308, -1e308, float("inf"), float("-inf"), float("nan"), 10**400, None, "1"], ids=repr
+)
+def test_a_slider_beyond_its_ends_stands_at_one_of_them(told: Any) -> None:
+    pytest.importorskip("bokeh", reason="the page needs the extra `explorer`")
+    from genfun.explorer.controls import ENDLESS, SLIDERS, Controls
+
+    heard: list[tuple[str, Any]] = []
+    controls = Controls(State(), lambda name, value: heard.append((name, value)), pytest.fail, lambda _n, _c: None)
+    for name in SLIDERS:
+        controls._slid(name, told)
+    if told is None or isinstance(told, str) or told != told:
+        assert heard == []
+        return
+    assert [name for name, _ in heard] == list(SLIDERS)
+    for name, value in heard:
+        _, low, high, _, logarithmic = SLIDERS[name]
+        end = high if told > 0 else low
+        expected = None if name in ENDLESS and told > 0 else 10.0**end if logarithmic else end
+        assert value == (None if expected is None else pytest.approx(expected, rel=1e-3))
+        if value is not None:
+            assert LIMITS[name][0] <= value <= LIMITS[name][1]
+
+
+def test_a_problem_that_there_is_not_is_refused() -> None:
+    pytest.importorskip("bokeh", reason="the page needs the extra `explorer`")
+    from genfun.explorer.controls import Controls
+
+    refused: list[str] = []
+    controls = Controls(State(), lambda *_: pytest.fail("changed"), refused.append, lambda _n, _c: None)
+    controls._typed("problem", "../../etc/passwd")
+    controls._typed("steps", None)
+    assert len(refused) == 1
+    assert "problem must be one of" in refused[0]

@@ -43,20 +43,24 @@ def plain(problem: Any, method: ScheduledSGD, noise: Any, last: int) -> np.ndarr
             return np.array(losses)
         size = None if sizes is None else int(sizes[t])
         gamma = sampling_factor(size, problem.n_samples, method.replacement)
-        a, beta = rates[t] * lam, momenta[t]
+        # Torch's buffer m = -v, which takes whole gradients and moves by the rate; Keras' velocity takes alpha g.
+        whole = 1.0 if t == 0 else 1.0 - method.dampening
+        push, move = (rates[t], 1.0) if method.convention == "keras" else (whole, rates[t])
+        beta, a = momenta[t], push * lam
         drive = noise.tau1 * lam * (lam * c).sum() - noise.tau2 * lam**2 * c + lam * problem.noise_variance
-        n = gamma * rates[t] ** 2 * drive
-        c, j, p = (
-            (1 - a) ** 2 * c + 2 * beta * (1 - a) * j + beta**2 * p + n,
-            -a * (1 - a) * c + beta * (1 - 2 * a) * j + beta**2 * p + n,
-            a**2 * c - 2 * a * beta * j + beta**2 * p + n,
-        )
+        p = a**2 * c - 2 * a * beta * j + beta**2 * p + gamma * push**2 * drive
+        crossed = beta * j - a * c
+        c, j = c + 2 * move * crossed + move**2 * p, crossed + move * p
 
 
 SCHEDULES = {
     "polynomial": ScheduledSGD(Polynomial(0.5, 0.5, period=20), 0.5, 10),
     "step decay, negative momentum": ScheduledSGD(StepDecay(0.4, 0.3, period=200), -0.6, 4),
     "warm-up and cosine, heavy ball": ScheduledSGD(Warmup(50, then=Cosine(0.1, STEPS)), 0.9, 8),
+    "the same of Keras": ScheduledSGD(Warmup(50, then=Cosine(0.1, STEPS)), 0.9, 8, convention="keras"),
+    "step decay of Keras": ScheduledSGD(StepDecay(0.4, 0.3, period=200), -0.6, 4, convention="keras"),
+    "dampening": ScheduledSGD(StepDecay(0.4, 0.3, period=200), 0.9, 4, dampening=0.5),
+    "steps of no rate": ScheduledSGD(Piecewise((0.0, 0.2, 0.0, 0.1), (5, 100, 110)), 0.9, 4),
     "batch growth to the full batch": ScheduledSGD(0.3, 0.8, ExponentialGrowth(1, 2.0, 50, limit=1300)),
     "linear growth, with replacement": ScheduledSGD(0.3, Piecewise((0.0, 0.7), (300,)), LinearGrowth(2, 0.5), True),
     "Jacobi": jacobi_heavy_ball(0.5, 1.0),
@@ -117,8 +121,8 @@ def test_compiled_and_plain_kernels_agree():
             steps = np.arange(400.0)
             rates, momenta, gammas = 0.5 / (1.0 + steps / 50.0), np.cos(steps) * 0.9, np.full(400, 0.05)
             gammas[200:] = 0.0
-            out = (np.empty(400), np.zeros(400, dtype=np.int64))
-            scale = advance(state, lam, lam**2, rates, momenta, gammas, (1.0, -1.0, sigma2), 0, out)
+            out, pace = (np.empty(400), np.zeros(400, dtype=np.int64)), (rates, 1.0 + 0.3 * np.sin(steps))
+            scale = advance(state, lam, lam**2, pace, momenta, gammas, (1.0, -1.0, sigma2), 0, out)
             result.append((out[0], out[1], state, np.array(scale)))
         for one, other in zip(*result, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-300)
@@ -132,6 +136,51 @@ def test_the_answer_does_not_depend_on_numba(monkeypatch):
     assert kernel.kernel(10**9) is kernel.advance
     assert float(gf.predict(problem, method, 300).loss) == pytest.approx(expected, rel=1e-12)
     kernel.compiled.cache_clear()
+
+
+@pytest.mark.parametrize("dampening", [0.0, 0.4])
+@pytest.mark.parametrize("beta", [0.9, 0.5, 0.0])
+@pytest.mark.parametrize(
+    "rate",
+    [StepDecay(0.3, 0.1, 20), Warmup(10, Cosine(0.3, 50)), Piecewise((0.0, 0.2, 0.0, 0.3), (3, 20, 25))],
+    ids=["step decay", "warm-up and cosine", "steps of no rate"],
+)
+def test_the_default_momentum_is_that_of_torch_under_a_scheduler(rate, beta, dampening):
+    torch = pytest.importorskip("torch")
+    lam, start, steps = np.array([1.0, 0.3, 0.01]), np.array([1.0, -2.0, 3.0]), np.arange(61)
+    rates = rate(steps)
+    w = torch.nn.Parameter(torch.tensor(start))
+    optimizer = torch.optim.SGD([w], lr=1.0, momentum=beta, dampening=dampening)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: float(rates[min(k, 60)]))
+    expected = []
+    for _ in steps:
+        optimizer.zero_grad()
+        loss = (torch.tensor(lam) * w**2).sum() / 2.0
+        expected.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    problem = gf.LinearProblem(lam, lam * start**2)
+    method = ScheduledSGD(rate, beta, dampening=dampening)
+    np.testing.assert_allclose(gf.predict(problem, method, steps).loss, expected, rtol=1e-12)
+
+
+def test_momentum_of_keras_keeps_the_rates_of_the_past():
+    # v = 0.5 v - a_t g, w + v: 1 -> 0.5 -> 0.5 + (-0.25 - 0.05); torch: m = 1, then 0.5 + 0.5, times 0.1.
+    problem, rate = gf.LinearProblem([1.0], [2.0]), Piecewise((0.5, 0.1), (1,))
+    keras = gf.predict(problem, ScheduledSGD(rate, 0.5, convention="keras"), [0, 1, 2]).loss
+    np.testing.assert_allclose(keras, [1.0, 0.25, 0.04], rtol=1e-14)
+    np.testing.assert_allclose(gf.predict(problem, ScheduledSGD(rate, 0.5), 2).loss, 0.16, rtol=1e-14)
+
+
+@pytest.mark.parametrize("beta", [0.9, -0.6])
+def test_torchs_momentum_is_kerass_with_the_ratio_of_the_rates(beta):
+    problem, noise = gf.PowerLaw(1.5, 0.5, n_modes=60, noise_variance=0.1), gf.SpectrallyExpressible(1.0, -1.0)
+    rates = Cosine(0.2, 300, 0.02)(np.arange(300))
+    momenta = beta * rates / np.concatenate([rates[:1], rates[:-1]])
+    one = gf.predict(problem, ScheduledSGD(rates, beta, 4), np.arange(301), noise)
+    other = gf.predict(problem, ScheduledSGD(rates, momenta, 4, convention="keras"), np.arange(301), noise)
+    np.testing.assert_allclose(one.loss, other.loss, rtol=1e-12)
 
 
 def test_jacobi_schedules_double_the_exponent():
@@ -189,6 +238,15 @@ def test_arrays_are_known_up_to_their_end():
         ({"learning_rate": 0.1, "batch_size": ExponentialGrowth(1, 2.0)}, ValueError, "at most n_samples=10"),
         ({"learning_rate": 0.1, "batch_size": StepDecay(8, 0.1, 3)}, ValueError, "batch_size .* got 0.0 at step 6"),
         ({"learning_rate": 0.1, "replacement": 1}, TypeError, "replacement"),
+        ({"learning_rate": 0.1, "momentum": 0.5, "dampening": 1.0}, ValueError, "dampening must be below 1"),
+        ({"learning_rate": 0.1, "momentum": 0.5, "dampening": -0.1}, ValueError, "dampening must be zero or positive"),
+        ({"learning_rate": 0.1, "dampening": 0.1, "convention": "keras"}, ValueError, "dampening=0.1 is torch's"),
+        (
+            {"learning_rate": 0.1, "momentum": lambda k: 0.05 * k, "dampening": 0.1},
+            ValueError,
+            "must not be 0 .* step 0",
+        ),
+        ({"learning_rate": 0.1, "convention": "jax"}, ValueError, "convention must be 'torch' or 'keras', got 'jax'"),
     ],
 )
 def test_bad_schedules_are_refused_with_the_step(arguments, error, message):

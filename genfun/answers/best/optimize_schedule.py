@@ -36,7 +36,7 @@ class ScheduleOptimum(Displayed):
     Attributes
     ----------
     method : ScheduledSGD
-        The schedule.
+        The schedule, which says by its `convention` whose momentum it has.
     parameters : tuple of float
         What the family takes.
     loss : float
@@ -68,9 +68,11 @@ class ScheduleOptimum(Displayed):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{x:.4g}" for x in self.parameters)
+        momentum = self.method.momentum
+        whose = "" if not callable(momentum) and momentum == 0.0 else f"{self.method.convention}'s momentum, "
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
-            f"ScheduleOptimum(loss {self.loss:.6g} at step {self.steps}: parameters {values}, "
+            f"ScheduleOptimum(loss {self.loss:.6g} at step {self.steps}: parameters {values}, {whose}"
             f"{self.evaluations} schedules tried{bound})"
         )
 
@@ -96,7 +98,9 @@ def optimize_schedule(
     ----------
     problem : LinearProblem, PowerLaw or LinearData
     family : callable
-        (theta_1, theta_2, ...) -> ScheduledSGD, e.g. `lambda rate: ScheduledSGD(Cosine(rate, 1000), 0.9, 8)`.
+        (theta_1, theta_2, ...) -> ScheduledSGD, e.g. `lambda rate: ScheduledSGD(Cosine(rate, 1000), 0.9, 8)`. Its
+        momentum is that of torch unless it says convention="keras", and the best rates of one are not those of the
+        other.
     bounds : sequence of (float, float)
         Least and greatest value of every parameter.
     steps : int

@@ -278,9 +278,12 @@ def _temperature(method: SGD, gradient_variance: float, n_samples: int | None) -
 
 def _eigenvalues(name: str, value: Any) -> Float[Array, " d"]:
     """Of a symmetric matrix, or as given."""
+    value = _check.plain(name, value)
     if np.ndim(value) != 2:
         return _check.vector(name, value)
-    matrix = np.array(value, dtype=np.float64)
+    given = np.asarray(value)
+    _check.reals(name, given)
+    matrix = np.array(given, dtype=np.float64)
     if matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise ValueError(f"{name} must be a finite square matrix or its eigenvalues, got shape {matrix.shape}")
     if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=1e-10 * np.abs(matrix).max()):

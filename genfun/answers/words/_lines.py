@@ -177,13 +177,14 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     if not noisy:
         return "There is no batch noise, so tau2 changes nothing."
     low, high = sorted((e.loss_at_tau2_plus, e.loss_at_tau2_minus))
+    at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
     left, right = sorted((e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus))
     if not isinstance(e.noise, SpectrallyExpressible):
         return f"Batch noise is that of the data: {e.noise!r}."
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
         text += f", off by up to {estimate.noise_misfit:.0%} while learning"
-    text += f"; with tau1 = 1 and tau2 = +1 or -1 the loss there is {figures(low)} .. {figures(high)}"
+    text += f"; with tau1 = 1 and tau2 = +1 or -1 the loss there is {loss(low, at, 4)} .. {loss(high, at, 4)}"
     return text + f" and the largest rate {figures(left)} .. {figures(right)}."
 
 

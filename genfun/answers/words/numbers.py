@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+LEAST = math.log(1e-300)
+"""Losses below are told in words: 1e-1490 may be exact for the model, and is nothing that training reaches."""
+
 
 def figures(value: float | None, digits: int = 4) -> str:
     """A number for a table; a dash where there is none.
@@ -47,21 +50,25 @@ def count(value: float) -> str:
 
 
 def loss(value: float, log_value: float, digits: int = 3) -> str:
-    """A loss, also one too small or too large for a double.
+    """A loss; in words where it is smaller or larger than any that a computer trains to.
 
     Parameters
     ----------
     value : float
         The loss.
     log_value : float
-        Its natural logarithm.
+        Its natural logarithm; nan where it is not known, and a value of 0 then means too small for a double.
     digits : int
         Significant digits.
+
+    Examples
+    --------
+    >>> loss(0.25, math.log(0.25)), loss(0.0, -3430.0), loss(0.0, -math.inf), loss(math.inf, 2000.0)
+    ('0.25', 'below 1e-300', '0', 'above 1e300')
     """
-    if (value > 0.0 and math.isfinite(value)) or not math.isfinite(log_value):
-        return figures(value, digits)
-    exponent = log_value / math.log(10.0)
-    return f"{10.0 ** (exponent % 1.0):.{digits - 1}f}e{math.floor(exponent):+d}"
+    if -math.inf < log_value < LEAST or (math.isnan(log_value) and 0.0 <= value < 1e-300):
+        return "below 1e-300"
+    return "above 1e300" if -LEAST < log_value < math.inf else figures(value, digits)
 
 
 def ratio(log_value: float, digits: int = 3) -> str:
@@ -74,7 +81,7 @@ def ratio(log_value: float, digits: int = 3) -> str:
     digits : int
         Significant digits.
     """
-    return loss(math.exp(min(max(log_value, -800.0), 709.0)) if log_value < 709.0 else math.inf, log_value, digits)
+    return loss(math.exp(min(log_value, 709.0)), log_value, digits)
 
 
 def share(part: float) -> str:

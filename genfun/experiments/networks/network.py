@@ -78,7 +78,7 @@ class TwoLayerReLU:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        inputs = np.array(self.inputs, dtype=np.float64)
+        inputs = np.array(_check.plain("inputs", self.inputs), dtype=np.float64)
         if inputs.ndim != 2 or 0 in inputs.shape or not np.isfinite(inputs).all():
             raise ValueError(f"inputs must be a finite array (n, d), got shape {inputs.shape}; repair or reshape it")
         object.__setattr__(self, "inputs", inputs)

@@ -1,22 +1,20 @@
-"""Files that are complete or absent: written in one step, and checked by their length and SHA-256."""
+"""Files that prove themselves whole: sealed by their length and SHA-256."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import secrets
+import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float
 
-MAGIC, TEMPORARY = b"genfun sweep 1", ".tmp"
+MAGIC = b"genfun sweep 1"
+LONGEST_COUNT = 18
+"""Digits of a number of bytes."""
 
 
 class Damaged(Exception):
@@ -32,52 +30,29 @@ def encode(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def decode(raw: bytes) -> tuple[dict[str, Any], dict[str, Float[Array, "..."]]]:
-    """Facts and arrays of `encode`; raises Damaged if a single byte is missing or changed."""
+    """Facts and arrays of `encode`; Damaged if a single byte is missing or other, or the content is of another form."""
     seal, _, body = raw.partition(b"\n")
     words = seal.split(b" ")
-    if b" ".join(words[:3]) != MAGIC or len(words) != 5 or not words[3].isdigit():
+    if b" ".join(words[:3]) != MAGIC or len(words) != 5 or not words[3].isdigit() or len(words[3]) > LONGEST_COUNT:
         raise Damaged("its first line is damaged" if raw else "it is empty")
     if len(body) != int(words[3]):
         raise Damaged(f"it is truncated: {len(body)} of {int(words[3])} bytes")
     if hashlib.sha256(body).hexdigest().encode() != words[4]:
         raise Damaged("its checksum does not match")
     head, _, numbers = body.partition(b"\n")
-    content = json.loads(head)
-    arrays, place = {}, 0
-    for name, shape in content["arrays"].items():
-        count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(numbers, "<f8", count, place).reshape(shape).astype(np.float64)
-        place += 8 * count
-    return content["facts"], arrays
-
-
-def write_whole(path: Path, raw: bytes) -> None:
-    """Write a file so that it is complete or absent, also after an interruption.
-
-    A temporary file in the same folder reaches the disk first, then takes the name in one step; an error removes it.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    # A right checksum does not say who wrote it.
     try:
-        with open(temporary, "xb") as stream:
-            stream.write(raw)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut; some network file systems cannot and need not."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
+        content = json.loads(head)
+        facts, shapes = content["facts"], {name: tuple(shape) for name, shape in content["arrays"].items()}
+        whole = all(type(side) is int and side >= 0 for shape in shapes.values() for side in shape)
+        counts = [math.prod(shape) for shape in shapes.values()]
+        if not isinstance(facts, dict) or not whole or 8 * sum(counts) != len(numbers):
+            raise ValueError
+        places = np.cumsum([0, *counts])
+        arrays = {
+            name: np.frombuffer(numbers, "<f8", count, 8 * int(place)).reshape(shape).astype(np.float64)
+            for (name, shape), count, place in zip(shapes.items(), counts, places[:-1], strict=True)
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise Damaged("its content is none of a sweep") from error
+    return facts, arrays

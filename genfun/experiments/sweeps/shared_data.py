@@ -46,6 +46,18 @@ def from_arrays(arrays: Mapping[str, Array]) -> LinearData:
     )
 
 
+def fits(arrays: Mapping[str, Array]) -> bool:
+    """Whether these are finite arrays with the names and shapes of `as_arrays`."""
+    if set(arrays) != {"eigenvalues", "coefficients", "noise_variance", "eigenfeatures", "targets"}:
+        return False
+    if any(arrays[name].ndim != 2 for name in ("eigenfeatures", "targets", "coefficients")):
+        return False
+    (n, rank), outputs = arrays["eigenfeatures"].shape, arrays["targets"].shape[1]
+    shapes = {"eigenvalues": (rank,), "coefficients": (rank, outputs), "noise_variance": (1,), "targets": (n, outputs)}
+    right = n > 0 and rank > 0 and all(arrays[name].shape == shape for name, shape in shapes.items())
+    return right and all(np.isfinite(array).all() for array in arrays.values())
+
+
 def digest_of(arrays: Mapping[str, Array]) -> str:
     """SHA-256 over names, shapes and bits."""
     total = hashlib.sha256()

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genfun._files import TEMPORARY, create_whole, write_whole
 from genfun._typing import Array, Float
 from genfun._version import __version__
 from genfun.data.linear import LinearData
-from genfun.experiments.sweeps.sealed import TEMPORARY, Damaged, decode, encode, write_whole
-from genfun.experiments.sweeps.shared_data import SharedData, as_arrays, difference, digest_of, from_arrays
+from genfun.experiments.sweeps.sealed import Damaged, decode, encode
+from genfun.experiments.sweeps.shared_data import SharedData, as_arrays, difference, digest_of, fits, from_arrays
 from genfun.methods.sgd import SGD
 
 MANIFEST, DATA, CELLS, SUFFIX = "sweep.json", "data.bin", "cells", ".cell"
@@ -75,12 +76,12 @@ class SweepStore:
                 f"store {folder} was made from data whose copy is gone, and these differ from it at least by rounding "
                 f"(SHA-256 {digest[:12]}, not {manifest['data'][:12]}); use a new folder"
             )
+        fresh = _manifest(spec, digest, arrays)
+        if manifest is None and not _claim(folder, fresh):
+            return cls.open(path, data, spec)  # another sweep has been started here just now: is it this one?
         file = folder / DATA
         if stored is None or not bound:
             write_whole(file, encode({}, arrays))
-        fresh = _manifest(spec, digest, arrays)
-        if manifest is None:
-            write_whole(folder / MANIFEST, (json.dumps(fresh, indent=1) + "\n").encode())
         cells.mkdir(exist_ok=True)
         _sweep_up(cells)
         return cls(folder, fresh["problem"], SharedData(str(file), digest, from_arrays(arrays)), damaged)
@@ -99,6 +100,9 @@ class SweepStore:
             return None
         except Damaged as error:
             self.damaged.append(f"{path.name}: {error}")
+            return None
+        if list(arrays) != ["loss"]:
+            self.damaged.append(f"{path.name}: it holds no losses")
             return None
         if facts != self._facts(setting) or arrays["loss"].shape != shape:
             raise ValueError(f"{path} belongs to another problem or setting; remove it, or use a new folder")
@@ -125,6 +129,17 @@ def _make(folder: Path) -> None:
         raise ValueError(f"store {folder} holds {other[0]!r} and no sweep; choose an empty or a new folder")
 
 
+def _claim(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Write the manifest, by which the folder is of one problem; False if another sweep has been quicker."""
+    raw = (json.dumps(manifest, indent=1) + "\n").encode()
+    if create_whole(folder / MANIFEST, raw):
+        return True
+    if _read_manifest(folder, []) is not None:
+        return False
+    write_whole(folder / MANIFEST, raw)  # in place of a damaged one
+    return True
+
+
 def _sweep_up(folder: Path) -> None:
     """Remove what killed sweeps left half-written, but nothing that another sweep may be writing now."""
     for path in folder.glob(f".*{TEMPORARY}"):
@@ -147,9 +162,10 @@ def _read_manifest(folder: Path, damaged: list[str]) -> dict[str, Any] | None:
     try:
         fields = json.loads((folder / MANIFEST).read_bytes())
         whole = fields["problem"] == _digest_of_fields({k: v for k, v in fields.items() if k != "problem"})
+        whole = whole and isinstance(fields["data"], str)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole, fields = False, None
     if not whole:
         damaged.append(f"{MANIFEST}: its checksum does not match")
@@ -159,12 +175,15 @@ def _read_manifest(folder: Path, damaged: list[str]) -> dict[str, Any] | None:
 
 def _read_data(folder: Path, damaged: list[str]) -> dict[str, Array] | None:
     try:
-        return decode((folder / DATA).read_bytes())[1]
+        arrays = decode((folder / DATA).read_bytes())[1]
+        if not fits(arrays):
+            raise Damaged("its arrays are none of a data set")
     except FileNotFoundError:
         return None
     except Damaged as error:
         damaged.append(f"{DATA}: {error}")
         return None
+    return arrays
 
 
 def _require_same(folder: Path, manifest: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
