@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from genfun.answers.batch import bounds
     from genfun.answers.batch.big_batch import BigBatch, big_batch
     from genfun.answers.batch.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
+    from genfun.answers.batch.fit_noise_scale import NoiseScaleFit, fit_noise_scale
     from genfun.answers.batch.fit_steps import StepsFit, fit_steps
     from genfun.answers.batch.noise_scale import NoiseScale, noise_scale
     from genfun.answers.batch.translate import Translation, translate
@@ -72,6 +73,7 @@ __all__ = [
     "MinimumOdds",
     "MomentumMap",
     "NoiseScale",
+    "NoiseScaleFit",
     "Optimum",
     "Phase",
     "PowerLaw",
@@ -99,6 +101,7 @@ __all__ = [
     "escape_time",
     "experiments",
     "explain",
+    "fit_noise_scale",
     "fit_power_law",
     "fit_step_time",
     "fit_steps",
@@ -141,6 +144,7 @@ _ON_FIRST_USE = {
     "MinimumOdds": "answers.escape.two_minima",
     "MomentumMap": "answers.best.momentum_map",
     "NoiseScale": "answers.batch.noise_scale",
+    "NoiseScaleFit": "answers.batch.fit_noise_scale",
     "Optimum": "answers.best.optimize",
     "ScheduleOptimum": "answers.best.optimize_schedule",
     "ScheduledSGD": "schedules",
@@ -159,6 +163,7 @@ _ON_FIRST_USE = {
     "escape_time": "answers.escape.two_minima",
     "experiments": "experiments",
     "explain": "answers.words.explain",
+    "fit_noise_scale": "answers.batch.fit_noise_scale",
     "fit_step_time": "answers.best.budget",
     "fit_steps": "answers.batch.fit_steps",
     "from_sgd": "answers.convert",
