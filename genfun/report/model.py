@@ -272,7 +272,7 @@ class SettingPhase:
     constant : float
         Its constant.
     transition_step : float
-        Where batch noise takes over; inf if it does not.
+        Where batch noise takes over, or in a signal-dominated problem the signal; inf where one leads throughout.
     divergence_step : float
         Where the loss is least and begins to grow; inf if it converges.
     end_step : float
