@@ -86,8 +86,8 @@ def claims(fast: bool = False) -> list[Claim]:
         Claim(
             f"coverage of the 90 % interval, {noise:.0%} noise",
             coverage(noise, sets),
-            0.91,
-            0.06,
+            0.9,
+            0.02 + 3.0 * (0.1 * 0.9 / sets) ** 0.5,
             "approximate",
             source,
             known=""
