@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genfun.answers.batch import bounds
     from genfun.answers.batch.big_batch import BigBatch, big_batch
     from genfun.answers.batch.critical_batch import ClosedForm, CriticalBatch, critical_batch_size
+    from genfun.answers.batch.fit_noise_scale import NoiseScaleFit, fit_noise_scale
     from genfun.answers.batch.fit_steps import StepsFit, fit_steps
     from genfun.answers.batch.noise_scale import NoiseScale, noise_scale
     from genfun.answers.batch.translate import Translation, translate
@@ -74,6 +75,7 @@ __all__ = [
     "MomentumMap",
     "Noise",
     "NoiseScale",
+    "NoiseScaleFit",
     "Optimum",
     "Phase",
     "PowerLaw",
@@ -101,6 +103,7 @@ __all__ = [
     "escape_time",
     "experiments",
     "explain",
+    "fit_noise_scale",
     "fit_power_law",
     "fit_step_time",
     "fit_steps",
@@ -150,6 +153,7 @@ _ON_FIRST_USE = {
     "MomentumMap": "answers.best.momentum_map",
     "Noise": "noise",
     "NoiseScale": "answers.batch.noise_scale",
+    "NoiseScaleFit": "answers.batch.fit_noise_scale",
     "Optimum": "answers.best.optimize",
     "Phase": "answers",
     "PowerLaw": "problems",
@@ -177,6 +181,7 @@ _ON_FIRST_USE = {
     "escape_time": "answers.escape.two_minima",
     "experiments": "experiments",
     "explain": "answers.words.explain",
+    "fit_noise_scale": "answers.batch.fit_noise_scale",
     "fit_power_law": "answers",
     "fit_step_time": "answers.best.budget",
     "fit_steps": "answers.batch.fit_steps",

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import importlib
 import io
+import math
 import unicodedata
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,26 @@ class Displayed:
             for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
         )
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
+
+
+def percent(share: float) -> str:
+    """A share of at most 1 in per cent, to two digits, or to what is missing from 100 %.
+
+    Parameters
+    ----------
+    share : float
+
+    Examples
+    --------
+    >>> [percent(x) for x in (0.0312, 0.5, 0.994, 0.9961, 0.99999, 1.0)]
+    ['3.1 %', '50 %', '99.4 %', '99.61 %', '99.999 %', '100 %']
+    """
+    if share >= 1.0:
+        return "100 %"
+    if share <= 0.99:
+        return f"{100.0 * share:.2g} %"
+    digits = min(max(1, 1 + math.ceil(-math.log10(100.0 * (1.0 - share)))), 10)
+    return f"{100.0 * share:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def _draw() -> Any:

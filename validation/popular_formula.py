@@ -29,11 +29,12 @@ def claims(fast: bool = False) -> list[Claim]:
     d = data()
     edge = gf.max_learning_rate(d.problem, BETA, BATCH)
     popular = popular_max_learning_rate(d.problem.lambda_max, BETA)
-    runs = 64 if fast else 400
+    # The mean is carried by rare runs, the later the more so: at step 300 8,000 of them know it to 2 %.
+    runs = 500 if fast else 8000
     source = f"simulation with {runs} runs"
     result = [
         Claim("popular formula over the stable rate", popular / edge, 41.0, 0.5, "exact", "derived from both formulas"),
-        *simulated_curve("0.8 x edge", d, gf.SGD(0.8 * edge, BETA, BATCH), (100, 1000), runs, 0.0, f"theory; {source}"),
+        *simulated_curve("0.8 x edge", d, gf.SGD(0.8 * edge, BETA, BATCH), (100, 300), runs, 0.0, f"theory; {source}"),
         growth(d, 1.3 * edge, 200 if fast else 2000),
     ]
     # What a stable mean says of single runs is only Markov's inequality; what diverges this fast shows in each of them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
+from genfun.answers.exponents.fit import fit_power_law
+from genfun.answers.late_terms import exp_or_inf, floor_of_label_noise, noise_term, signal_constant
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -25,6 +26,8 @@ PhaseName = Literal["signal-dominated", "noise-dominated", "eventual divergence"
 LAST_STEP = 1e15
 BORDER = 1e-6
 """Exponents of signal and noise that differ by less count as equal."""
+FLAT = 1.01
+"""Eigenvalues within this factor of one another have no exponent."""
 LOG_HALF_WIDTH = 0.05
 """Half the distance in log t of the points of the local exponent: its error is of the order of its square."""
 
@@ -38,19 +41,29 @@ class Phase(Displayed):
     name : str
         "signal-dominated", "noise-dominated", "eventual divergence" or "immediate divergence".
     exponent : float
-        L(t) ~ constant * t^-exponent in the end: zeta or 2 - 1/nu; nan when it diverges.
+        L(t) ~ constant * t^-exponent in the end, but for the floor: zeta or 2 - 1/nu; nan when it diverges.
     signal_constant, noise_constant : float
         Of L_s(t) = signal_constant * t^-zeta and L_n(t) = noise_constant * t^-(2 - 1/nu), in units of the loss above
         its lowest value; nan where the term has no meaning (V~(1) or U~(1) infinite).
     signal_exponent, noise_exponent : float
         zeta and 2 - 1/nu.
     transition_step : float
-        Where L_s = L_n: signal before, noise after; inf if the signal dominates to the end.
+        Where L_s = L_n, the dominant term leading from there on: noise in a noise-dominated problem. In a
+        signal-dominated one the noise leads before, which is rare: the rate must be close to the edge. inf where one
+        term leads throughout.
     divergence_step : float
         Where the loss is least and begins to grow for good; inf when it converges. Beyond 10^15 steps only its order
         of magnitude, 1/growth rate.
     end_step : float
         1/(2 alpha_eff lambda_min): a finite spectrum ends the power law there, in an exponential; inf without end.
+    floor : float
+        What label noise keeps of the loss above its lowest value, L_f = (sigma^2/(2 tau1)) U~(1)/(1 - U~(1)); 0 without
+        label noise.
+    floor_constant : float
+        Of L_f - floor_constant * t^-(1 - 1/nu): the floor is filled this slowly. 0 without label noise, nan where
+        nu <= 1.
+    floor_step : float
+        Where L_s + L_n has fallen to the floor; inf without label noise.
     notes : tuple of str
         What the infinite power law gets wrong here.
 
@@ -70,14 +83,62 @@ class Phase(Displayed):
     transition_step: float
     divergence_step: float
     end_step: float
+    floor: float
+    floor_constant: float
+    floor_step: float
     notes: tuple[str, ...]
 
     @property
     def constant(self) -> float:
-        """The constant of the dominant term; nan when it diverges."""
+        """The constant of the dominant term, of both on the border of the phases; nan when it diverges."""
+        if "divergence" not in self.name and self.on_border:
+            return self.signal_constant + self.noise_constant
         return {"signal-dominated": self.signal_constant, "noise-dominated": self.noise_constant}.get(
             self.name, float("nan")
         )
+
+    @property
+    def on_border(self) -> bool:
+        """Whether zeta = 2 - 1/nu and there is batch noise: both terms fall alike, and their sum is the loss."""
+        return abs(self.signal_exponent - self.noise_exponent) < BORDER and self.noise_constant > 0.0
+
+    @property
+    def later(self) -> str:
+        """Which term leads after `transition_step`: "noise" or "signal"."""
+        return "noise" if self.name == "noise-dominated" else "signal"
+
+    def excess(self, steps: Any) -> Float[Array, "..."]:
+        r"""The loss above its lowest value, of all terms together.
+
+        .. math:: C_s t^{-\zeta} + C_n t^{1/\nu-2} + L_f - C_f t^{1/\nu-1}
+
+        **Assumptions.** Those of `phase`: t large, and before `end_step`.
+
+        Parameters
+        ----------
+        steps : int or array of ints
+            t >= 1, any shape.
+
+        Returns
+        -------
+        array, same shape
+            nan where the loss diverges.
+
+        Raises
+        ------
+        ValueError
+            If a step is below 1.
+        """
+        t = _check.steps(steps)
+        if t.min() < 1:
+            raise ValueError(
+                f"steps must be at least 1 for powers of them, got {t.min()}; the terms are those of late times"
+            )
+        log_t = np.log(t)
+        signal = self.signal_constant * np.exp(-self.signal_exponent * log_t)
+        noise = np.nan_to_num(self.noise_constant) * np.exp(-self.noise_exponent * log_t)
+        slow = np.nan_to_num(self.floor_constant) * np.exp(-(self.noise_exponent - 1.0) * log_t)
+        return np.asarray(signal + noise + (self.floor - slow))
 
     @property
     def nu(self) -> float:
@@ -92,7 +153,10 @@ class Phase(Displayed):
     def __repr__(self) -> str:
         if "divergence" in self.name:
             return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on)"
-        after = f" after step {self.transition_step:.4g}" if self.name == "noise-dominated" else ""
+        changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
+        after = f" after step {self.transition_step:.4g}" if changes else ""
+        if self.floor > 0.0:
+            after += f", held at {self.floor:.3g} by label noise from step {self.floor_step:.3g}"
         end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end})"
 
@@ -122,9 +186,17 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
     exp(p t) with z U~(z) = 1 at z = exp(-p). nu <= 1/2: immediate divergence. Without noise (b = N) the signal
     dominates always.
 
+    On the border, zeta = 2 - 1/nu, both fall alike and L t^zeta tends to the sum of the constants. Label noise adds
+
+    .. math:: \frac{\sigma^2}{2\tau_1}\Big[\frac{\tilde U(1)}{1-\tilde U(1)}
+              - \frac{C_U\,t^{1/\nu-1}}{(1-1/\nu)(1-\tilde U(1))^2}\Big],
+
+    a floor that is filled more slowly than batch noise dies out. Where tau1 = 0, gradients make no noise for other
+    modes: the signal dominates, and label noise has its floor all the same, U~/tau1 being finite.
+
     **Assumptions.** Spectrally expressible noise; t large but before `end_step`; corrections fall as t^-(1 - 1/nu) and
     t^-abs(zeta - 2 + 1/nu). U~(1) and V~(1) are those of the problem itself; nu, zeta, Lambda, Q of a measured
-    spectrum come from `fit_power_law`. Label noise is left out: its floor adds to the loss.
+    spectrum come from `fit_power_law`.
 
     Parameters
     ----------
@@ -143,12 +215,12 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
     Raises
     ------
     ValueError
-        If the spectrum has no exponents (fewer than four modes, or no signal).
+        If the spectrum has no exponents (fewer than four modes, no signal, or all eigenvalues within 1 %).
 
     References
     ----------
-    arXiv 2206.11124, section 5, theorem 2. The factor of the noise constant follows the exact curve; the authors'
-    notebooks differ by 2.
+    arXiv 2206.11124, section 5, theorem 2; the term of label noise is derived here from the same expansion. The factor
+    of the noise constant follows the exact curve; the authors' notebooks differ by 2.
 
     Examples
     --------
@@ -160,45 +232,42 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
     case = Case.of(problem, method, noise, only_expressible="phase")
     problem, G = case.problem, case.transform
     law = fit_power_law(problem)
-    if not (math.isfinite(law.nu) and math.isfinite(law.zeta) and law.nu > 0.0 and law.zeta > 0.0):
+    if problem.lambda_max < FLAT * problem.lambda_min and problem.lambda_max > problem.lambda_min:
+        apart = problem.lambda_max / problem.lambda_min - 1.0
+        raise ValueError(
+            f"problem has no exponents (its eigenvalues are all equal within {apart:.1g}: nothing falls as a power of "
+            "the mode number); use local_exponent on its predicted curve"
+        )
+    if not (0.0 < law.nu < math.inf and 0.0 < law.zeta < math.inf and 0.0 < law.signal_scale < math.inf):
         raise ValueError(
             f"problem has no exponents ({'; '.join(law.notes)}); use local_exponent on its predicted curve"
         )
-    nu, zeta, q_scale = law.nu, law.zeta, law.signal_scale
+    nu, zeta = law.nu, law.zeta
     singular, rate = dominant_singularity(G), effective_rate(method)
     infinite = isinstance(problem, PowerLaw) and problem.n_modes is None
     end = math.inf if infinite else 1.0 / (2.0 * rate * problem.lambda_min)
     signal = noise_constant = exponent = math.nan
-    transition, divergence = math.inf, math.inf
+    transition, divergence, floor = math.inf, math.inf, (0.0, 0.0, math.inf)
     if singular.stable:
         gain = singular.noise_gain
-        signal = 0.5 * q_scale * math.gamma(zeta + 1.0) * (2.0 * rate) ** -zeta / (1.0 - gain)
-        noise_constant = _noise_constant(G, law, rate, gain, infinite)
+        signal = signal_constant(law, rate, gain)
+        noise_constant = noise_term(G, law, rate, gain, infinite)
         lead = 2.0 - 1.0 / nu - zeta
-        name: PhaseName = "signal-dominated" if G.gamma == 0.0 or lead >= 0.0 else "noise-dominated"
+        quiet = G.gamma == 0.0 or case.expressible.tau1 == 0.0
+        name: PhaseName = "signal-dominated" if quiet or lead >= 0.0 else "noise-dominated"
         exponent = zeta if name == "signal-dominated" else 2.0 - 1.0 / nu
-        if name == "noise-dominated" and noise_constant > 0.0:
-            with np.errstate(over="ignore"):
-                transition = float(np.exp(np.log(noise_constant / signal) / lead))
+        if noise_constant > 0.0 and abs(lead) >= BORDER and (lead < 0.0 or noise_constant > signal):
+            transition = exp_or_inf((math.log(noise_constant) - math.log(signal)) / lead) if signal > 0.0 else math.inf
+        if problem.noise_variance > 0.0 and G.gamma > 0.0:
+            floor = floor_of_label_noise(G, law, rate, gain, (signal, noise_constant))
     else:
         divergence = _divergence_step(G, singular.rate)
         name = "immediate divergence" if divergence <= 1.0 else "eventual divergence"
     notes = _notes(law.is_power_law, law.notes, infinite, nu, name, transition, end)
-    if singular.stable and G.gamma > 0.0 and abs(2.0 - 1.0 / nu - zeta) < BORDER:
-        notes += ("on the border of the two phases: the loss falls as a power of t times a slowly varying factor",)
-    return Phase(name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, notes)
-
-
-def _noise_constant(G: GeneratingFunction, law: PowerLawFit, rate: float, gain: float, infinite: bool) -> float:
-    if G.gamma == 0.0:
-        return 0.0
-    nu, zeta, scale = law.nu, law.zeta, law.eigenvalue_scale
-    if nu <= 0.5 or (infinite and zeta <= 1.0):
-        return math.nan
-    capacity = G.gamma * G.noise_model.tau1 * rate**2 * scale ** (1.0 / nu) / nu
-    capacity *= math.gamma(2.0 - 1.0 / nu) * (2.0 * rate) ** (1.0 / nu - 2.0)
-    start = float(G.sums(np.zeros(1))[1][0])
-    return 0.5 * start * capacity / (1.0 - gain) ** 2
+    found = Phase(
+        name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, *floor, notes
+    )
+    return replace(found, notes=notes + _more_notes(found))
 
 
 def _divergence_step(G: GeneratingFunction, rate: float) -> float:
@@ -231,6 +300,26 @@ def _notes(
             notes.append(
                 f"the spectrum ends at step {end:.3g}, before the transition at {transition:.3g}: it will not be seen"
             )
+    return tuple(notes)
+
+
+def _more_notes(f: Phase) -> tuple[str, ...]:
+    notes = []
+    if "divergence" in f.name:
+        return ()
+    if f.on_border:
+        notes.append(
+            "on the border of the two phases: signal and noise fall alike, and the constant is that of their sum"
+        )
+    elif f.later == "signal" and f.noise_constant > f.signal_constant:
+        until = f"step {f.transition_step:.3g}" if math.isfinite(f.transition_step) else "any step that can be reached"
+        notes.append(f"close to the edge the noise term leads first, t^-{f.noise_exponent:.4g}, until {until}")
+    if f.floor > 0.0:
+        held = f"label noise holds the loss {f.floor:.3g} above its lowest"
+        text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
+        if f.floor_constant > 0.0:
+            text += f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
+        notes.append(text)
     return tuple(notes)
 
 

@@ -91,7 +91,7 @@ def batch_size(
 @click.option("--epoch", type=REAL, help="Samples between two checks of the target, where it is checked once an epoch.")
 @answers(picture=True)
 def critical_batch(points: Path, epoch: float | None) -> Answer:
-    """Find the batch size of fewest samples in measured points.
+    """Find the batch size of fewest samples in measured points, and the one at which they begin to grow.
 
     POINTS.csv has the columns batch_size and steps (to the target), and may have the columns workload and series,
     which are fitted one by one.
@@ -107,6 +107,12 @@ def critical_batch(points: Path, epoch: float | None) -> Answer:
         shown.append(f"{f.status}: {best}")
         ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
         shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
+        ends = f"{f.ratio_interval[0]:.4g} .. {f.ratio_interval[1]:.4g}"
+        shown.append(
+            f"B of A (1 + B/b), twice the least steps and samples: {f.ratio:.4g}, {f.level:.0%} interval {ends}"
+        )
+        small = f"{f.batch_sizes.min():g}"
+        shown.append(f"by that curve 20% more samples than at batch size {small}: batch size {f.overhead(0.2):.4g}")
         for share, (low, high) in f.ranges.items():
             shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]

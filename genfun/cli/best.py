@@ -86,10 +86,12 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     f = ask(target.problem, method, target.noise)
     shown = [*preamble(target), repr(method), f.name]
     if math.isfinite(f.exponent):
-        shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}")
+        held = f", held at {f.floor:.4g} by label noise" if f.floor > 0.0 else ""
+        shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}{held}")
     for what, step in (
-        ("noise takes over", f.transition_step),
+        (f"{f.later} takes over", f.transition_step),
         ("the loss grows", f.divergence_step),
+        ("label noise ends the decay", f.floor_step),
         ("the spectrum ends", f.end_step),
     ):
         if math.isfinite(step):

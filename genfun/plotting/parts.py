@@ -131,7 +131,7 @@ def _marks(regime: Phase | None, ends: tuple[float, float]) -> tuple[Mark, ...]:
     transition = regime.transition_step if regime.transition_step <= regime.end_step else np.inf
     stable = np.isinf(regime.divergence_step)
     places = (
-        Mark("transition", float(transition), "noise takes over"),
+        Mark("transition", float(transition), f"{regime.later} takes over"),
         Mark("divergence", float(regime.divergence_step), "loss grows"),
         Mark("end", float(regime.end_step) if stable else np.inf, "spectrum ends"),
     )

@@ -312,7 +312,7 @@ def phase_table(report: Report) -> TextTable:
             phase["choice"],
             phase["name"] or "-",
             words.figures(phase["exponent"], 3),
-            words.count(phase["transition_step"]),
+            words.count(phase["transition_step"] if phase["name"] == "noise-dominated" else math.inf),
             words.count(phase["end_step"]),
         )
         for phase in map(columns, report.phases)

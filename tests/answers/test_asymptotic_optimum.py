@@ -35,6 +35,37 @@ def test_the_optimum_at_1e8_steps_is_the_asymptotic_one(nu, zeta, batch, tau2):
     assert late.gain == pytest.approx(o.gain, abs=2e-3)
 
 
+@pytest.mark.parametrize("batch", [1, 10])
+def test_on_the_border_the_optimum_is_that_of_the_sum(batch):
+    p = gf.PowerLaw(2.0, 1.5)
+    o = asymptotic_optimum(p, batch)
+    late = gf.optimize(p, batch, steps=10**12)
+    # Corrections of order t^-1/2; the constant of one term alone is least at another rate, up to 1.9 times worse.
+    assert float(gf.predict(p, o.method, 10**12).loss) < late.loss * (1.0 + 1e-4)
+    assert o.constant * 1e12**-1.5 == pytest.approx(late.loss, rel=1e-3)
+    assert any("border" in note for note in o.notes)
+
+
+def test_label_noise_leaves_no_best_setting_in_the_end_and_the_answer_says_so():
+    p = gf.PowerLaw(1.5, 0.5, noise_variance=0.1)
+    o = asymptotic_optimum(p, 4)
+    t = 10**8
+    found = float(gf.predict(p, o.method, t).loss) - 0.05
+    assert found == pytest.approx(0.0264, rel=5e-3)
+    assert o.floor + o.constant * t**-o.exponent == pytest.approx(found, rel=1e-2)
+    assert any("no setting is best in the end" in note for note in o.notes)
+    assert f"held at {o.floor:.3g} by label noise" in repr(o)
+    # A rate 9 times lower is 55 times better at that step.
+    assert float(gf.predict(p, gf.SGD(0.0099, 0.0, 4), t).loss) - 0.05 == pytest.approx(4.8e-4, rel=0.02)
+    quiet = asymptotic_optimum(gf.PowerLaw(1.5, 0.5), 4)
+    assert (quiet.floor, quiet.notes) == (0.0, ())
+
+
+def test_without_feedback_of_noise_the_signal_phase_is_asked_for():
+    o = asymptotic_optimum(gf.PowerLaw(1.5, 2.7), 4, noise=gf.SpectrallyExpressible(0.0, -1.0))
+    assert (o.phase, o.exponent) == ("signal-dominated", 2.7)
+
+
 def test_no_setting_of_a_grid_has_a_smaller_constant():
     p = gf.PowerLaw(1.5, 2.7)
     o = asymptotic_optimum(p, 4)

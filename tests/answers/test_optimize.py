@@ -134,6 +134,30 @@ def test_a_budget_frees_the_batch_size():
     assert gf.optimize(problem, budget=5_000.0, momentum=0.0).at_bound
 
 
+@pytest.mark.parametrize("batch", [1, 10, None])
+@pytest.mark.parametrize("sigma2", [0.0, 0.3])
+def test_momentum_that_has_no_effect_is_none(batch, sigma2):
+    problem = gf.LinearProblem([1.0, 0.3, 0.1], [1.0, 1.0, 1.0], noise_variance=sigma2)
+    o = gf.optimize(problem, batch, steps=1)
+    assert (o.method.momentum, o.gain) == (0.0, 0.0)
+    assert "worth" not in repr(o)
+    # By hand: L(1) is a parabola in the rate.
+    lam, s, g = problem.eigenvalues, problem.signal, 0.0 if batch is None else 1.0 / batch
+    slope = (lam * s).sum()
+    bend = ((1.0 - g) * lam**2 * s).sum() + g * lam.sum() * (lam * s).sum() + g * sigma2 * (lam**2).sum()
+    bend = bend + g * ((lam**2).sum() * s.sum() - lam.sum() * (lam * s).sum())
+    assert o.method.learning_rate == pytest.approx(slope / bend, rel=1e-3)
+    # After two steps it has one.
+    assert gf.optimize(problem, batch, steps=2).method.momentum != 0.0
+
+
+def test_what_momentum_is_worth_is_printed_as_a_share():
+    steep = gf.optimize(gf.LinearProblem([1.0, 0.001], [1.0, 1.0]), None, steps=400)
+    assert steep.gain > 0.995
+    assert "momentum worth 100 %" in repr(steep) or "momentum worth 99." in repr(steep)
+    assert "e+02" not in repr(steep)
+
+
 def test_bad_questions_are_refused():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=10)
     with pytest.raises(ValueError, match="either steps or budget"):

@@ -114,3 +114,93 @@ def test_the_border_of_the_two_phases_has_an_answer_and_a_note(zeta):
     assert f.exponent == pytest.approx(1.5)
     assert any("border of the two phases" in note for note in f.notes)
     assert not np.isnan(f.transition_step)
+    assert f.constant == f.signal_constant + f.noise_constant
+
+
+@pytest.mark.parametrize(("nu", "t"), [(2.0, 10**12), (1.2, 10**15)])
+@pytest.mark.parametrize("beta", [-0.4, 0.0, 0.6])
+def test_on_the_border_both_constants_add_up(nu, beta, t):
+    problem = gf.PowerLaw(nu, 2.0 - 1.0 / nu)
+    method = gf.SGD(0.6 * gf.max_learning_rate(problem, beta, 1), beta, 1)
+    f = gf.phase(problem, method)
+    assert min(f.signal_constant, f.noise_constant) > 0.05 * f.constant
+    # Corrections of order t^-(1-1/nu): 1e-6 and 3e-3 times a constant of some units.
+    limit = float(gf.predict(problem, method, t).loss) * t**f.exponent
+    assert limit == pytest.approx(f.constant, rel=10.0 * t ** -(1.0 - 1.0 / nu))
+
+
+def test_near_the_edge_noise_may_lead_first_in_the_signal_phase():
+    problem = gf.PowerLaw(3.0, 1.5)
+    method = gf.SGD(0.98 * gf.max_learning_rate(problem, 0.0, 1), 0.0, 1)
+    f = gf.phase(problem, method)
+    assert (f.name, f.later) == ("signal-dominated", "signal")
+    assert f.transition_step == pytest.approx(4.6e6, rel=0.02)
+    assert any("the noise term leads first" in note for note in f.notes)
+    for t, first in ((1e5, "noise"), (1e9, "signal")):
+        terms = {"signal": f.signal_constant * t**-1.5, "noise": f.noise_constant * t ** -(5.0 / 3.0)}
+        assert max(terms, key=lambda name: terms[name]) == first
+    # What is left at 1e12: terms of relative order C_U t^-(2/3)/(1 - U), 3e-6 here.
+    assert float(f.excess(10**12)) == pytest.approx(float(gf.predict(problem, method, 10**12).loss), rel=1e-4)
+    slower = gf.phase(problem, gf.SGD(0.5 * method.learning_rate, 0.0, 1))
+    assert slower.transition_step == np.inf
+    assert slower.notes == ()
+
+
+@pytest.mark.parametrize(("nu", "zeta"), [(1.5, 0.5), (1.5, 2.0), (3.0, 1.0)])
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.7])
+@pytest.mark.parametrize("taus", [(1.0, 1.0), (1.0, -1.0), (0.5, 0.0), (0.0, -1.0)])
+def test_label_noise_has_a_floor_that_is_filled_slowly(nu, zeta, beta, taus):
+    noise = gf.SpectrallyExpressible(*taus)
+    problem = gf.PowerLaw(nu, zeta, noise_variance=0.2)
+    method = gf.SGD(0.2 * (1.0 - beta), beta, 4)
+    f = gf.phase(problem, method, noise)
+    t = 10 ** np.array([9, 12])
+    excess = gf.predict(problem, method, t, noise).loss - 0.1
+    # At 1e9 the next term is of relative order t^-(1-1/nu) beside the one that is checked.
+    np.testing.assert_allclose(f.excess(t), excess, rtol=1e-4)
+    missing, quiet = f.floor - excess, gf.predict(gf.PowerLaw(nu, zeta), method, t, noise).loss
+    slow = f.floor_constant * t ** -(1.0 - 1.0 / nu)
+    np.testing.assert_allclose(missing + quiet, slow, rtol=1e-2)
+    assert any("label noise holds the loss" in note for note in f.notes)
+    assert f.floor == pytest.approx(float(gf.stability(problem, method, noise).floor), rel=1e-6) or taus[0] == 0.0
+    # Where the decaying terms meet the floor.
+    at = f.floor_step
+    decaying = [f.signal_constant * at**-zeta, np.nan_to_num(f.noise_constant) * at**-f.noise_exponent]
+    assert max(decaying) == pytest.approx(f.floor, rel=1e-6)
+
+
+def test_without_label_noise_or_batch_noise_there_is_no_floor():
+    for problem, method in (
+        (gf.PowerLaw(1.5, 0.5), gf.SGD(0.1, 0.0, 4)),
+        (gf.PowerLaw(1.5, 0.5, noise_variance=0.2), gf.SGD(0.1)),
+    ):
+        f = gf.phase(problem, method)
+        assert (f.floor, f.floor_constant, f.floor_step) == (0.0, 0.0, np.inf)
+        assert not any("label noise" in note for note in f.notes)
+    with pytest.raises(ValueError, match="at least 1"):
+        gf.phase(gf.PowerLaw(1.5, 0.5), gf.SGD(0.1, 0.0, 4)).excess([0, 3])
+
+
+@pytest.mark.parametrize("tau2", [0.0, -1.0])
+def test_noise_without_feedback_leaves_the_signal_exponent(tau2):
+    problem, method, noise = gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, 0.0, 100), gf.SpectrallyExpressible(0.0, tau2)
+    f = gf.phase(problem, method, noise)
+    assert (f.name, f.exponent, f.noise_constant, f.transition_step) == ("signal-dominated", 2.0, 0.0, np.inf)
+    # Every mode decays by itself; the slow ones carry the power law.
+    loss = float(gf.predict(problem, method, 10**6, noise).loss)
+    assert loss == pytest.approx(f.constant * 1e-12, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-9, 1e-6, 1e-3, 0.02, 0.5])
+def test_eigenvalues_that_hardly_differ_are_refused_with_the_reason(seed, apart):
+    rng = np.random.default_rng(seed)
+    problem = gf.LinearProblem(1.0 + apart * rng.random(20), rng.random(20))
+    with pytest.raises(ValueError, match="problem has no exponents"):
+        gf.phase(problem, gf.SGD(0.1, 0.0, 10))
+
+
+def test_the_reason_is_that_the_eigenvalues_are_equal():
+    k = np.arange(20.0)
+    with pytest.raises(ValueError, match="eigenvalues are all equal within 2e-08"):
+        gf.phase(gf.LinearProblem(1.0 - 1e-9 * k, np.exp(-0.1 * k)), gf.SGD(0.1, 0.0, 10))

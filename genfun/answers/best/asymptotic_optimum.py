@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array
 from genfun.answers.best._search import GRID, STARTS, ZOOM, Region, closer, log_loss, valleys
-from genfun.answers.exponents.fit import fit_power_law
-from genfun.answers.phase import PhaseName, phase
+from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
+from genfun.answers.phase import BORDER, PhaseName, phase
 from genfun.answers.stability import stability
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -21,6 +21,9 @@ from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.symbolic.arrays import responses
 
+OF_LABEL_NOISE = (
+    "with label noise no setting is best in the end, as a smaller rate has a lower floor: optimize at a given step",
+)
 CAP = 0.999
 """Largest momentum of either sign that is tried."""
 ROUNDS = 12
@@ -46,6 +49,10 @@ class AsymptoticOptimum(Displayed):
         Whether the optimum sits on a bound of the search.
     bounds : tuple of str
         Which.
+    floor : float
+        What label noise adds to constant * t^-exponent in the end, in the same units; 0 without label noise.
+    notes : tuple of str
+        What limits the answer.
 
     Examples
     --------
@@ -63,13 +70,16 @@ class AsymptoticOptimum(Displayed):
     gain: float
     at_bound: bool
     bounds: tuple[str, ...]
+    floor: float
+    notes: tuple[str, ...]
 
     def __repr__(self) -> str:
         m, sign = self.method, "negative " if self.method.momentum < 0.0 else ""
-        worth = f", {sign}momentum worth {100.0 * self.gain:.2g} %" if self.gain > 0.0 else ""
+        worth = f", {sign}momentum worth {percent(self.gain)}" if self.gain > 0.0 else ""
+        held = f", held at {self.floor:.3g} by label noise" if self.floor > 0.0 else ""
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
-            f"AsymptoticOptimum({self.phase}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g} at "
+            f"AsymptoticOptimum({self.phase}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{held} at "
             f"learning_rate={m.learning_rate:.4g}, momentum={m.momentum:.4g}, noise gain {self.noise_gain:.4g}"
             f"{worth}{bound})"
         )
@@ -84,13 +94,12 @@ class _Constants(Region):
         batch: int,
         noise: SpectrallyExpressible,
         momentum: float | None,
-        exponents: tuple[float, float],
+        law: PowerLawFit,
     ) -> None:
         super().__init__(problem, batch, noise, momentum, CAP)
         self._tau1, self._tau2 = noise.tau1, noise.tau2
-        self._nu, self._zeta = exponents
-        self._gamma = sampling_factor(batch, problem.n_samples)
-        self.noisy = self._gamma > 0.0 and self._zeta >= 2.0 - 1.0 / self._nu
+        self._law, self._gamma = law, sampling_factor(batch, problem.n_samples)
+        self._lead = law.zeta - (2.0 - 1.0 / law.nu) if self._gamma * noise.tau1 > 0.0 else -math.inf
 
     def __call__(self, x: Array, y: Array) -> Array:
         rates, betas = (p[:, None] for p in self.settings(x, y))
@@ -100,12 +109,23 @@ class _Constants(Region):
             other, _, V = self._sums(signal.nodes, signal.weights, rates, betas, g)
             rest = 1.0 - self._gamma * self._tau1 * rates[:, 0] ** 2 * U
             effective = np.log(rates[:, 0] / (1.0 - betas[:, 0]))
-            if self.noisy:
-                value = effective / self._nu + np.log(V) - 2.0 * np.log(rest)
+            nu, zeta = self._law.nu, self._law.zeta
+            signal_term = -zeta * effective - np.log(rest)
+            noise_term = effective / nu + np.log(V) - 2.0 * np.log(rest)
+            if abs(self._lead) < BORDER:
+                value = np.logaddexp(signal_term, noise_term + self._ratio())
             else:
-                value = -self._zeta * effective - np.log(rest)
+                value = noise_term if self._lead > 0.0 else signal_term
         sound = (least > 0.0) & (other > 0.0) & (rest > 0.0) & np.isfinite(value)
         return np.where(sound, value, np.inf).reshape(x.shape)
+
+    def _ratio(self) -> float:
+        """What does not depend on the setting in log(C_n/C_s)."""
+        law, power = self._law, 1.0 / self._law.nu
+        top = math.log(self._gamma * self._tau1 * power) + power * math.log(law.eigenvalue_scale)
+        top += math.lgamma(2.0 - power) + (power - 2.0) * math.log(2.0)
+        bottom = math.log(law.signal_scale) + math.lgamma(law.zeta + 1.0) - law.zeta * math.log(2.0)
+        return top - bottom
 
     @staticmethod
     def _sums(nodes: Array, weights: Array, rates: Array, betas: Array, g: float) -> tuple[Array, Array, Array]:
@@ -127,6 +147,10 @@ def asymptotic_optimum(
     .. math:: \min_{\alpha,\beta}\ \frac{\alpha_{eff}^{-\zeta}}{1-\tilde U(1)}\quad\text{(signal-dominated)},\qquad
               \min_{\alpha,\beta}\ \frac{\alpha_{eff}^{1/\nu}\,\tilde V(1)}{(1-\tilde U(1))^2}
               \quad\text{(noise-dominated)}
+
+    On the border of the phases, zeta = 2 - 1/nu, the sum of both constants is least. With label noise no setting is
+    best in the end: the floor it leaves falls with the learning rate, and with it the speed. The answer is then that
+    without label noise, with its floor and a note.
 
     At gamma tau2 = 1 and momentum 0 the noise gain at the optimum is zeta/(1+zeta) or (nu-1)/(3 nu-1).
 
@@ -177,7 +201,7 @@ def asymptotic_optimum(
         )
     if not law.zeta > 0.0:
         raise ValueError(f"problem has no source exponent ({'; '.join(law.notes)}); optimize at a finite step")
-    constants = _Constants(problem, b, model, momentum, (law.nu, law.zeta))
+    constants = _Constants(problem, b, model, momentum, law)
     x, y, least = _least(constants, *constants.axes(GRID))
     without = least if momentum is not None else _least(constants, constants.axes(GRID)[0], np.zeros(1))[2]
     method = constants.setting(x, y)
@@ -191,6 +215,8 @@ def asymptotic_optimum(
         gain=1.0 - math.exp(least - without),
         at_bound=bool(bounds),
         bounds=bounds,
+        floor=found.floor,
+        notes=found.notes + (OF_LABEL_NOISE if found.floor > 0.0 else ()),
     )
 
 

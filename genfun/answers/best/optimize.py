@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
@@ -25,6 +25,8 @@ from genfun.problems.problem import Problem
 
 SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
+NO_EFFECT = 1e-9
+"""Difference in log loss by which momentum must matter at the best learning rate."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +78,7 @@ class Optimum(Displayed):
         m, beta = self.method, getattr(self.method, "momentum", 0.0)
         sign = "negative " if beta < 0.0 else ""
         size = "full batch" if m.batch_size is None else f"batch_size={m.batch_size}"
-        worth = f", {sign}momentum worth {100.0 * self.gain:.2g} %" if self.gain > 0.0 else ""
+        worth = f", {sign}momentum worth {percent(self.gain)}" if self.gain > 0.0 else ""
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
             f"Optimum(loss {self.loss:.6g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
@@ -100,7 +102,7 @@ def optimize(
               T(b) = \frac{\text{samples}}{b}\ \text{ or }\ \frac{\text{seconds}}{a + c\,b}
 
     A map over the whole stable region, then closer maps about its best local minima: a global search, as far as the
-    first map resolves.
+    first map resolves. Where momentum does not matter, as after a single step, it is 0.
 
     **Assumptions.** As for `predict`. The momentum is searched up to 0.99, or exp(-10/T) where that is more. Without
     sampling noise (full batch) the loss at a given step depends on the phases of all oscillating modes and has
@@ -206,6 +208,12 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
     method, here = search.setting(x, y), float(curve.loss)
     if free and method.momentum != 0.0:
         gain = max(0.0, 1.0 - math.exp(log_loss - without[2]))
+        plain = replace(method, momentum=0.0)
+        if plain.learning_rate < edge(search.problem, plain, noise):
+            same = predict(search.problem, plain, search.steps, noise)
+            # A momentum that changes nothing is none: after a single step, say.
+            if abs(float(same.log_loss) - float(curve.log_loss)) <= NO_EFFECT or float(same.loss) == here:
+                method, gain = plain, 0.0
 
     def loss(tau2: float) -> float:
         if search.quiet or not isinstance(noise, SpectrallyExpressible) or tau2 == noise.tau2:

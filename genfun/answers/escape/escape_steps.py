@@ -162,9 +162,14 @@ def _first_above(problem: Problem, method: Method, noise: NoiseModel, rise: floa
 
 
 def _between(above: Callable[[Array], Array], low: int, high: int) -> float:
-    """The first step of (low, high] that is above, low being below."""
+    """The first step of (low, high] that is above, low being below and high above.
+
+    The ends are not asked again: near the crossing another call may differ by its rounding error.
+    """
     while high - low > 1:
-        steps = np.unique(np.linspace(low, high, SECTIONS).astype(np.int64))[1:]
-        i = int(above(steps)[0])
-        low, high = int(steps[i - 1]) if i else low, int(steps[i])
+        steps = np.unique(np.linspace(low, high, SECTIONS).astype(np.int64))
+        inside = steps[1:-1]
+        hit = above(inside)
+        i = int(hit[0]) + 1 if hit.size else steps.size - 1
+        low, high = int(steps[i - 1]), int(steps[i])
     return float(high)

@@ -124,7 +124,9 @@ def regime(e: Explanation) -> str:
     if f.name == "eventual divergence":
         return f"Phase: eventual divergence, the loss falls at first and is least at step {count(f.divergence_step)}."
     above = "the loss" if e.lowest_loss == 0.0 else "the loss above label noise"
-    return f"Phase: {f.name}, {above} tends to {figures(f.constant, 3)} t^-{figures(f.exponent)} while the law holds."
+    held = f", until label noise holds it at {figures(f.floor, 3)}" if f.floor > 0.0 else ""
+    law = f"{figures(f.constant, 3)} t^-{figures(f.exponent)} while the law holds"
+    return f"Phase: {f.name}, {above} tends to {law}{held}."
 
 
 def times_of(e: Explanation) -> str:
@@ -134,7 +136,9 @@ def times_of(e: Explanation) -> str:
         return ""
     parts = []
     if math.isfinite(f.transition_step):
-        parts.append(f"batch noise takes over at step {count(f.transition_step)}")
+        parts.append(
+            f"{'batch noise' if f.later == 'noise' else 'the signal'} takes over at step {count(f.transition_step)}"
+        )
     if math.isfinite(f.end_step):
         parts.append(
             f"the power law ends in an exponential at step {count(f.end_step)}, where its last mode is learned"
@@ -168,7 +172,7 @@ def _relative(e: Explanation) -> str:
     if e.steps > f.end_step:
         return ", past the end of the power law"
     if math.isfinite(f.transition_step):
-        return ", before noise takes over" if e.steps < f.transition_step else ", after noise took over"
+        return f", before {f.later} takes over" if e.steps < f.transition_step else f", after {f.later} took over"
     return ""
 
 
