@@ -43,7 +43,10 @@ def claims(fast: bool = False) -> list[Claim]:
         noise, features = measure_noise(data), SampleFeatures(data.eigenfeatures, data.eigenvalues)
         errors = []
         for beta, b in SETTINGS[:2] if fast else SETTINGS:
-            edge, exact = noise.edge(gf.SGD(1.0, beta, b)), sample_edge(features, gf.SGD(1.0, beta, b)).learning_rate
+            edge, exact = (
+                noise.leading(gf.SGD(1.0, beta, b)).learning_rate,
+                sample_edge(features, gf.SGD(1.0, beta, b)).learning_rate,
+            )
             result.append(
                 Claim(
                     f"{name}: edge on {noise.pairs.size} vectors over exact, beta={beta:g}, b={b}",

@@ -23,14 +23,15 @@ from genfun.scaled import Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 Route = Literal["auto", "recursion", "contour"]
-Status = Literal["ok", "diverges", "underflow", "inaccurate"]
+Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
     "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
+    "noise uncertain": "the noise of the data is known to no better than 1 % of some of these losses, see noise_error",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
 }
-INACCURATE = 1e-6
+INACCURATE, UNCERTAIN = 1e-6, 1e-2
 MAX_RECURSION = 10**7
 
 
@@ -47,7 +48,7 @@ class Prediction(Displayed):
     error : array, same shape
         Estimated relative error of the computation (not of the noise approximation).
     status : str
-        "ok", "diverges", "underflow" or "inaccurate"; `meaning` puts it in words.
+        "ok", "diverges", "underflow", "noise uncertain" or "inaccurate"; `meaning` puts it in words.
     log_loss : array, same shape
         Natural logarithm of the loss, which neither over- nor underflows.
     route : str
@@ -56,8 +57,11 @@ class Prediction(Displayed):
         As asked.
     method : Method or ScheduledSGD
         As asked.
-    noise : SpectrallyExpressible
-        As asked.
+    noise : SpectrallyExpressible or Noise
+        The noise model.
+    noise_error : array, same shape
+        Estimated relative error of the loss by what the noise model leaves out: 0 for the exact noise of data, an
+        estimate for the measured one, nan for a model that does not know.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Prediction(Displayed):
     problem: Problem
     method: Method | ScheduledSGD
     noise: NoiseModel
+    noise_error: Float[Array, "..."]
 
     @property
     def meaning(self) -> str:
@@ -85,8 +90,21 @@ class Prediction(Displayed):
         last = int(np.argmax(self.steps))
         return (
             f"Prediction({self.status}: loss {self.loss.flat[last]:.6g} at step {self.steps.flat[last]}, "
-            f"{self.steps.size} steps by {self.route}, error <= {self.error.max():.1e})"
+            f"{self.steps.size} steps by {self.route}, error <= {self.error.max():.1e}{self._of_noise()})"
         )
+
+    def _of_noise(self) -> str:
+        worst = np.nan_to_num(self.noise_error).max()
+        return f", noise error about {worst:.1e}" if worst > 0.0 else ""
+
+
+def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Array:
+    own = getattr(case.noise, "loss_errors", None)
+    if isinstance(case.method, ScheduledSGD) or singular is None:
+        return np.full(steps.size, np.nan)
+    if case.gamma == 0.0:
+        return np.zeros(steps.size)
+    return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
 
 
 def predict(
@@ -161,12 +179,12 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    loss, log_loss, error = (
-        np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error)
+    noise_error = _noise_errors(case, unique, singular)
+    loss, log_loss, error, noise_error = (
+        np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )
-    return Prediction(
-        wanted, loss, error, _status(loss, error, singular), log_loss, curve.route, case.problem, method, case.noise
-    )
+    status = _status(loss, error, noise_error, singular)
+    return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
@@ -193,11 +211,13 @@ def _forced_contour(G: Transform, steps: Array, shift: float, singular: Singular
     return LossCurve(curve.loss, curve.error + np.nan_to_num(missed, nan=np.inf), curve.route)
 
 
-def _status(loss: Array, error: Array, singular: Singularity | None) -> Status:
+def _status(loss: Array, error: Array, noise_error: Array, singular: Singularity | None) -> Status:
     # Where the loss itself is outside the range of doubles, its relative error is nowhere to be seen.
     shown = (loss != 0.0) & ~np.isinf(loss)
     if (shown & ~(error <= INACCURATE)).any():
         return "inaccurate"
     if np.isinf(loss).any() or (singular is not None and not singular.stable):
         return "diverges"
+    if (shown & (noise_error > UNCERTAIN)).any():
+        return "noise uncertain"
     return "underflow" if (loss == 0.0).any() else "ok"

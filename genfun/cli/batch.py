@@ -91,7 +91,7 @@ def batch_size(
 @click.option("--epoch", type=REAL, help="Samples between two checks of the target, where it is checked once an epoch.")
 @answers(picture=True)
 def critical_batch(points: Path, epoch: float | None) -> Answer:
-    """Find the batch size of fewest samples in measured points, and the one at which they begin to grow.
+    """Find the batch size of fewest samples in measured runs.
 
     POINTS.csv has the columns batch_size and steps (to the target), and may have the columns workload and series,
     which are fitted one by one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, polynomials
 from genfun.engine.recursion import Recursion
+from genfun.engine.settings import Settings
 from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
-from genfun.methods.family import Family
-from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 from genfun.scaled import EPS, Scaled
@@ -25,14 +24,10 @@ PASSES = ((9, 7), (16, 13))
 """Quadrature nodes for a single step: errors of about 10.1^-n times the steepness of the decay; the coarser count gives
 the estimate. Settings that the first pass leaves above TARGET go through the second."""
 TARGET, HOPELESS = 1e-6, 1e-4
-STEP_BUDGET = 100_000
-"""By default the recursion goes no further; beyond, the error estimate says what the contour is worth."""
 BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 """Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
 SLACK = 0.4
 """The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
-FADED = 26.0
-"""By default exp(-26) = 5e-12 of the loss."""
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
@@ -40,84 +35,6 @@ CACHED = 1 << 14
 """Settings times modes whose matrices are squared together: the working arrays stay in the cache."""
 MAX_PHASE = 3_000.0
 """Modes that turn further than this within the run are not resolved one by one in a compressed spectrum."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """S settings of one method on one problem.
-
-    Parameters
-    ----------
-    problem : Problem
-    kind : type
-        Class of the method.
-    rates : array, shape (S,)
-        Learning rates.
-    hyper : tuple of arrays, each of shape (S,)
-        Further hyperparameters, as the method orders them.
-    gamma : array, shape (S,)
-        Sampling factors.
-    noise : SpectrallyExpressible or Noise
-    make : callable
-        (rate, hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
-    faded : float
-        Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
-    patience : int
-        Steps beyond which the contour is used all the same: it leaves out what oscillates, that is, it averages over
-        the phases of the oscillating modes, and the error says how much of their oscillation is left, up to 1.
-    """
-
-    problem: Problem
-    kind: type[Any]
-    rates: Float[Array, " S"]
-    hyper: tuple[Array, ...]
-    gamma: Float[Array, " S"]
-    noise: NoiseModel
-    make: Callable[..., Any]
-    faded: float = FADED
-    patience: int = STEP_BUDGET
-
-    @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        family: Family,
-        rates: Array,
-        momenta: Array,
-        batch_size: int | None,
-        noise: NoiseModel,
-        faded: float = FADED,
-        patience: int = STEP_BUDGET,
-    ) -> Settings:
-        """Settings of one family at one batch size."""
-        sampled = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
-
-        def make(rate: float, _: Any, index: int) -> Any:
-            return family.at(rate, float(momenta[index]), batch_size)
-
-        hyper, gamma = family.hyper(momenta), np.full(rates.size, sampled)
-        return cls(problem, family.kind, rates, hyper, gamma, noise, make, faded, patience)
-
-    def take(self, pick: Array) -> Settings:
-        """Some of the settings."""
-        hyper, index = tuple(h[pick] for h in self.hyper), np.arange(self.rates.size)[pick]
-        make = lambda rate, h, i: self.make(rate, h, int(index[i]))  # noqa: E731
-        return replace(self, rates=self.rates[pick], hyper=hyper, gamma=self.gamma[pick], make=make)
-
-    @property
-    def taus(self) -> tuple[float, float]:
-        """(tau1, tau2), where the noise is spectrally expressible."""
-        assert isinstance(self.noise, SpectrallyExpressible)
-        return self.noise.tau1, self.noise.tau2
-
-    def method(self, index: Any) -> Any:
-        """One of them as a method.
-
-        Parameters
-        ----------
-        index : int
-        """
-        return self.make(float(self.rates[index]), tuple(float(h[index]) for h in self.hyper), int(index))
 
 
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:

@@ -17,7 +17,14 @@ class Noise(Protocol):
     mean loss of a method on a problem under this noise, an object with the members of
     `genfun.engine.transform.Transform`. Two optional members make answers fast where they would otherwise try one
     setting after the other: `edge(problem, method)`, the largest stable learning rate, and
-    `losses_at(settings, step)`, the losses of many settings at one step.
+    `losses_at(settings, step)`, the losses of many settings at one step. `loss_errors(steps, singular)` says what the
+    model may leave out of a loss, as a relative error.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> isinstance(gf.data.gaussian([1.0, 0.5], [1.0, 1.0], n_samples=20, seed=0).measured_noise, Noise)
+    True
     """
 
     def transform(self, problem: Any, method: Any) -> Any:

@@ -42,6 +42,11 @@ class ExactNoise:
     def __repr__(self) -> str:
         return f"ExactNoise({self.data!r})"
 
+    @property
+    def words(self) -> str:
+        """Where it is from and how well it is known, for a sentence."""
+        return "exact: nothing of it is left out"
+
     @cached_property
     def features(self) -> SampleFeatures:
         """The eigenfeatures, on the processor in double precision."""

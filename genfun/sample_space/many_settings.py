@@ -9,7 +9,8 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
-from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, Settings, losses_at, shifts
+from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
+from genfun.engine.settings import Settings
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
 from genfun.sample_space.projection import PairMeasure
@@ -145,13 +146,19 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
             with np.errstate(all="ignore"):
                 mantissa[pick], error[pick] = rule(_Evaluator(settings.take(pick), heavy), shift[pick])
 
-    easy = ((outside - shift) * step < -FADED) & (step >= LEAST_CONTOUR_STEP)
+    fading = np.minimum((outside - shift) * step, 0.0)
+    # Beyond the patience of a search what oscillates is averaged over, and the error says how much is left of it.
+    patient = step <= settings.patience
+    easy = ((fading < -min(FADED, settings.faded)) | (not patient)) & (step >= LEAST_CONTOUR_STEP)
     for fine, rough in PASSES:
         fill(
             np.flatnonzero(easy & ~(error <= TARGET)),
             fine + rough,
             lambda own, at, fine=fine, rough=rough: _on_hyperbola(own, at, float(step), fine, rough),
         )
+    if not patient:
+        error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
+        return Scaled.exponential(mantissa, shift * step), error
     hard = np.flatnonzero(~(error < HOPELESS))
     fill(hard, step, lambda own, at: _on_circle(own, at, step))
     return Scaled.exponential(mantissa, shift * step), error

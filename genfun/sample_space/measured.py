@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.engine.many import Settings, one_by_one
+from genfun.engine.many import one_by_one
+from genfun.engine.settings import Settings
 from genfun.engine.singularity import Singularity
 from genfun.methods.base import Method
 from genfun.methods.family import Family
@@ -24,7 +25,7 @@ from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual, loss_residual
-from genfun.sample_space.skeleton import skeleton
+from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -37,8 +38,8 @@ LOSSES = (10, 100)
 """Steps of the losses by which it does, at batch size 1, no momentum and LOSS_SHARE of the edge."""
 LOSS_SHARE, JUDGED = 0.8, 30
 """Once vectors have been added for these losses, they are exact there: another step tells what is left."""
-MANY, LARGEST_MOMENTUM = 1_000, 0.9
-"""Settings from which the skeleton of the pairs is worth its making, and the momenta for which it is sound."""
+MANY = 32
+"""Settings from which a skeleton of the pairs is worth its making."""
 ROUNDS = 2
 """Times that vectors are added at most."""
 
@@ -65,6 +66,13 @@ class MeasuredNoise:
         Largest estimated relative error of the stability edges that were checked (`EDGES`), nan if none was.
     loss_error : float
         The same of losses (`LOSSES`).
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], n_samples=100, seed=0)
+    >>> data.measured_noise
+    MeasuredNoise(n_samples=100, vectors=..., pairs=3, error=..., loss_error=...)
     """
 
     pairs: PairMeasure
@@ -78,6 +86,14 @@ class MeasuredNoise:
         return (
             f"MeasuredNoise(n_samples={self.n_samples}, vectors={self.pairs.size}, pairs={self.pairs.first.size}, "
             f"error={self.error:.2g}, loss_error={self.loss_error:.2g})"
+        )
+
+    @property
+    def words(self) -> str:
+        """Where it is from and how well it is known, for a sentence."""
+        return (
+            f"measured on {self.pairs.size} vectors of sample space: largest learning rates are known to "
+            f"{self.error:.1g}, losses to {self.loss_error:.1g}, relative"
         )
 
     @property
@@ -169,10 +185,17 @@ class MeasuredNoise:
             return projected_losses_at(self._for(settings.hyper[0]), settings, step)
         return one_by_one(settings, step)
 
+    @cached_property
+    def wide_skeleton(self) -> PairMeasure:
+        """The same for momenta nearer to 1, of more pairs."""
+        return skeleton(self.pairs, wide=True)
+
     def _for(self, momenta: Array) -> PairMeasure:
-        """The skeleton for large maps, where it is sound; else all pairs."""
-        few = momenta.size >= MANY and bool((np.abs(momenta) <= LARGEST_MOMENTUM).all())
-        return self.skeleton if few else self.pairs
+        """A skeleton for maps and searches; all pairs for a few settings, or momenta that no skeleton serves."""
+        largest = float(np.abs(momenta).max(initial=0.0))
+        if momenta.size < MANY or largest > WIDE_MOMENTUM:
+            return self.pairs
+        return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
 
     def loss_errors(self, steps: Float[Array, " t"], singular: Singularity) -> Float[Array, " t"]:
         r"""Estimated relative errors of the loss that the few vectors leave.

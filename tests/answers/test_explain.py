@@ -171,7 +171,11 @@ def test_a_best_setting_is_told_so():
 
 def test_data_bring_their_own_noise_and_its_error():
     d = gaussian(k[:20] ** -1.5, k[:20] ** -1.75, n_samples=60, noise_variance=0.01, seed=0)
-    e = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)
+    own = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)
+    assert (own.noise, own.noise_source) == (d.measured_noise, "estimated from the data")
+    assert own.loss == float(gf.predict(d, gf.SGD(0.1, 0.0, 6), 50).loss)
+    assert "Batch noise is that of the data" in str(own)
+    e = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, "fitted")
     assert (e.noise, e.noise_source) == (d.noise, "estimated from the data")
     assert e.loss == float(gf.predict(d.problem, gf.SGD(0.1, 0.0, 6), 50, d.noise).loss)
     assert f"tau2 = {d.noise.tau2:.4g}, off by up to {d.noise_fit.noise_misfit:.0%} while learning" in str(e)

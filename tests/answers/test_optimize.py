@@ -7,8 +7,9 @@ import pytest
 
 import genfun as gf
 from genfun.answers.best.budget import StepTime, fit_step_time
-from genfun.engine.many import Settings, losses_at
+from genfun.engine.many import losses_at
 from genfun.engine.recursion import Recursion
+from genfun.engine.settings import Settings
 from genfun.methods import Family
 
 

@@ -215,7 +215,7 @@ def test_only_the_first_creates_a_file(tmp_path, monkeypatch, links):
 
 
 def test_of_two_sweeps_that_both_found_a_folder_empty_one_is_refused(tmp_path, monkeypatch):
-    from genfun.experiments import store as module
+    from genfun.experiments.sweeps import store as module
 
     open_store(tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
@@ -237,7 +237,7 @@ def test_of_two_sweeps_that_both_found_a_folder_empty_one_is_refused(tmp_path, m
 STARTED_TOGETHER = """
 import sys, time
 from genfun.data import gaussian
-from genfun.experiments.store import SweepStore
+from genfun.experiments.sweeps.store import SweepStore
 seed, moment = int(sys.argv[1]), float(sys.argv[2])
 data = gaussian([1.0, 0.5, 0.2], [1.0, 1.0, 1.0], 16, seed=0)
 for i, folder in enumerate(sys.argv[3:]):

@@ -106,7 +106,7 @@ def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
 ) -> None:
     steps = np.array([1, 3, 10, 30, 100, 300, 1_000])
     for share in (0.25, 0.8):
-        method = gf.SGD(share * noise.edge(gf.SGD(1.0, beta, b)), beta, b)
+        method = gf.SGD(share * noise.leading(gf.SGD(1.0, beta, b)).learning_rate, beta, b)
         curve = projected_curve(ProjectedFunction(noise, data.problem, method), steps)
         exact = exact_curve(data, method, steps).loss.value()
         error = np.abs(curve.loss.value() / exact - 1.0)
@@ -119,7 +119,7 @@ def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
 def test_the_edge_is_that_of_the_dense_operator_and_never_below(
     data: gf.LinearData, noise: MeasuredNoise, beta: float, b: int
 ) -> None:
-    edge = noise.edge(gf.SGD(1.0, beta, b))
+    edge = noise.leading(gf.SGD(1.0, beta, b)).learning_rate
     gain = [
         np.linalg.eigvalsh(dense_operator(data, gf.SGD(rate, beta, b), 1.0))[-1]
         for rate in (edge * (1.0 - 5e-4), edge * (1.0 + 1e-9))
@@ -134,7 +134,7 @@ def test_a_basis_that_misses_the_noise_says_so() -> None:
     data = gf.LinearData.from_features(X, X.sum(axis=1))
     method = gf.SGD(1.0, batch_size=1)
     poor, good = on_vectors(data, [np.ones(100)]), measure_noise(data)
-    assert poor.edge(method) > 1.5 * good.edge(method)
+    assert poor.leading(method).learning_rate > 1.5 * good.leading(method).learning_rate
     assert edge_error(data, poor, method) > 0.1
     assert edge_error(data, good, method) < 1e-3
     assert good.sound
@@ -142,7 +142,7 @@ def test_a_basis_that_misses_the_noise_says_so() -> None:
 
 def test_the_full_batch_has_no_noise(data: gf.LinearData, noise: MeasuredNoise) -> None:
     method = gf.SGD(0.5 / data.eigenvalues[0], 0.3)
-    assert noise.edge(method) == pytest.approx(2.0 * 1.3 / data.eigenvalues[0], rel=1e-12)
+    assert noise.leading(method).learning_rate == pytest.approx(2.0 * 1.3 / data.eigenvalues[0], rel=1e-12)
     steps = np.array([0, 5, 200])
     exact = exact_curve(data, gf.SGD(method.learning_rate, 0.3, data.n_samples), steps).loss.value()
     curve = projected_curve(ProjectedFunction(noise, data.problem, method), steps)
@@ -155,7 +155,7 @@ def test_contour_and_recursion_agree_at_two_thousand_steps(
     data: gf.LinearData, noise: MeasuredNoise, beta: float
 ) -> None:
     for share in (0.5, 1.05):
-        rate = share * noise.edge(gf.SGD(1.0, beta, 4))
+        rate = share * noise.leading(gf.SGD(1.0, beta, 4)).learning_rate
         F = ProjectedFunction(noise, data.problem, gf.SGD(rate, beta, 4))
         shift = projected_singularity(F).shift
         contour = coefficients(F, np.array([1_000.0, 2_000.0]), shift).mantissa
@@ -208,7 +208,7 @@ def test_it_can_be_kept_and_reports_its_progress(data: gf.LinearData) -> None:
     assert told[-1] == 1.0
     again = pickle.loads(pickle.dumps(noise))
     method = gf.SGD(1.0, 0.5, 4)
-    assert again.edge(method) == noise.edge(method)
+    assert again.leading(method).learning_rate == noise.leading(method).learning_rate
 
 
 def test_noise_of_other_data_is_refused(noise: MeasuredNoise) -> None:

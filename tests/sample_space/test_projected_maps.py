@@ -7,7 +7,8 @@ import pytest
 
 import genfun as gf
 from genfun.engine.edge import curvature_limit
-from genfun.engine.many import Settings
+from genfun.engine.settings import Settings
+from genfun.methods import Family
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
@@ -31,7 +32,7 @@ def measured(request: pytest.FixtureRequest) -> tuple[gf.LinearData, MeasuredNoi
 
 def settings(data: gf.LinearData, noise: MeasuredNoise, b: int) -> Settings:
     """Rates from far below the edge to beyond it, at every momentum."""
-    edges = np.array([noise.edge(gf.SGD(1.0, float(beta), b)) for beta in MOMENTA])
+    edges = np.array([noise.leading(gf.SGD(1.0, float(beta), b)).learning_rate for beta in MOMENTA])
     rates = (np.array([0.05, 0.5, 0.9, 1.1])[:, None] * edges).ravel()
     return Settings.of(data.problem, Family(), rates, np.tile(MOMENTA, 4), b, SpectrallyExpressible())
 
@@ -56,7 +57,7 @@ def test_gains_of_a_map_reach_1_at_the_edge_and_are_infinite_beyond_the_curvatur
     data, noise = measured
     for b in (1, 8, 100):
         gamma = np.full(MOMENTA.size, sampling_factor(b, 100))
-        edges = np.array([noise.edge(gf.SGD(1.0, float(beta), b)) for beta in MOMENTA])
+        edges = np.array([noise.leading(gf.SGD(1.0, float(beta), b)).learning_rate for beta in MOMENTA])
         top = np.array([curvature_limit(data.problem, gf.SGD(1.0, float(beta))) for beta in MOMENTA])
         gains = projected_gains(noise.pairs, edges * (1.0 - 1e-9), MOMENTA, gamma)
         if b == 100:

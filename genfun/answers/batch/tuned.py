@@ -13,7 +13,8 @@ from genfun.answers.best._search import ENOUGH, SHRINK, ZOOM, Region
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.many import Settings, losses_at
+from genfun.engine.many import losses_at
+from genfun.engine.settings import Settings
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem

@@ -11,7 +11,8 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.predict import Prediction, predict
 from genfun.engine.edge import curvature_limits, edges_of
-from genfun.engine.many import Settings, coarse_measures, fine_signal, losses_at, noiseless_losses
+from genfun.engine.many import coarse_measures, fine_signal, losses_at, noiseless_losses
+from genfun.engine.settings import Settings
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem

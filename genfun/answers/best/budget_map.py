@@ -13,7 +13,8 @@ from genfun._typing import Array, Float, Int
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
-from genfun.engine.many import Settings, losses_at
+from genfun.engine.many import losses_at
+from genfun.engine.settings import Settings
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem

@@ -13,7 +13,8 @@ from genfun._typing import Array, Float
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limits, gains_of
-from genfun.engine.many import Settings, losses_at
+from genfun.engine.many import losses_at
+from genfun.engine.settings import Settings
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel

@@ -16,7 +16,8 @@ from genfun.answers.stability import MARGINAL
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limit
-from genfun.engine.many import Settings, growth_rates
+from genfun.engine.many import growth_rates
+from genfun.engine.settings import Settings
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel

@@ -184,7 +184,7 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
     left, right = sorted((e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus))
     if not isinstance(e.noise, SpectrallyExpressible):
-        return f"Batch noise is that of the data: {e.noise!r}."
+        return f"Batch noise is that of the data, {getattr(e.noise, 'words', repr(e.noise))}."
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
         text += f", off by up to {estimate.noise_misfit:.0%} while learning"

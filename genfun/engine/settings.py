@@ -1,0 +1,97 @@
+"""Many settings of one method on one problem, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.methods.family import Family
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.problems.problem import Problem
+
+STEP_BUDGET = 100_000
+"""By default the recursion goes no further; beyond, the error estimate says what the contour is worth."""
+FADED = 26.0
+"""By default exp(-26) = 5e-12 of the loss."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """S settings of one method on one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : type
+        Class of the method.
+    rates : array, shape (S,)
+        Learning rates.
+    hyper : tuple of arrays, each of shape (S,)
+        Further hyperparameters, as the method orders them.
+    gamma : array, shape (S,)
+        Sampling factors.
+    noise : SpectrallyExpressible or Noise
+    make : callable
+        (rate, hyper, index) -> method, for the cells that need the recursion; its batch size must match gamma.
+    faded : float
+        Singularities off the real axis must have faded by exp(-faded) of the loss for the contour to be used.
+    patience : int
+        Steps beyond which the contour is used all the same: it leaves out what oscillates, that is, it averages over
+        the phases of the oscillating modes, and the error says how much of their oscillation is left, up to 1.
+    """
+
+    problem: Problem
+    kind: type[Any]
+    rates: Float[Array, " S"]
+    hyper: tuple[Array, ...]
+    gamma: Float[Array, " S"]
+    noise: NoiseModel
+    make: Callable[..., Any]
+    faded: float = FADED
+    patience: int = STEP_BUDGET
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        family: Family,
+        rates: Array,
+        momenta: Array,
+        batch_size: int | None,
+        noise: NoiseModel,
+        faded: float = FADED,
+        patience: int = STEP_BUDGET,
+    ) -> Settings:
+        """Settings of one family at one batch size."""
+        sampled = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
+
+        def make(rate: float, _: Any, index: int) -> Any:
+            return family.at(rate, float(momenta[index]), batch_size)
+
+        hyper, gamma = family.hyper(momenta), np.full(rates.size, sampled)
+        return cls(problem, family.kind, rates, hyper, gamma, noise, make, faded, patience)
+
+    def take(self, pick: Array) -> Settings:
+        """Some of the settings."""
+        hyper, index = tuple(h[pick] for h in self.hyper), np.arange(self.rates.size)[pick]
+        make = lambda rate, h, i: self.make(rate, h, int(index[i]))  # noqa: E731
+        return replace(self, rates=self.rates[pick], hyper=hyper, gamma=self.gamma[pick], make=make)
+
+    @property
+    def taus(self) -> tuple[float, float]:
+        """(tau1, tau2), where the noise is spectrally expressible."""
+        assert isinstance(self.noise, SpectrallyExpressible)
+        return self.noise.tau1, self.noise.tau2
+
+    def method(self, index: Any) -> Any:
+        """One of them as a method.
+
+        Parameters
+        ----------
+        index : int
+        """
+        return self.make(float(self.rates[index]), tuple(float(h[index]) for h in self.hyper), int(index))
