@@ -14,7 +14,9 @@ from validation.recorded.everything import everything
 FAST = (
     "spectrum,",
     "data, features",
-    "predict by",
+    "predict by recursion",
+    "predict by contour",
+    "predict by exact, ",
     "predict, power law, b=",
     "predict, finite data, cosine",
     "generating function,",
