@@ -113,15 +113,13 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     """
     phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
     signal, constant, factor = G.quiet_signal(phase)
-    double, error = noiseless_loss(signal, G.method, steps, singular.rate)
+    double, error = noiseless_loss(signal, G.method, steps)
     if constant > 0.0:
-        total = double.value() + constant
-        over = np.isinf(total)
-        mantissa = np.where(over, double.mantissa, total)
+        total = double.plus(constant)
         with np.errstate(invalid="ignore"):
-            share = np.where(over, 1.0, double.value() / total)
+            share = np.exp(np.minimum(double.log() - total.log(), 0.0))
             error = np.where(share == 0.0, 0.0, share * error) + EPS
-        double = Scaled(mantissa, np.where(over, double.exponent, 0))
+        double = total
     return LossCurve(Scaled(factor * double.mantissa, double.exponent), error, "powers")
 
 
