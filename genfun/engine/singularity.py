@@ -12,6 +12,8 @@ from genfun.engine.transform import Transform
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
+VISIBLE = 1e-6
+"""Relative fall of the noise gain from which its slope is taken."""
 
 
 def mode_roots(G: Transform) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
@@ -152,15 +154,24 @@ def searched_singularity(G: Transform) -> Singularity:
 def _rate_error(G: Transform, rate: float) -> float:
     """Rounding of z U~(z), turned into a rounding of its root.
 
-    The coefficients of `mode_sums` round relative to values of order 1, while S is of the order of 1 - abs(momentum).
+    The rounding is what double precision and extended precision disagree by. The slope comes from a point so far right
+    that the gain has fallen visibly: the gain is convex, so that a wider distance makes the error larger, not smaller.
     """
     if G.gamma == 0.0 or rate == 0.0 or not np.isfinite(rate):
         return 0.0
-    points = rate + np.array([1e-4, 2e-4]) * abs(rate)
+    distances = np.append(0.0, np.geomspace(1e-4 * abs(rate), max(abs(rate), 1.0), 48))
+    # A little right of the root: at the root itself, rounding may put the point on the other side.
+    points = rate + 1e-6 * abs(rate) + distances
     _, gains = G.regular(points)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = 4.0 * np.finfo(float).eps / G.memory * (points[1] - points[0]) / abs(gains[1] - gains[0])
-    return float(error) if np.isfinite(error) else 0.0
+    finer = G.regular(points.astype(np.longdouble))[1] if G.extended else gains
+    good = np.isfinite(gains) & np.isfinite(finer.astype(np.float64))
+    falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
+    if not good[0] or falls.size == 0:
+        return 0.0
+    i = int(falls[0])
+    eps = 4.0 * np.finfo(float).eps / (1.0 if G.extended else G.memory)
+    rounding = eps * gains[0] + 2.0 * np.abs(gains - finer)[good & (np.arange(good.size) <= max(i, 3))].max()
+    return float(rounding * distances[i] / (gains[0] - gains[i]))
 
 
 def _stable_rate(G: Transform, radius: float) -> float:

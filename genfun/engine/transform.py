@@ -51,11 +51,14 @@ class Transform(ABC):
     method : Method
     gamma : float
         The sampling factor.
+    extended : bool
+        Whether `regular` works in the precision of what it is given.
     """
 
     problem: Problem
     method: Method
     gamma: float
+    extended: bool = False
 
     @abstractmethod
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -96,6 +99,10 @@ class Transform(ABC):
     @abstractmethod
     def floor(self) -> float:
         """The excess loss that label noise leaves at the end, where the mean loss converges."""
+
+    def floor_error(self) -> float:
+        """The relative rounding error of the floor, which grows as the noise gain comes close to 1."""
+        return 0.0
 
     def known_singularity(self) -> Any:
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
