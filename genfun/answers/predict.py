@@ -175,7 +175,7 @@ def predict(
         losses = np.where(unique > 0, np.inf, case.initial_loss)
         curve = LossCurve(Scaled(losses, np.zeros(unique.size, dtype=np.int64)), np.zeros(unique.size), "limit")
     else:
-        G = case.transform
+        G = case.transform.excited()
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape

@@ -105,7 +105,7 @@ def steps_to_loss(
     target *= 1.0 + SLACK
     if scheduled:
         return _under_schedule(case, target)
-    G = case.transform
+    G = case.transform.excited()
     singular = dominant_singularity(G)
     shift = singular.shift
     fade = oscillation_steps(singular, shift)
@@ -114,6 +114,8 @@ def steps_to_loss(
         return predict(case.problem, method, steps, case.noise).loss
 
     def contour(steps: Array) -> Array:
+        if G.gamma == 0.0:  # by powers, which cost no more
+            return predicted(steps)
         curve = by_contour(G, steps, singular)
         losses = curve.loss.value()
         # A growing mode with hardly any signal yet hides under the rounding of the contour, which is scaled to it.

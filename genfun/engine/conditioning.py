@@ -16,6 +16,41 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 
 
+def moment_maps(method: Any, nodes: Float[Array, " n"], own: float) -> tuple[Float[Array, "n M M"], Array]:
+    """The maps of the second moments of some of the modes, the extreme ones among them, and their eigenvalues lambda.
+
+    Parameters
+    ----------
+    method : Method
+    nodes : array, shape (n,)
+        lambda_k.
+    own : float
+        gamma tau2, a mode's correction of its own noise.
+    """
+    nodes = np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
+    a = method.learning_rate * nodes
+    square, kick = symmetric_square(method.update(a, *method.hyperparameters), a)
+    square[:, 0] -= kick * (own * a * a)
+    return np.moveaxis(square, 2, 0), nodes
+
+
+def off_axis_rate(method: Any, nodes: Float[Array, " n"], own: float) -> float:
+    """log of the largest modulus of an eigenvalue of these maps off the positive real axis; -inf if there is none.
+
+    Parameters
+    ----------
+    method : Method
+    nodes : array, shape (n,)
+        lambda_k.
+    own : float
+        gamma tau2.
+    """
+    values = np.linalg.eigvals(moment_maps(method, nodes, own)[0])
+    off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+
+
 @dataclass(frozen=True)
 class Conditioning:
     r"""Sensitivity of the second moments of single modes to rounding, relative, per step and eps.
@@ -51,11 +86,7 @@ class Conditioning:
         own : float
             gamma tau2, a mode's correction of its own noise.
         """
-        nodes = np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
-        a = method.learning_rate * nodes
-        square, kick = symmetric_square(method.update(a, *method.hyperparameters), a)
-        square[:, 0] -= kick * (own * a * a)
-        matrix = np.moveaxis(square, 2, 0)
+        matrix, nodes = moment_maps(method, nodes, own)
         values, right = np.linalg.eig(matrix)
         top, each = np.argmax(np.abs(values), axis=1), np.arange(nodes.size)
         modulus = np.abs(values[each, top])

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Float, Shaped
-from genfun.engine.conditioning import Conditioning
+from genfun.engine.conditioning import Conditioning, off_axis_rate
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recursion import Recursion
@@ -200,6 +200,25 @@ class GeneratingFunction(Transform):
         own = self.gamma * self.noise_model.tau2
         nodes = np.concatenate([measure.nodes for measure in self.measures])
         return Conditioning.of(self.method, nodes, own)
+
+    def off_axis_rate(self) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis of a mode's second moments.
+
+        With the correction of its own noise (tau2) alone, and with the noise that it feeds back to itself (tau1) as
+        well: the singularities of the whole lie between.
+        """
+        if self.gamma == 0.0:
+            return -np.inf
+        nodes, tau1, tau2 = self.measures[1].nodes, self.noise_model.tau1, self.noise_model.tau2
+        return max(off_axis_rate(self.method, nodes, self.gamma * tau) for tau in (tau2, tau2 - tau1))
+
+    def excited(self) -> GeneratingFunction:
+        """The same function without modes that never move: without noise, those without signal."""
+        moving = self.signal_measure.weights > 0.0
+        if self.gamma > 0.0 or moving.all() or not moving.any():
+            return self
+        signal = SpectralMeasure.trusted(self.signal_measure.nodes[moving], self.signal_measure.weights[moving])
+        return self.on((signal, signal))
 
     @property
     def measures(self) -> Measures:

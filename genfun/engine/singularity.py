@@ -140,7 +140,7 @@ def searched_singularity(G: Transform) -> Singularity:
     curvature = bool((radii[a > 1e-10] >= 1.0).any())
     stable = gain < 1.0 and not curvature and bool(regular or G.gamma == 0.0)
     outside = off_axis(roots).max()
-    unresolved = float(np.log(outside)) if outside > 0.0 else -np.inf
+    unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate())
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         rate = np.inf
     elif stable:

@@ -118,6 +118,14 @@ class Transform(ABC):
         """
         return None
 
+    def excited(self) -> Transform:
+        """The same function without modes that never move: without noise, those without signal."""
+        return self
+
+    def off_axis_rate(self) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis that noise gives a mode's moments."""
+        return -np.inf
+
     def narrowed(self, step: float) -> Transform:
         """The same function with what has hardly moved by `step` merged; itself where that gains nothing.
 
