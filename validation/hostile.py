@@ -1,7 +1,7 @@
 """Random problems made to break the engine, each loss against the recursion in extended precision.
 
-`python -m validation.hostile --count 10000` takes minutes; problem i of a seed is always the same one, so that a failure
-is found again with `--only i`.
+`python -m validation.hostile --count 10000` takes minutes; problem i of a seed is always the same one, so that a
+failure is found again with `--only i`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
 
 WRONG, UNDERSTATED, SLOW = 1e-8, 10.0, 20.0
-"""A loss is wrong if its relative error is above WRONG and above UNDERSTATED times the estimate, under a good status."""
+"""A loss is wrong if its relative error is above WRONG and UNDERSTATED times the estimate, under a good status."""
 GOOD = ("ok", "diverges", "underflow")
 RECURSION_STEPS, RECURSION_WORK, EXACT_MODES = 400, 200_000, 3
 DIGITS = 80
@@ -43,7 +44,7 @@ class Hostile:
 
 
 def hostile(seed: int, index: int) -> Hostile:
-    """Eigenvalues and signals over many decades, with duplicates, clusters and zeros; rates close to and beyond the edge."""
+    """Eigenvalues and signals over many decades, with duplicates, clusters and zeros; rates at and beyond the edge."""
     rng = np.random.default_rng([seed, index])
     n = int(rng.choice([1, 2, 3, 8, 40, 300, 3000], p=[0.2, 0.2, 0.2, 0.15, 0.15, 0.08, 0.02]))
     lam = 10.0 ** rng.uniform(-rng.choice([0.5, 3.0, 16.0, 30.0]), 0.0, n)
@@ -73,7 +74,9 @@ def hostile(seed: int, index: int) -> Hostile:
     near = 10.0 ** -rng.uniform(6.0, 12.0)
     share = float(rng.choice([1.0 - near, 1.0 + near, rng.uniform(0.1, 1.0), 10.0 ** rng.uniform(-6.0, 0.0), 1.3, 3.0]))
     late = 10.0 ** rng.uniform(0.0, 15.0, 2)
-    steps = np.array([0, 1, 2, int(rng.integers(3, 60)), int(rng.integers(60, RECURSION_STEPS)), *late.astype(np.int64)])
+    steps = np.array(
+        [0, 1, 2, int(rng.integers(3, 60)), int(rng.integers(60, RECURSION_STEPS)), *late.astype(np.int64)]
+    )
     return Hostile(problem, gf.SGD(edge * share, beta, batch), noise, rng.permutation(steps))
 
 
@@ -99,13 +102,10 @@ def _gamma(case: Hostile) -> float:
 def exact_log(case: Hostile, step: int) -> float:
     """log L of a small problem at any step: powers of the matrix of the second moments with 80 digits."""
     with mpmath.workdps(DIGITS):
-        a, beta = [mpmath.mpf(case.method.learning_rate) * mpmath.mpf(float(x)) for x in case.problem.eigenvalues], (
-            mpmath.mpf(case.method.momentum)
-        )
+        rate, beta = mpmath.mpf(case.method.learning_rate), mpmath.mpf(case.method.momentum)
+        a = [rate * mpmath.mpf(float(x)) for x in case.problem.eigenvalues]
         n, gamma = len(a), mpmath.mpf(_gamma(case))
-        tau1, tau2, sigma2 = (
-            mpmath.mpf(x) for x in (case.noise.tau1, case.noise.tau2, case.problem.noise_variance)
-        )
+        tau1, tau2, sigma2 = (mpmath.mpf(x) for x in (case.noise.tau1, case.noise.tau2, case.problem.noise_variance))
         matrix = mpmath.zeros(3 * n + 1)
         matrix[3 * n, 3 * n] = 1
         for k, x in enumerate(a):
@@ -147,7 +147,7 @@ def verdict(case: Hostile) -> tuple[str, str]:
             gf.stability(case.problem, case.method, case.noise)
     except Warning as warning:
         return "warning", f"{type(warning).__name__}: {warning}"
-    except Exception as error:  # noqa: BLE001: whatever it is, it is a crash
+    except Exception as error:  # whatever it is, it is a crash
         return "crash", f"{type(error).__name__}: {error}"
     if time.perf_counter() - start > SLOW:
         return "slow", f"{time.perf_counter() - start:.0f} s"
@@ -167,23 +167,22 @@ def verdict(case: Hostile) -> tuple[str, str]:
             continue
         off = abs(np.expm1(min(log - right, 50.0)))
         # A logarithm in double precision holds no more of a loss far outside their range.
-        allowed = max(WRONG, UNDERSTATED * error, 1e-15 * abs(right))
+        allowed = max(WRONG, UNDERSTATED * float(error), 1e-15 * abs(right))
         if abs(right) < 1e5 and not off <= allowed:
             return "wrong", f"step {step}: log {log!r}, right {right!r}, off {off:.1e}, claimed {error:.1e}"
     return found.status, ""
 
 
-def fuzz(seed: int, indices: range) -> tuple[Counter[str], list[str]]:
-    """Counts of what came of the cases, and a line for every bad one."""
+def fuzz(seed: int, indices: range, tell: Callable[[str], Any] = lambda line: None) -> Counter[str]:
+    """Counts of what came of the cases; every bad one is told at once."""
     counts: Counter[str] = Counter()
-    lines = []
     for index in indices:
         case = hostile(seed, index)
         kind, detail = verdict(case)
         counts[kind] += 1
         if detail:
-            lines.append(f"{index} {kind}: {detail}; {case}")
-    return counts, lines
+            tell(f"{index} {kind}: {detail}; {case}")
+    return counts
 
 
 def main() -> None:
@@ -195,8 +194,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="a single case")
     options = parser.parse_args()
     first, count = (options.first, options.count) if options.only is None else (options.only, 1)
-    counts, lines = fuzz(options.seed, range(first, first + count))
-    print("\n".join(lines))
+    counts = fuzz(options.seed, range(first, first + count), lambda line: print(line, flush=True))
     print(f"{count} cases: " + ", ".join(f"{number} {kind}" for kind, number in counts.most_common()))
 
 

@@ -213,9 +213,10 @@ class GeneratingFunction(Transform):
         return max(off_axis_rate(self.method, nodes, self.gamma * tau) for tau in (tau2, tau2 - tau1))
 
     def excited(self) -> GeneratingFunction:
-        """The same function without modes that never move: without noise, those without signal."""
+        """The same function without modes that never move: those without signal, where no noise reaches them."""
         moving = self.signal_measure.weights > 0.0
-        if self.gamma > 0.0 or moving.all() or not moving.any():
+        reached = self.gamma > 0.0 and (self.noise_model.tau1 > 0.0 or self.problem.noise_variance > 0.0)
+        if reached or moving.all() or not moving.any():
             return self
         signal = SpectralMeasure.trusted(self.signal_measure.nodes[moving], self.signal_measure.weights[moving])
         return self.on((signal, signal))

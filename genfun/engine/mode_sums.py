@@ -37,9 +37,7 @@ class Polynomials:
     evaluate: Callable[..., tuple[Any, Any, Any]]
     degrees: tuple[int, int, int]
 
-    def coefficients(
-        self, q: Array, hyper: tuple[Any, ...], scale: float = 1.0
-    ) -> list[Shaped[Array, "powers ..."]]:
+    def coefficients(self, q: Array, hyper: tuple[Any, ...], scale: float = 1.0) -> list[Shaped[Array, "powers ..."]]:
         """Coefficients of d, n_u and n_v, each of shape (degree + 1, *q.shape).
 
         Their rounding is relative to the values at a = scale: with negative momentum all a are of the order of

@@ -126,7 +126,8 @@ def noiseless_loss(
     def twice(real: Any) -> tuple[Scaled, Array]:
         first, age = _signal_decay(nodes, weights, method, steps, rates, real)
         second, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real)
-        return first, 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * age)
+        with np.errstate(over="ignore"):
+            return first, 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * age)
 
     found, error = twice(np.float64)
     if (error > TARGET).any():

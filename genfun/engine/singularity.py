@@ -14,6 +14,8 @@ SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
 VISIBLE = 1e-6
 """Relative fall of the noise gain from which its slope is taken."""
+POLE_RANGE = 1e-4
+"""Relative distance within which the pole of a mode is found again in extended precision."""
 
 
 def mode_roots(G: Transform) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
@@ -167,11 +169,26 @@ def _rate_error(G: Transform, rate: float) -> float:
     good = np.isfinite(gains) & np.isfinite(finer.astype(np.float64))
     falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
     if not good[0] or falls.size == 0:
-        return 0.0
+        return _pole_error(G, rate)
     i = int(falls[0])
     eps = 4.0 * np.finfo(float).eps / (1.0 if G.extended else G.memory)
     rounding = eps * gains[0] + 2.0 * np.abs(gains - finer)[good & (np.arange(good.size) <= max(i, 3))].max()
     return float(rounding * distances[i] / (gains[0] - gains[i]))
+
+
+def _pole_error(G: Transform, rate: float) -> float:
+    """Rounding of a rate that is the pole of a single mode, where the gain says nothing: none without coupling."""
+    if not G.extended:
+        return 0.0
+    left, right = rate - POLE_RANGE * abs(rate), rate + POLE_RANGE * abs(rate)
+    for _ in range(12):
+        p = np.linspace(left, right, SECTIONS)
+        bad = np.flatnonzero(~G.regular(p.astype(np.longdouble))[0])
+        i = int(bad[-1]) if bad.size else 0
+        if bad.size == 0 or i + 1 == p.size:
+            return POLE_RANGE * abs(rate)
+        left, right = p[i], p[i + 1]
+    return float(2.0 * abs(right - rate) + 4.0 * np.finfo(float).eps * abs(rate))
 
 
 def _stable_rate(G: Transform, radius: float) -> float:

@@ -119,7 +119,7 @@ class Transform(ABC):
         return None
 
     def excited(self) -> Transform:
-        """The same function without modes that never move: without noise, those without signal."""
+        """The same function without modes that never move: those without signal, where no noise reaches them."""
         return self
 
     def off_axis_rate(self) -> float:
