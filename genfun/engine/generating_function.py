@@ -264,24 +264,26 @@ class GeneratingFunction(Transform):
         return self.fine(phase)[1], self.problem.noise_variance, 0.5
 
 
-class SingleRecursion:
-    """The direct recursion of one generating function.
+class RecordedRun:
+    """A direct recursion of one setting, asked for its losses in ascending order.
 
     Parameters
     ----------
-    G : GeneratingFunction
-        On the measures that are to be followed.
+    run : Recursion
+        Of a single setting.
     """
 
-    def __init__(self, G: GeneratingFunction) -> None:
-        self.function = G
-        self._run = Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure))
-        self._next = 0
+    def __init__(self, run: Recursion) -> None:
+        self._run, self._next = run, 0
 
     @property
     def size(self) -> int:
         """Number of modes."""
         return self._run.state.shape[-1]
+
+    def observed(self) -> tuple[Array, Array]:
+        """Mantissa and exponent of what is recorded at the present step: the loss."""
+        return self._run.loss()
 
     def losses(self, until: int) -> Scaled:
         """Losses from the first step not asked for yet to `until`, inclusive.
@@ -294,11 +296,29 @@ class SingleRecursion:
         while self._next <= until:
             while self._run.step < self._next:
                 self._run.advance()
-            mantissa, exponent = self.function.observed(self._run)
+            mantissa, exponent = self.observed()
             mantissas.append(mantissa)
             exponents.append(exponent)
             self._next += 1
         return Scaled(np.concatenate(mantissas), np.concatenate(exponents))
+
+
+class SingleRecursion(RecordedRun):
+    """The direct recursion of one generating function.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+        On the measures that are to be followed.
+    """
+
+    def __init__(self, G: GeneratingFunction) -> None:
+        super().__init__(Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure)))
+        self.function = G
+
+    def observed(self) -> tuple[Array, Array]:
+        """What the function says is recorded: the loss, or another mean."""
+        return self.function.observed(self._run)
 
 
 def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
