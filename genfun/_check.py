@@ -138,8 +138,26 @@ def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> Non
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
-def setting(problem: Any, method: Any, noise: Any) -> None:
-    """A problem, a method (or None) and a noise model, by what the engine reads of them."""
+def setting(problem: Any, method: Any, noise: Any, knows: bool = False) -> None:
+    """A problem, a method (or None) and a noise model, by what the engine reads of them.
+
+    Parameters
+    ----------
+    problem, method, noise : Any
+    knows : bool
+        Whether the caller knows averaged weights, weight decay and dampening; else they are refused.
+    """
+    if getattr(method, "sampling", "fresh") == "epochs":
+        raise ValueError(
+            f"sampling='epochs' is not known to this answer, got {method!r}; sampling='fresh' draws anew at every step"
+        )
+    options = getattr(method, "options", "")
+    if options and not knows:
+        raise ValueError(
+            f"{options}: this answer is not derived for it, got {method!r}; predict, steps_to_loss, stability and "
+            "max_learning_rate are"
+        )
+    method = getattr(method, "method", method) if options else method
     _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
     if method is not None:
         _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")

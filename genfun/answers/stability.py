@@ -100,7 +100,7 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     >>> gf.stability(gf.PowerLaw(1.5, 0.5, n_modes=1000), gf.SGD(0.1, 0.9, batch_size=1)).status
     'diverges'
     """
-    case = Case.of(problem, method, noise)
+    case = Case.of(problem, method, noise, knows_options=True)
     G = case.transform
     singular = dominant_singularity(G)
     gain, top = singular.noise_gain, curvature_limit(case.problem, method)
