@@ -113,6 +113,7 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     status: Verdict = "marginal" if marginal else "converges" if singular.stable else "diverges"
     floor = np.inf
     if status == "converges":
-        floor = G.floor() if case.problem.noise_variance * G.gamma > 0.0 else 0.0
+        decays = getattr(getattr(method, "method", method), "weight_decay", 0.0) > 0.0
+        floor = G.floor() if decays or case.problem.noise_variance * G.gamma > 0.0 else 0.0
     limit: Limit = "noise" if edge(case.problem, method, case.noise) < top else "curvature"
     return Stability(status, gain, singular.rate, limit, float(floor))

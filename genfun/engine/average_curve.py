@@ -34,6 +34,12 @@ class UniformAverage(OutputFunction):
 
     def __init__(self, problem: Problem, method: Averaged, noise: SpectrallyExpressible) -> None:
         super().__init__(problem, method, noise, label_noise=0.0)
+        self.start = method.start
+
+    def floor(self) -> float:
+        """The excess loss in the end: the bias of weight decay alone, for all fluctuations average out."""
+        signal = self.measures[1]
+        return 0.5 * float(signal.weights @ self.system.bias(signal.nodes) ** 2)
 
     def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> Any:
         """Mean losses at ascending steps.
@@ -62,7 +68,7 @@ def uniform_curve(G: UniformAverage, steps: Int[Array, " t"], singular: Singular
     ValueError
         If a tail average is asked for beyond LAST_TAIL steps.
     """
-    begin = G.method.start
+    begin = G.start
     if begin > 0:
         return _tail(G, steps, begin)
     core = OutputFunction(G.problem, G.method, G.noise_model, None, 0.0)

@@ -46,8 +46,9 @@ def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
                 f"{options}: derived for spectrally expressible noise only, got noise={noise!r}; "
                 "pass a SpectrallyExpressible, or noise='fitted' with data"
             )
-        uniform = isinstance(method, Averaged) and method.is_uniform
-        return UniformAverage(problem, method, model) if uniform else OutputFunction(problem, method, model)
+        setting: Any = method
+        uniform = isinstance(setting, Averaged) and setting.is_uniform
+        return UniformAverage(problem, setting, model) if uniform else OutputFunction(problem, setting, model)
     if isinstance(noise, SpectrallyExpressible):
         return GeneratingFunction(problem, method, noise)
     _check.setting(problem, method, SpectrallyExpressible())

@@ -16,6 +16,8 @@ from genfun.methods.system import System, system_of
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 
+NEXT_TO_ONE = 1e-100
+"""1 - z where the end is looked at: smaller than any decay, yet no pole."""
 CHUNK = 30_000
 """Points times modes that are solved for at once."""
 
@@ -101,9 +103,19 @@ class OutputFunction(Transform):
         return replace(found, shift=max([found.shift, *kept]), unresolved_rate=unresolved)
 
     def floor(self) -> float:
-        """The excess loss in the end, as the value of q L~ next to z = 1."""
-        q = np.array([1e-12])
-        return float((q * self.loss(q))[0]) - 0.5 * self.label_noise
+        """The excess loss in the end: the bias of weight decay, and what label noise and the bias keep moving."""
+        (capacity, signal), noise = self.measures, self.noise_model
+        alpha, q = self.method.learning_rate, np.array([NEXT_TO_ONE])
+        bias = signal.weights * self.system.bias(signal.nodes) ** 2
+        a = alpha * signal.nodes
+        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        spared = self.gamma * noise.tau2 * a * a
+        start, output = bias @ (1.0 / (1.0 + spared * u0)), bias @ (1.0 - spared * uo / (1.0 + spared * u0))
+        a = alpha * capacity.nodes
+        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        weights = self.gamma * alpha * alpha * capacity.weights / (1.0 + self.gamma * noise.tau2 * a * a * u0)
+        drive = (noise.tau1 * start + self.problem.noise_variance) / (1.0 - noise.tau1 * (weights @ u0))
+        return 0.5 * float(output + (weights @ uo) * drive)
 
     def narrowed(self, step: float) -> OutputFunction:
         """The same function with modes that have hardly moved by `step` merged.
@@ -193,8 +205,10 @@ class OutputFunction(Transform):
                 for j in range(p):
                     if M[p][j] is not None:
                         M[i][j] = (0.0 if M[i][j] is None else M[i][j]) - factor * M[p][j]
-                sides[i] = [(0.0 if x is None else x) - factor * (0.0 if y is None else y) for x, y in
-                            zip(sides[i], sides[p], strict=True)]
+                sides[i] = [
+                    (0.0 if x is None else x) - factor * (0.0 if y is None else y)
+                    for x, y in zip(sides[i], sides[p], strict=True)
+                ]
         found: list[list[Any]] = []
         for p in range(size):
             total = [0.0 if x is None else x for x in sides[p]]

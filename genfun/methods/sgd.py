@@ -101,7 +101,7 @@ class SGD:
             object.__setattr__(self, "sampling", "replacement")
         # The engine knows a method by the update of its class: each form of the update is one.
         damped = self.weight_decay > 0.0 or self.damping < 1.0
-        form = _NesterovSGD if self.nesterov else _DampedSGD if damped else SGD
+        form = NesterovSGD if self.nesterov else DampedSGD if damped else SGD
         object.__setattr__(self, "__class__", form)
 
     def _check_options(self) -> None:
@@ -168,7 +168,7 @@ class SGD:
     responses = staticmethod(_responses)
 
 
-class _DampedSGD(SGD):
+class DampedSGD(SGD):
     """With dampening or weight decay."""
 
     @property
@@ -176,12 +176,12 @@ class _DampedSGD(SGD):
         """(beta, 1 - dampening, alpha rho)"""
         return self.momentum, self.damping, self.learning_rate * self.weight_decay
 
-    update = staticmethod(torch_sgd.Damped.update)
-    curvature_limit = None
-    responses = staticmethod(torch_sgd.Damped.responses)
+    update: Any = staticmethod(torch_sgd.Damped.update)
+    curvature_limit: Any = None
+    responses: Any = staticmethod(torch_sgd.Damped.responses)
 
 
-class _NesterovSGD(SGD):
+class NesterovSGD(SGD):
     """With Nesterov momentum, and perhaps weight decay."""
 
     @property
@@ -189,6 +189,6 @@ class _NesterovSGD(SGD):
         """(beta, alpha rho)"""
         return self.momentum, self.learning_rate * self.weight_decay
 
-    update = staticmethod(torch_sgd.Nesterov.update)
-    curvature_limit = None
-    responses = staticmethod(torch_sgd.Nesterov.responses)
+    update: Any = staticmethod(torch_sgd.Nesterov.update)
+    curvature_limit: Any = None
+    responses: Any = staticmethod(torch_sgd.Nesterov.responses)

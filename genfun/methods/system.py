@@ -42,6 +42,8 @@ class System:
         Factor of the variance of the noise in the first step.
     kept : tuple of float
         Eigenvalues of T that the further states add.
+    decay : float
+        rho, in units of an eigenvalue.
     """
 
     inner: Method
@@ -53,6 +55,16 @@ class System:
     output: int = 0
     first_noise: float = 1.0
     kept: tuple[float, ...] = ()
+    decay: float = 0.0
+
+    def bias(self, eigenvalues: Array) -> Float[Array, " n"]:
+        """What is left of the initial error of each mode in the end, rho/(lambda + rho).
+
+        Parameters
+        ----------
+        eigenvalues : array, shape (n,)
+        """
+        return self.decay / (eigenvalues + self.decay) if self.decay > 0.0 else np.zeros_like(eigenvalues)
 
     @property
     def size(self) -> int:
@@ -101,7 +113,7 @@ def system_of(method: Any) -> System:
     if method.damping < 1.0:
         slope[1], noise = -method.dampening / method.momentum, method.damping**-2
     system = System(inner, system.constant, system.slope, system.kick, system.start, slope, 0, noise)
-    return _pulled(system) if method.weight_decay > 0.0 else system
+    return _pulled(system, method.weight_decay) if method.weight_decay > 0.0 else system
 
 
 def _plain(method: Method) -> System:
@@ -115,7 +127,7 @@ def _plain(method: Method) -> System:
     return System(method, at[0], slope, kicks[0], np.eye(size)[0], np.zeros(size))
 
 
-def _pulled(system: System) -> System:
+def _pulled(system: System, decay: float) -> System:
     """With the state c = w* that weight decay pulls from: T acts on w - w* + c in the place of w - w*."""
     # At a = 0 the gradient is that of the penalty alone, rho w, so that what T_0 does with w - w* it does with c too.
     pull = system.constant[:, 0] - np.eye(system.size)[0]
@@ -130,6 +142,7 @@ def _pulled(system: System) -> System:
         0,
         system.first_noise,
         (1.0,),
+        decay,
     )
 
 
@@ -149,6 +162,7 @@ def _with(system: System, old: float, new: float, start: float) -> System:
         system.size,
         system.first_noise,
         (*system.kept, old),
+        system.decay,
     )
 
 

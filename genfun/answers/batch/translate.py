@@ -182,7 +182,7 @@ def translate(
     >>> r.status, round(r.learning_rate, 3), round(r.square_root_rate, 3), r.linear_limit
     ('ok', 0.04, 0.02, 760.0)
     """
-    if not isinstance(method, SGD):
+    if type(method) is not SGD:
         raise TypeError(f"method must be an SGD, got {type(method).__name__}; only its rate can be translated")
     if keep not in get_args(Keep):
         raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
