@@ -32,9 +32,9 @@ def mean_losses(
         new, drive = np.zeros_like(X), tau[0] * X[:, 0, 0].sum() + sigma2
         if average == "tail" and t == start:
             X[:, 3, :] = X[:, :, 3] = 0.0
-        for k, l in enumerate(lam):
+        for k, curvature in enumerate(lam):
             # The gradient of the data and of the penalty, and the noise of one, as rows over the states and one more.
-            gradient = np.append((l + weight_decay) * unit[0] + weight_decay * unit[2], 1.0)
+            gradient = np.append((curvature + weight_decay) * unit[0] + weight_decay * unit[2], 1.0)
             old = {i: np.append(unit[i], 0.0) for i in range(4)}
             if beta == 0.0:
                 buffer = gradient
@@ -43,7 +43,7 @@ def mean_losses(
             w = old[0] - rate * (gradient + beta * buffer if nesterov else buffer)
             mean = decay * old[3] + (1.0 - decay) * w if average == "ema" else old[3] + w
             rows = np.stack([w, buffer, old[2], mean])
-            variance = gamma * l * l * (drive - tau[1] * X[k, 0, 0])
+            variance = gamma * curvature**2 * (drive - tau[1] * X[k, 0, 0])
             new[k] = rows[:, :4] @ X[k] @ rows[:, :4].T + variance * _outer(rows[:, 4])
         X = new
         count = t + 1 - start

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from genfun import _check
+from genfun.methods.base import UpdateMatrices
 
 Average = Literal["ema", "polyak", "tail"]
 
@@ -97,6 +98,21 @@ class Averaged:
     def sampling(self) -> str:
         """That of the method."""
         return getattr(self.method, "sampling", "fresh")
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        """Those of the method."""
+        return self.method.hyperparameters
+
+    @staticmethod
+    def update(*args: Any, **kwargs: Any) -> UpdateMatrices:
+        """Refused: the average is an output of the method, and has no update of its own.
+
+        Parameters
+        ----------
+        *args, **kwargs : Any
+        """
+        raise ValueError("averaged weights: not derived here; known to predict, steps_to_loss and stability")
 
     @property
     def options(self) -> str:
