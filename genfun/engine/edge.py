@@ -56,7 +56,7 @@ def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: floa
     """
     own = getattr(kind, "curvature_limit", None)
     if own is not None:
-        return np.asarray(own(*hyper), dtype=np.float64) / lambda_max
+        return np.asarray(np.asarray(own(*hyper), dtype=np.float64) / lambda_max)
     shape = np.broadcast_shapes(*(np.shape(h) for h in hyper))
     flat = [np.broadcast_to(h, shape).ravel() for h in hyper]
 
@@ -75,7 +75,7 @@ def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: floa
         middle = 0.5 * (low + high)
         fine = stable(middle[None])[0]
         low, high = np.where(fine, middle, low), np.where(fine, high, middle)
-    return np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max
+    return np.asarray(np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max)
 
 
 def curvature_limit(problem: Problem, method: Method) -> float:
@@ -100,7 +100,7 @@ def _trained(method: Any) -> tuple[Any, float]:
 
 def _undecayed(hyper: tuple[Array, ...], weight_decay: float) -> tuple[Array, ...]:
     """The hyperparameters without weight decay, which is the last of them where there is any."""
-    return (*hyper[:-1], 0.0 * hyper[-1]) if weight_decay > 0.0 else hyper
+    return (*hyper[:-1], np.zeros_like(hyper[-1])) if weight_decay > 0.0 else hyper
 
 
 def noise_gains(

@@ -39,7 +39,7 @@ class OutputRecursion:
         rate, noise = G.method.learning_rate, G.noise_model
         a = rate * nodes
         rows = np.moveaxis(system.rows(a), 0, -1)
-        self._map, kick = symmetric_square((rows, system.kick), a)  # pyright: ignore[reportArgumentType]
+        self._map, kick = symmetric_square(([list(row) for row in rows], list(system.kick)), a)
         self._spared = kick * (G.gamma * noise.tau2 * a * a)
         self._map[:, 0] -= self._spared
         self._force = kick * (G.gamma * rate * rate * capacity)
