@@ -99,7 +99,7 @@ class OutputFunction(Transform):
         kept = [2.0 * np.log(x) for x in self.system.kept if x > 0.0]
         a, _ = mode_roots(self.inner)
         outside = off_axis(update_roots(np.moveaxis(self.system.rows(a), 0, -1), a.shape)).max()
-        unresolved = float(np.log(outside)) if outside > 0.0 else -np.inf
+        unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, found.unresolved_rate)
         return replace(found, shift=max([found.shift, *kept]), unresolved_rate=unresolved)
 
     def floor(self) -> float:
