@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
-    from genfun.methods import SGD, Method
+    from genfun.methods import QHM, SGD, Averaged, Method
     from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from genfun.schedules import ScheduledSGD
 
 __all__ = [
+    "QHM",
     "SGD",
     "AsymptoticOptimum",
+    "Averaged",
     "BigBatch",
     "BudgetMap",
     "ClosedForm",
@@ -162,6 +164,8 @@ _ON_FIRST_USE = {
     "PowerLaw": "problems",
     "PowerLawFit": "answers",
     "Prediction": "answers",
+    "Averaged": "methods",
+    "QHM": "methods",
     "SGD": "methods",
     "ScheduleOptimum": "answers.best.optimize_schedule",
     "ScheduledSGD": "schedules",

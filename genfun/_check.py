@@ -138,8 +138,44 @@ def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> Non
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
-def setting(problem: Any, method: Any, noise: Any) -> None:
-    """A problem, a method (or None) and a noise model, by what the engine reads of them."""
+def options(method: Any, knows: bool = False, nesterov: bool = True) -> None:
+    """Refuse what an answer or a simulation does not know of a method.
+
+    Parameters
+    ----------
+    method : Any
+    knows : bool
+        Whether averaged weights, weight decay and dampening are known.
+    nesterov : bool
+        Whether Nesterov momentum is; where it is not, the update is written out for heavy ball.
+    """
+    if getattr(method, "sampling", "fresh") == "epochs":
+        raise ValueError(
+            f"sampling='epochs' is not known here, got {method!r}; sampling='fresh' draws anew at every step, and runs "
+            "in epochs are those of simulate(..., order='epochs')"
+        )
+    found = getattr(method, "options", "")
+    if found and not knows:
+        raise ValueError(
+            f"{found}: not derived here, got {method!r}; known to predict, steps_to_loss, stability and "
+            "max_learning_rate"
+        )
+    if not nesterov and getattr(method, "nesterov", False):
+        raise ValueError(f"nesterov=True is not known here, got {method!r}; leave it out")
+
+
+def setting(problem: Any, method: Any, noise: Any, knows: bool = False) -> None:
+    """A problem, a method (or None) and a noise model, by what the engine reads of them.
+
+    Parameters
+    ----------
+    problem, method, noise : Any
+    knows : bool
+        Whether the caller knows averaged weights, weight decay and dampening; else they are refused.
+    """
+    if method is not None:
+        options(method, knows)
+        method = getattr(method, "method", method)
     _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
     if method is not None:
         _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")

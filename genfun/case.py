@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun.data.linear import LinearData
-from genfun.engine.generating_function import transform
+from genfun.engine.dispatch import transform
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -48,7 +48,12 @@ class Case:
 
     @classmethod
     def of(
-        cls, problem: Problem | LinearData, method: Any = None, noise: NoiseChoice = None, only_expressible: str = ""
+        cls,
+        problem: Problem | LinearData,
+        method: Any = None,
+        noise: NoiseChoice = None,
+        only_expressible: str = "",
+        knows_options: bool = False,
     ) -> Case:
         """Resolve what was given: data bring their spectrum, and their own noise unless another is asked for.
 
@@ -61,6 +66,9 @@ class Case:
         only_expressible : str
             The name of an answer that is derived for spectrally expressible noise alone: data then bring their fitted
             constants, and another noise model is refused in this name.
+        knows_options : bool
+            Whether the answer knows averaged weights, weight decay and dampening, which most refuse. They are derived
+            for spectrally expressible noise alone.
 
         Raises
         ------
@@ -71,8 +79,11 @@ class Case:
         """
         data = problem if isinstance(problem, LinearData) else None
         spectrum: Any = problem if data is None else data.problem
+        options = getattr(method, "options", "") if _is_constant(method) else ""
+        if knows_options and options:
+            only_expressible = only_expressible or options
         model = _named(noise, data, only_expressible)
-        _check.setting(spectrum, method if _is_constant(method) else None, model)
+        _check.setting(spectrum, method if _is_constant(method) else None, model, knows_options)
         if only_expressible and not isinstance(model, SpectrallyExpressible):
             raise ValueError(
                 f"{only_expressible} is derived for spectrally expressible noise only, got noise={noise!r}; "

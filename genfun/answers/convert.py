@@ -215,7 +215,7 @@ def from_sgd(sgd: SGD, convention: Convention) -> dict[str, Any]:
     >>> from_sgd(SGD(0.25, momentum=0.75), "ema")
     {'learning_rate': 1.0, 'momentum': 0.75}
     """
-    if not isinstance(sgd, SGD):
+    if type(sgd) is not SGD:
         raise TypeError(f"sgd must be an SGD, got {type(sgd).__name__}; see to_sgd")
     return _write(_Rule(sgd.learning_rate, sgd.momentum), convention)
 

@@ -126,5 +126,6 @@ def max_learning_rate(
     if method is not None and (momentum != 0.0 or batch_size is not None):
         given = f"momentum={momentum!r}" if momentum != 0.0 else f"batch_size={batch_size!r}"
         raise ValueError(f"{given} is the method's own; leave it out where method is given, got {method!r}")
-    case = Case.of(problem, SGD(1.0, momentum, batch_size) if method is None else method, noise)
+    setting = SGD(1.0, momentum, batch_size) if method is None else method
+    case = Case.of(problem, setting, noise, knows_options=True)
     return edge(case.problem, case.method, case.noise)

@@ -163,7 +163,8 @@ def predict(
     if route not in get_args(Route):
         raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
     scheduled = isinstance(method, ScheduledSGD)
-    case = Case.of(problem, method, noise, only_expressible="predict under a schedule" if scheduled else "")
+    only = "predict under a schedule" if scheduled else ""
+    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
     singular = None
     if scheduled:

@@ -103,7 +103,7 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     >>> gf.stability(gf.PowerLaw(1.5, 0.5, n_modes=1000), gf.SGD(0.1, 0.9, batch_size=1)).status
     'diverges'
     """
-    case = Case.of(problem, method, noise)
+    case = Case.of(problem, method, noise, knows_options=True)
     G = case.transform
     singular = dominant_singularity(G)
     gain, top = singular.noise_gain, curvature_limit(case.problem, method)
@@ -116,7 +116,8 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     status: Verdict = "marginal" if marginal else "converges" if singular.stable else "diverges"
     floor, error = np.inf, 0.0
     if status == "converges":
-        noisy = case.problem.noise_variance > 0.0 and G.gamma > 0.0
-        floor, error = (G.floor(), G.floor_error()) if noisy else (0.0, 0.0)
+        decays = getattr(getattr(method, "method", method), "weight_decay", 0.0) > 0.0
+        moves = decays or (case.problem.noise_variance > 0.0 and G.gamma > 0.0)
+        floor, error = (G.floor(), G.floor_error()) if moves else (0.0, 0.0)
     limit: Limit = "noise" if edge(case.problem, method, case.noise) < top else "curvature"
     return Stability(status, gain, singular.rate, limit, float(floor), error)

@@ -97,7 +97,8 @@ def steps_to_loss(
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
     scheduled = isinstance(method, ScheduledSGD)
-    case = Case.of(problem, method, noise, only_expressible="steps_to_loss under a schedule" if scheduled else "")
+    only = "steps_to_loss under a schedule" if scheduled else ""
+    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
     if case.initial_loss <= target:
         return 0.0
     if case.explodes or target < case.label_noise:  # the excess loss is a variance, never negative
@@ -124,6 +125,8 @@ def steps_to_loss(
             losses[doubtful] = predicted(steps[doubtful])
         return np.where(np.abs(shift * steps) < BEYOND, losses, np.inf if shift > 0.0 else 0.0)
 
+    if getattr(method, "is_uniform", False):
+        return _of_average(predicted, target)
     last, seen = FIRST_BLOCK, -1
     while True:
         steps = np.arange(seen + 1, last + 1)
@@ -138,6 +141,12 @@ def steps_to_loss(
         if longer > min(STEP_BUDGET, WORK_BUDGET / G.stepper(float(longer), longer).size):
             return _search(predicted, last, target)
         last, seen = longer, last
+
+
+def _of_average(curve: Curve, target: float) -> float:
+    """A uniform average: its first block one by one, then as `_search` does; a tail as far as it is followed."""
+    below = np.flatnonzero(curve(np.arange(GROWTH**2 * FIRST_BLOCK)) <= target)
+    return float(below[0]) if below.size else _search(curve, GROWTH**2 * FIRST_BLOCK - 1, target)
 
 
 def _under_schedule(case: Case, target: float) -> float:

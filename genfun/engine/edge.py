@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.engine.dispatch import transform
 from genfun.engine.gain import resting_kernel
-from genfun.engine.generating_function import transform
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
@@ -56,7 +56,7 @@ def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: floa
     """
     own = getattr(kind, "curvature_limit", None)
     if own is not None:
-        return np.asarray(own(*hyper), dtype=np.float64) / lambda_max
+        return np.asarray(np.asarray(own(*hyper), dtype=np.float64) / lambda_max)
     shape = np.broadcast_shapes(*(np.shape(h) for h in hyper))
     flat = [np.broadcast_to(h, shape).ravel() for h in hyper]
 
@@ -75,7 +75,7 @@ def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: floa
         middle = 0.5 * (low + high)
         fine = stable(middle[None])[0]
         low, high = np.where(fine, middle, low), np.where(fine, high, middle)
-    return np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max
+    return np.asarray(np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max)
 
 
 def curvature_limit(problem: Problem, method: Method) -> float:
@@ -87,8 +87,20 @@ def curvature_limit(problem: Problem, method: Method) -> float:
     method : Method
         Its learning rate is ignored.
     """
-    hyper = tuple(np.array(h) for h in method.hyperparameters)
-    return float(curvature_limits(type(method), hyper, problem.lambda_max))
+    method, decay = _trained(method)
+    hyper = _undecayed(tuple(np.array(h) for h in method.hyperparameters), decay)
+    return float(curvature_limits(type(method), hyper, problem.lambda_max + decay))
+
+
+def _trained(method: Any) -> tuple[Any, float]:
+    """What trains the weights, where they are averaged, and its weight decay."""
+    method = getattr(method, "method", method)
+    return method, float(getattr(method, "weight_decay", 0.0))
+
+
+def _undecayed(hyper: tuple[Array, ...], weight_decay: float) -> tuple[Array, ...]:
+    """The hyperparameters without weight decay, which is the last of them where there is any."""
+    return (*hyper[:-1], np.zeros_like(hyper[-1])) if weight_decay > 0.0 else hyper
 
 
 def noise_gains(
@@ -178,6 +190,7 @@ def edges(
     gamma: float,
     noise: SpectrallyExpressible,
     capacity: SpectralMeasure | None = None,
+    weight_decay: float = 0.0,
 ) -> Float[Array, " settings"]:
     """The largest stable learning rates of many settings of one class, under spectrally expressible noise.
 
@@ -193,8 +206,11 @@ def edges(
     noise : SpectrallyExpressible
     capacity : SpectralMeasure, optional
         A compressed measure, where fewer digits will do.
+    weight_decay : float
+        rho, in units of an eigenvalue; where there is any, the last hyperparameter is the learning rate times it.
     """
-    top = curvature_limits(kind, hyper, problem.lambda_max)
+    hyper = _undecayed(hyper, weight_decay)
+    top = curvature_limits(kind, hyper, problem.lambda_max + weight_decay)
     if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
         return top
     if np.isinf(problem.trace):
@@ -202,7 +218,10 @@ def edges(
     measure = problem.measures()[0] if capacity is None else capacity
 
     def stable(rates: Array) -> Bool[Array, "settings rates"]:
-        return noise_gains(kind, measure, rates, tuple(h[:, None] for h in hyper), gamma, noise) < 1.0
+        at = tuple(h[:, None] for h in hyper)
+        if weight_decay > 0.0:
+            at = (*at[:-1], rates * weight_decay)
+        return noise_gains(kind, measure, rates, at, gamma, noise) < 1.0
 
     # The gain grows from 0 with the learning rate up to its first crossing of 1, or its first pole.
     good = stable(top[:, None] * SHARES)
@@ -225,10 +244,13 @@ def edge(problem: Problem, method: Method, noise: NoiseModel) -> float:
     method : Method
     noise : SpectrallyExpressible or Noise
     """
+    method, decay = _trained(method)
+    if decay > 0.0 and not isinstance(noise, SpectrallyExpressible):
+        raise ValueError(f"weight_decay={decay:g}: the edge is derived for spectrally expressible noise, got {noise!r}")
     gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
     if isinstance(noise, SpectrallyExpressible):
         hyper = tuple(np.array([h]) for h in method.hyperparameters)
-        return float(edges(problem, type(method), hyper, gamma, noise)[0])
+        return float(edges(problem, type(method), hyper, gamma, noise, weight_decay=decay)[0])
     top = curvature_limit(problem, method)
     if gamma == 0.0:
         return top

@@ -16,7 +16,7 @@ from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
 from genfun.engine.transform import Measures, Transform, still_below
 from genfun.methods.base import Method
-from genfun.noise import Noise, NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.scaled import EPS
@@ -331,35 +331,3 @@ class GeneratingFunction(Transform):
             See `fine`.
         """
         return self.fine(phase)[1], self.problem.noise_variance, 0.5
-
-
-def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
-    """The generating function of a method on a problem under a noise model.
-
-    Without sampling noise all models are one, and the spectrum is enough.
-
-    Parameters
-    ----------
-    problem : Problem
-    method : Method
-    noise : SpectrallyExpressible or Noise
-
-    Returns
-    -------
-    Transform
-
-    Raises
-    ------
-    ValueError
-        If the batch is larger than the training set.
-    TypeError
-        If an argument is of the wrong kind.
-    """
-    if isinstance(noise, SpectrallyExpressible):
-        return GeneratingFunction(problem, method, noise)
-    _check.setting(problem, method, SpectrallyExpressible())
-    if sampling_factor(method.batch_size, problem.n_samples, method.replacement) == 0.0:
-        return GeneratingFunction(problem, method)
-    if not isinstance(noise, Noise):
-        raise TypeError(f"noise must be a SpectrallyExpressible or a genfun.Noise, got {type(noise).__name__}")
-    return noise.transform(problem, method)

@@ -8,7 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
-from genfun.engine.generating_function import assemble, transform
+from genfun.engine.dispatch import transform
+from genfun.engine.generating_function import assemble
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, polynomials

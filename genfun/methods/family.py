@@ -40,6 +40,12 @@ class Family:
             raise TypeError(
                 f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {self.template!r}"
             )
+        options, sampling = (getattr(self.template, x, "") for x in ("options", "sampling"))
+        if options or sampling == "epochs":
+            raise ValueError(
+                f"method must not have {options or 'sampling=epochs'} where settings are searched, "
+                f"got {self.template!r}; search without, and predict single settings with it"
+            )
         missing = {"learning_rate", "batch_size"} - {f.name for f in fields(self.template)}
         if missing:
             raise TypeError(f"method must have the fields learning_rate and batch_size, got {self.template!r}")

@@ -1,4 +1,4 @@
-"""Write the ready-made responses of SGD: `python -m genfun.symbolic.generate`."""
+"""Write the ready-made responses of SGD and QHM: `python -m genfun.symbolic.generate`."""
 
 from __future__ import annotations
 
@@ -72,10 +72,12 @@ def _python(expression: Expr) -> str:
 
 
 def main() -> None:
-    """Regenerate `genfun/methods/_sgd_responses.py`."""
-    from genfun.methods.sgd import SGD
+    """Regenerate `genfun/methods/_sgd_responses.py` and `_qhm_responses.py`."""
+    from genfun.methods import QHM, SGD
 
-    Path(__file__).parents[1].joinpath("methods", "_sgd_responses.py").write_text(source(SGD), encoding="utf-8")
+    for method in (SGD, QHM):
+        name = f"_{method.__name__.lower()}_responses.py"
+        Path(__file__).parents[1].joinpath("methods", name).write_text(source(method), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -305,7 +305,7 @@ def minimum_odds(
 
 def _temperature(method: SGD, gradient_variance: float, n_samples: int | None) -> float:
     """eta gamma sigma^2/2."""
-    if not isinstance(method, SGD):
+    if type(method) is not SGD:
         raise TypeError(f"method must be an SGD, got {type(method).__name__}; the formula is known for it only")
     sigma2 = _check.positive("gradient_variance", gradient_variance, "it is the variance of one gradient component")
     gamma = sampling_factor(method.batch_size, n_samples, method.replacement)

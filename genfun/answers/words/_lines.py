@@ -56,7 +56,7 @@ def setting(method: Method) -> str:
     ----------
     method : Method
     """
-    if not isinstance(method, SGD):
+    if type(method) is not SGD:
         return repr(method)
     size = "the full batch" if method.batch_size is None else f"batch size {method.batch_size}"
     drawn = " drawn with replacement" if method.replacement else ""
@@ -210,7 +210,7 @@ def floor(e: Explanation) -> str:
 
 def advice(e: Explanation) -> str:
     """The most effective change first, then the others."""
-    if not isinstance(e.method, SGD):
+    if type(e.method) is not SGD:
         name = type(e.method).__name__
         return (
             f"What to change first is searched for heavy-ball SGD alone; `optimize(..., method=...)` searches {name}."

@@ -202,7 +202,7 @@ def explain(
         **dict(zip(("max_rate_at_tau2_plus", "max_rate_at_tau2_minus"), edge_band(spectrum, method), strict=True)),
         final_loss=final,
         floor_step=steps_to_loss(spectrum, method, (1.0 + NEAR) * final, model) if labels else math.inf,
-        changes=changes(spectrum, method, t, model, log_loss) if isinstance(method, SGD) else (),
+        changes=changes(spectrum, method, t, model, log_loss) if type(method) is SGD else (),
     )
     return _with_lines(found, spectrum, data, steps is None)
 

@@ -154,6 +154,7 @@ class TwoLayerReLU:
             Without torch.
         """
         factor = self.rate_factor(data)
+        _check.options(method)
         kept = np.unique(_check.steps(steps))
         seed = _check.integer("seed", seed, 0)
         children = np.random.SeedSequence(seed).spawn(self.replicas)

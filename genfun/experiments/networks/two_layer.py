@@ -119,6 +119,7 @@ class DiagonalNetwork:
         seed : int
             Of `numpy.random.SeedSequence`, with a child for each run.
         """
+        _check.options(method, nesterov=False)
         c, x = _check.positive("balance", balance), self.inputs
         size = method.batch_size or self.n_samples
         # One child for each run's batches, and one for where the runs start.

@@ -101,6 +101,7 @@ def cloned_runs(
     >>> cloned_runs(data, gf.SGD(2.5), steps=3, runs=2, populations=2).log_growth[0].round(3)  # log(1.5^2) a step
     array([0.   , 0.811, 1.622, 2.433])
     """
+    _check.options(method, nesterov=False)
     length, count = _check.integer("steps", steps, 1), _check.integer("runs", runs, 2)
     number = _check.integer("populations", populations, 2)
     if data.noise_variance > 0.0 or data.coefficients.shape[1] != 1:

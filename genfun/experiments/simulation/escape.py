@@ -321,6 +321,7 @@ class _Walk:
         place = np.atleast_1d(np.asarray(start, dtype=np.float64))
         self.x = np.array(np.broadcast_to(place, (runs, place.shape[-1])))
         self.v = np.zeros_like(self.x)
+        _check.options(method, nesterov=False)
         sigma2 = _check.nonnegative("gradient_variance", gradient_variance)
         self.kick = method.learning_rate * math.sqrt(sampling_factor(method.batch_size, None) * sigma2)
         self.gradient, self.method = gradient, method

@@ -169,6 +169,7 @@ def simulate_many(
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     for m in methods:
+        _check.options(m)
         sampling_factor(m.batch_size, data.n_samples, m.replacement)
         if order == "epochs" and m.replacement:
             raise ValueError("order='epochs' draws without replacement, got a method with replacement=True")
