@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from genfun.answers.batch.translate import Translation, translate
     from genfun.answers.batch.tuned import Tuned
     from genfun.answers.best.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
+    from genfun.answers.best.best_schedule import BestSchedule, best_schedule
     from genfun.answers.best.budget import StepTime, fit_step_time
     from genfun.answers.best.budget_map import BudgetMap, budget_map
     from genfun.answers.best.loss_map import LossMap, loss_map
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SGD",
     "AsymptoticOptimum",
+    "BestSchedule",
     "BigBatch",
     "BudgetMap",
     "ClosedForm",
@@ -92,6 +94,7 @@ __all__ = [
     "Tuned",
     "__version__",
     "asymptotic_optimum",
+    "best_schedule",
     "big_batch",
     "bounds",
     "budget_map",
@@ -134,6 +137,7 @@ __all__ = [
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
+    "BestSchedule": "answers.best.best_schedule",
     "BigBatch": "answers.batch.big_batch",
     "BudgetMap": "answers.best.budget_map",
     "ClosedForm": "answers.batch.critical_batch",
@@ -170,6 +174,7 @@ _ON_FIRST_USE = {
     "Translation": "answers.batch.translate",
     "Tuned": "answers.batch.tuned",
     "asymptotic_optimum": "answers.best.asymptotic_optimum",
+    "best_schedule": "answers.best.best_schedule",
     "big_batch": "answers.batch.big_batch",
     "bounds": "answers.batch.bounds",
     "budget_map": "answers.best.budget_map",
