@@ -119,7 +119,8 @@ def compiled() -> Callable[..., Any] | None:
     ) -> Any:
         return of_modes
 
-    extending.overload(pull)(implementation)
+    # Sums in any order, so that they run in parallel lanes.
+    extending.overload(pull, jit_options={"fastmath": {"reassoc", "contract"}})(implementation)
     try:
         return numba.njit(cache=True)(unwrap(differentiate))
     except RuntimeError:  # no folder for the cache can be written
@@ -155,7 +156,7 @@ class RateGradient:
         fade = min(30.0 / -np.log(momentum), steps) if momentum > 0.0 else 0.0
         span = Extent(turning, float(fade), steps * most / (1.0 - momentum))
         nodes, weights, start = joint_modes(*schedule_measures(problem, span, steps))
-        self._modes = tuple(np.array(x, dtype=np.float64) for x in (nodes, weights))
+        self._modes = (np.array(nodes, dtype=np.float64), np.array(weights, dtype=np.float64))
         self._start = np.zeros((3, nodes.size))
         self._start[0] = start
         self._top, self._beta, self._gamma = problem.lambda_max, float(momentum), float(gamma)
@@ -185,7 +186,5 @@ class RateGradient:
         run = compiled() or differentiate
         strides = np.ascontiguousarray(rates * self._top)
         with np.errstate(over="ignore", invalid="ignore"):
-            total = run(
-                self._start, *self._modes, 1.0 / self._top, strides, self._beta, self._gamma, self._tau, out
-            )
+            total = run(self._start, *self._modes, 1.0 / self._top, strides, self._beta, self._gamma, self._tau, out)
         return 0.5 * float(total), 0.5 * self._top * out

@@ -18,8 +18,10 @@ LEAST_SHARE = 1e-4
 """Of the cap: free rates go no lower."""
 ROOT_TIME = 0.1
 """Share of the steps after which the inverse square root has fallen to 1/sqrt(2)."""
-PEAKS, HOLDS = 13, 9
+PEAKS, HOLDS = 9, 7
 """Points of the first grids."""
+MOST_STEPS_DOWN, FLAT = 80, 1e-6
+"""Of a local search: its length, and the relative gain below which it ends."""
 
 
 def _halving(peak: float, steps: int) -> Any:
@@ -101,8 +103,8 @@ def free_rates(engine: RateGradient, cap: float, steps: int, starts: list[Array]
     best: tuple[Array, float] = (starts[0], np.inf)
     for start in starts:
         x = np.clip(np.log(np.maximum(start[places.astype(np.int64)], 1e-300) / cap), least, 0.0)
-        bounds = [(least, 0.0)] * x.size
-        found: Any = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 150})
+        bounds, options = [(least, 0.0)] * x.size, {"maxiter": MOST_STEPS_DOWN, "ftol": FLAT}
+        found: Any = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         if found.fun < best[1]:
             best = (cap * np.exp(spread @ found.x), float(found.fun))
     return best[0], float(np.exp(best[1]))
@@ -124,7 +126,7 @@ def best_peak(excess: Callable[[float], float], cap: float) -> tuple[float, floa
     i = int(values.argmin())
     low, high = grid[max(i - 1, 0)], grid[min(i + 1, PEAKS - 1)]
     found: Any = minimize_scalar(
-        lambda x: excess(float(np.exp(x))), bounds=(low, high), method="bounded", options={"xatol": 1e-4}
+        lambda x: excess(float(np.exp(x))), bounds=(low, high), method="bounded", options={"xatol": 3e-3}
     )
     inside, rounded = (float(np.exp(found.x)), float(found.fun)), (float(np.exp(grid[i])), float(values[i]))
     # The cap itself, where the search ends short of it.
@@ -152,7 +154,7 @@ def hold_then_linear(excess: Callable[[Any], float], cap: float, steps: int) -> 
     i = int(np.argmin(values))
     low, high = falls[max(i - 1, 0)], falls[min(i + 1, falls.size - 1)]
     found: Any = minimize_scalar(
-        lambda f: at(1.0 - f)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3, "maxiter": 12}
+        lambda f: at(1.0 - f)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3, "maxiter": 8}
     )
     fall = float(found.x) if found.fun < values[i] else float(falls[i])
     peak, value = at(1.0 - fall)
