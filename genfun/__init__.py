@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.spread import Spread, spread
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
@@ -87,6 +88,7 @@ __all__ = [
     "ScheduledSGD",
     "SpectralMeasure",
     "SpectrallyExpressible",
+    "Spread",
     "Stability",
     "StepTime",
     "StepsFit",
@@ -126,6 +128,7 @@ __all__ = [
     "predict",
     "report",
     "schedules",
+    "spread",
     "stability",
     "steps_to_loss",
     "symbolic",
@@ -168,6 +171,7 @@ _ON_FIRST_USE = {
     "ScheduledSGD": "schedules",
     "SpectralMeasure": "problems",
     "SpectrallyExpressible": "noise",
+    "Spread": "answers.spread",
     "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
@@ -206,6 +210,7 @@ _ON_FIRST_USE = {
     "predict": "answers",
     "report": "report",
     "schedules": "schedules",
+    "spread": "answers.spread",
     "stability": "answers",
     "steps_to_loss": "answers",
     "symbolic": "symbolic",
