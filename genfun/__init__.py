@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from genfun.answers.best.optimize import Optimum, optimize
     from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.epochs import EpochsCurve, epochs_curve
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
@@ -64,6 +65,7 @@ __all__ = [
     "ClosedForm",
     "Conversion",
     "CriticalBatch",
+    "EpochsCurve",
     "Escape",
     "EscapeChart",
     "EscapeSteps",
@@ -103,6 +105,7 @@ __all__ = [
     "convert",
     "critical_batch_size",
     "data",
+    "epochs_curve",
     "escape_chart",
     "escape_steps",
     "escape_time",
@@ -146,6 +149,7 @@ _ON_FIRST_USE = {
     "ClosedForm": "answers.batch.critical_batch",
     "Conversion": "answers.convert",
     "CriticalBatch": "answers.batch.critical_batch",
+    "EpochsCurve": "answers.epochs",
     "Escape": "answers.escape.two_minima",
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
@@ -185,6 +189,7 @@ _ON_FIRST_USE = {
     "convert": "answers.convert",
     "critical_batch_size": "answers.batch.critical_batch",
     "data": "data",
+    "epochs_curve": "answers.epochs",
     "escape_chart": "answers.escape.escape_chart",
     "escape_steps": "answers.escape.escape_steps",
     "escape_time": "answers.escape.two_minima",
