@@ -73,8 +73,8 @@ class EpochsCurve(Displayed):
         last = int(np.argmax(self.steps))
         step = int(self.steps.flat[last])
         return (
-            f"EpochsCurve({self.status}: loss {self.loss.flat[last]:.6g} at step {step}, {step / self.epoch:.4g} epochs "
-            f"of {self.epoch} steps, a loop logs {self.logged_loss.flat[last]:.6g})"
+            f"EpochsCurve({self.status}: loss {self.loss.flat[last]:.6g} at step {step}, "
+            f"{step / self.epoch:.4g} epochs of {self.epoch} steps, a loop logs {self.logged_loss.flat[last]:.6g})"
         )
 
 

@@ -150,6 +150,64 @@ def step(memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any,
     return logged
 
 
+def step_by_pair(
+    memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
+) -> Any:
+    """The same as loops, for numba."""
+    alpha, beta, gamma, omega, kappa, f = setting
+    r = lam.size
+    yw, yv, push_w, push_v = np.empty(r), np.empty(r), np.empty(r), np.empty(r)
+    c, j, p = moments[0], moments[1], moments[2]
+    u, logged, over, trace = 1.0, 0.0, 0.0, 0.0
+    for k in range(r):
+        of_w, of_v = label[k] * nu[0, k], label[k] * nu[1, k]
+        for m in range(r):
+            weight = fourth[k, m] * count[m]
+            of_w += weight * memory[0, k, m]
+            of_v += weight * memory[2, k, m]
+        yw[k] = c[k] + of_w / lam[k] - lam[k] * memory[0, k, k]
+        yv[k] = j[k] + of_v / lam[k] - lam[k] * memory[2, k, k]
+        u += count[k] * lam[k] * nu[0, k]
+        trace += count[k] * lam[k]
+        logged += count[k] * (lam[k] * yw[k] + label[k] * nu[0, k])
+    seen = np.empty(r)
+    for k in range(r):
+        seen[k] = label[k] * u
+        bare = label[k]
+        for m in range(r):
+            weight = fourth[k, m] * count[m]
+            seen[k] += weight * yw[m]
+            bare += weight * c[m]
+        over += count[k] * (2.0 * seen[k] - bare)
+    rate, half = omega * kappa, 0.5 * kappa * over / trace
+    gain = rate * (2.0 * u - 1.0)
+    for k in range(r):
+        a = alpha * lam[k]
+        source_w, source_v = 2.0 * yw[k] - c[k], beta * (2.0 * yv[k] - j[k])
+        push_w[k] = (1.0 - f * a) * source_w + source_v - half
+        push_v[k] = -f * a * source_w + source_v - half
+        nu_w, nu_v = nu[0, k], nu[1, k]
+        nu[0, k] = (1.0 - a) * nu_w + beta * nu_v + gain
+        nu[1, k] = -a * nu_w + beta * nu_v + gain
+        common = lam[k] * lam[k] * (2.0 * yw[k] - c[k])
+        cross = beta * j[k] - a * yw[k]
+        p[k] = beta * beta * p[k] - 2.0 * a * beta * yv[k] + alpha * alpha * (common + gamma * (seen[k] - common))
+        c[k] += 2.0 * cross + p[k]
+        j[k] = cross + p[k]
+    for k in range(r):
+        a = alpha * lam[k]
+        for m in range(r):
+            ww, wv, vw, vv = memory[0, k, m], memory[1, k, m], memory[2, k, m], memory[3, k, m]
+            first_w, first_v = (1.0 - a) * ww + beta * vw, (1.0 - a) * wv + beta * vv
+            second_w, second_v = beta * vw - a * ww, beta * vv - a * wv
+            d = alpha * lam[m]
+            memory[0, k, m] = first_w * (1.0 - d) + beta * first_v + rate * (push_w[k] + push_w[m])
+            memory[1, k, m] = beta * first_v - first_w * d + rate * (push_w[k] + push_v[m])
+            memory[2, k, m] = second_w * (1.0 - d) + beta * second_v + rate * (push_v[k] + push_w[m])
+            memory[3, k, m] = beta * second_v - second_w * d + rate * (push_v[k] + push_v[m])
+    return logged
+
+
 def advance(
     memory: Any, nu: Any, moments: Any, setting: Any, modes: Any, fourth: Any, epoch: Any, out: Any, logged: Any
 ) -> None:
@@ -185,14 +243,14 @@ def compiled() -> Callable[..., Any] | None:
         return None
     from numba import extending
 
-    of_step = unwrap(step)
+    of_step = unwrap(step_by_pair)
 
     def implementation(
         memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
     ) -> Any:
         return of_step
 
-    extending.overload(step)(implementation)
+    extending.overload(step, jit_options={"fastmath": {"reassoc", "contract"}})(implementation)
     try:
         return numba.njit(cache=True)(unwrap(advance))
     except RuntimeError:  # no folder for the cache can be written
