@@ -23,7 +23,7 @@ TRUSTED_SHARE = 0.7
 LAST_STEP = 10**7
 EpochStatus = Literal["ok", "beyond the tested range", "diverges"]
 MEANING: dict[EpochStatus, str] = {
-    "ok": "comparable runs agreed to a few per cent",
+    "ok": "within the range of learning rates in which the closure was compared with runs",
     "beyond the tested range": f"the learning rate is above {TRUSTED_SHARE} of the edge of fresh batches, where "
     "single rare runs decide the mean and the closure may be off by tens of per cent",
     "diverges": "some of the losses are not finite",
@@ -89,8 +89,9 @@ def epochs_curve(
     samples, kept for pairs of modes. An epoch has floor(N/b) steps of b samples; the rest of it is dropped.
 
     **Assumptions.** Heavy ball with constant hyperparameters. Data bring their own fourth moments of pairs of modes;
-    a spectrum those of spectrally expressible noise. Up to .7 of the stability edge of fresh batches the excess loss
-    is within a few per cent of simulated runs; beyond, the status says so. Modes are binned into 64 groups.
+    a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at .3
+    of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
+    beyond, the status says so. Modes are binned into 64 groups.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def spread(
 
     **Assumptions.** Fresh batches and spectrally expressible noise, Gaussian and uncorrelated between modes given the
     state; the loss of single runs lognormal. Data bring their fitted constants, for the deviation relative to the mean
-    above the floor; the mean is that of their measured noise. Good to about 25 % of the deviation below half the
+    above the floor; the mean is that of their measured noise. Good to about 30 % of the deviation below half the
     stability edge; above, rare runs carry it. Too small by a factor of 2 to 4 for a few samples in as many Fourier
     modes, whose noise is one vector of fixed length at each step.
 
