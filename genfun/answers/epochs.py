@@ -89,8 +89,8 @@ def epochs_curve(
     samples, kept for pairs of modes. An epoch has floor(N/b) steps of b samples; the rest of it is dropped.
 
     **Assumptions.** Heavy ball with constant hyperparameters. Data bring their own fourth moments of pairs of modes;
-    a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at .3
-    of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
+    a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at
+    .3 of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
     beyond, the status says so. Modes are binned into 64 groups.
 
     Parameters
