@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from genfun.answers.batch.translate import Translation, translate
     from genfun.answers.batch.tuned import Tuned
     from genfun.answers.best.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
+    from genfun.answers.best.best_schedule import BestSchedule, best_schedule
     from genfun.answers.best.budget import StepTime, fit_step_time
     from genfun.answers.best.budget_map import BudgetMap, budget_map
     from genfun.answers.best.loss_map import LossMap, loss_map
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     from genfun.answers.best.optimize import Optimum, optimize
     from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.epochs import EpochsCurve, epochs_curve
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.spread import Spread, spread
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
@@ -59,11 +62,13 @@ __all__ = [
     "SGD",
     "AsymptoticOptimum",
     "Averaged",
+    "BestSchedule",
     "BigBatch",
     "BudgetMap",
     "ClosedForm",
     "Conversion",
     "CriticalBatch",
+    "EpochsCurve",
     "Escape",
     "EscapeChart",
     "EscapeSteps",
@@ -89,6 +94,7 @@ __all__ = [
     "ScheduledSGD",
     "SpectralMeasure",
     "SpectrallyExpressible",
+    "Spread",
     "Stability",
     "StepTime",
     "StepsFit",
@@ -96,12 +102,14 @@ __all__ = [
     "Tuned",
     "__version__",
     "asymptotic_optimum",
+    "best_schedule",
     "big_batch",
     "bounds",
     "budget_map",
     "convert",
     "critical_batch_size",
     "data",
+    "epochs_curve",
     "escape_chart",
     "escape_steps",
     "escape_time",
@@ -127,6 +135,7 @@ __all__ = [
     "predict",
     "report",
     "schedules",
+    "spread",
     "stability",
     "steps_to_loss",
     "symbolic",
@@ -138,11 +147,13 @@ __all__ = [
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
+    "BestSchedule": "answers.best.best_schedule",
     "BigBatch": "answers.batch.big_batch",
     "BudgetMap": "answers.best.budget_map",
     "ClosedForm": "answers.batch.critical_batch",
     "Conversion": "answers.convert",
     "CriticalBatch": "answers.batch.critical_batch",
+    "EpochsCurve": "answers.epochs",
     "Escape": "answers.escape.two_minima",
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
@@ -171,18 +182,21 @@ _ON_FIRST_USE = {
     "ScheduledSGD": "schedules",
     "SpectralMeasure": "problems",
     "SpectrallyExpressible": "noise",
+    "Spread": "answers.spread",
     "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
     "Translation": "answers.batch.translate",
     "Tuned": "answers.batch.tuned",
     "asymptotic_optimum": "answers.best.asymptotic_optimum",
+    "best_schedule": "answers.best.best_schedule",
     "big_batch": "answers.batch.big_batch",
     "bounds": "answers.batch.bounds",
     "budget_map": "answers.best.budget_map",
     "convert": "answers.convert",
     "critical_batch_size": "answers.batch.critical_batch",
     "data": "data",
+    "epochs_curve": "answers.epochs",
     "escape_chart": "answers.escape.escape_chart",
     "escape_steps": "answers.escape.escape_steps",
     "escape_time": "answers.escape.two_minima",
@@ -208,6 +222,7 @@ _ON_FIRST_USE = {
     "predict": "answers",
     "report": "report",
     "schedules": "schedules",
+    "spread": "answers.spread",
     "stability": "answers",
     "steps_to_loss": "answers",
     "symbolic": "symbolic",

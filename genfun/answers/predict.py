@@ -10,6 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
+from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
@@ -19,16 +20,17 @@ from genfun.engine.transform import Transform
 from genfun.methods.base import Method
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 Route = Literal["auto", "recursion", "contour"]
-Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain"]
+Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain", "epochs uncertain"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
     "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some of these losses, see noise_error",
+    "epochs uncertain": "so near the stability edge the loss with one shuffle an epoch may be tens of per cent off",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
@@ -48,7 +50,7 @@ class Prediction(Displayed):
     error : array, same shape
         Estimated relative error of the computation (not of the noise approximation).
     status : str
-        "ok", "diverges", "underflow", "noise uncertain" or "inaccurate"; `meaning` puts it in words.
+        "ok", "diverges", "underflow", "noise uncertain", "epochs uncertain" or "inaccurate"; `meaning` has the words.
     log_loss : array, same shape
         Natural logarithm of the loss, which neither over- nor underflows.
     route : str
@@ -162,6 +164,8 @@ def predict(
     wanted = _check.steps(steps)
     if route not in get_args(Route):
         raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
+    if getattr(method, "sampling", "fresh") == "epochs":
+        return _in_epochs(problem, method, wanted, noise)
     scheduled = isinstance(method, ScheduledSGD)
     only = "predict under a schedule" if scheduled else ""
     case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
@@ -186,6 +190,18 @@ def predict(
     )
     status = _status(loss, error, noise_error, singular)
     return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
+
+
+def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> Prediction:
+    """By the closure over an epoch, see `genfun.epochs_curve`."""
+    found, case = epochs_curve(problem, method, steps, noise), Case.of(problem, method, noise)
+    status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
+    if status == "ok" and (found.loss == 0.0).any():
+        status = "underflow"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
+    error = EPS * (16.0 + 2.0 * steps)
+    return Prediction(steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown)
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
