@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.held_out.leave_one_out import LeaveOneOut, leave_one_out
+    from genfun.answers.held_out.prediction import HeldOut, predict_test
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
@@ -66,6 +68,8 @@ __all__ = [
     "EscapeSteps",
     "Explanation",
     "GeneratingFunction",
+    "HeldOut",
+    "LeaveOneOut",
     "LinearData",
     "LinearProblem",
     "LossMap",
@@ -108,6 +112,7 @@ __all__ = [
     "fit_step_time",
     "fit_steps",
     "from_sgd",
+    "leave_one_out",
     "local_exponent",
     "loss_map",
     "max_learning_rate",
@@ -121,6 +126,7 @@ __all__ = [
     "phase",
     "plotting",
     "predict",
+    "predict_test",
     "report",
     "schedules",
     "stability",
@@ -133,6 +139,10 @@ __all__ = [
 # Where everything is. A plain `import genfun` loads none of it: the command line begins here, and Ctrl-C is to find it
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
+    "leave_one_out": "answers.held_out.leave_one_out",
+    "LeaveOneOut": "answers.held_out.leave_one_out",
+    "predict_test": "answers.held_out.prediction",
+    "HeldOut": "answers.held_out.prediction",
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
     "BigBatch": "answers.batch.big_batch",
     "BudgetMap": "answers.best.budget_map",
