@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     from genfun.problems.problem import LinearProblem
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.schedules import ScheduledSGD
+    from genfun.softmax.data import SoftmaxData
+    from genfun.softmax.explain import SoftmaxExplanation
+    from genfun.softmax.optimize import SoftmaxOptimum
+    from genfun.softmax.predict import SoftmaxPrediction
 
 __all__ = [
     "SGD",
@@ -87,6 +91,10 @@ __all__ = [
     "Prediction",
     "ScheduleOptimum",
     "ScheduledSGD",
+    "SoftmaxData",
+    "SoftmaxExplanation",
+    "SoftmaxOptimum",
+    "SoftmaxPrediction",
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Stability",
@@ -139,6 +147,10 @@ __all__ = [
 # Where everything is. A plain `import genfun` loads none of it: the command line begins here, and Ctrl-C is to find it
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
+    "SoftmaxExplanation": "softmax.explain",
+    "SoftmaxOptimum": "softmax.optimize",
+    "SoftmaxPrediction": "softmax.predict",
+    "SoftmaxData": "softmax.data",
     "leave_one_out": "answers.held_out.leave_one_out",
     "LeaveOneOut": "answers.held_out.leave_one_out",
     "predict_test": "answers.held_out.prediction",

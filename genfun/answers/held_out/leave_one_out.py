@@ -52,6 +52,13 @@ class LeaveOneOut(Displayed):
         That penalty, added to the eigenvalues.
     method : SGD
         As asked.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> d = gf.LinearData.from_features([[1.0], [2.0], [-1.0], [0.5]], [1.0, 2.0, 0.0, 0.7])
+    >>> gf.leave_one_out(d, gf.SGD(0.1), 10)
+    LeaveOneOut(loss ... at step 10; least ... at step 10; ridge ...)
     """
 
     steps: Int[Array, "..."]

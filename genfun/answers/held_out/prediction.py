@@ -46,6 +46,13 @@ class HeldOut(Displayed):
         As asked.
     n_test : int
         Held-out samples.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> d = gf.LinearData.from_features([[1.0], [2.0], [-1.0]], [1.0, 2.0, 0.0])
+    >>> gf.predict_test(d, gf.SGD(0.1), 10, [[1.0]], [0.8])
+    HeldOut(ok: test loss 0.00157614 at step 10, train loss 0.146895; least 0.00157614 at step 10)
     """
 
     steps: Int[Array, "..."]
