@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,14 @@ from genfun.softmax.averages import draws, linearise, loss_and_error
 from genfun.softmax.flow import boundaries
 
 
-def cancer():
-    """Wisconsin breast cancer, standardised, with a column of ones."""
-    sklearn = pytest.importorskip("sklearn.datasets")
-    X, labels = sklearn.load_breast_cancer(return_X_y=True)
-    X = (X - X.mean(axis=0)) / X.std(axis=0)
-    return gf.SoftmaxData.from_features(np.hstack([X, np.ones((len(X), 1))]), labels)
+def digits():
+    """Threes and eights of MNIST in ten principal components, with a column of ones."""
+    images, labels = gf.data.mnist_arrays()
+    keep = np.concatenate([np.flatnonzero(labels == digit)[:200] for digit in (3, 8)])
+    pixels = images[keep].reshape(400, -1) / 255.0
+    left, singular, _ = np.linalg.svd(pixels - pixels.mean(axis=0), full_matrices=False)
+    X = left[:, :10] * singular[:10] * np.sqrt(400.0) / singular[0]
+    return gf.SoftmaxData.from_features(np.hstack([X, np.ones((400, 1))]), labels[keep])
 
 
 def blobs(classes=4, n=200, d=6, seed=1):
@@ -48,7 +52,7 @@ def runs(data, m, steps, count, seed=0):
     return np.array(kept)
 
 
-@pytest.mark.parametrize("make", [cancer, blobs, lambda: blobs(2)], ids=["cancer", "four classes", "two classes"])
+@pytest.mark.parametrize("make", [digits, blobs, lambda: blobs(2)], ids=["digits", "four classes", "two classes"])
 @pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.9])
 @pytest.mark.parametrize("share", [0.1, 0.3])
 def test_mean_loss_is_that_of_runs(make, momentum, share):
@@ -156,7 +160,8 @@ def test_boundaries_are_single_steps_first_and_odd_lengths_later():
 
 def test_other_answers_and_wrong_settings_are_refused_by_name():
     data, m = blobs(), gf.SGD(0.1, batch_size=4)
-    for answer in (gf.stability, gf.phase, lambda p, m: gf.noise_scale(p, m, 10)):
+    answers: list[Any] = [gf.stability, gf.phase, lambda problem, method: gf.noise_scale(problem, method, 10)]
+    for answer in answers:
         with pytest.raises(TypeError, match="SoftmaxData"):
             answer(data, m)
     with pytest.raises(ValueError, match="twice the start edge"):
