@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class Linearised(NamedTuple):
     noise: Float[Array, "m m"]
 
 
+@lru_cache(maxsize=8)
 def draws(k: int) -> tuple[Float[Array, "q k"], Float[Array, " q"]]:
     """Points and weights that stand for a standard Gaussian in k dimensions: antithetic, with unit covariance.
 

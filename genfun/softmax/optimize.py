@@ -10,11 +10,13 @@ import numpy as np
 from genfun import _check
 from genfun.methods.sgd import SGD
 from genfun.softmax.data import SoftmaxData
-from genfun.softmax.predict import COARSE, FINE, curve, own_noise, start_edge
+from genfun.softmax.predict import FINE, curve, own_noise, start_edge
 
 MOMENTA = (-0.3, 0.0, 0.5, 0.8, 0.9, 0.95)
 SHARES = (0.02, 0.06, 0.2, 0.5, 0.9, 1.4)
 """Of the start edge, on the first grid."""
+GLANCE = 1
+"""Linearisations while the step number doubles, in the search."""
 ROUNDS = 4
 """Refinements, each halving the distance looked at."""
 MOST_SHARE, MOST_MOMENTUM = 1.9, 0.97
@@ -81,7 +83,7 @@ class _Search:
     def loss(self, share: float, momentum: float) -> float:
         key = (round(share, 9), round(momentum, 9))
         if key not in self._losses:
-            found = curve(self.data, self.setting(share, momentum), np.array([self.steps]), COARSE)
+            found = curve(self.data, self.setting(share, momentum), np.array([self.steps]), GLANCE)
             self._losses[key] = float(found[0, 0])
         return self._losses[key]
 
