@@ -102,6 +102,35 @@ class SoftmaxData:
             raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
         return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()))
 
+    def held_out(self, X: Any, labels: Any) -> SoftmaxData:
+        """Other samples of the same features and classes, for the loss on them.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, d)
+            Centred and scaled as the training features were.
+        labels : array-like, shape (n,)
+            Among `classes`.
+
+        Raises
+        ------
+        ValueError
+            On a wrong shape, or a label that is not among the classes.
+        """
+        table = _arrays.table("X_test", X)
+        n, d = (int(side) for side in table.shape)
+        if d != self.features.shape[1]:
+            raise ValueError(f"X_test must have the {self.features.shape[1]} features of the data, got {d}")
+        given = np.asarray(labels)
+        if given.shape != (n,):
+            raise ValueError(f"y_test must be one label for each of the {n} samples, got shape {given.shape}")
+        unknown = sorted(set(given.tolist()) - set(self.classes))
+        if unknown:
+            raise ValueError(f"y_test must hold classes of the training data, got {unknown[0]!r} besides")
+        positions = np.searchsorted(np.array(self.classes), given)
+        values = np.array(_arrays.block("X_test", table, slice(0, n)), dtype=np.float64)
+        return SoftmaxData(values, positions.astype(np.int64), self.classes)
+
     def __repr__(self) -> str:
         return (
             f"SoftmaxData(n_samples={self.n_samples}, features={self.features.shape[1]}, classes={len(self.classes)})"

@@ -38,12 +38,12 @@ class SoftmaxPrediction:
     steps : integer array, any shape
         As asked for.
     loss : array, same shape
-        Mean loss E L(t), in nats.
+        Mean loss E L(t), in nats, on the training samples or on the held-out ones that were asked about.
     error : array, same shape
         Estimated relative error by the number of linearisations: a third of the difference to half as many. What the
         weights not being Gaussian costs is not in it: a few per cent from .3 of the start edge on.
     error_rate : array, same shape
-        Mean share of training samples classified wrongly.
+        Mean share of the same samples classified wrongly.
     status : str
         "ok", "inaccurate" or "diverges"; `meaning` puts it in words.
     data : SoftmaxData
@@ -132,8 +132,10 @@ def own_noise(noise: Any) -> None:
         raise ValueError(f"noise must be left out for a SoftmaxData, whose noise is computed, got {noise!r}")
 
 
-def softmax_predict(data: SoftmaxData, method: Any, steps: Any, noise: Any = None) -> SoftmaxPrediction:
-    """What `predict` answers for a SoftmaxData.
+def softmax_predict(
+    data: SoftmaxData, method: Any, steps: Any, noise: Any = None, on: SoftmaxData | None = None
+) -> SoftmaxPrediction:
+    """What `predict` and `predict_test` answer for a SoftmaxData.
 
     Parameters
     ----------
@@ -141,13 +143,15 @@ def softmax_predict(data: SoftmaxData, method: Any, steps: Any, noise: Any = Non
     method : SGD
     steps : int or array of ints
     noise : None
+    on : SoftmaxData or None
+        Samples whose loss is asked for; None is those that are trained on.
     """
     wanted = _check.steps(steps)
     if wanted.max() > LAST_STEP:
         raise ValueError(f"steps must be at most {LAST_STEP} for a SoftmaxData, got {wanted.max()}")
     checked(data, method, noise)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    fine, coarse = (curve(data, method, unique, count) for count in (FINE, COARSE))
+    fine, coarse = (curve(data, method, unique, count, on) for count in (FINE, COARSE))
     with np.errstate(invalid="ignore"):
         error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0])
     error = np.nan_to_num(error, nan=np.inf)
@@ -156,7 +160,9 @@ def softmax_predict(data: SoftmaxData, method: Any, steps: Any, noise: Any = Non
     return SoftmaxPrediction(wanted, loss, error, wrong, status, data, method)
 
 
-def curve(data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling: int) -> Float[Array, "2 t"]:
+def curve(
+    data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling: int, on: SoftmaxData | None = None
+) -> Float[Array, "2 t"]:
     """Loss and error rate at ascending steps.
 
     Parameters
@@ -165,14 +171,17 @@ def curve(data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling:
     method : SGD
     steps : array, shape (t,)
     per_doubling : int
+    on : SoftmaxData or None
+        Samples whose loss is asked for.
     """
+    asked = data if on is None else on
     result = np.stack([np.full(steps.size, np.inf), np.full(steps.size, np.nan)])
     if steps[0] == 0:
-        result[:, 0] = at(data, start(data))
+        result[:, 0] = at(asked, start(data))
     with np.errstate(over="ignore", invalid="ignore"):
         for first, end, stretch in stretches(data, method, per_doubling, int(steps[-1])):
             for i in np.flatnonzero((steps > first) & (steps <= end)):
-                result[:, i] = at(data, stretch.after(int(steps[i]) - first))
+                result[:, i] = at(asked, stretch.after(int(steps[i]) - first))
     return result
 
 

@@ -29,19 +29,21 @@ def blobs(classes=4, n=200, d=6, seed=1):
     return gf.SoftmaxData.from_features(X, labels)
 
 
-def runs(data, m, steps, count, seed=0):
+def runs(data, m, steps, count, seed=0, on=None):
     """Losses and error rates of SGD runs: (steps, 2, count)."""
     rng = np.random.default_rng(seed)
     X, n = data.features, data.n_samples
     target = np.eye(len(data.classes))[data.labels]
+    on = on or data
+    wanted = np.eye(len(data.classes))[on.labels]
     w = np.zeros((count, X.shape[1], target.shape[1]))
     v, kept = np.zeros_like(w), []
     for t in range(max(steps) + 1):
         if t in steps:
-            z = X @ w
+            z = on.features @ w
             z -= z.max(axis=2, keepdims=True)
             log_p = z - np.log(np.exp(z).sum(axis=2, keepdims=True))
-            kept.append((-(log_p * target).sum(axis=2).mean(axis=1), (z.argmax(axis=2) != data.labels).mean(axis=1)))
+            kept.append((-(log_p * wanted).sum(axis=2).mean(axis=1), (z.argmax(axis=2) != on.labels).mean(axis=1)))
         batch = rng.random((count, n)).argpartition(m.batch_size, axis=1)[:, : m.batch_size]
         x = X[batch]
         z = x @ w
@@ -64,6 +66,23 @@ def test_mean_loss_is_that_of_runs(make, momentum, share):
     assert told.status == "ok"
     assert (np.abs(told.loss - mean[:, 0]) <= 0.03 * mean[:, 0] + 2.5 * error[:, 0]).all()
     assert (np.abs(told.error_rate - mean[:, 1])[1:] <= 0.02 + 2.5 * error[1:, 1]).all()
+
+
+def test_held_out_loss_and_error_rate_are_those_of_runs():
+    rng = np.random.default_rng(9)
+    data = blobs(3, n=60)
+    X_test, y_test = rng.standard_normal((500, 6)), rng.integers(3, size=500)
+    m = gf.SGD(0.2 * gf.max_learning_rate(data, 0.5, batch_size=3), 0.5, batch_size=3)
+    told = gf.predict_test(data, m, [10, 200], X_test, y_test)
+    seen = runs(data, m, [10, 200], 200, on=data.held_out(X_test, y_test))
+    mean, error = seen.mean(axis=2), seen.std(axis=2, ddof=1) / np.sqrt(200.0)
+    assert (np.abs(told.loss - mean[:, 0]) <= 0.03 * mean[:, 0] + 2.5 * error[:, 0]).all()
+    assert (np.abs(told.error_rate - mean[:, 1]) <= 0.01 + 2.5 * error[:, 1]).all()
+    assert told.loss[1] > 1.2 * float(gf.predict(data, m, 200).loss)  # labels at random: the training loss is another
+    with pytest.raises(ValueError, match="classes of the training data"):
+        gf.predict_test(data, m, 10, X_test, y_test + 1)
+    with pytest.raises(ValueError, match="6 features"):
+        gf.predict_test(data, m, 10, X_test[:, :5], y_test)
 
 
 def test_batch_noise_is_a_visible_part_of_that_loss():

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.prediction import within_reach
 from genfun.data.linear import LinearData
@@ -29,7 +28,7 @@ POINTS = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LeaveOneOut(Displayed):
+class LeaveOneOut:
     """Estimated mean loss on new samples at given steps.
 
     Parameters

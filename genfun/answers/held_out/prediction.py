@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.directions import held_out_features
 from genfun.case import Case
@@ -17,13 +16,15 @@ from genfun.data.linear import LinearData
 from genfun.methods.base import Method
 from genfun.sample_space.moments import LARGEST, MAX_RANK, second_moments
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.predict import SoftmaxPrediction, softmax_predict
 
 MOST_WORK = 2e13
 """Operations of a recursion, steps times samples times rank squared times 4; some ten minutes on one core."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeldOut(Displayed):
+class HeldOut:
     """Mean loss on held-out samples at given steps.
 
     Parameters
@@ -73,9 +74,19 @@ class HeldOut(Displayed):
         )
 
 
+@overload
+def predict_test(data: SoftmaxData, method: Method, steps: Any, X_test: Any, y_test: Any) -> SoftmaxPrediction: ...
+
+
+@overload
 def predict_test(
     data: LinearData, method: Method, steps: Any, X_test: Any, y_test: Any, X_train: Any = None
-) -> HeldOut:
+) -> HeldOut: ...
+
+
+def predict_test(
+    data: LinearData | SoftmaxData, method: Method, steps: Any, X_test: Any, y_test: Any, X_train: Any = None
+) -> HeldOut | SoftmaxPrediction:
     r"""Mean loss on held-out samples at given steps, and the step to stop at, without training.
 
     .. math:: L_{test}(t) = \frac{1}{2N_{test}} \sum_i E\,|y_i - \psi_i^T w_t|^2
@@ -91,8 +102,8 @@ def predict_test(
 
     Parameters
     ----------
-    data : LinearData
-        The training samples.
+    data : LinearData or SoftmaxData
+        The training samples. Of a SoftmaxData the mean cross-entropy on the held-out samples.
     method : Method
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
@@ -101,21 +112,22 @@ def predict_test(
         Held-out samples, in the features of the training ones, centred and scaled as those were. For data from a
         kernel the cross kernel K(test, train), shape (n, N).
     y_test : array-like, shape (n,) or (n, outputs)
-        Their targets.
+        Their targets; of a SoftmaxData their labels.
     X_train : array-like, shape (N, d), or None
         The training features again, needed where there are more features than samples.
 
     Returns
     -------
-    HeldOut
-        `.loss`, `.train_loss` of the shape of `steps`, `.best_step`, `.best_loss`.
+    HeldOut or SoftmaxPrediction
+        `.loss`, `.train_loss` of the shape of `steps`, `.best_step`, `.best_loss`; of a SoftmaxData `.loss` and
+        `.error_rate` on the held-out samples.
 
     Raises
     ------
     ValueError
         On wrong shapes, data or steps too large for the recursion, or a schedule.
     TypeError
-        If data is not a LinearData.
+        If data is not a LinearData or a SoftmaxData.
 
     References
     ----------
@@ -129,6 +141,8 @@ def predict_test(
     >>> r
     HeldOut(ok: test loss 0.0210876 at step 20, train loss 0.15139; least 0.0209588 at step 17)
     """
+    if isinstance(data, SoftmaxData):
+        return softmax_predict(data, method, steps, on=data.held_out(X_test, y_test))
     wanted = _check.steps(steps)
     last = int(wanted.max())
     within_reach(data, method, last, "predict_test")
