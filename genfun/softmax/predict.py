@@ -16,7 +16,7 @@ from genfun.softmax.averages import loss_and_error
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.flow import State, Stretch, start, stretches
 
-FINE, COARSE = 4, 2
+FINE, COARSE = 2, 1
 """Linearisations while the step number doubles, for the answer and for its error estimate."""
 MOST_EDGES = 2.0
 """A learning rate beyond so many start edges is refused."""
