@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.held_out.leave_one_out import LeaveOneOut, leave_one_out
+    from genfun.answers.held_out.prediction import HeldOut, predict_test
     from genfun.answers.spread import Spread, spread
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
@@ -56,6 +58,10 @@ if TYPE_CHECKING:
     from genfun.problems.problem import LinearProblem
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.schedules import ScheduledSGD
+    from genfun.softmax.data import SoftmaxData
+    from genfun.softmax.explain import SoftmaxExplanation
+    from genfun.softmax.optimize import SoftmaxOptimum
+    from genfun.softmax.predict import SoftmaxPrediction
 
 __all__ = [
     "QHM",
@@ -75,6 +81,8 @@ __all__ = [
     "Explanation",
     "FourthMoments",
     "GeneratingFunction",
+    "HeldOut",
+    "LeaveOneOut",
     "LinearData",
     "LinearProblem",
     "LossMap",
@@ -92,6 +100,10 @@ __all__ = [
     "Prediction",
     "ScheduleOptimum",
     "ScheduledSGD",
+    "SoftmaxData",
+    "SoftmaxExplanation",
+    "SoftmaxOptimum",
+    "SoftmaxPrediction",
     "SpectralMeasure",
     "SpectrallyExpressible",
     "Spread",
@@ -120,6 +132,7 @@ __all__ = [
     "fit_step_time",
     "fit_steps",
     "from_sgd",
+    "leave_one_out",
     "local_exponent",
     "loss_map",
     "max_learning_rate",
@@ -133,6 +146,7 @@ __all__ = [
     "phase",
     "plotting",
     "predict",
+    "predict_test",
     "report",
     "schedules",
     "spread",
@@ -146,6 +160,14 @@ __all__ = [
 # Where everything is. A plain `import genfun` loads none of it: the command line begins here, and Ctrl-C is to find it
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
+    "SoftmaxExplanation": "softmax.explain",
+    "SoftmaxOptimum": "softmax.optimize",
+    "SoftmaxPrediction": "softmax.predict",
+    "SoftmaxData": "softmax.data",
+    "leave_one_out": "answers.held_out.leave_one_out",
+    "LeaveOneOut": "answers.held_out.leave_one_out",
+    "predict_test": "answers.held_out.prediction",
+    "HeldOut": "answers.held_out.prediction",
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
     "BestSchedule": "answers.best.best_schedule",
     "BigBatch": "answers.batch.big_batch",

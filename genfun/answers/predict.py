@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 from genfun.scaled import EPS, Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.predict import SoftmaxPrediction, softmax_predict
 
 Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain", "epochs uncertain"]
@@ -109,13 +111,27 @@ def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Arr
     return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
 
 
+@overload
+def predict(problem: SoftmaxData, method: Method, steps: Any) -> SoftmaxPrediction: ...
+
+
+@overload
 def predict(
     problem: Problem | LinearData,
     method: Method | ScheduledSGD,
     steps: Any,
     noise: NoiseChoice = None,
     route: Route = "auto",
-) -> Prediction:
+) -> Prediction: ...
+
+
+def predict(
+    problem: Problem | LinearData | SoftmaxData,
+    method: Method | ScheduledSGD,
+    steps: Any,
+    noise: NoiseChoice = None,
+    route: Route = "auto",
+) -> Prediction | SoftmaxPrediction:
     r"""Mean loss of mini-batch SGD at given steps, without training.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
@@ -125,8 +141,9 @@ def predict(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
-        The spectrum; or the data themselves, which noise="exact" needs.
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
+        The spectrum; or the data themselves, which noise="exact" needs. Of a SoftmaxData the mean cross-entropy, by
+        re-linearisation averaged over Gaussian weights.
     method : Method or ScheduledSGD
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
@@ -140,8 +157,8 @@ def predict(
 
     Returns
     -------
-    Prediction
-        `.loss` of the shape of `steps`, `.error`, `.status`, `.log_loss`.
+    Prediction or SoftmaxPrediction
+        `.loss` of the shape of `steps`, `.error`, `.status`, `.log_loss`; of a SoftmaxData `.error_rate`.
 
     Raises
     ------
@@ -161,6 +178,8 @@ def predict(
     >>> r.status, r.loss.round(8).tolist()
     ('ok', [0.5, 0.01382949, 1.392e-05])
     """
+    if isinstance(problem, SoftmaxData):
+        return softmax_predict(problem, method, steps, noise)
     wanted = _check.steps(steps)
     if route not in get_args(Route):
         raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
