@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from genfun.methods import SGD, Method
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
+    from genfun.problems.measured_spectrum import MeasuredSpectrum
     from genfun.problems.power_law import PowerLaw
     from genfun.problems.problem import LinearProblem
     from genfun.sample_space.measured import MeasuredNoise
@@ -70,6 +71,7 @@ __all__ = [
     "LinearProblem",
     "LossMap",
     "MeasuredNoise",
+    "MeasuredSpectrum",
     "Method",
     "MinimumOdds",
     "MomentumMap",
@@ -149,6 +151,7 @@ _ON_FIRST_USE = {
     "LossMap": "answers.best.loss_map",
     "Method": "methods",
     "MeasuredNoise": "sample_space.measured",
+    "MeasuredSpectrum": "problems.measured_spectrum",
     "MinimumOdds": "answers.escape.two_minima",
     "MomentumMap": "answers.best.momentum_map",
     "Noise": "noise",
