@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
+    from genfun.experiments.suggest import Suggestion, suggest
     from genfun.methods import SGD, Method
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
@@ -90,6 +91,7 @@ __all__ = [
     "Stability",
     "StepTime",
     "StepsFit",
+    "Suggestion",
     "Translation",
     "Tuned",
     "__version__",
@@ -127,6 +129,7 @@ __all__ = [
     "schedules",
     "stability",
     "steps_to_loss",
+    "suggest",
     "symbolic",
     "to_sgd",
     "translate",
@@ -170,6 +173,7 @@ _ON_FIRST_USE = {
     "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
+    "Suggestion": "experiments.suggest",
     "Translation": "answers.batch.translate",
     "Tuned": "answers.batch.tuned",
     "asymptotic_optimum": "answers.best.asymptotic_optimum",
@@ -206,6 +210,7 @@ _ON_FIRST_USE = {
     "schedules": "schedules",
     "stability": "answers",
     "steps_to_loss": "answers",
+    "suggest": "experiments.suggest",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
     "translate": "answers.batch.translate",
