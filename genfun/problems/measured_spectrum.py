@@ -20,8 +20,8 @@ class MeasuredSpectrum:
     .. math:: \int f\,d\rho_s = \frac1N r^T f(K/N)\,r,\qquad \int f\,d\rho_H = \operatorname{tr}[(K/N)^2 f(K/N)]
 
     **Assumptions.** The k nodes of a rule from k products serve smooth f exactly up to degree 2k - 1: training up to
-    alpha_eff t lambda_max of order k^2. The list of eigenvalues is not known: `fit_power_law`, reports and plots of
-    the spectrum need a `LinearProblem`. Late exponential decay belongs to eigenvalues that no such rule resolves.
+    alpha_eff t lambda_max of order k^2. The list of eigenvalues is not known: `fit_power_law`, `phase`, `explain`
+    and reports need a `LinearProblem`. Late exponential decay belongs to eigenvalues that no such rule resolves.
 
     Parameters
     ----------
