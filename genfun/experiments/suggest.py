@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.data.torch_model import read_model
 from genfun.experiments.simulation.record import log_grid
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,7 +68,7 @@ class Suggestion:
             f"loss {float(self.prediction.loss.flat[0]):.4g} to {self.loss:.4g} in {self.steps} steps, {self.kind})"
         )
 
-    def optimizer(self) -> torch.optim.SGD:
+    def optimizer(self) -> Any:
         """A new optimizer of the parameters that require gradients: torch's own, or `optim.SGD` for negative momentum.
 
         Returns

@@ -142,10 +142,10 @@ class MeasuredSpectrum:
 
         def left(problem: MeasuredSpectrum) -> Array:
             decay = np.exp(-2.0 * tau[..., None] * problem.signal.nodes / self.lambda_max)
-            return decay @ problem.signal.weights + problem.noise_variance
+            return np.asarray(decay @ problem.signal.weights + problem.noise_variance)
 
         fine = left(self)
-        return np.abs(left(self.coarser) - fine) / np.maximum(fine, np.finfo(float).tiny)
+        return np.asarray(np.abs(left(self.coarser) - fine) / np.maximum(fine, np.finfo(float).tiny))
 
 
 def measure_operator(
