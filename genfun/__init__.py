@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from genfun.engine.generating_function import GeneratingFunction
     from genfun.experiments.suggest import Suggestion, suggest
     from genfun.methods import SGD, Method
+    from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
     from genfun.problems.measured_spectrum import MeasuredSpectrum
@@ -67,6 +68,7 @@ __all__ = [
     "EscapeChart",
     "EscapeSteps",
     "Explanation",
+    "FourthMoments",
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
@@ -148,6 +150,7 @@ _ON_FIRST_USE = {
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
     "Explanation": "answers.words.explain",
+    "FourthMoments": "mode_space.fourth_moments",
     "GeneratingFunction": "engine.generating_function",
     "LinearData": "data.linear",
     "LinearProblem": "problems",
