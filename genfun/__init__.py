@@ -50,10 +50,12 @@ if TYPE_CHECKING:
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
+    from genfun.experiments.suggest import Suggestion, suggest
     from genfun.methods import QHM, SGD, Averaged, Method
     from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
+    from genfun.problems.measured_spectrum import MeasuredSpectrum
     from genfun.problems.power_law import PowerLaw
     from genfun.problems.problem import LinearProblem
     from genfun.sample_space.measured import MeasuredNoise
@@ -87,6 +89,7 @@ __all__ = [
     "LinearProblem",
     "LossMap",
     "MeasuredNoise",
+    "MeasuredSpectrum",
     "Method",
     "MinimumOdds",
     "MomentumMap",
@@ -110,6 +113,7 @@ __all__ = [
     "Stability",
     "StepTime",
     "StepsFit",
+    "Suggestion",
     "Translation",
     "Tuned",
     "__version__",
@@ -152,6 +156,7 @@ __all__ = [
     "spread",
     "stability",
     "steps_to_loss",
+    "suggest",
     "symbolic",
     "to_sgd",
     "translate",
@@ -187,6 +192,7 @@ _ON_FIRST_USE = {
     "LossMap": "answers.best.loss_map",
     "Method": "methods",
     "MeasuredNoise": "sample_space.measured",
+    "MeasuredSpectrum": "problems.measured_spectrum",
     "MinimumOdds": "answers.escape.two_minima",
     "MomentumMap": "answers.best.momentum_map",
     "Noise": "noise",
@@ -208,6 +214,7 @@ _ON_FIRST_USE = {
     "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
+    "Suggestion": "experiments.suggest",
     "Translation": "answers.batch.translate",
     "Tuned": "answers.batch.tuned",
     "asymptotic_optimum": "answers.best.asymptotic_optimum",
@@ -247,6 +254,7 @@ _ON_FIRST_USE = {
     "spread": "answers.spread",
     "stability": "answers",
     "steps_to_loss": "answers",
+    "suggest": "experiments.suggest",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
     "translate": "answers.batch.translate",
