@@ -132,10 +132,10 @@ def edge(apply: Callable[[np.ndarray], np.ndarray], n: int, repeats: int) -> dic
 def engine(findings: Findings) -> dict[str, Any]:
     """The same through genfun's own operator, on digits; `genfun.sample_space` takes a tensor for the features."""
     import torch
-
-    from genfun.noise import sampling_factor
     from genfun.sample_space.operator import SampleFeatures, SampleOperator
     from genfun.sample_space.pairs import PairResponses
+
+    from genfun.noise import sampling_factor
 
     n = 80 if findings.small else 4000
     data = gf.data.mnist(n)
