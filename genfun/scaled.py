@@ -52,6 +52,22 @@ class Scaled:
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(self.mantissa, np.clip(self.exponent, -4000, 4000).astype(np.int32))
 
+    def plus(self, constant: float) -> Scaled:
+        """The sum with a number >= 0.
+
+        Parameters
+        ----------
+        constant : float
+        """
+        if constant == 0.0:
+            return self
+        mantissa, shift = np.frexp(self.mantissa)
+        exponent = np.where(mantissa == 0.0, -(2**40), self.exponent + shift)
+        own, at = np.frexp(constant)
+        top = np.where(np.isfinite(mantissa), np.maximum(exponent, int(at)), exponent)
+        part, rest = (np.clip(e - top, -8000, 0).astype(np.int32) for e in (exponent, int(at)))
+        return Scaled(np.ldexp(mantissa, part) + np.ldexp(own, rest), top)
+
     def relative_difference(self, other: Scaled) -> Shaped[Array, " t"]:
         """|self - other| / |other|."""
         shift = np.clip(self.exponent - other.exponent, -4000, 4000).astype(np.int32)

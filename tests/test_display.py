@@ -73,6 +73,7 @@ def test_what_cannot_be_drawn_is_a_table_alone():
     assert "<img" not in page
 
 
+@pytest.mark.slow
 def test_text_cannot_become_markup():
     found = gf.translate(PROBLEM, SETTING, 20)._repr_html_()
     assert "<script" not in found

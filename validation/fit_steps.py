@@ -67,14 +67,20 @@ def ratio_coverage(sets: int) -> float:
     return hits / sets
 
 
+def measured_points() -> dict[str, list[tuple[int, int]]]:
+    """Batch sizes and steps of every measured series; empty where the file is not."""
+    series: dict[str, list[tuple[int, int]]] = {}
+    if MEASURED.exists():
+        with MEASURED.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                name = f"{row['workload']}: {row['series']}"
+                series.setdefault(name, []).append((int(row["batch_size"]), int(row["steps"])))
+    return series
+
+
 def measured() -> Iterator[tuple[str, StepsFit, float]]:
     """Every measured series, its fit, and the measured batch size of least samples (the smallest, if several tie)."""
-    series: dict[str, list[tuple[int, int]]] = {}
-    with MEASURED.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            name = f"{row['workload']}: {row['series']}"
-            series.setdefault(name, []).append((int(row["batch_size"]), int(row["steps"])))
-    for name, points in series.items():
+    for name, points in measured_points().items():
         b, steps = np.array(points).T
         yield name, fit_steps(b, steps, epoch=CIFAR_EPOCH), float(b[np.argmin(b * steps)])
 

@@ -132,10 +132,13 @@ def edge(apply: Callable[[np.ndarray], np.ndarray], n: int, repeats: int) -> dic
 def engine(findings: Findings) -> dict[str, Any]:
     """The same through genfun's own operator, on digits; `genfun.sample_space` takes a tensor for the features."""
     import torch
-    from genfun.sample_space.operator import SampleFeatures, SampleOperator
-    from genfun.sample_space.pairs import PairResponses
 
     from genfun.noise import sampling_factor
+    from genfun.sample_space.curve import contour
+    from genfun.sample_space.edge import sample_edge
+    from genfun.sample_space.exact_function import ExactFunction
+    from genfun.sample_space.operator import SampleFeatures, SampleOperator
+    from genfun.sample_space.pairs import PairResponses
 
     n = 80 if findings.small else 4000
     data = gf.data.mnist(n)
@@ -163,11 +166,32 @@ def engine(findings: Findings) -> dict[str, Any]:
         findings.attempt(f"product of genfun, digits, {where}, {dtype}", one)
         findings.attempt(f"largest eigenvalue of genfun, digits, {where}, {dtype}", largest, needs=5.0)
 
-    def loss() -> dict[str, Any]:
-        predict: Any = gf.predict
-        start = time.perf_counter()
-        found = predict(data, m, [10_000], noise="exact")
-        return {"s": time.perf_counter() - start, "loss": found.loss.tolist()}
+    def on_device() -> Any:
+        return SampleFeatures(torch.tensor(data.eigenfeatures, device=findings.device), data.eigenvalues)
 
-    findings.attempt("loss at step 10^4 with the data's noise, on the processor", loss, needs=5.0)
+    def stable() -> dict[str, Any]:
+        start = time.perf_counter()
+        found = sample_edge(on_device(), m)
+        return {
+            "s": time.perf_counter() - start,
+            "learning_rate": found.learning_rate,
+            "error": found.error,
+            "products": found.products,
+            "over_fitted_constants": found.learning_rate / gf.max_learning_rate(data, 0.5, BATCH, "fitted"),
+        }
+
+    def loss(step: int) -> dict[str, Any]:
+        start = time.perf_counter()
+        G = ExactFunction(data, m, on_device())
+        found = contour(G, np.array([step]))
+        return {
+            "s": time.perf_counter() - start,
+            "log_loss": float(found.loss.log()[0]),
+            "error": float(found.error[0]),
+            "products": G.space.halves / 2.0,
+        }
+
+    findings.attempt("exact edge, digits, float64", stable, needs=5.0)
+    for step in (10_000, 10**9):
+        findings.attempt(f"exact loss at step {step:.0e}, digits, float64", lambda step=step: loss(step), needs=5.0)
     return {"samples": n, "rank": data.rank}

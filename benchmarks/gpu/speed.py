@@ -151,8 +151,6 @@ def peers(data: gf.LinearData, settings: list[gf.SGD], steps: int, few: int, dev
 
 def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> dict[str, Any]:
     """16 settings of many runs each, whose batches differ: the host draws them while the device works."""
-    from genfun.experiments.simulation.torch_backend import TorchBackend
-
     settings = spread(data, 4, 4)
     seeds = np.random.SeedSequence(0).spawn(replicas)
     start, drawn = time.perf_counter(), 0
@@ -164,24 +162,13 @@ def many_runs(data: gf.LinearData, replicas: int, steps: int, device: str) -> di
     place, kept = "torch" if device == "cpu" else device, log_grid(steps)
     arrays, engine = device_of(place, "float32")
 
-    class InTurn(TorchBackend):
-        """Draws a block only when the last one has been launched, as without a thread."""
-
-        def feed(self, blocks: Any, steps: int) -> Any:
-            return map(self.numbers, blocks)
-
-    in_turn = InTurn(device, "float32")
-
-    def run(arrays: Any) -> Any:
+    def run() -> Any:
         return run_ensemble(data, settings, kept, replicas, 0, "fresh", arrays, engine, lambda done: None)
 
-    same = all((a == b).all() for a, b in zip(run(arrays), run(in_turn), strict=True))
     return {
         "settings": len(settings),
         "replicas": replicas,
         "steps": steps,
         "drawing_alone_s": drawing,
-        "drawn_in_turn_s": min(seconds(lambda: run(in_turn), 2)),
-        "drawn_in_a_thread_s": min(seconds(lambda: run(arrays), 2)),
-        "same_losses_to_the_bit": same,
+        "s": min(seconds(run, 2)),
     }

@@ -175,7 +175,7 @@ def predict(
         losses = np.where(unique > 0, np.inf, case.initial_loss)
         curve = LossCurve(Scaled(losses, np.zeros(unique.size, dtype=np.int64)), np.zeros(unique.size), "limit")
     else:
-        G = case.transform
+        G = case.transform.excited()
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
@@ -195,16 +195,15 @@ def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> L
             raise ValueError(
                 f"steps must be at most {MAX_RECURSION} for route='recursion', got {steps[-1]}; use route='auto'"
             )
-        return by_recursion(G, steps, float(min(steps[-1], 10_000)))
-    shift = singular.shift
+        return by_recursion(G, steps, float(min(steps[-1], 10_000)), singular.rate)
     early, late = steps[steps < FIRST_CONTOUR_STEP], steps[steps >= FIRST_CONTOUR_STEP]
-    parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP))] if early.size else []
-    return joined(parts + ([_forced_contour(G, late, shift, singular)] if late.size else []))
+    parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP), singular.rate)] if early.size else []
+    return joined(parts + ([_forced_contour(G, late, singular)] if late.size else []))
 
 
-def _forced_contour(G: Transform, steps: Array, shift: float, singular: Singularity) -> LossCurve:
+def _forced_contour(G: Transform, steps: Array, singular: Singularity) -> LossCurve:
     """The contour without a check: what it may have missed, at most the fading initial loss, counts as error."""
-    curve = by_contour(G, steps, shift)
+    curve = by_contour(G, steps, singular)
     start = np.log(0.5 * (G.problem.signal_total + G.problem.noise_variance))
     with np.errstate(over="ignore", invalid="ignore"):
         missed = 10.0 * np.exp(start + singular.unresolved_rate * steps - curve.loss.log())

@@ -40,6 +40,8 @@ class Stability(Displayed):
         heavy ball 2(1+beta)/lambda_max).
     floor : float
         Excess loss at t = inf, sigma^2 U~(1)/(2 tau1 (1 - U~(1))); 0 without label noise; inf unless it converges.
+    floor_error : float
+        Its relative rounding error, about 1e-16/(1 - U~(1)).
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Stability(Displayed):
     growth_rate: float
     limit: Limit
     floor: float
+    floor_error: float = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -111,8 +114,9 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     if singular.curvature_binds:
         gain = np.inf if G.gamma > 0.0 else 0.0
     status: Verdict = "marginal" if marginal else "converges" if singular.stable else "diverges"
-    floor = np.inf
+    floor, error = np.inf, 0.0
     if status == "converges":
-        floor = G.floor() if case.problem.noise_variance * G.gamma > 0.0 else 0.0
+        noisy = case.problem.noise_variance > 0.0 and G.gamma > 0.0
+        floor, error = (G.floor(), G.floor_error()) if noisy else (0.0, 0.0)
     limit: Limit = "noise" if edge(case.problem, method, case.noise) < top else "curvature"
-    return Stability(status, gain, singular.rate, limit, float(floor))
+    return Stability(status, gain, singular.rate, limit, float(floor), error)

@@ -105,7 +105,7 @@ def steps_to_loss(
     target *= 1.0 + SLACK
     if scheduled:
         return _under_schedule(case, target)
-    G = case.transform
+    G = case.transform.excited()
     singular = dominant_singularity(G)
     shift = singular.shift
     fade = oscillation_steps(singular, shift)
@@ -114,7 +114,9 @@ def steps_to_loss(
         return predict(case.problem, method, steps, case.noise).loss
 
     def contour(steps: Array) -> Array:
-        curve = by_contour(G, steps, shift)
+        if G.gamma == 0.0:  # by powers, which cost no more
+            return predicted(steps)
+        curve = by_contour(G, steps, singular)
         losses = curve.loss.value()
         # A growing mode with hardly any signal yet hides under the rounding of the contour, which is scaled to it.
         doubtful = (curve.error > DOUBTFUL) & (np.abs(shift * steps) < BEYOND)
@@ -130,7 +132,7 @@ def steps_to_loss(
         if below.size:
             return float(steps[below[0]])
         check = np.unique(np.linspace(max(0.9 * last, seen + 1), last, 33).astype(np.int64))
-        if by_contour(G, check, shift).loss.relative_difference(one_by_one[check - steps[0]]).max() <= SETTLED:
+        if by_contour(G, check, singular).loss.relative_difference(one_by_one[check - steps[0]]).max() <= SETTLED:
             return _search(contour, last, target)
         longer = int(np.ceil(fade)) if last < fade < GROWTH * last else GROWTH * last
         if longer > min(STEP_BUDGET, WORK_BUDGET / G.stepper(float(longer), longer).size):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.engine.gain import resting_kernel
 from genfun.engine.generating_function import transform
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
-from genfun.symbolic.arrays import responses
 
 SHARES = np.append(np.geomspace(1e-15, 1.0, 200)[:-1], 1.0 - 1e-13)
 """Of the curvature limit: where the first crossing of the noise gain is looked for."""
@@ -114,15 +114,8 @@ def noise_gains(
         Sampling factors.
     noise : SpectrallyExpressible
     """
-    rates = np.asarray(rates)[..., None]
-    hyper, gamma = tuple(np.asarray(h)[..., None] for h in hyper), np.asarray(gamma)[..., None]
-    a = rates * capacity.nodes
-    d, kick, _ = responses(kind)(a, 0.0, *hyper)
-    d = d + gamma * noise.tau2 * a * a * kick
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        terms = (rates * rates * capacity.weights) * kick / d
-        value = (gamma * noise.tau1 * terms.sum(axis=-1, keepdims=True))[..., 0]
-    return np.where((d > 0.0).all(axis=-1), value, np.inf)
+    kernel = resting_kernel(kind, capacity, rates, hyper, gamma, noise.tau2)
+    return np.where(np.isinf(kernel), np.inf, noise.tau1 * np.where(np.isinf(kernel), 0.0, kernel))
 
 
 def gains_of(

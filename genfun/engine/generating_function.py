@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Float, Shaped
+from genfun.engine.conditioning import Conditioning, off_axis_rate
+from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recursion import Recursion
 from genfun.engine.transform import Measures, Transform, still_below
@@ -15,10 +18,12 @@ from genfun.methods.base import Method
 from genfun.noise import Noise, NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import LinearProblem, Problem
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
+EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
+"""Steps, and steps times modes, up to which the recursion runs in extended precision."""
 
 
 def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
@@ -77,6 +82,8 @@ class GeneratingFunction(Transform):
     0.25
     """
 
+    extended = True
+
     def __init__(
         self,
         problem: Problem,
@@ -94,6 +101,8 @@ class GeneratingFunction(Transform):
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
         self._polynomials = of_method(method)
+        largest = method.learning_rate * problem.lambda_max
+        self._scale = float(2.0 ** np.clip(np.round(np.log2(largest)), -60, 0))
         degrees, shared = self._polynomials.degrees, self.signal_measure.nodes is self.capacity.nodes
         kernel = (1, self.gamma * method.learning_rate**2 * self.capacity.weights)
         signal = (2, self.signal_measure.weights)
@@ -136,6 +145,11 @@ class GeneratingFunction(Transform):
         result = function(1.0 - flat).reshape(array.shape)
         return result.item() if array.ndim == 0 else result
 
+    def _hyper(self, q: Array) -> tuple[Any, ...]:
+        """The hyperparameters in the precision of q."""
+        real = np.real(q).dtype
+        return tuple(real.type(h) for h in self.method.hyperparameters)
+
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
@@ -154,7 +168,7 @@ class GeneratingFunction(Transform):
         ----------
         q : complex array, shape (k,)
         """
-        table = self._polynomials.coefficients(q, self.method.hyperparameters)
+        table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
         arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
         if self._signal_sums is self._capacity_sums:
             kernel, signal = self._capacity_sums(*arguments)
@@ -171,7 +185,7 @@ class GeneratingFunction(Transform):
         p : array, shape (k,)
         """
         q = -np.expm1(-p)
-        table = self._polynomials.coefficients(q, self.method.hyperparameters)
+        table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
         arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
         positive = self._capacity_sums.least_denominator(*arguments) > 0.0
         if self._signal_sums is not self._capacity_sums:
@@ -180,15 +194,66 @@ class GeneratingFunction(Transform):
         gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * kernel, np.inf)
         return positive & (gain < 1.0), gain
 
+    @cached_property
+    def conditioning(self) -> Conditioning:
+        """How much the direct recursion amplifies rounding."""
+        own = self.gamma * self.noise_model.tau2
+        nodes = np.concatenate([measure.nodes for measure in self.measures])
+        return Conditioning.of(self.method, nodes, own)
+
+    def off_axis_rate(self) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis of a mode's second moments.
+
+        With the correction of its own noise (tau2) alone, and with the noise that it feeds back to itself (tau1) as
+        well: the singularities of the whole lie between.
+        """
+        if self.gamma == 0.0:
+            return -np.inf
+        nodes, tau1, tau2 = self.measures[1].nodes, self.noise_model.tau1, self.noise_model.tau2
+        return max(off_axis_rate(self.method, nodes, self.gamma * tau) for tau in (tau2, tau2 - tau1))
+
+    def excited(self) -> GeneratingFunction:
+        """The same function without modes that never move: those without signal, where no noise reaches them."""
+        moving = self.signal_measure.weights > 0.0
+        reached = self.gamma > 0.0 and (self.noise_model.tau1 > 0.0 or self.problem.noise_variance > 0.0)
+        if reached or moving.all() or not moving.any():
+            return self
+        signal = SpectralMeasure.trusted(self.signal_measure.nodes[moving], self.signal_measure.weights[moving])
+        return self.on((signal, signal))
+
     @property
     def measures(self) -> Measures:
         """Capacity and signal measures."""
         return self.capacity, self.signal_measure
 
+    @np.errstate(all="ignore")
+    def gain(self, real: Any = np.longdouble) -> Any:
+        """U~(1)/tau1 of modes that have a stationary state, straight from the responses.
+
+        Parameters
+        ----------
+        real : type
+            np.float64 or np.longdouble.
+        """
+        rate, hyper = real(self.method.learning_rate), tuple(real(h) for h in self.method.hyperparameters)
+        kind, tau2 = type(self.method), self.noise_model.tau2
+        return resting_kernel(kind, self.capacity, rate, hyper, real(self.gamma), tau2)[()]
+
     def floor(self) -> float:
         """The excess loss that label noise leaves in the end, sigma^2 U~(1) / (2 tau1 (1 - U~(1)))."""
-        kernel = self.sums(np.zeros(1))[0].item()
+        return float(self._floor(np.longdouble))
+
+    def _floor(self, real: Any) -> Any:
+        kernel = self.gain(real)
         return 0.5 * self.problem.noise_variance * kernel / (1.0 - self.noise_model.tau1 * kernel)
+
+    def floor_error(self) -> float:
+        """The relative rounding error of the floor: that of weights and of gamma, and what double precision shows."""
+        fine, rough = self._floor(np.longdouble), self._floor(np.float64)
+        if not (np.isfinite(fine) and fine > 0.0):
+            return 0.0
+        distance = abs(1.0 - self.noise_model.tau1 * self.gain())
+        return float(2.0 * EPS / distance + abs(rough / fine - 1.0) / 16.0)
 
     def on(self, measures: Measures) -> GeneratingFunction:
         """The same function of other measures.
@@ -242,7 +307,10 @@ class GeneratingFunction(Transform):
         last : int
             Largest step.
         """
-        return SingleRecursion(self.on(self.lumped(self.fine(phase), float(max(last, 1)))))
+        function = self.on(self.lumped(self.fine(phase), float(max(last, 1))))
+        modes = function.capacity.nodes.size + function.signal_measure.nodes.size
+        short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
+        return SingleRecursion(function, np.longdouble if short else np.float64)
 
     def observed(self, run: Recursion) -> tuple[Array, Array]:
         """Mantissa and exponent of what the recursion gives at its present step: the loss.
@@ -271,11 +339,13 @@ class SingleRecursion:
     ----------
     G : GeneratingFunction
         On the measures that are to be followed.
+    real : type
+        np.float64 or np.longdouble.
     """
 
-    def __init__(self, G: GeneratingFunction) -> None:
-        self.function = G
-        self._run = Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure))
+    def __init__(self, G: GeneratingFunction, real: Any = np.float64) -> None:
+        self.function, self.real = G, real
+        self._run = Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure), real)
         self._next = 0
 
     @property
@@ -295,7 +365,7 @@ class SingleRecursion:
             while self._run.step < self._next:
                 self._run.advance()
             mantissa, exponent = self.function.observed(self._run)
-            mantissas.append(mantissa)
+            mantissas.append(mantissa.astype(np.float64))
             exponents.append(exponent)
             self._next += 1
         return Scaled(np.concatenate(mantissas), np.concatenate(exponents))

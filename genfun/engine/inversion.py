@@ -102,6 +102,7 @@ def coefficients(
     extended: bool = False,
     ratio: float = WINDOW_RATIO,
     counts: tuple[int, int] = (NODES, FEWER_NODES),
+    signed: bool = False,
 ) -> Inversion:
     r"""L(t) from a contour integral shifted to the dominant singular point.
 
@@ -126,6 +127,8 @@ def coefficients(
         Steps from t to ratio * t share one contour.
     counts : (int, int)
         Nodes in the upper half plane of the quadrature and of the coarser one.
+    signed : bool
+        Whether a negative result may be right; else its error is inf.
 
     Returns
     -------
@@ -140,7 +143,8 @@ def coefficients(
     values = [_quadrature(G, steps, slices, rate, hyperbola(count, ratio, extended), extended) for count in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.abs(values[0] - values[1]) / np.abs(values[0])
-    error[~(values[0] > 0.0)] = np.inf
+    if not signed:
+        error[~(values[0] > 0.0)] = np.inf
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from genfun.engine.generating_function import GeneratingFunction, SingleRecursio
 from genfun.engine.inversion import coefficients, windows
 from genfun.engine.powers import noiseless_loss
 from genfun.engine.singularity import Singularity, dominant_singularity
-from genfun.engine.transform import Transform
+from genfun.engine.transform import Stepper, Transform
 from genfun.scaled import EPS, Scaled
 
 ALWAYS_RECURSION = 256
@@ -30,6 +31,8 @@ ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
 TARGET = 1e-10
 """Beyond this estimated error the contour is repeated in extended precision."""
+NEAR_FLOOR = 2.0
+"""Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,30 @@ def oscillation_steps(singular: Singularity, shift: float) -> float:
     return float(30.0 / gap) if gap > 1e-7 else np.inf
 
 
-def recursion_error(G: Transform, steps: Array) -> Array:
-    """Rounding of the recursion, measured against extended precision over random problems (see tests)."""
-    return EPS * (16.0 + steps) / G.memory
+def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> Array:
+    """Rounding of the recursion, measured against extended precision over random problems (see tests).
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+    steps : array, shape (t,)
+    run : Stepper, optional
+        What stepped; one in extended precision errs less by the ratio of the roundings.
+    """
+    usual = EPS * (16.0 + steps) / G.memory
+    if not isinstance(G, GeneratingFunction):
+        return usual
+    gain = 1.0 / 256.0 if getattr(run, "real", None) is np.longdouble else 4.0
+    return np.maximum(usual, gain * EPS * G.conditioning.growth(steps))
+
+
+def _dips(found: Scaled, steps: Array, rate: float) -> Array:
+    """By what a loss lies below those that follow: where an oscillation passes zero, what is lost is its height."""
+    log = found.log() - max(rate, 0.0) * np.arange(found.mantissa.size)
+    later = np.maximum.accumulate(log[::-1])[::-1]
+    with np.errstate(invalid="ignore", over="ignore"):
+        dips = np.exp(np.minimum(later[steps] - log[steps], 700.0))
+    return np.nan_to_num(np.maximum(dips, 1.0), nan=1.0)
 
 
 def lasting(G: Transform, singular: Singularity, steps: Array) -> Array:
@@ -67,7 +91,7 @@ def lasting(G: Transform, singular: Singularity, steps: Array) -> Array:
     return steps
 
 
-def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0) -> LossCurve:
+def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0, rate: float = 0.0) -> LossCurve:
     """Every step up to the last, as the reference does.
 
     Parameters
@@ -77,28 +101,70 @@ def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0) -> L
         Ascending.
     phase : float
         See `Transform.stepper`.
+    rate : float
+        Growth of the loss in the end; 0 if it does not grow.
     """
-    found = G.stepper(phase, int(steps[-1])).losses(int(steps[-1]))
-    return LossCurve(found[steps], recursion_error(G, steps), "recursion")
+    last = int(steps[-1])
+    run = G.stepper(phase, last)
+    # A little further, to see whether the last step is in a dip.
+    found = run.losses(last + min(last // 16, 4_000) + 2)
+    return LossCurve(found[steps], recursion_error(G, steps, run) * _dips(found, steps, rate), "recursion")
 
 
-def by_contour(G: Transform, steps: Int[Array, " t"], shift: float, extended: bool = False) -> LossCurve:
+class _AboveFloor:
+    """The generating function of the loss less its limit: without the pole of label noise at z = 1."""
+
+    def __init__(self, G: Transform, limit: float) -> None:
+        self._function, self._limit = G, limit
+
+    def loss(self, q: Array) -> Array:
+        """L~ - L(inf)/(1 - z); what rounding leaves of the pole decays with the rest."""
+        return self._function.loss(q) - self._limit / q
+
+
+def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, extended: bool = False) -> LossCurve:
     """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
+
+    A loss that decays towards the floor of label noise would be lost in the rounding of the pole at p = 0, which
+    the contour must pass on the right: once the loss has come near, the limit is taken out, and the contour moves left.
 
     Parameters
     ----------
     G : GeneratingFunction
     steps : array, shape (t,)
         Ascending.
-    shift : float
+    singular : Singularity
         p_0.
     extended : bool
         Whether to use extended precision.
     """
-    found = coefficients(G.narrowed(float(steps[-1])), steps.astype(np.float64), shift, extended)
-    power = shift * steps.astype(np.float64)
+    apart = int(np.searchsorted(steps, NEAR_FLOOR / -singular.rate)) if _levels(G, singular) else steps.size
+    limit = 0.5 * G.problem.noise_variance + (G.floor() if apart < steps.size else 0.0)
+    if apart == steps.size or not np.isfinite(limit):
+        return _contour(G, steps, singular.shift, extended)
+    parts = [_contour(G, steps[:apart], singular.shift, extended)] if apart else []
+    return joined([*parts, _contour(G, steps[apart:], singular.rate, extended, limit)])
+
+
+def _levels(G: Transform, singular: Singularity) -> bool:
+    """Whether the loss decays exponentially to the floor of label noise."""
+    return G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
+
+
+def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:
+    function: Any = G.narrowed(float(steps[-1]))
+    above, times = limit > 0.0, steps.astype(np.float64)
+    found = coefficients(_AboveFloor(function, limit) if above else function, times, shift, extended, signed=above)
+    power = shift * times
+    decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
-    return LossCurve(Scaled.exponential(found.mantissa, power), error, "contour")
+    if limit == 0.0:
+        return LossCurve(decay, error, "contour")
+    loss = decay.plus(limit)
+    with np.errstate(invalid="ignore", over="ignore"):
+        share = np.exp(Scaled(np.abs(decay.mantissa), decay.exponent).log() - loss.log())
+        error = np.where(share > 0.0, share * error, 0.0) + EPS * 16.0 + G.floor_error()
+    return LossCurve(loss, np.where(loss.mantissa > 0.0, error, np.inf), "contour")
 
 
 def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
@@ -113,15 +179,13 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
     """
     phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
     signal, constant, factor = G.quiet_signal(phase)
-    double, error = noiseless_loss(signal, G.method, steps, singular.rate)
+    double, error = noiseless_loss(signal, G.method, steps)
     if constant > 0.0:
-        total = double.value() + constant
-        over = np.isinf(total)
-        mantissa = np.where(over, double.mantissa, total)
+        total = double.plus(constant)
         with np.errstate(invalid="ignore"):
-            share = np.where(over, 1.0, double.value() / total)
+            share = np.exp(np.minimum(double.log() - total.log(), 0.0))
             error = np.where(share == 0.0, 0.0, share * error) + EPS
-        double = Scaled(mantissa, np.where(over, double.exponent, 0))
+        double = total
     return LossCurve(Scaled(factor * double.mantissa, double.exponent), error, "powers")
 
 
@@ -151,15 +215,15 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     if last <= max(ALWAYS_RECURSION, reach):
-        return by_recursion(G, steps, min(fade, last))
+        return by_recursion(G, steps, min(fade, last), singular.rate)
     run = G.stepper(min(fade, MAX_PHASE), int(min(last, STEP_BUDGET)))
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        mismatch = float(by_contour(G, check, shift).loss.relative_difference(early[check]).max())
-        settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]))[0]))
+        mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
+        settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
@@ -167,9 +231,12 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         reach = min(2 * reach, budget)
         early = Scaled.join([early, run.losses(reach)])
     soon, late = steps[steps <= reach], steps[steps > reach]
-    parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
+    parts = []
+    if soon.size:
+        error = recursion_error(G, soon, run) * _dips(early, soon, singular.rate)
+        parts.append(LossCurve(early[soon], error, "recursion"))
     if late.size:
-        curve = _best_contour(G, late, shift)
+        curve = _best_contour(G, late, singular)
         drift = singular.rate_error * lasting(G, singular, late)
         parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
     return joined(parts)
@@ -191,18 +258,19 @@ def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scale
         np.where(lost, onward.mantissa, doubled.mantissa[9:]),
         np.where(lost, onward.exponent + early.exponent[-1], doubled.exponent[9:]),
     )
-    parts = [LossCurve(early[soon], recursion_error(G, soon), "recursion")] if soon.size else []
+    error_soon = recursion_error(G, soon) * _dips(early, soon, singular.rate)
+    parts = [LossCurve(early[soon], error_soon, "recursion")] if soon.size else []
     return joined([*parts, LossCurve(found, np.where(lost, np.inf, error), "doubling")])
 
 
-def _best_contour(G: Transform, steps: Array, shift: float) -> LossCurve:
+def _best_contour(G: Transform, steps: Array, singular: Singularity) -> LossCurve:
     """The contour, repeated in extended precision in the windows where rounding shows."""
-    curve = by_contour(G, steps, shift)
+    curve = by_contour(G, steps, singular)
     parts = []
     for window in windows(steps.astype(np.float64)):
         part = LossCurve(curve.loss[window], curve.error[window], "contour")
         if part.error.max() > TARGET:
-            again = by_contour(G, steps[window], shift, extended=True)
+            again = by_contour(G, steps[window], singular, extended=True)
             part = again if again.error.max() < part.error.max() else part
         parts.append(part)
     return joined(parts)

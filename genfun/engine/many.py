@@ -12,6 +12,7 @@ from genfun.engine.generating_function import assemble, transform
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, polynomials
+from genfun.engine.powers import LEAST_RADIUS
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
@@ -74,22 +75,28 @@ class _Evaluator:
         return (positive & (gain < 1.0))[:, 0]
 
 
-def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
-    """log of the largest r^2, and of the largest product r_i r_j off the positive real axis, of every setting."""
-    slowest, outside = np.full(settings.rates.size, -np.inf), np.full(settings.rates.size, -np.inf)
+def log_roots(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """log of the largest r^2, and of the largest product r_i r_j off the positive real axis, of update matrices."""
     with np.errstate(divide="ignore"):
-        for node in nodes:
-            rows, kick = settings.kind.update(settings.rates * node, *settings.hyper)
-            if len(kick) == 2:
-                half = 0.5 * (rows[0][0] + rows[1][1])
-                determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
-                root = np.emath.sqrt(half * half - determinant)
-                largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
-                off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
-            else:
-                roots = update_roots(rows, settings.rates.shape)
-                largest, off = np.abs(roots).max(axis=1) ** 2, off_axis(roots)
-            slowest, outside = np.maximum(slowest, np.log(largest)), np.maximum(outside, np.log(off))
+        if len(rows) == 2:
+            half = 0.5 * (rows[0][0] + rows[1][1])
+            determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
+            root = np.emath.sqrt(half * half - determinant)
+            largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
+            off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
+        else:
+            roots = update_roots(rows, shape).reshape(-1, len(rows))
+            largest, off = np.abs(roots).max(axis=1).reshape(shape) ** 2, off_axis(roots).reshape(shape)
+        return np.log(largest), np.log(off)
+
+
+def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
+    """Both of `log_roots`, the largest over the modes, of every setting."""
+    slowest, outside = np.full(settings.rates.size, -np.inf), np.full(settings.rates.size, -np.inf)
+    for node in nodes:
+        rows, _ = settings.kind.update(settings.rates * node, *settings.hyper)
+        largest, off = log_roots(rows, settings.rates.shape)
+        slowest, outside = np.maximum(slowest, largest), np.maximum(outside, off)
     return slowest, outside
 
 
@@ -266,8 +273,8 @@ def noiseless_losses(settings: Settings, signal: SpectralMeasure, step: int) -> 
     .. math:: L = \tfrac12\sum_k s_k (T_k^t)_{ww}^2 + \tfrac12\sigma^2,\qquad T^{2^j} = I - D_j,\quad
               D_{j+1} = 2 D_j - D_j^2
 
-    with a common factor exp(rate t / 2) of every setting kept apart; D_j keeps the precision of slow modes, as in
-    `genfun.engine.powers`.
+    with the decay of every mode taken out first, so that no mode leaves the range of doubles, whatever another does;
+    D_j keeps the precision of slow modes, as in `genfun.engine.powers`.
 
     **Assumptions.** Updates affine in a = learning rate * lambda; gamma of the settings is not looked at.
 
@@ -279,41 +286,42 @@ def noiseless_losses(settings: Settings, signal: SpectralMeasure, step: int) -> 
     step : int
         t >= 1.
     """
-    ends = np.array([signal.nodes.min(), signal.nodes.max()])
-    slowest = np.maximum(_radii(settings, ends)[0], -1400.0)
-    values, rows = np.empty(slowest.size), max(1, CACHED // signal.nodes.size)
-    with np.errstate(all="ignore"):
-        for start in range(0, slowest.size, rows):
-            part = slice(start, start + rows)
-            values[part] = _decay(settings.take(np.arange(slowest.size)[part]), signal, step, slowest[part])
-    found = Scaled.exponential(0.5 * values, slowest * step)
-    sigma2 = settings.problem.noise_variance
-    if sigma2 == 0.0:
-        return found
-    total = found.value() + 0.5 * sigma2
-    over = ~np.isfinite(total)
-    return Scaled(np.where(over, found.mantissa, total), np.where(over, found.exponent, 0))
+    heavy = signal.weights > 0.0
+    found = Scaled(np.zeros(settings.rates.size), np.zeros(settings.rates.size, dtype=np.int64))
+    if heavy.any():
+        nodes, weights, parts = signal.nodes[heavy], signal.weights[heavy], []
+        rows = max(1, CACHED // nodes.size)
+        with np.errstate(all="ignore"):
+            for start in range(0, settings.rates.size, rows):
+                part = settings.take(np.arange(start, min(start + rows, settings.rates.size)))
+                logs = np.log(weights) + _log_decays(part, nodes, step)
+                top = logs.max(axis=1)
+                sums = np.exp(logs - np.where(np.isfinite(top), top, 0.0)[:, None]).sum(axis=1)
+                parts.append(Scaled.exponential(0.5 * sums, np.where(np.isneginf(top), 0.0, top)))
+        found = Scaled.join(parts)
+    return found.plus(0.5 * settings.problem.noise_variance)
 
 
-def _decay(settings: Settings, signal: SpectralMeasure, step: int, rate: Array) -> Array:
-    """sum_k s_k (T_k^t)_ww^2 exp(-rate t)."""
+def _log_decays(settings: Settings, nodes: Array, step: int) -> Array:
+    """log (T_k^t)_ww^2, shape (settings, modes)."""
     hyper = tuple(h[:, None] for h in settings.hyper)
     at_zero, at_one = (settings.kind.update(a, *hyper)[0] for a in (0.0, 1.0))
-    size, a, factor = len(at_zero), settings.rates[:, None] * signal.nodes, np.exp(-0.5 * rate)[:, None]
-    each = range(size)
+    size, a = len(at_zero), settings.rates[:, None] * nodes
+    rate = 0.5 * np.maximum(log_roots(settings.kind.update(a, *hyper)[0], a.shape)[0], 2.0 * np.log(LEAST_RADIUS))
+    factor, each = np.exp(-rate), range(size)
     d = [
         [
-            factor * ((i == j) - at_zero[i][j] - a * (at_one[i][j] - at_zero[i][j]))
-            + (i == j) * -np.expm1(-0.5 * rate)[:, None]
+            factor * ((i == j) - at_zero[i][j] - a * (at_one[i][j] - at_zero[i][j])) + (i == j) * -np.expm1(-rate)
             for j in each
         ]
         for i in each
     ]
     row = [np.full(a.shape, float(i == 0)) for i in each]
+    left = step
     while True:
-        if step & 1:
+        if left & 1:
             row = [row[k] - sum(row[j] * d[j][k] for j in each) for k in each]
-        step >>= 1
-        if not step:
-            return (row[0] ** 2) @ signal.weights
+        left >>= 1
+        if not left:
+            return 2.0 * (np.log(np.abs(row[0])) + rate * step)
         d = [[2.0 * d[i][k] - sum(d[i][j] * d[j][k] for j in each) for k in each] for i in each]

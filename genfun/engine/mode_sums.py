@@ -37,8 +37,11 @@ class Polynomials:
     evaluate: Callable[..., tuple[Any, Any, Any]]
     degrees: tuple[int, int, int]
 
-    def coefficients(self, q: Array, hyper: tuple[Any, ...]) -> list[Shaped[Array, "powers ..."]]:
+    def coefficients(self, q: Array, hyper: tuple[Any, ...], scale: float = 1.0) -> list[Shaped[Array, "powers ..."]]:
         """Coefficients of d, n_u and n_v, each of shape (degree + 1, *q.shape).
+
+        Their rounding is relative to the values at a = scale: with negative momentum all a are of the order of
+        1 + beta, and at a = 1 the values would be larger than those by 1/(1 + beta)^2.
 
         Parameters
         ----------
@@ -46,16 +49,18 @@ class Polynomials:
             1 - z.
         hyper : tuple
             Hyperparameters that broadcast against q.
+        scale : float
+            A power of two, of the order of the largest a.
         """
         points, _ = _interpolation(max(self.degrees))
-        values = [self.evaluate(a, q, *hyper) for a in points.tolist()]
+        values = [self.evaluate(a * scale, q, *hyper) for a in points.tolist()]
         tables = []
         for part, degree in enumerate(self.degrees):
             table = np.empty((degree + 1, *q.shape), dtype=q.dtype)
             table[0] = values[0][part]
             rises = [values[i][part] - values[0][part] for i in range(1, degree + 1)]
             for j, row in enumerate(_interpolation(degree)[1].tolist()[:degree], start=1):
-                table[j] = sum(factor * rise for factor, rise in zip(row, rises, strict=True))
+                table[j] = sum(factor * rise for factor, rise in zip(row, rises, strict=True)) / scale**j
             tables.append(table)
         return tables
 
@@ -128,10 +133,24 @@ class ModeSums:
     def __init__(self, degrees: tuple[int, int, int], nodes: Array, columns: Sequence[tuple[int, Array]]) -> None:
         self._degrees, self._parts = degrees, [part for part, _ in columns]
         self.size = nodes.size
-        self._powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
-        blocks = [weights * self._powers[:, : degrees[part] + 1].T for part, weights in columns]
+        self._nodes, self._columns = nodes, columns
+        self._powers, self._weights = self._table(np.float64)
+        self._extended: tuple[Array, Array] | None = None
+
+    def _table(self, real: Any) -> tuple[Array, Array]:
+        """Powers of the nodes, and what they are multiplied with, in a precision."""
+        degrees, nodes = self._degrees, self._nodes.astype(real)
+        powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
+        blocks = [weights * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
-        self._weights = np.concatenate([*blocks, np.zeros((1, nodes.size))], axis=0)
+        return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
+
+    def _in(self, real: Any) -> tuple[Array, Array]:
+        if real == np.float64:
+            return self._powers, self._weights
+        if self._extended is None:
+            self._extended = self._table(real)
+        return self._extended
 
     def denominator(self, table: list[Array], q: Array, g: Any, rate: Any) -> Array:
         """Coefficients of S in powers of lambda, shape (powers, points), with g = gamma tau2.
@@ -148,6 +167,7 @@ class ModeSums:
         full = np.zeros((self._powers.shape[1], *q.shape), dtype=table[0].dtype)
         full[: table[0].shape[0]] = table[0]
         full[2 : 2 + table[1].shape[0]] += g * (1.0 - q) * table[1]
+        rate = _like(rate, q)
         for j in range(1, full.shape[0]):
             full[j] *= rate**j
         return full.reshape(full.shape[0], -1)
@@ -157,7 +177,7 @@ class ModeSums:
         flat = self.denominator(table, q, g, rate)
         # Powers and weights are real, so that a complex row is two real ones: real products, and no casts.
         real = np.real(flat).dtype
-        powers, weights = self._powers.astype(real, copy=False), self._weights.astype(real, copy=False)
+        powers, weights = self._in(real)
         moments = np.empty((weights.shape[0], flat.shape[1]), dtype=flat.dtype)
         rows = max(1, CHUNK // self.size)
         for start in range(0, flat.shape[1], rows):
@@ -165,7 +185,7 @@ class ModeSums:
             inverse = (powers @ chunk.view(real)).view(flat.dtype)
             np.reciprocal(inverse, out=inverse)
             moments[:, start : start + rows] = (weights @ inverse.view(real)).view(flat.dtype)
-        sums, first = [], 0
+        sums, first, rate = [], 0, _like(rate, q)
         for part in self._parts:
             order = self._degrees[part] + 1
             terms = moments[first : first + order].reshape(order, *q.shape)
@@ -176,8 +196,13 @@ class ModeSums:
     def least_denominator(self, table: list[Array], q: Array, g: Any, rate: Any) -> Array:
         """The smallest S over the modes, on the real axis; arguments as for `denominator`."""
         flat = self.denominator(table, q, g, rate)
-        least = np.empty(flat.shape[1])
+        powers, least = self._in(flat.dtype)[0], np.empty(flat.shape[1])
         rows = max(1, CHUNK // self.size)
         for start in range(0, least.size, rows):
-            least[start : start + rows] = (self._powers @ flat[:, start : start + rows]).min(axis=0)
+            least[start : start + rows] = (powers @ flat[:, start : start + rows]).min(axis=0)
         return least.reshape(q.shape)
+
+
+def _like(rate: Any, q: Array) -> Any:
+    """The learning rate in the precision of q, so that its powers are."""
+    return np.asarray(rate).astype(np.real(q).dtype) if np.real(q).dtype != np.float64 else rate

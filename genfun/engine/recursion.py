@@ -112,6 +112,7 @@ class Recursion:
         self._coupled = bool((gamma > 0.0).any())
         self._every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
         self.step = 0
+        self._rescale()
 
     def loss(self) -> tuple[Shaped[Array, " settings"], Int[Array, " settings"]]:
         """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""

@@ -12,6 +12,10 @@ from genfun.engine.transform import Transform
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
+VISIBLE = 1e-6
+"""Relative fall of the noise gain from which its slope is taken."""
+POLE_RANGE = 1e-4
+"""Relative distance within which the pole of a mode is found again in extended precision."""
 
 
 def mode_roots(G: Transform) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
@@ -138,7 +142,7 @@ def searched_singularity(G: Transform) -> Singularity:
     curvature = bool((radii[a > 1e-10] >= 1.0).any())
     stable = gain < 1.0 and not curvature and bool(regular or G.gamma == 0.0)
     outside = off_axis(roots).max()
-    unresolved = float(np.log(outside)) if outside > 0.0 else -np.inf
+    unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate())
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         rate = np.inf
     elif stable:
@@ -152,15 +156,39 @@ def searched_singularity(G: Transform) -> Singularity:
 def _rate_error(G: Transform, rate: float) -> float:
     """Rounding of z U~(z), turned into a rounding of its root.
 
-    The coefficients of `mode_sums` round relative to values of order 1, while S is of the order of 1 - abs(momentum).
+    The rounding is what double precision and extended precision disagree by. The slope comes from a point so far right
+    that the gain has fallen visibly: the gain is convex, so that a wider distance makes the error larger, not smaller.
     """
     if G.gamma == 0.0 or rate == 0.0 or not np.isfinite(rate):
         return 0.0
-    points = rate + np.array([1e-4, 2e-4]) * abs(rate)
+    distances = np.append(0.0, np.geomspace(1e-4 * abs(rate), max(abs(rate), 1.0), 48))
+    # A little right of the root: at the root itself, rounding may put the point on the other side.
+    points = rate + 1e-6 * abs(rate) + distances
     _, gains = G.regular(points)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = 4.0 * np.finfo(float).eps / G.memory * (points[1] - points[0]) / abs(gains[1] - gains[0])
-    return float(error) if np.isfinite(error) else 0.0
+    finer = G.regular(points.astype(np.longdouble))[1] if G.extended else gains
+    good = np.isfinite(gains) & np.isfinite(finer.astype(np.float64))
+    falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
+    if not good[0] or falls.size == 0:
+        return _pole_error(G, rate)
+    i = int(falls[0])
+    eps = 4.0 * np.finfo(float).eps / (1.0 if G.extended else G.memory)
+    rounding = eps * gains[0] + 2.0 * np.abs(gains - finer)[good & (np.arange(good.size) <= max(i, 3))].max()
+    return float(rounding * distances[i] / (gains[0] - gains[i]))
+
+
+def _pole_error(G: Transform, rate: float) -> float:
+    """Rounding of a rate that is the pole of a single mode, where the gain says nothing: none without coupling."""
+    if not G.extended:
+        return 0.0
+    left, right = rate - POLE_RANGE * abs(rate), rate + POLE_RANGE * abs(rate)
+    for _ in range(12):
+        p = np.linspace(left, right, SECTIONS)
+        bad = np.flatnonzero(~G.regular(p.astype(np.longdouble))[0])
+        i = int(bad[-1]) if bad.size else 0
+        if bad.size == 0 or i + 1 == p.size:
+            return POLE_RANGE * abs(rate)
+        left, right = p[i], p[i + 1]
+    return float(2.0 * abs(right - rate) + 4.0 * np.finfo(float).eps * abs(rate))
 
 
 def _stable_rate(G: Transform, radius: float) -> float:

@@ -51,11 +51,14 @@ class Transform(ABC):
     method : Method
     gamma : float
         The sampling factor.
+    extended : bool
+        Whether `regular` works in the precision of what it is given.
     """
 
     problem: Problem
     method: Method
     gamma: float
+    extended: bool = False
 
     @abstractmethod
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -97,6 +100,10 @@ class Transform(ABC):
     def floor(self) -> float:
         """The excess loss that label noise leaves at the end, where the mean loss converges."""
 
+    def floor_error(self) -> float:
+        """The relative rounding error of the floor, which grows as the noise gain comes close to 1."""
+        return 0.0
+
     def known_singularity(self) -> Any:
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
         return None
@@ -110,6 +117,14 @@ class Transform(ABC):
         singular : Singularity
         """
         return None
+
+    def excited(self) -> Transform:
+        """The same function without modes that never move: those without signal, where no noise reaches them."""
+        return self
+
+    def off_axis_rate(self) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis that noise gives a mode's moments."""
+        return -np.inf
 
     def narrowed(self, step: float) -> Transform:
         """The same function with what has hardly moved by `step` merged; itself where that gains nothing.

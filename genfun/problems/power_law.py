@@ -9,6 +9,7 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
+from genfun.problems.problem import check_scales
 
 FINE_DEPTH, COARSE_DEPTH = 1e-17, 1e-60
 """An infinite spectrum is resolved finely down to FINE_DEPTH * lambda_max, which matters to the contour at t = 10^15;
@@ -139,6 +140,7 @@ class PowerLaw:
         if self.nu > 50.0:
             raise ValueError(f"nu must be at most 50, got {self.nu!r}; use LinearProblem for a few separated modes")
         object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", self.noise_variance))
+        check_scales(self.eigenvalue_scale, np.array([self.signal_total]))
 
     @property
     def kappa(self) -> float:

@@ -12,6 +12,8 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 
+LARGEST_SCALE, LARGEST_LOSS = 1e75, 1e300
+"""Of eigenvalues, whose fourth powers are taken, and of the sum of the signal."""
 EXACT_MODES = 256
 """Up to this many modes a spectrum is used as it is; compressing it would gain nothing."""
 
@@ -83,7 +85,8 @@ class LinearProblem:
     Raises
     ------
     ValueError
-        On empty, non-finite, negative or unequal-length arrays, or signal on a zero eigenvalue.
+        On empty, non-finite, negative or unequal-length arrays, signal on a zero eigenvalue, or a largest eigenvalue
+        outside 1e-75..1e75, whose powers doubles do not hold.
 
     References
     ----------
@@ -116,6 +119,7 @@ class LinearProblem:
                 )
         if lam.max() == 0.0:
             raise ValueError("eigenvalues are all zero; nothing can be learned, pass at least one positive eigenvalue")
+        check_scales(float(lam.max()), s)
         if lam.min() == 0.0:
             if (s[lam == 0.0] > 0.0).any():
                 k = int(np.flatnonzero((lam == 0.0) & (s > 0.0))[0])
@@ -190,3 +194,28 @@ class LinearProblem:
             capacity, signal = self.full_measures
             self._cache[bin_width] = (capacity.compress(bin_width), signal.compress(bin_width))
         return self._cache[bin_width]
+
+
+def check_scales(largest: float, s: Array) -> None:
+    """Refuse scales at which powers of eigenvalues or the initial loss leave the range of doubles.
+
+    Parameters
+    ----------
+    largest : float
+        lambda_max.
+    s : array, shape (n,)
+        Signals.
+    """
+    if not 1.0 / LARGEST_SCALE <= largest <= LARGEST_SCALE:
+        unit = 2.0 ** np.round(np.log2(largest))
+        raise ValueError(
+            f"eigenvalues must have their largest between {1.0 / LARGEST_SCALE:.0e} and {LARGEST_SCALE:.0e}, got "
+            f"{largest:.3g}; divide them by {unit:.3g} and multiply learning rates by it, which changes no loss"
+        )
+    with np.errstate(over="ignore"):
+        total = float(s.sum())
+    if total > LARGEST_LOSS:
+        raise ValueError(
+            f"signal must sum to at most {LARGEST_LOSS:.0e}, got {total:.3g}; divide it and noise_variance by one "
+            "number, by which all losses are then divided"
+        )

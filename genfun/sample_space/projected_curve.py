@@ -100,7 +100,19 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     """
     if F.gamma == 0.0:
         return automatic(GeneratingFunction(F.problem, F.method), steps)
-    singular = projected_singularity(F) if singular is None else singular
+    return inverted(F, steps, projected_singularity(F) if singular is None else singular)
+
+
+def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
+    """Coefficients of a projected function at ascending steps.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    steps : array, shape (t,)
+        Ascending, without repeats.
+    singular : Singularity
+    """
     shift, last = singular.shift, int(steps[-1])
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.

@@ -45,6 +45,12 @@ class PairMeasure:
         E, zero without label noise.
     floor : array, shape (m,)
         R.
+    norms : array, shape (m,)
+        X^T (|phi_i|^2)_i.
+    gradient : array, shape (m, n)
+        lambda_k^2 G^a_kk / N.
+    start : array, shape (n,)
+        lambda_k^2 |w*_k|^2.
     """
 
     nodes: Float[Array, " n"]
@@ -54,6 +60,9 @@ class PairMeasure:
     source: Float[Array, "m P"]
     modes: Float[Array, "m n"]
     floor: Float[Array, " m"]
+    norms: Float[Array, " m"]
+    gradient: Float[Array, "m n"]
+    start: Float[Array, " n"]
 
     @property
     def size(self) -> int:
@@ -199,7 +208,19 @@ def pair_measure(
     start = (coefficients @ coefficients.T)[::-1, ::-1]
     source = np.stack([folded(matrices[a] * start) for a in range(m)])
     modes, floor = labels
-    return PairMeasure(rule.nodes, first, second, kernel, source, rule.fold(modes[:, ::-1].T).T, floor)
+    diagonals = np.diagonal(matrices, axis1=1, axis2=2)
+    return PairMeasure(
+        rule.nodes,
+        first,
+        second,
+        kernel,
+        source,
+        rule.fold(modes[:, ::-1].T).T,
+        floor,
+        norms=diagonals.sum(axis=1),
+        gradient=rule.fold((lam**2 * diagonals / n_samples).T).T,
+        start=rule.fold(lam**2 * np.diag(start)),
+    )
 
 
 def symmetric(columns: Shaped[Array, "mm k"], m: int) -> Shaped[Array, "k m m"]:

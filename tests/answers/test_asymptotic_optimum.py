@@ -21,6 +21,7 @@ def test_noise_gain_at_the_optimum_is_the_derived_one(nu, zeta):
     assert o.gain == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nu", "zeta", "batch", "tau2"), [(1.5, 2.7, 1, 1.0), (3.0, 4.0, 10, -1.0)])
 def test_the_optimum_at_1e8_steps_is_the_asymptotic_one(nu, zeta, batch, tau2):
     p, noise = gf.PowerLaw(nu, zeta), gf.SpectrallyExpressible(1.0, tau2)

@@ -78,6 +78,7 @@ def test_closed_form_with_a_training_set_is_least_where_it_says():
     assert closed.steps(20) == closed.limit
 
 
+@pytest.mark.slow
 def test_tuned_rate_is_that_of_brute_force():
     problem = gf.PowerLaw(1.5, 2.0, n_modes=30, noise_variance=0.01)
     for b in (1, 20):
@@ -90,6 +91,7 @@ def test_tuned_rate_is_that_of_brute_force():
     assert setting.momentum != 0.0
 
 
+@pytest.mark.slow
 def test_tuning_leaves_no_interior_optimum():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=10, noise_variance=0.01)
     c = critical_batch_size(problem, loss=0.1)

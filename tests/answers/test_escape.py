@@ -390,6 +390,7 @@ def scaled(c):
     return gf.LinearProblem(c * LAW.eigenvalues, c * (LAW.eigenvalues**0.5 - LAW.eigenvalues**0.5 * 0.9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.3, 0.0, 0.7])
 def test_every_cell_of_the_chart_is_the_stability_of_the_scaled_problem(beta):
     chart = escape_chart(LAW, RATES, SIZES, SCALES, beta, 100.0, NOISE)

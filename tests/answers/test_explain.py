@@ -120,6 +120,7 @@ def test_the_floor_of_label_noise_and_when_it_is_reached(told):
     assert f"within 5 % of it at step {e.floor_step:,.0f}" in str(e)
 
 
+@pytest.mark.slow
 def test_the_best_changes_are_those_of_optimize(told):
     for name in ("finite law, noise phase", "label noise"):
         e, (problem, setting, steps, noise) = told[name], CASES[name]
@@ -169,6 +170,7 @@ def test_a_best_setting_is_told_so():
     assert max(change.log_gain for change in e.changes[:3]) < math.log(1.05)
 
 
+@pytest.mark.slow
 def test_data_bring_their_own_noise_and_its_error():
     d = gaussian(k[:20] ** -1.5, k[:20] ** -1.75, n_samples=60, noise_variance=0.01, seed=0)
     own = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)

@@ -164,6 +164,7 @@ def test_whole_epochs_are_read_half_an_epoch_early():
     assert abs(bias.mean()) < 0.3 * np.mean(epoch / (2.0 * rounded * B))
 
 
+@pytest.mark.slow
 def test_the_interval_covers_a_known_optimum_as_often_as_it_says():
     rng = np.random.default_rng(11)
     hits = 0

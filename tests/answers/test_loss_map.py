@@ -39,6 +39,7 @@ def test_every_cell_is_the_recursion(batch, sigma2, tau2, step):
     assert np.array_equal(m.noise_gain, gf.noise_gain_map(problem, rates, betas, batch, noise))
 
 
+@pytest.mark.slow
 def test_a_map_on_an_infinite_spectrum_is_predict():
     problem = gf.PowerLaw(1.5, 2.0)
     rates, betas = np.array([0.1, 0.7]), np.array([-0.5, 0.5])

@@ -25,6 +25,7 @@ def least_on_grid(problem, batch, steps, noise):
     return float((mantissa * 2.0**exponent).min())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_no_grid_beats_the_optimum(seed):
     rng = np.random.default_rng(seed)
@@ -71,6 +72,7 @@ def test_the_band_of_the_answer_is_its_loss_at_both_ends_of_the_noise_model():
     assert full.loss_band == (full.loss, full.loss)
 
 
+@pytest.mark.slow
 def test_the_answer_draws_itself_and_keeps_its_question_out_of_json():
     from matplotlib.figure import Figure
 
@@ -118,6 +120,7 @@ def test_sensitivity_is_a_rise_of_5_per_cent():
         ) / o.loss == pytest.approx(1.05, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_budget_frees_the_batch_size():
     law = gf.PowerLaw(1.5, 0.5, n_modes=100)
     problem = gf.LinearProblem(law.eigenvalues, law.signal, n_samples=200)
@@ -185,6 +188,7 @@ def measured_times(rng, n, slow=0):
     return b, seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [0, 1])
 def test_intervals_of_the_step_time_cover_the_truth(slow):
     rng, hits = np.random.default_rng(0), np.zeros(2)

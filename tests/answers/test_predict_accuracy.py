@@ -47,6 +47,7 @@ def test_predict_matches_extended_recursion_and_its_error_is_honest():
     assert total >= 140 * 60
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_random_problem_is_predicted_to_1e8(seed):

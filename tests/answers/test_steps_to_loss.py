@@ -12,6 +12,7 @@ import genfun as gf
 from genfun.answers.steps_to_loss import steps_to_loss
 
 
+@pytest.mark.slow
 def test_first_crossing_is_that_of_the_recursion():
     rng = np.random.default_rng(0)
     last, rising, late = 3000, 0, 0

@@ -99,6 +99,7 @@ def test_loss_at_one_number_of_samples_is_matched_exactly(old, new, samples):
         assert loss[0] == pytest.approx(loss_at(gf.SGD(rate, 0.3, new), samples), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_noise_dominated_losses_are_matched_on_the_branch_of_the_original():
     # L ~ rate^(-1/3) / (1-U~)^2: above U~ = 1/7 the loss grows with the rate, and is met once more at a smaller one.
     problem, method = gf.PowerLaw(1.5, 2.0), gf.SGD(0.4, 0.0, 2)
@@ -147,6 +148,7 @@ def test_a_diverging_original_keeps_its_distance_beyond_the_edge():
     assert r.learning_rate == pytest.approx(1.1 * gf.max_learning_rate(PROBLEM, 0.0, 40), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_infinite_trace_has_no_edge_to_keep():
     problem = gf.PowerLaw(0.8, 0.5)
     method = gf.SGD(0.02, 0.0, 4)

@@ -166,6 +166,7 @@ PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=40, n_samples=100)
 PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, -1.0)
 
 
+@pytest.mark.slow
 def test_explain_says_what_the_api_says(digits):
     setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--steps", 3)
     expected = gf.explain(digits, gf.SGD(0.4, 0.5, 5), 3)
@@ -215,6 +216,7 @@ def test_steps_is_the_answer_of_the_api():
     assert answer("steps", *LAW, *wild)["result"]["steps"] == "inf"
 
 
+@pytest.mark.slow
 def test_translate_is_the_answer_of_the_api():
     words = (*LAW, "--learning-rate", 0.02, "--momentum", 0.5, "--batch-size", 2, "--to", 8)
     expected = gf.translate(PROBLEM, gf.SGD(0.02, 0.5, 2), 8)
@@ -250,6 +252,7 @@ def test_the_choices_are_those_of_the_api():
     assert get_args(Keep) == KEEP
 
 
+@pytest.mark.slow
 def test_map_writes_every_cell_or_a_picture_with_its_numbers(tmp_path):
     words = ("map", *LAW, "--step", 60, "--cells", 4, "--batch-sizes", "1,full")
     found = answer(*words)["result"]["maps"]
@@ -332,6 +335,7 @@ def test_a_spectrum_file_is_a_target(tmp_path):
     assert found["inputs"]["noise"]["source"] == "assumed"
 
 
+@pytest.mark.slow
 def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
     result = run("report", *SMALL, *QUICK, "--out", tmp_path / "r")
     tables = ("spectrum.csv", "loss_curves.csv", "max_learning_rate.csv", "best_settings.csv", "phases.csv")
@@ -343,6 +347,7 @@ def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
     assert "\x1b[" not in result.stdout
 
 
+@pytest.mark.slow
 def test_report_json_is_the_file_and_the_paths_go_to_stderr(tmp_path):
     result = run("report", *SMALL, *QUICK, "--out", tmp_path, "--json")
     assert result.stdout == (tmp_path / "report.json").read_text(encoding="utf-8")
@@ -352,12 +357,14 @@ def test_report_json_is_the_file_and_the_paths_go_to_stderr(tmp_path):
     assert "wrote" in result.stderr
 
 
+@pytest.mark.slow
 def test_report_of_a_power_law_needs_no_data(tmp_path):
     shown = run("report", "power-law", "--nu", 1.5, "--zeta", 0.5, *QUICK, "--best-at", 1, "--out", tmp_path).stdout
     assert "infinitely many" in shown
     assert "streaming" in shown
 
 
+@pytest.mark.slow
 def test_derive_prints_text_or_latex():
     from genfun.methods import SGD
     from genfun.symbolic.page import show

@@ -45,6 +45,7 @@ WORDS = {
 }
 OTHERWISE = {"report", "explore", "completion"}
 """Commands that answer with a folder, a page and a script."""
+SLOW = {"sweep", "derive", "explain"}
 
 
 def run(*words: object, code: int = 0, **extra):
@@ -64,7 +65,9 @@ def test_every_command_is_tried():
     assert set(main.commands) == DRAWN.keys() | WORDS.keys() | OTHERWISE
 
 
-@pytest.mark.parametrize("command", [*DRAWN, *WORDS])
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in (*DRAWN, *WORDS)]
+)
 def test_files_hold_what_is_printed(command):
     words = (command, *(DRAWN | WORDS)[command])
     text = run(*words, "--out", "a.txt").stdout
@@ -82,6 +85,7 @@ def test_files_hold_what_is_printed(command):
     assert len(set(lines[0])) == len(lines[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", DRAWN)
 def test_a_picture_comes_with_its_numbers(command):
     result = run(command, *DRAWN[command], "--out", "a.svg")

@@ -44,6 +44,7 @@ def test_the_gallery_has_its_examples():
     assert {"fit_steps", "noise_scale", "agreement", "escape_chart"} <= set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_short_and_draws_labelled_axes(name: str, tmp_path: Path):
     assert len((GALLERY / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 50

@@ -12,6 +12,7 @@ import pytest
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "first_steps.ipynb"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NOTEBOOK.exists(), reason="the examples are only in the repository")
 def test_every_cell_of_the_notebook_runs_and_shows_a_table_or_words():
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]

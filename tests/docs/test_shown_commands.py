@@ -30,6 +30,7 @@ def test_commands_are_found():
     assert {"genfun report digits.npz", "genfun validate mnist --fast"} <= set(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_shown_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

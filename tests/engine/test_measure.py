@@ -27,7 +27,9 @@ def fsum(values):
 
 
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.5])
-@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (lam.size > 30_000)) for name, lam in SPECTRA.items()]
+)
 def test_compressed_integrals_of_u_and_v_are_exact_to_1e12(name, beta):
     lam = SPECTRA[name]
     alpha = 1.2 * (1.0 + beta) / lam.max()

@@ -265,6 +265,7 @@ def test_one_epoch_of_one_pass_is_textbook_sgd_over_a_permutation():
     assert runs.order == "epochs"
 
 
+@pytest.mark.slow
 def test_the_mean_is_that_of_the_exact_second_moments():
     # Not translation-invariant: (tau1, tau2) = (1, 1) is off here, the full moments are not.
     data = gaussian([1.0, 0.5, 0.2, 0.1], [0.5, 0.3, 0.3, 0.2], 24, seed=1, noise_variance=0.1)

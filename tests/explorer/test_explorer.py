@@ -125,6 +125,7 @@ def test_a_map_that_is_no_longer_wanted_is_not_finished() -> None:
     np.testing.assert_allclose(model.chart(state).decades[shown], (whole.log_loss / np.log(10.0))[shown], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_stable_is_drawn_without_an_edge() -> None:
     chart = model.chart(replace(LAW, nu=0.9, n_modes=None, steps=10))
     assert (chart.edge == 0.0).all()
@@ -197,6 +198,7 @@ def test_a_file_is_first_shown_with_a_setting_that_fits_it(own: str) -> None:
     assert model.curve(state, own).stability.status == "converges"
 
 
+@pytest.mark.slow
 def test_the_words_are_those_of_explain() -> None:
     state = replace(LAW, n_modes=9, steps=100)
     assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=9), gf.SGD(0.4, 0.0, 20), 100).lines

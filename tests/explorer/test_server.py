@@ -78,6 +78,7 @@ def test_script_text_in_a_link_does_not_reach_the_page(address: str) -> None:
     assert b"alert(1)" not in page
 
 
+@pytest.mark.slow
 def test_the_files_of_a_view_hold_its_numbers(address: str) -> None:
     status, kind, body = _get(f"{address}curve.csv?{LAW.query}")
     assert (status, kind) == (200, "text/csv; charset=utf-8")
@@ -170,6 +171,7 @@ def test_nobody_is_sent_to_a_page_whose_name_a_stranger_has_chosen(address: str)
     assert _get(f"{address}{SMALL}&bokeh-session-id=chosen")[0] == 403
 
 
+@pytest.mark.slow
 def test_foreign_pages_get_no_connection(address: str) -> None:
     host = urllib.parse.urlsplit(address).netloc
     pages = (host, "evil.example", f"evil.example:{host[-5:]}")

@@ -73,6 +73,7 @@ def panels():
     return plotting.settings_map(LAW, 500, [1, 8, None], cells=12, ax=Figure(layout="constrained").subplots(1, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("panel", [0, 1, 2])
 def test_the_edge_of_a_map_is_where_the_noise_gain_is_one_or_curvature_binds(panels, panel):
     size = (1, 8, None)[panel]
@@ -269,6 +270,7 @@ def test_a_budget_of_one_batch_size_has_no_picture(budgets):
 # Momentum
 
 
+@pytest.mark.slow
 def test_the_sign_condition_is_that_of_the_theory():
     p, nu = gf.PowerLaw(2.0, 0.8, n_modes=30), 2.0
     lam, s = p.eigenvalues, p.signal
@@ -282,6 +284,7 @@ def momenta():
     return momentum_map([1.5, 2.0], [1.0, 5.0], batch_size=1, steps=300, n_modes=30)
 
 
+@pytest.mark.slow
 def test_a_momentum_map_shows_the_optima_and_the_change_of_sign_lies_between_them(momenta):
     result = momenta
     o = gf.optimize(gf.PowerLaw(2.0, 2.5, n_modes=30), 1, 300)

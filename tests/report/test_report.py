@@ -42,6 +42,7 @@ def _strict(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
+@pytest.mark.slow
 def test_every_limit_is_the_answer_of_the_api(report, data):
     assert len(report.limits) == 6
     for limit in report.limits:
@@ -127,6 +128,7 @@ def test_what_is_no_entry_of_a_report_has_no_columns():
         columns(gf.SGD(0.1))
 
 
+@pytest.mark.slow
 def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, written):
     told = gf.explain(data, report.best[1].optimum.method, 60)
     assert report.explanation is not None
@@ -189,6 +191,7 @@ def test_labels_of_another_variance_go_with_fitted_constants_only(data):
         build(data, noise="measured", noise_variance=0.5)
 
 
+@pytest.mark.slow
 def test_given_noise_and_noise_variance_are_used(data):
     noise = gf.SpectrallyExpressible(1.0, -1.0)
     r = build(data, noise=noise, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
@@ -197,6 +200,7 @@ def test_given_noise_and_noise_variance_are_used(data):
     assert r.curves[0].prediction.loss[0] == pytest.approx(0.5 * (data.problem.signal.sum() + 0.5), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_default_batch_sizes_stay_below_the_samples():
     r = build(gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=100), momenta=[0.0], last_step=2)
     assert [limit.batch_size for limit in r.limits] == [1, 10, None]
@@ -239,6 +243,7 @@ def test_numbers_that_json_cannot_write_are_strings():
     ]
 
 
+@pytest.mark.slow
 def test_a_report_without_exponents_is_written_too(tmp_path):
     r = build(gf.LinearProblem([1.0], [1.0]), batch_sizes=[1], momenta=[0.0], last_step=1)
     paths = write(r, tmp_path / "deep" / "er")

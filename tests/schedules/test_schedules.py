@@ -109,6 +109,7 @@ def test_losses_beyond_the_range_of_doubles_keep_their_logarithm():
     assert down.status == "diverges"
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_kernels_agree():
     if kernel.compiled() is None:
         pytest.skip("numba is not installed")
@@ -202,6 +203,7 @@ def test_jacobi_coefficients_are_those_of_the_polynomials():
     np.testing.assert_allclose(loss, q**2, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_first_step_at_a_loss_under_a_schedule():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=300)
     method = ScheduledSGD(StepDecay(0.3, 0.5, period=2000), 0.5, 4)

@@ -85,6 +85,7 @@ def test_shipped_responses_of_sgd_are_the_derived_ones(sgd: Any) -> None:
     assert SGD.responses is generated
 
 
+@pytest.mark.slow
 def test_stable_forms_equal_the_polynomials() -> None:
     for method in METHODS:
         D = derive(method)

@@ -40,6 +40,7 @@ def test_text_holds_the_published_equations() -> None:
     assert "2⋅(1 + β) - a > 0" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_equations_are_numbered_and_within_the_width(method: type[Any]) -> None:
     width = 90

@@ -14,8 +14,14 @@ from genfun.answers.batch._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
+from genfun.sample_space.gradient_noise import FullGradient, SampleGradients
+from genfun.sample_space.measured import MeasuredNoise
+from genfun.sample_space.projected_function import ProjectedFunction
 
 Status = Literal["ok", "infinite", "inaccurate"]
 MEANING: dict[Status, str] = {
@@ -83,11 +89,13 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
         = \frac{\tau_1\operatorname{Tr}(HC)\operatorname{Tr}H - \tau_2\operatorname{Tr}(H^2C)
           + \sigma^2\operatorname{Tr}H}{\operatorname{Tr}(H^2C)}
 
-    **Assumptions.** Spectrally expressible noise; a ratio of means over runs, Sigma the covariance of one sample's
-    gradient and G the full gradient. On a power law without label noise it grows as 2 alpha_eff t Tr(H)/zeta as long
-    as the signal carries the gradient, without end with the full batch. A fixed batch keeps the iterates moving, whose
-    own gradient then limits it, in the signal-dominated phase to about 2 Tr(H)/(gamma alpha_eff Tr(H^2)) for small
-    rates (both derived here). Steps up to 10^15.
+    With data, of the residuals r_i of the samples: Tr Sigma = mean |phi_i|^2 E r_i^2 - |G|^2.
+
+    **Assumptions.** Spectrally expressible noise of a spectrum, the measured noise of data; a ratio of means over
+    runs, Sigma the covariance of one sample's gradient and G the full gradient. On a power law without label noise it
+    grows as 2 alpha_eff t Tr(H)/zeta as long as the signal carries the gradient, without end with the full batch. A
+    fixed batch keeps the iterates moving, whose own gradient then limits it, in the signal-dominated phase to about
+    2 Tr(H)/(gamma alpha_eff Tr(H^2)) for small rates (both derived here). Steps up to 10^15.
 
     Parameters
     ----------
@@ -128,24 +136,49 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
     [4.293, 416.254]
     """
     wanted = _check.steps(steps)
-    case = Case.of(problem, method, noise, only_expressible="noise_scale")
-    problem, model, G = case.problem, case.expressible, case.transform
+    measured = isinstance(problem, LinearData) and not isinstance(noise, SpectrallyExpressible) and noise != "fitted"
+    case = Case.of(problem, method, noise, only_expressible="" if measured else "noise_scale")
     unique, inverse = np.unique(wanted, return_inverse=True)
-    loss = predict(problem, method, unique, model)
-    if case.explodes:
-        log_gradient, error, gradient = np.full(unique.size, np.inf), loss.error, np.full(unique.size, np.inf)
+    if isinstance(case.noise, MeasuredNoise):
+        samples, gradient, error = _of_data(case, case.noise, unique)
+    elif measured:
+        raise ValueError(f"noise_scale takes measured or spectrally expressible noise, got noise={noise!r}")
     else:
-        curve = gradient_curve(G, unique)
-        log_gradient, gradient, error = curve.loss.log(), curve.loss.value(), np.maximum(curve.error, loss.error)
-    sigma2 = problem.noise_variance
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # tau1 Tr(HC) + sigma^2 = 2 tau1 L + (1 - tau1) sigma^2, in units of L: no loss is too small or too large.
-        floor = sigma2 * np.exp(-loss.log_loss) if sigma2 > 0.0 else 0.0
-        drive = 2.0 * model.tau1 + (1.0 - model.tau1) * floor
-        samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - model.tau2
+        samples, gradient, error = _of_spectrum(case, unique)
     samples = np.where(np.isnan(samples), np.inf, samples)
     shape, place = wanted.shape, inverse.ravel()
     samples, gradient, error = (np.reshape(x[place], shape) for x in (samples, gradient, error))
     finite = np.isfinite(samples)
     status: Status = "inaccurate" if (finite & ~(error <= INACCURATE)).any() else "ok" if finite.all() else "infinite"
     return NoiseScale(wanted, samples, gradient, error, status, method)
+
+
+def _of_spectrum(case: Case, steps: Array) -> tuple[Array, Array, Array]:
+    """B_noise, |G|^2 and the error, from the second moments of spectrally expressible noise."""
+    problem, model = case.problem, case.expressible
+    loss = predict(problem, case.method, steps, model)
+    if case.explodes:
+        log_gradient, error, gradient = np.full(steps.size, np.inf), loss.error, np.full(steps.size, np.inf)
+    else:
+        curve = gradient_curve(case.transform, steps)
+        log_gradient, gradient, error = curve.loss.log(), curve.loss.value(), np.maximum(curve.error, loss.error)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # tau1 Tr(HC) + sigma^2 = 2 tau1 L + (1 - tau1) sigma^2, in units of L: no loss is too small or too large.
+        floor = problem.noise_variance * np.exp(-loss.log_loss) if problem.noise_variance > 0.0 else 0.0
+        drive = 2.0 * model.tau1 + (1.0 - model.tau1) * floor
+        samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - model.tau2
+    return samples, gradient, error
+
+
+def _of_data(case: Case, noise: MeasuredNoise, steps: Array) -> tuple[Array, Array, Array]:
+    """The same from the residuals of the samples, on the vectors of the measured noise."""
+    setting = (noise, case.problem, case.method)
+    singular = dominant_singularity(ProjectedFunction(*setting))
+    single = SampleGradients(*setting).known_curve(steps, singular)
+    if case.gamma == 0.0:  # without sampling noise the spectrum is enough, to any smallness
+        full = gradient_curve(GeneratingFunction(case.problem, case.method), steps)
+    else:
+        full = FullGradient(*setting).known_curve(steps, singular)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        samples = np.exp(single.loss.log() - full.loss.log()) - 1.0
+    return samples, full.loss.value(), np.maximum(single.error, full.error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -38,10 +38,6 @@ class Backend(Protocol):
 
     def numbers(self, array: Any) -> Any:
         """A NumPy array of sample numbers on the device."""
-        ...
-
-    def feed(self, blocks: Iterator[Any], steps: int) -> Iterator[Any]:
-        """Blocks of batches on the device, as long as they are needed for that many steps."""
         ...
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -106,10 +102,6 @@ class NumPyBackend:
     def numbers(self, array: Any) -> Any:
         """As it is."""
         return array
-
-    def feed(self, blocks: Iterator[Any], steps: int) -> Iterator[Any]:
-        """As they are."""
-        return blocks
 
     def empty(self, shape: tuple[int, ...]) -> Any:
         """Memory."""

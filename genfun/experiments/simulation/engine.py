@@ -82,7 +82,8 @@ def run_chunk(
     last, mark = int(kept[-1]), max(1, int(kept[-1]) // 100)
     losses = arrays.empty((kept.size, runs, each.count))
     place, at, block = 0, 0, None
-    fed = None if blocks is None else arrays.feed(blocks, last)
+    # Launches do not wait for the device, so that the next block is drawn while it works on the last.
+    fed = None if blocks is None else map(arrays.numbers, blocks)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):
             if t == kept[place]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from genfun.experiments.simulation.backend import Dtype
 
 WARM_UP = 3
 """Steps tried before a graph is captured, as torch asks."""
-AHEAD = 3
-"""Blocks of batches that the host may have launched before the device has finished the first of them."""
 
 
 def usable_gpus() -> int:
@@ -72,30 +68,6 @@ class TorchBackend:
     def numbers(self, array: Any) -> torch.Tensor:
         """A copy on the device."""
         return torch.tensor(array, device=self.device)
-
-    def feed(self, blocks: Iterator[Any], steps: int) -> Iterator[torch.Tensor]:
-        """Copies on the device; for a GPU a thread draws the next block while the device works on those before it.
-
-        The copies start from pinned memory, so that the host need not wait for what it has launched. It is at most
-        AHEAD blocks before the device, which bounds that memory.
-        """
-        if self.device.type != "cuda":
-            yield from map(self.numbers, blocks)
-            return
-        launched: deque[torch.cuda.Event] = deque()
-        with ThreadPoolExecutor(max_workers=1) as drawer:
-            following = drawer.submit(next, blocks)
-            while steps > 0:
-                block = torch.from_numpy(following.result()).pin_memory()
-                steps -= len(block)
-                if steps > 0:
-                    following = drawer.submit(next, blocks)
-                yield block.to(self.device, non_blocking=True)
-                with torch.cuda.device(self.device):
-                    launched.append(torch.cuda.Event())
-                    launched[-1].record()
-                if len(launched) == AHEAD:
-                    launched.popleft().synchronize()
 
     def empty(self, shape: tuple[int, ...]) -> torch.Tensor:
         """Memory on the device."""

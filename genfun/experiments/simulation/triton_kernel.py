@@ -118,7 +118,8 @@ def run_fused(
     slots = np.full(last + 1, -1, dtype=np.int64)
     slots[kept] = np.arange(kept.size)
     slots = arrays.numbers(slots)
-    fed = arrays.feed(blocks, last)
+    # Launches do not wait for the device, so that the next block is drawn while it works on the last.
+    fed = map(arrays.numbers, blocks)
     while t < last:
         block = next(fed)[: last - t]
         # triton launches on the current GPU, which need not be this one.

@@ -1,0 +1,114 @@
+"""How much the direct recursion amplifies rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.engine.recursion import symmetric_square
+
+SAMPLED = 24
+"""Modes that are looked at, of a long spectrum."""
+FADED = 30.0
+"""A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
+
+
+def moment_maps(method: Any, nodes: Float[Array, " n"], own: float) -> tuple[Float[Array, "n M M"], Array]:
+    """The maps of the second moments of some of the modes, the extreme ones among them, and their eigenvalues lambda.
+
+    Parameters
+    ----------
+    method : Method
+    nodes : array, shape (n,)
+        lambda_k.
+    own : float
+        gamma tau2, a mode's correction of its own noise.
+    """
+    nodes = np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
+    a = method.learning_rate * nodes
+    square, kick = symmetric_square(method.update(a, *method.hyperparameters), a)
+    square[:, 0] -= kick * (own * a * a)
+    return np.moveaxis(square, 2, 0), nodes
+
+
+def off_axis_rate(method: Any, nodes: Float[Array, " n"], own: float) -> float:
+    """log of the largest modulus of an eigenvalue of these maps off the positive real axis; -inf if there is none.
+
+    Parameters
+    ----------
+    method : Method
+    nodes : array, shape (n,)
+        lambda_k.
+    own : float
+        gamma tau2.
+    """
+    values = np.linalg.eigvals(moment_maps(method, nodes, own)[0])
+    off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    r"""Sensitivity of the second moments of single modes to rounding, relative, per step and eps.
+
+    .. math:: \kappa = \frac{|y|^T |A|\, |x|}{|y^T x|\,|\mu|}
+
+    for the dominant eigenvalue mu of the map A of the second moments, with its left and right eigenvectors y and x:
+    the error grows as kappa t eps. Where eigenvalues coalesce (near the curvature limit of a momentum near 1), kappa
+    is large, and bounded by the growth t^2 of powers of a Jordan block.
+
+    Parameters
+    ----------
+    rates : array, shape (n,)
+        log of the largest modulus of an eigenvalue of A.
+    kappa : array, shape (n,)
+    size : array, shape (n,)
+        Sum of abs(A), over abs(mu).
+    """
+
+    rates: Float[Array, " n"]
+    kappa: Float[Array, " n"]
+    size: Float[Array, " n"]
+
+    @classmethod
+    def of(cls, method: Any, nodes: Float[Array, " n"], own: float) -> Conditioning:
+        """Of some of the modes, the extreme ones among them.
+
+        Parameters
+        ----------
+        method : Method
+        nodes : array, shape (n,)
+            lambda_k.
+        own : float
+            gamma tau2, a mode's correction of its own noise.
+        """
+        matrix, nodes = moment_maps(method, nodes, own)
+        values, right = np.linalg.eig(matrix)
+        top, each = np.argmax(np.abs(values), axis=1), np.arange(nodes.size)
+        modulus = np.abs(values[each, top])
+        with np.errstate(all="ignore"):
+            # Rows of the inverse are the left eigenvectors with y^T x = 1.
+            spread = np.linalg.svd(right, compute_uv=False)
+            defective = ~(spread[:, -1] > 1e-12 * spread[:, 0])
+            whole = np.where(defective[:, None, None], np.eye(right.shape[1]), right)
+            left = np.abs(np.linalg.inv(whole))[each, top]
+            amount = np.einsum("ni,nij,nj->n", left, np.abs(matrix), np.abs(right[each, :, top]))
+            size = np.abs(matrix).sum(axis=(1, 2)) / modulus
+            return cls(np.log(modulus), np.where(defective, np.inf, amount / modulus), size)
+
+    def growth(self, steps: Array) -> Float[Array, " t"]:
+        """By what the relative error of a loss exceeds eps, at every step.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+        """
+        t = np.asarray(steps, dtype=np.float64)[:, None]
+        with np.errstate(all="ignore"):
+            lasting = (self.rates.max() - self.rates) * t < FADED
+            amount = t * np.minimum(self.kappa, self.size**2 * (1.0 + t * t))
+            return np.where(lasting, np.nan_to_num(amount, nan=0.0, posinf=1e300), 0.0).max(axis=1)

@@ -1,0 +1,173 @@
+"""Cases that were wrong with a tight error, and a small part of the fuzz that found them.
+
+References: the recursion in extended precision, powers of the second-moment matrix with 80 digits, and closed forms.
+"""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.case import Case
+from genfun.engine.recursion import Recursion
+from validation.hostile import Hostile, exact_log, fuzz
+
+TINY = gf.LinearProblem([1.0, 0.02], [1.0, 1.0], noise_variance=1e-20)
+
+
+def plain(problem: gf.LinearProblem, method: gf.SGD, step: int) -> Hostile:
+    return Hostile(problem, method, gf.SpectrallyExpressible(), np.array([step]))
+
+
+@pytest.mark.parametrize(("first", "rate"), [(1.0, 3.0), (1.0, 2.5), (10.0, 3.0)])
+def test_without_noise_a_fast_mode_without_signal_does_not_hide_the_growth_of_the_others(
+    first: float, rate: float
+) -> None:
+    problem = gf.LinearProblem([first, 0.99], [0.0, 1.0], noise_variance=1e-12)
+    found = gf.predict(problem, gf.SGD(rate), 10**4)
+    right = 2.0 * 10**4 * np.log(abs(1.0 - 0.99 * rate)) - np.log(2.0)
+    assert found.status == "diverges"
+    assert found.log_loss == pytest.approx(right, rel=1e-13)
+    assert gf.steps_to_loss(problem, gf.SGD(rate), 1e-11) == np.inf
+    cells = gf.loss_map(problem, [rate], [0.0], 10**4).log_loss
+    assert cells[0, 0] == pytest.approx(right, rel=1e-13)
+
+
+def test_without_noise_a_slow_mode_without_signal_does_not_drown_the_others() -> None:
+    found = gf.predict(gf.LinearProblem([1.0, 0.3], [1.0, 0.0]), gf.SGD(0.9), 60)
+    assert found.loss == pytest.approx(5e-121, rel=1e-11)  # 60 factors 1 - a, each off by up to eps/(1 - a)
+    # 1 - learning rate * lambda = 0 to rounding: nothing is left of the only mode with signal.
+    best = gf.optimize(gf.LinearProblem([412745.0, 48066.0], [1e99, 0.0]), None, 40)
+    assert best.loss < 1e-300
+
+
+def test_a_mode_without_signal_makes_no_loss_diverge() -> None:
+    found = gf.predict(gf.LinearProblem([1.0, 0.3], [0.0, 1.0]), gf.SGD(2.5), 50)
+    assert found.status == "ok"
+    assert found.loss == pytest.approx(0.5 * 0.25**100, rel=1e-11)
+
+
+def test_a_rate_times_eigenvalue_next_to_one_keeps_the_digits_of_one_minus_it() -> None:
+    rate, lam = 2.613276660075623, 0.3826613596931839
+    found = gf.predict(gf.LinearProblem([lam], [5.5e-7]), gf.SGD(rate, -0.5), 1)
+    with mpmath.workdps(50):
+        right = float((1 - mpmath.mpf(rate) * mpmath.mpf(lam)) ** 2 * mpmath.mpf(5.5e-7) / 2)
+    assert abs(found.loss / right - 1.0) < found.error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("noise", "target", "step"), [(1e-20, 1e-17, 3211), (1e-20, 1e-14, 2636), (1e-16, 1e-15, 2833)]
+)
+def test_steps_to_a_loss_far_below_the_start_with_little_label_noise(noise: float, target: float, step: int) -> None:
+    problem, method = gf.LinearProblem([1.0, 0.02], [1.0, 1.0], noise_variance=noise), gf.SGD(0.3, 0.0, 1)
+    assert gf.steps_to_loss(problem, method, target) == step
+    logs = [exact_log(plain(problem, method, t), t) for t in (step - 1, step)]
+    assert logs[0] > np.log(target) >= logs[1]
+
+
+def test_the_loss_above_a_tiny_floor_of_label_noise_keeps_its_digits() -> None:
+    steps = [1000, 2000, 3000, 4000, 10**6]
+    found = gf.predict(TINY, gf.SGD(0.3, 0.0, 1), steps)
+    right = [exact_log(plain(TINY, gf.SGD(0.3, 0.0, 1), t), t) for t in steps]
+    assert found.status == "ok"
+    assert np.abs(found.log_loss - right).max() < 1e-11
+    assert found.error.max() < 1e-10
+
+
+def test_the_recursion_next_to_the_curvature_limit_with_momentum_next_to_one() -> None:
+    problem = gf.LinearProblem([1.0], [1.0], 10**12)
+    found = gf.predict(problem, gf.SGD(3.998 * (1.0 - 1e-5), 0.999, 10**12 - 1), 1000)
+    assert found.loss == pytest.approx(11.2963564, rel=1e-8)
+    assert found.error < 1e-6
+
+
+def test_the_recursion_in_double_precision_next_to_the_curvature_limit_says_its_error() -> None:
+    problem, method = gf.LinearProblem([1.0], [1.0], 10**12), gf.SGD(3.998 * (1.0 - 1e-5), 0.999, 10**12 - 1)
+    G = Case.of(problem, method).transform
+    runs = [Recursion(problem, [method], dtype=real).run(1000)[0][0] for real in (np.float64, np.longdouble)]
+    # Relative to the height of the oscillation, in whose dip the last step lies.
+    off = float(np.abs(runs[0] - runs[1]).max() / runs[1].max())
+    assert 1e-10 < off < 4.0 * 2.3e-16 * G.conditioning.growth(np.array([1000]))[0]
+
+
+def test_late_losses_at_the_edge_are_no_further_off_than_their_error_says() -> None:
+    problem = gf.LinearProblem([1.0, 0.5], [1.0, 1.0])
+    method = gf.SGD((1.0 - 1e-12) * gf.max_learning_rate(problem, 0.9, 2), 0.9, 2)
+    found = gf.predict(problem, method, 10**12)
+    off = abs(np.expm1(float(found.log_loss) - exact_log(plain(problem, method, 10**12), 10**12)))
+    assert off < found.error
+
+
+@pytest.mark.parametrize("beta", [-0.999, -0.9, 0.0, 0.9, 0.999])
+@pytest.mark.parametrize("distance", [1e-3, 4e-9])
+def test_the_floor_next_to_the_edge_is_right_within_its_error(beta: float, distance: float) -> None:
+    problem = gf.LinearProblem([1.0, 0.5, 0.01], [1.0, 1.0, 1.0], noise_variance=1.0)
+    method = gf.SGD((1.0 - distance) * gf.max_learning_rate(problem, beta, 1), beta, 1)
+    found = gf.stability(problem, method)
+    with mpmath.workdps(50):
+        rate, b = mpmath.mpf(method.learning_rate), mpmath.mpf(beta)
+        lams = [mpmath.mpf(float(x)) for x in problem.eigenvalues]
+        gain = rate * (1 + b) * sum(x / (2 * (1 - b * b) + 2 * b * rate * x) for x in lams)
+        floor = float(gain / (1 - gain) / 2)
+    assert abs(found.floor / floor - 1.0) < max(found.floor_error, 1e-14)
+    assert found.floor_error < 1e-3
+    assert abs(found.noise_gain - float(gain)) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("method", "noise", "growth"),
+    [
+        # (1 - a)^2 + a^2 = 2.5 a step; and the largest root of the second moments with beta = -1/2, gamma tau2 = -3/2.
+        (gf.SGD(1.5, 0.0, 1), gf.SpectrallyExpressible(0.0, -1.0), np.log(2.5)),
+        (gf.SGD(1.0, -0.5, 2), gf.SpectrallyExpressible(0.0, -3.0), 0.7108),
+    ],
+)
+def test_without_coupling_a_mode_that_grows_by_its_own_noise_diverges(
+    method: gf.SGD, noise: gf.SpectrallyExpressible, growth: float
+) -> None:
+    found = gf.stability(gf.LinearProblem([1.0], [1.0]), method, noise)
+    assert (found.status, found.noise_gain) == ("diverges", np.inf)
+    assert found.growth_rate == pytest.approx(growth, abs=1e-4)
+
+
+def test_a_forced_contour_knows_the_negative_roots_that_a_modes_own_noise_makes() -> None:
+    problem, method = gf.LinearProblem([1.0, 0.1], [1.0, 1.0]), gf.SGD(1.0, -0.5, 2)
+    noise = gf.SpectrallyExpressible(0.1, -0.9)
+    steps = np.arange(32, 60)
+    right = gf.predict(problem, method, steps, noise, route="recursion")
+    found = gf.predict(problem, method, steps, noise, route="contour")
+    assert (np.abs(found.loss / right.loss - 1.0) <= 10.0 * found.error + 1e-8).all()
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e-170, 1e155])
+def test_scales_beyond_doubles_are_refused_with_the_remedy(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"divide them by .* multiply learning rates"):
+        gf.LinearProblem([scale, scale / 2.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="divide them by"):
+        gf.PowerLaw(1.5, 0.5, eigenvalue_scale=scale)
+
+
+@pytest.mark.parametrize("scale", [1e-70, 1e-30, 1e70])
+def test_answers_do_not_depend_on_the_unit_of_the_eigenvalues(scale: float) -> None:
+    problem, unit = gf.LinearProblem([scale, scale / 2.0], [1.0, 1.0]), gf.LinearProblem([1.0, 0.5], [1.0, 1.0])
+    assert gf.max_learning_rate(problem, 0.0, 1) * scale == pytest.approx(4.0 / 3.0, rel=1e-13)
+    found, right = (gf.predict(p, gf.SGD(0.5 / x, 0.5, 1), [10, 1000]) for p, x in ((problem, scale), (unit, 1.0)))
+    assert found.log_loss == pytest.approx(right.log_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e150, 1e-150, 1e-300])
+def test_big_batch_sizes_do_not_depend_on_the_unit_of_the_signal(scale: float) -> None:
+    sizes = [
+        gf.big_batch(gf.LinearProblem([1.0, 0.5], [s, 0.5 * s]), gf.SGD(0.3, 0.0, 1), [0, 50]) for s in (1.0, scale)
+    ]
+    assert sizes[1].status == sizes[0].status == "ok"
+    assert sizes[1].batch_size == pytest.approx(sizes[0].batch_size, rel=1e-9)
+
+
+def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
+    bad: list[str] = []
+    counts = fuzz(7, range(12), bad.append)
+    assert bad == []
+    assert counts["ok"] + counts["diverges"] > 6
