@@ -107,7 +107,8 @@ class Agreement(Displayed):
         if self.runs is None:
             return found
         for multiple in MULTIPLES:
-            above = np.count_nonzero(self.runs.loss > multiple * self.theory, axis=0)
+            with np.errstate(over="ignore"):  # nothing lies above a mean that overflows
+                above = np.count_nonzero(self.runs.loss > multiple * self.theory, axis=0)
             chance = bdtrc(above - 1.0, self.runs.loss.shape[0], 1.0 / multiple)
             found |= (above > 0) & (chance < ndtr(-self.sigmas))
         return found
