@@ -161,3 +161,22 @@ def steering(text: str) -> set[str]:
     # Control, format (the bidirectional ones), surrogates, separators of lines and of paragraphs.
     odd = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return {c for c in set(text) - {"\n", "\t"} if unicodedata.category(c) in odd}
+
+
+def digits_of(noise_error: float, most: int = 6) -> int:
+    """Significant digits that a number of this relative error deserves; all of them where it is not known.
+
+    Parameters
+    ----------
+    noise_error : float
+    most : int
+        At most so many.
+
+    Examples
+    --------
+    >>> digits_of(9e-4), digits_of(0.3), digits_of(0.0), digits_of(float("nan"))
+    (4, 2, 6, 6)
+    """
+    if not noise_error > 0.0:
+        return most
+    return int(min(max(2, math.ceil(-math.log10(min(noise_error, 1.0)))), most))

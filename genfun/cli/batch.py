@@ -184,8 +184,9 @@ def big_batch(
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
-    fixed = noise_scale(target.problem, method, steps, target.noise)
-    grown = ask(target.problem, method, steps, theta, target.noise)
+    only = target.expressible
+    fixed = noise_scale(target.problem, method, steps, only)
+    grown = ask(target.problem, method, steps, theta, only)
     columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
     rows = lines_of(columns)
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
@@ -193,13 +194,13 @@ def big_batch(
         (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", loss(r["loss"], unknown, 4))
         for r in rows
     ]
-    shown: list[Block] = [*preamble(target), repr(method)]
+    shown: list[Block] = [*preamble(target, only), repr(method)]
     shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:
         shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")
     return Answer(
-        inputs(target, method=asked(method), theta=theta),
+        inputs(target, only, method=asked(method), theta=theta),
         {"noise_scale": fixed, "big_batch": grown},
         shown,
         lambda: rows,

@@ -26,6 +26,7 @@ from genfun.cli.types import BATCH, REAL, WHOLE
 @click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
 @click.option("--momentum", type=REAL, help="Fixes beta; left out, it is searched.")
+@click.option("--max-share-of-edge", type=REAL, default="1", show_default=True, help="Most of the largest stable rate.")
 @answers(picture=True)
 def optimize(
     target: Target,
@@ -33,6 +34,7 @@ def optimize(
     steps: int | None,
     budget: float | None,
     momentum: float | None,
+    max_share_of_edge: float,
 ) -> Answer:
     """Find the best learning rate, momentum and batch size.
 
@@ -44,24 +46,32 @@ def optimize(
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("give --batch-size, a number or `full`; only a --budget chooses it", context)
-    o = ask(target.problem, batch_size, steps, momentum, target.noise, budget)
+    o = ask(target.problem, batch_size, steps, momentum, target.noise, budget, max_share_of_edge=max_share_of_edge)
     m = o.method
     # Only without anything to learn is a loss of 0 no tiny one.
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
     shown = [
         *preamble(target),
-        f"least mean loss {loss(o.loss, unknown, 6)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
+        f"least mean loss {loss(o.loss, unknown, o.digits)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
         f"{o.share_of_edge:.0%} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
     if o.gain > 0.0:
         shown.append(f"momentum is worth {o.gain:.2%} of the least loss without it")
-    if banded(target, m.batch_size):
+    shown.append(o.caution)
+    if o.noise_error > 0.0:
+        shown.append(f"the loss is known, as the noise is, to {o.noise_error:.1e}, relative")
+    if banded(target, m.batch_size) and o.loss_band is not None:
         minus, plus = (loss(end, unknown, 6) for end in o.loss_band)
         shown.append(f"over noise models: {minus} at tau2 = -tau1, {plus} at tau2 = tau1  (this setting)")
-    return Answer(inputs(target, steps=steps, budget=budget), o, shown + notes(o.bounds), draw=o.plot)
+    return Answer(
+        inputs(target, steps=steps, budget=budget, max_share_of_edge=max_share_of_edge),
+        o,
+        shown + notes(o.bounds),
+        draw=o.plot,
+    )
 
 
 @click.command(
@@ -83,8 +93,9 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
-    f = ask(target.problem, method, target.noise)
-    shown = [*preamble(target), repr(method), f.name]
+    only = target.expressible
+    f = ask(target.problem, method, only)
+    shown = [*preamble(target, only), repr(method), f.name]
     if math.isfinite(f.exponent):
         held = f", held at {f.floor:.4g} by label noise" if f.floor > 0.0 else ""
         shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}{held}")
@@ -96,4 +107,4 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     ):
         if math.isfinite(step):
             shown.append(f"{what} at step {step:,.0f}")
-    return Answer(inputs(target, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)
+    return Answer(inputs(target, only, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)

@@ -27,15 +27,13 @@ def explain(target: Target, learning_rate: float, momentum: float, batch_size: i
     """Explain a setting in words, and what to change first.
 
     Whether it converges and how fast, what binds, phase and exponents, when the noise takes over and the spectrum
-    ends, where the run is at a step, what other batch noise and label noise do, and what the best learning rate,
+    ends, where the run is at a step, what batch noise and label noise do, and what the best learning rate,
     momentum or batch size would gain.
     """
     from genfun.answers.words.explain import explain as ask
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
-    if target.noise_source == "given" or target.inputs["noise_variance"] is not None:
-        found = ask(target.problem, method, steps, target.noise)
-    else:
-        found = ask(target.source, method, steps)
+    _ = target.noise  # measured here, where progress is shown
+    found = ask(target.asked, method, steps, target.chosen if target.asked is target.source else target.noise)
     return Answer(inputs(target, method=asked(method), steps=steps), found, [target.label, *found.lines])

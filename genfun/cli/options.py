@@ -63,15 +63,19 @@ def aim_of(target: Target, loss: float | None, share: float | None) -> tuple[flo
     return share * start, start
 
 
-def preamble(target: Target) -> list[str]:
+def preamble(target: Target, noise: Any = None) -> list[str]:
     """What the answer is about, in two lines.
 
     Parameters
     ----------
     target : Target
+    noise : SpectrallyExpressible or None
+        That of an answer which knows no other, in place of the target's.
     """
-    tau = f"tau1 = {target.noise.tau1:.4g}, tau2 = {target.noise.tau2:.4g}"
-    return [f"{target.label}: {target.problem!r}", f"batch noise: {tau} ({target.noise_source})"]
+    from genfun.answers.words.noise import noise_words as words_of
+
+    source = target.noise_source if noise is None else target.expressible_source
+    return [f"{target.label}: {target.problem!r}", f"batch noise: {words_of(noise or target.noise)} ({source})"]
 
 
 def notes(lines: Any) -> list[str]:
@@ -84,27 +88,35 @@ def notes(lines: Any) -> list[str]:
     return [f"note: {line}" for line in lines]
 
 
-def banded(target: Target, batch_size: Any) -> bool:
-    """Whether the noise model is a guess, so that the band over tau2 belongs to the answer.
+def banded(target: Target, batch_size: Any, only: Any = None) -> bool:
+    """Whether the noise model is a guess of constants, so that the band over tau2 belongs to the answer.
 
     Parameters
     ----------
     target : Target
     batch_size : int, None or Schedule
+    only : SpectrallyExpressible or None
+        The noise of an answer that knows no other.
     """
-    return target.noise_source != "given" and batch_size is not None and batch_size != target.problem.n_samples
+    guessed = target.chosen in (None, "fitted") or (only is not None and isinstance(target.chosen, str))
+    return guessed and batch_size is not None and batch_size != target.problem.n_samples
 
 
-def inputs(target: Target, **setting: Any) -> dict[str, Any]:
+def inputs(target: Target, only: Any = None, **setting: Any) -> dict[str, Any]:
     """What was asked, for the JSON.
 
     Parameters
     ----------
     target : Target
+    only : SpectrallyExpressible or None
+        The noise of an answer that knows no other, in place of the target's.
     **setting
         Further inputs.
     """
-    noise = {"tau1": target.noise.tau1, "tau2": target.noise.tau2, "source": target.noise_source}
+    from genfun.answers.words.noise import noise_facts
+
+    source = target.noise_source if only is None else target.expressible_source
+    noise = noise_facts(target.noise if only is None else only) | {"source": source}
     return target.inputs | {"noise": noise, "n_samples": target.problem.n_samples} | setting
 
 

@@ -56,10 +56,11 @@ def report(
     from genfun.report.files import as_json as encoded
     from genfun.report.text import print_report
 
+    _ = target.noise  # measured here, where progress is shown
     with progress() as say:
         found = build(
             target.source,
-            noise=target.noise if target.noise_source == "given" else None,
+            noise=target.chosen,
             batch_sizes=batch_sizes,
             momenta=momenta,
             last_step=steps,

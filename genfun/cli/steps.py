@@ -46,31 +46,43 @@ def steps(
     `genfun predict`.
     """
     from genfun.answers.band import MINUS, PLUS
+    from genfun.answers.predict import predict
     from genfun.answers.stability import stability
     from genfun.answers.steps_to_loss import steps_to_loss as ask
     from genfun.answers.words.numbers import count
     from genfun.methods import SGD
+    from genfun.noise import SpectrallyExpressible
 
     aim, start = aim_of(target, loss, share)
     problem, method = target.problem, method_of(learning_rate, momentum, batch_size, convention)
-    found, high, low = (ask(problem, method, aim, noise) for noise in (target.noise, PLUS, MINUS))
+    # Schedules know spectrally expressible noise only.
+    only = None if isinstance(method, SGD) else target.expressible
+    noise = target.noise if only is None else only
+    found = ask(problem, method, aim, noise)
     size = problem.n_samples if batch_size is None else batch_size
     samples = None if size is None or callable(size) else found * size
     epochs = None if samples is None or problem.n_samples is None else samples / problem.n_samples
     result: dict[str, Any] = {"loss": aim, "initial_loss": start, "steps": found, "samples": samples}
-    result |= {"epochs": epochs, "at_tau2_plus": high, "at_tau2_minus": low}
-    shown: list[Block] = [*preamble(target), repr(method)]
+    result |= {"epochs": epochs}
+    if isinstance(noise, SpectrallyExpressible):
+        result |= {"at_tau2_plus": ask(problem, method, aim, PLUS), "at_tau2_minus": ask(problem, method, aim, MINUS)}
+    elif math.isfinite(found):
+        result |= {"noise_error": float(predict(problem, method, int(found), noise).noise_error)}
+    shown: list[Block] = [*preamble(target, only), repr(method)]
     shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
     if math.isinf(found):
-        end = stability(problem, method, target.noise) if isinstance(method, SGD) else None
+        end = stability(problem, method, noise) if isinstance(method, SGD) else None
         shown.append(f"never reached: {_why(aim, problem, end)}")
     else:
         shown.append(f"steps:   {count(found)}")
         if samples is not None:
             shown.append(f"samples: {count(samples)}" + ("" if epochs is None else f"  ({epochs:,.4g} epochs)"))
-    if banded(target, batch_size):
+    if banded(target, batch_size, only):
+        high, low = result["at_tau2_plus"], result["at_tau2_minus"]
         shown.append(f"over noise models: {count(high)} at tau2 = +1, {count(low)} at tau2 = -1  (tau1 = 1)")
-    return Answer(inputs(target, method=asked(method), loss=loss, share=share), result, shown)
+    if result.get("noise_error", 0.0) > 0.0:
+        shown.append(f"the loss there is known, as the noise is, to {result['noise_error']:.1e}, relative")
+    return Answer(inputs(target, only, method=asked(method), loss=loss, share=share), result, shown)
 
 
 def _why(aim: float, problem: Any, end: Any) -> str:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from genfun.cli.output import progress
 from genfun.cli.types import REAL, WHOLE
 
 if TYPE_CHECKING:
+    from genfun.case import NoiseChoice
     from genfun.data import LinearData
-    from genfun.noise import SpectrallyExpressible
+    from genfun.noise import NoiseModel, SpectrallyExpressible
     from genfun.problems.power_law import PowerLaw
     from genfun.problems.problem import LinearProblem, Problem
 
@@ -28,13 +30,20 @@ OPTIONS = {
     "file": {"column"},
 }
 KINDS = {"mnist": "mnist", "power-law": "power-law", "file": ".npz and .csv files"}
+NOISES = ("measured", "exact", "fitted")
+"""The noise models that data bring."""
+WAITING = {
+    "measured": "measuring the batch noise (some seconds for a thousand samples)",
+    "exact": "preparing the exact batch noise",
+    "fitted": "estimating the batch noise",
+}
 WORDS = tuple(kind for kind in KINDS if kind != "file")
 """What a TARGET may be that is no path."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A problem, the data behind it if there are any, and the noise to assume.
+    """A problem, the data behind it if there are any, and the noise to assume, which is found on first use.
 
     Parameters
     ----------
@@ -46,18 +55,61 @@ class Target:
         As read or built.
     problem : LinearProblem or PowerLaw
         Its spectrum, with --noise-variance applied.
-    noise : SpectrallyExpressible
-        Given, estimated, or the default.
-    noise_source : str
-        Which of these, in words.
+    chosen : SpectrallyExpressible, "measured", "exact", "fitted" or None
+        The noise model that was given, the name of one of the data's own, or None for the default of a spectrum.
     """
 
     name: str
     inputs: dict[str, Any]
     source: LinearData | LinearProblem | PowerLaw
     problem: Problem
-    noise: SpectrallyExpressible
-    noise_source: str
+    chosen: NoiseChoice
+
+    @cached_property
+    def noise(self) -> NoiseModel:
+        """The noise model that answers assume."""
+        return self._case("")
+
+    @cached_property
+    def expressible(self) -> SpectrallyExpressible:
+        """That of answers which know spectrally expressible noise alone: for data, the fitted constants."""
+        return self._case("this answer")
+
+    @property
+    def noise_source(self) -> str:
+        """Where the noise is from, in words."""
+        from genfun.answers.words.noise import SOURCES
+
+        return SOURCES[self.chosen] if isinstance(self.chosen, str) else "given" if self.chosen else "assumed"
+
+    @property
+    def expressible_source(self) -> str:
+        """Where `expressible` is from, in words."""
+        from genfun.answers.words.noise import SOURCES
+
+        return SOURCES["fitted"] if isinstance(self.chosen, str) else self.noise_source
+
+    @property
+    def asked(self) -> Any:
+        """The data where they bring the noise, and otherwise the problem."""
+        return self.source if isinstance(self.chosen, str) and self.inputs["noise_variance"] is None else self.problem
+
+    def _case(self, only_expressible: str) -> Any:
+        from genfun.case import Case
+
+        chosen, source = self.chosen, self.source
+        if not isinstance(chosen, str):
+            return Case.of(self.problem, None, chosen).noise
+        if only_expressible and chosen == "measured":
+            chosen = "fitted"
+        try:
+            with progress() as report:
+                report(0.0, WAITING[chosen])
+                return Case.of(source, None, chosen, only_expressible=only_expressible).noise
+        except MemoryError as error:
+            raise ValueError(
+                f"--noise {chosen} needs all eigenfeatures in memory: {error}; use --noise fitted"
+            ) from None
 
     @property
     def label(self) -> str:
@@ -98,10 +150,24 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
         _option("--column", default=None, help="csv: column with the target, name or number  [default: last]"),
         _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
-        _option("--tau1", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
-        _option("--tau2", type=REAL, default=None, help="Batch-noise constant  [default: estimated, or 1]"),
+        _option(
+            "--noise",
+            "noise_name",
+            type=click.Choice(NOISES),
+            default=None,
+            help="Batch noise of the data  [default: measured, with --noise-variance fitted]",
+        ),
+        _option("--tau1", type=REAL, default=None, help="Batch-noise constant, in place of --noise  [default: 1]"),
+        _option("--tau2", type=REAL, default=None, help="Batch-noise constant, in place of --noise  [default: 1]"),
     ]
-    names = ("name", *(option for kind in OPTIONS.values() for option in kind), "noise_variance", "tau1", "tau2")
+    names = (
+        "name",
+        *(option for kind in OPTIONS.values() for option in kind),
+        "noise_variance",
+        "noise_name",
+        "tau1",
+        "tau2",
+    )
 
     @functools.wraps(command)
     def with_target(**values: Any) -> Any:
@@ -113,15 +179,17 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_target
 
 
-def _read(ctx: click.Context, name: str, noise_variance: float | None, tau1: Any, tau2: Any, **options: Any) -> Target:
+def _read(
+    ctx: click.Context, name: str, noise_variance: float | None, noise_name: Any, tau1: Any, tau2: Any, **options: Any
+) -> Target:
     kind = name if name in WORDS else "file"
     _refuse_foreign_options(ctx, kind)
     source = {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
     problem = _with_noise_variance(getattr(source, "problem", source), noise_variance)
-    noise, noise_source = _noise(source, tau1, tau2)
+    chosen = _noise(source, noise_name, noise_variance, tau1, tau2)
     inputs = {"target": name} | {option: options[option] for option in sorted(OPTIONS[kind])}
     inputs |= {"noise_variance": noise_variance, "tau1": tau1, "tau2": tau2}
-    return Target(name, inputs, source, problem, noise, noise_source)
+    return Target(name, inputs, source, problem, chosen)
 
 
 def _refuse_foreign_options(ctx: click.Context, kind: str) -> None:
@@ -174,15 +242,21 @@ def _with_noise_variance(problem: Any, noise_variance: float | None) -> Any:
     return replace(problem, noise_variance=noise_variance)
 
 
-def _noise(source: Any, tau1: float | None, tau2: float | None) -> tuple[SpectrallyExpressible, str]:
+def _noise(source: Any, name: str | None, noise_variance: float | None, tau1: Any, tau2: Any) -> NoiseChoice:
     from genfun.data import LinearData
     from genfun.noise import SpectrallyExpressible
 
     if tau1 is not None or tau2 is not None:
+        if name is not None:
+            raise ValueError(f"--noise {name} is that of the data, and --tau1 and --tau2 another; drop one of them")
         first = 1.0 if tau1 is None else tau1
-        return SpectrallyExpressible(first, min(1.0, first) if tau2 is None else tau2), "given"
-    if isinstance(source, LinearData):
-        with progress() as report:
-            report(0.0, "estimating the batch noise")
-            return source.noise, "estimated from the data"
-    return SpectrallyExpressible(), "assumed"
+        return SpectrallyExpressible(first, min(1.0, first) if tau2 is None else tau2)
+    if not isinstance(source, LinearData):
+        if name is not None:
+            raise ValueError(f"--noise {name} needs data, and TARGET is a spectrum; drop it, or give --tau1 and --tau2")
+        return None
+    if noise_variance is None:
+        return "measured" if name is None else name  # pyright: ignore[reportReturnType]
+    if name in ("measured", "exact"):
+        raise ValueError(f"--noise {name} has the labels of the data; drop --noise-variance, or use --noise fitted")
+    return "fitted"

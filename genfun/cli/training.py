@@ -38,22 +38,29 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     """Print the largest learning rate that converges.
 
     With what binds: batch noise, U~(1) = 1, or curvature, 2(1+beta)/lambda_max, which is all that the popular
-    formula for momentum knows of; and with the band over noise models, tau2 from +1 to -1.
+    formula for momentum knows of; and with the error of the noise that was measured on data, or for a spectrum the
+    band over noise models, tau2 from +1 to -1.
     """
+    from genfun._display import digits_of
     from genfun.answers.words.numbers import batch
     from genfun.report.limits import rate_limit
 
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
-    low, high = sorted((found.at_tau2_plus, found.at_tau2_minus))
+    digits = digits_of(found.noise_error)
+    if found.at_tau2_plus is None or found.at_tau2_minus is None:
+        known = f"known, as the noise is, to: {found.noise_error:.1e}, relative"
+    else:
+        low, high = sorted((found.at_tau2_plus, found.at_tau2_minus))
+        known = f"over noise models:            {low:.6g} .. {high:.6g}  (tau1 = 1, tau2 = +1 and -1)"
     return Answer(
         inputs(target, momentum=momentum, batch_size=batch_size),
         found,
         [
             *preamble(target),
             f"batch size {batch(batch_size)}, momentum {momentum:g}",
-            f"largest stable learning rate: {found.learning_rate:.6g}  (limited by {found.limit})",
-            f"effective, alpha/(1-beta):    {found.effective_learning_rate:.6g}",
-            f"over noise models:            {low:.6g} .. {high:.6g}  (tau1 = 1, tau2 = +1 and -1)",
+            f"largest stable learning rate: {found.learning_rate:.{digits}g}  (limited by {found.limit})",
+            f"effective, alpha/(1-beta):    {found.effective_learning_rate:.{digits}g}",
+            known,
             f"2(1+beta)/lambda_max:         {found.popular:.6g}  ({found.factor:.3g} times the answer)",
         ],
     )
@@ -108,26 +115,32 @@ def predict(
 ) -> Answer:
     """Predict the mean loss at given steps.
 
-    Unless --tau1 or --tau2 say what the batch noise is, with the losses under two other models of it, tau1 = 1 and
-    tau2 = +1 or -1. Learning rate, momentum and batch size may be schedules of the step, written as in Python:
-    Cosine, StepDecay, Polynomial, Piecewise, Warmup, LinearGrowth and ExponentialGrowth, as in `genfun.schedules`.
+    Beside the error of the computation, that of the noise measured on data; for a spectrum alone, the losses under two
+    noise models, tau1 = 1 and tau2 = +1 or -1. Learning rate, momentum and batch size may be schedules of the step,
+    written as in Python: Cosine, StepDecay, Polynomial, Piecewise, Warmup, LinearGrowth and ExponentialGrowth, as in
+    `genfun.schedules`. Data then have the noise of constants fitted to them.
     Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
     keep the rate that they came at (--convention keras).
     """
     from genfun.answers import predict as ask
     from genfun.answers.band import loss_band
     from genfun.answers.words import numbers as words
+    from genfun.noise import SpectrallyExpressible
+    from genfun.schedules import ScheduledSGD
 
     method = method_of(learning_rate, momentum, batch_size, convention)
-    found = ask(target.problem, method, list(steps), target.noise)
-    band = loss_band(target.problem, method, list(steps))
-    result = {
-        part: getattr(found, part) for part in ("steps", "loss", "error", "log_loss", "status", "meaning", "route")
-    }
-    result |= {"at_tau2_plus": band.plus, "at_tau2_minus": band.minus}
+    # Schedules know spectrally expressible noise only.
+    only = target.expressible if isinstance(method, ScheduledSGD) else None
+    noise = target.noise if only is None else only
+    found = ask(target.problem, method, list(steps), noise)
+    parts = ("steps", "loss", "error", "noise_error", "log_loss", "status", "meaning", "route")
+    result = {part: getattr(found, part) for part in parts}
     columns = [(found.loss, found.log_loss, 6)]
     headings = ["mean loss"]
-    if banded(target, batch_size):
+    band = loss_band(target.problem, method, list(steps)) if isinstance(noise, SpectrallyExpressible) else None
+    known = bool((found.noise_error > 0.0).any())
+    result |= {"at_tau2_plus": band.plus, "at_tau2_minus": band.minus} if band else {}
+    if band and banded(target, batch_size, only):
         columns += [(band.plus, band.log_plus, 4), (band.minus, band.log_minus, 4)]
         headings += ["tau2 = +1", "tau2 = -1"]
     lines = [
@@ -135,10 +148,12 @@ def predict(
             f"{t:,}",
             *(words.loss(float(loss[i]), float(log[i]), digits) for loss, log, digits in columns),
             f"{found.error[i]:.1e}",
+            *([f"{found.noise_error[i]:.1e}"] if known else []),
         )
         for i, t in enumerate(found.steps)
     ]
-    shown = [*preamble(target), repr(method), Grid(("step", *headings, "relative error"), lines)]
+    headings += ["relative error", *(["of the noise"] if known else [])]
+    shown = [*preamble(target, only), repr(method), Grid(("step", *headings), lines)]
     shown.append(f"{found.status}: {found.meaning}")
     tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
             if -math.inf < log < words.LEAST]  # fmt: skip
@@ -149,12 +164,12 @@ def predict(
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
 
     columns = {"step" if name == "steps" else name: result[name] for name in ("steps", "loss", "log_loss", "error")}
-    columns |= {name: result[name] for name in ("at_tau2_plus", "at_tau2_minus")}
+    columns |= {name: result[name] for name in ("noise_error", "at_tau2_plus", "at_tau2_minus") if name in result}
 
     def draw() -> Any:
         import numpy as np
 
         filled = np.rint(np.geomspace(1, max(1, *steps), DRAWN)).astype(int)
-        return ask(target.problem, method, np.union1d(filled, [*steps]), target.noise).plot()
+        return ask(target.problem, method, np.union1d(filled, [*steps]), noise).plot()
 
-    return Answer(inputs(target, method=asked(method)), result, shown, lambda: lines_of(columns), draw)
+    return Answer(inputs(target, only, method=asked(method)), result, shown, lambda: lines_of(columns), draw)

@@ -49,11 +49,11 @@ def validate(
 
     if fast:
         steps, replicas = min(steps, 200), min(replicas, 40)
-    data = runnable(target)
+    data, noise = runnable(target), target.noise
     with progress() as report:
         found = check_theory(
             data,
-            target.noise if target.noise_source == "given" else None,
+            noise,
             batch_sizes,
             momenta,
             shares,

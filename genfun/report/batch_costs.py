@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from genfun.answers.batch.noise_scale import noise_scale
 from genfun.answers.batch.tuned import tuned_steps
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.report.model import BatchCost
 
@@ -18,7 +18,8 @@ SHARE = 0.1
 def batch_costs(
     problem: Problem,
     sizes: Sequence[int | None],
-    noise: SpectrallyExpressible,
+    noise: NoiseModel,
+    fitted: SpectrallyExpressible,
     say: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[BatchCost]:
     """Steps and samples at the best learning rate without momentum, batch size by batch size.
@@ -28,7 +29,9 @@ def batch_costs(
     problem : Problem
     sizes : sequence of int or None
         Batch sizes; None means the full batch, which has a cost only where N is known.
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
+    fitted : SpectrallyExpressible
+        For the noise scale, which knows no other.
     say : callable
         Called with the fraction done.
     """
@@ -44,5 +47,5 @@ def batch_costs(
         rate, scale = math.nan, math.nan
         if setting is not None and math.isfinite(steps):
             rate = setting.learning_rate
-            scale = float(noise_scale(problem, setting, int(steps), noise).samples)
+            scale = float(noise_scale(problem, setting, int(steps), fitted).samples)
         yield BatchCost(size, rate, target, steps, steps * b, scale)

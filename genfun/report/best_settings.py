@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from genfun.answers.band import loss_band
 from genfun.answers.best.optimize import optimize
 from genfun.answers.words.explain import Explanation, explain
+from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.report.model import BestSetting
 
@@ -18,7 +19,7 @@ def best_settings(
     problem: Problem,
     sizes: Sequence[int | None],
     step: int,
-    noise: SpectrallyExpressible,
+    noise: NoiseModel,
     say: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[BestSetting]:
     """The learning rate and momentum of least loss at one step; none where no learning rate is stable.
@@ -30,7 +31,7 @@ def best_settings(
         Batch sizes; None means the full batch.
     step : int
         T >= 1.
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or Noise
     say : callable
         Called with the fraction done.
     """
@@ -39,11 +40,12 @@ def best_settings(
         if b is not None and math.isinf(problem.trace):
             continue
         found = optimize(problem, b, step, noise=noise)
-        yield BestSetting(found, loss_band(problem, found.method, step))
+        band = loss_band(problem, found.method, step) if isinstance(noise, SpectrallyExpressible) else None
+        yield BestSetting(found, band)
 
 
 def in_words(
-    source: object, problem: Problem, best: Sequence[BestSetting], noise: SpectrallyExpressible, estimated: bool
+    source: object, problem: Problem, best: Sequence[BestSetting], noise: NoiseModel, own: NoiseChoice
 ) -> Explanation | None:
     """The best setting of the middle one of the mini-batch sizes, or else of the full batch, explained.
 
@@ -53,15 +55,15 @@ def in_words(
     problem : Problem
         What is computed with.
     best : sequence of BestSetting
-    noise : SpectrallyExpressible
-    estimated : bool
-        Whether problem and noise are those of the data as they are.
+    noise : SpectrallyExpressible or Noise
+    own : "measured", "exact", "fitted" or None
+        The name of the noise where problem and noise are those of the data as they are.
     """
     if not best:
         return None
     optima = [setting.optimum for setting in best]
     small = [optimum for optimum in optima if optimum.method.batch_size is not None] or optima
     chosen = small[len(small) // 2]
-    if estimated and isinstance(source, LinearData):
-        return explain(source, chosen.method, chosen.steps)
+    if own is not None and isinstance(source, LinearData):
+        return explain(source, chosen.method, chosen.steps, own)
     return explain(problem, chosen.method, chosen.steps, noise)

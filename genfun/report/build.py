@@ -17,9 +17,14 @@ from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
 from genfun.answers.stability import stability
 from genfun.answers.words.explain import phase_or_none
+from genfun.answers.words.noise import SOURCES
+from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.engine.many import losses_at
+from genfun.engine.settings import Settings
+from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
@@ -38,7 +43,7 @@ STEPS_PER_DECADE = 10
 
 def build(
     source: LinearData | LinearProblem | PowerLaw,
-    noise: SpectrallyExpressible | None = None,
+    noise: NoiseChoice = None,
     batch_sizes: Sequence[int | None] | None = None,
     momenta: Sequence[float] = MOMENTA,
     last_step: int = LAST_STEP,
@@ -50,7 +55,7 @@ def build(
 ) -> Report:
     r"""Spectrum, exponents, noise, largest rates, loss curves, best settings, batch sizes and phases of a problem.
 
-    **Assumptions.** Spectrally expressible noise; heavy-ball SGD with constant settings. For each batch size two
+    **Assumptions.** Those of the noise model; heavy-ball SGD with constant settings. For each batch size two
     curves: momentum 0 at half the largest stable rate; and the setting with the lowest loss at the last step among
     the momenta and 1/4, 1/2 and 3/4 of the largest stable rate. The best settings are those of `optimize` at
     best_step; that of the middle mini-batch size is explained in words.
@@ -59,8 +64,9 @@ def build(
     ----------
     source : LinearData, LinearProblem or PowerLaw
         Data, or a spectrum.
-    noise : SpectrallyExpressible or None
-        None means the estimate from the data, or tau1 = tau2 = 1 where there are none.
+    noise : SpectrallyExpressible, Noise, "measured", "exact", "fitted" or None
+        None means the measured noise of the data (the fitted one, if their noise_variance is replaced), or
+        tau1 = tau2 = 1 where there are none.
     batch_sizes : sequence of int or None
         None in it means the full batch. By default 1, 10, 100, 1000 below N, and the full batch.
     momenta : sequence of float
@@ -107,9 +113,10 @@ def build(
     step = min(BEST_STEP, last) if best_step is None else _check.integer("best_step", best_step, 1)
     say(0.0, "fitting the spectrum")
     fit = fit_power_law(problem)
-    say(0.05, "estimating the batch noise")
-    noise_summary = _noise(source, noise)
-    assumed = noise_summary.noise
+    say(0.05, "measuring the batch noise")
+    own = _own(source, noise, noise_variance)
+    noise_summary = _noise(source, own)
+    assumed, fitted = noise_summary.noise, _fitted(source, noise_summary.noise)
     grid = [(b, beta) for b in sizes for beta in betas]
     limits = []
     for i, (b, beta) in enumerate(grid):
@@ -122,14 +129,16 @@ def build(
         of_batch = [limit for limit in limits if limit.batch_size == b]
         curves.extend(_curves(problem, of_batch, assumed, steps))
     best = list(best_settings(problem, sizes, step, assumed, lambda done: say(0.6 + 0.15 * done, "best settings")))
-    costs = tuple(batch_costs(problem, sizes, assumed, lambda done: say(0.75 + 0.05 * done, "batch sizes")))
+    costs = tuple(batch_costs(problem, sizes, assumed, fitted, lambda done: say(0.75 + 0.05 * done, "batch sizes")))
     say(0.8, "phases")
     shown: list[tuple[Any, str]] = [(curve.prediction.method, curve.choice) for curve in curves]
     shown += [(setting.optimum.method, "optimum") for setting in best]
     shown.sort(key=lambda pair: sizes.index(pair[0].batch_size))
-    phases = tuple(SettingPhase(m, choice, phase_or_none(problem, m, assumed)) for m, choice in shown)
+    phases = tuple(SettingPhase(m, choice, phase_or_none(problem, m, fitted)) for m, choice in shown)
     say(0.85, "explaining a setting")
-    explanation = in_words(source, problem, best, assumed, noise is None and noise_variance is None)
+    explanation = in_words(
+        source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None
+    )
     say(1.0, "done")
     asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
     asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
@@ -178,13 +187,26 @@ def _log_steps(last: int) -> Array:
     return np.unique(np.concatenate(([0], np.rint(np.geomspace(1, last, max(count, 2))).astype(np.int64))))
 
 
-def _noise(source: object, noise: SpectrallyExpressible | None) -> NoiseSummary:
+def _own(source: object, noise: NoiseChoice, noise_variance: float | None) -> NoiseChoice:
+    """The noise model by name where data bring it; labels of another variance than the data's go with a fit only."""
+    if noise_variance is not None and noise in ("measured", "exact"):
+        raise ValueError(f"noise={noise!r} has the labels of the data; leave out noise_variance, or use noise='fitted'")
+    if noise is None and isinstance(source, LinearData):
+        return "measured" if noise_variance is None else "fitted"
+    return noise
+
+
+def _noise(source: Any, noise: NoiseChoice) -> NoiseSummary:
     estimate = source.noise_fit if isinstance(source, LinearData) else None
-    if noise is not None:
-        return NoiseSummary(noise, "given", estimate)
-    if isinstance(source, LinearData):
-        return NoiseSummary(source.noise, "estimated from the data", estimate)
-    return NoiseSummary(SpectrallyExpressible(1.0, 1.0), "assumed", None)
+    name = SOURCES[noise] if isinstance(noise, str) else "assumed" if noise is None else "given"
+    return NoiseSummary(Case.of(source, None, noise).noise, name, estimate)
+
+
+def _fitted(source: object, noise: NoiseModel) -> SpectrallyExpressible:
+    """For phases and noise scales, which know no other: the noise if it is such, or the fitted constants."""
+    if isinstance(noise, SpectrallyExpressible):
+        return noise
+    return source.noise if isinstance(source, LinearData) else SpectrallyExpressible()
 
 
 def _summary(source: object, problem: Problem) -> DataSummary:
@@ -205,19 +227,16 @@ def _summary(source: object, problem: Problem) -> DataSummary:
     )
 
 
-def _curves(
-    problem: Problem, limits: list[RateLimit], noise: SpectrallyExpressible, steps: Array
-) -> Iterator[SettingCurve]:
+def _curves(problem: Problem, limits: list[RateLimit], noise: NoiseModel, steps: Array) -> Iterator[SettingCurve]:
     """The reference and the best setting of one batch size; none where no learning rate is stable."""
-    candidates = []
-    for limit in limits:
-        for share in SHARES:
-            if limit.learning_rate > 0.0:
-                method = SGD(share * limit.learning_rate, limit.momentum, limit.batch_size)
-                final = predict(problem, method, steps[-1:], noise)
-                candidates.append((float(final.log_loss[0]), share, method))
-    if not candidates:
+    tried = [(limit, share) for limit in limits for share in SHARES if limit.learning_rate > 0.0]
+    if not tried:
         return
+    methods = [SGD(share * limit.learning_rate, limit.momentum, limit.batch_size) for limit, share in tried]
+    rates, momenta = np.array([(m.learning_rate, m.momentum) for m in methods]).T
+    settings = Settings.of(problem, Family(), rates, momenta, limits[0].batch_size, noise)
+    finals = losses_at(settings, int(steps[-1]))[0].log()
+    candidates = [(float(at), share, m) for at, (_, share), m in zip(finals, tried, methods, strict=True)]
     batch_size = limits[0].batch_size
     rate = rate_limit(problem, 0.0, batch_size, noise).learning_rate
     yield _curve(problem, SGD(0.5 * rate, 0.0, batch_size), 0.5, "reference", noise, steps)
@@ -230,9 +249,9 @@ def _curve(
     method: SGD,
     share: float,
     choice: str,
-    noise: SpectrallyExpressible,
+    noise: NoiseModel,
     steps: Array,
 ) -> SettingCurve:
-    last = loss_band(problem, method, int(steps[-1]))
+    last = loss_band(problem, method, int(steps[-1])) if isinstance(noise, SpectrallyExpressible) else None
     found = predict(problem, method, steps, noise)
     return SettingCurve(found, stability(problem, method, noise), share, choice, last)

@@ -8,6 +8,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+from genfun.answers.band import LossBand
+from genfun.answers.words.noise import noise_facts
 from genfun.report.model import BatchCost, BestSetting, NoiseSummary, RateLimit, SettingCurve, SettingPhase
 
 Columns = dict[str, Callable[[Any], Any]]
@@ -29,20 +31,42 @@ def _of_phase(name: str, without: Any = math.nan) -> Columns:
     return {name: lambda shown: without if shown.phase is None else getattr(shown.phase, name)}
 
 
+def _of_noise(name: str) -> Callable[[Any], Any]:
+    return lambda shown: noise_facts(shown.noise)[name]
+
+
+def _end(band: LossBand | None, name: str) -> float | None:
+    """One end of a band over noise models; None where there is none."""
+    return None if band is None else float(getattr(band, name))
+
+
 COLUMNS: dict[type, Columns] = {
-    NoiseSummary: _of("noise", "tau1", "tau2") | _at(source="source", estimate="estimate"),
+    NoiseSummary: {name: _of_noise(name) for name in ("model", "tau1", "tau2")}
+    | _at(source="source")
+    | {name: _of_noise(name) for name in ("error", "loss_error", "sound")}
+    | _at(estimate="estimate"),
     RateLimit: _fields(RateLimit),
     SettingCurve: _of("prediction.method", "batch_size", "momentum", "learning_rate")
     | _at(share="share", choice="choice")
     | _of("prediction", "steps", "loss", "log_loss", "error", "status", "meaning")
     | _at(verdict="stability.status")
     | _of("stability", "noise_gain", "floor")
-    | {"final_at_tau2_plus": lambda shown: float(shown.last.plus)}
-    | {"final_at_tau2_minus": lambda shown: float(shown.last.minus)},
+    | _of("prediction", "noise_error")
+    | {"final_at_tau2_plus": lambda shown: _end(shown.last, "plus")}
+    | {"final_at_tau2_minus": lambda shown: _end(shown.last, "minus")},
     BestSetting: _of("optimum.method", "batch_size", "learning_rate", "momentum")
     | _at(step="optimum.steps", loss="optimum.loss")
-    | {"at_tau2_plus": lambda shown: float(shown.band.plus), "at_tau2_minus": lambda shown: float(shown.band.minus)}
-    | _of("optimum", "share_of_edge", "gain", "learning_rate_range", "momentum_range", "bounds"),
+    | {"at_tau2_plus": lambda shown: _end(shown.band, "plus"), "at_tau2_minus": lambda shown: _end(shown.band, "minus")}
+    | _of(
+        "optimum",
+        "noise_error",
+        "smaller_rate_cost",
+        "share_of_edge",
+        "gain",
+        "learning_rate_range",
+        "momentum_range",
+        "bounds",
+    ),
     BatchCost: _fields(BatchCost),
     SettingPhase: _of("method", "batch_size", "momentum", "learning_rate")
     | _at(choice="choice")

@@ -15,7 +15,7 @@ from genfun.answers.stability import Limit, Stability
 from genfun.answers.words.explain import Explanation
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import NoiseModel
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class NoiseSummary:
 
     Attributes
     ----------
-    noise : SpectrallyExpressible
-        tau1 and tau2.
+    noise : SpectrallyExpressible or Noise
+        The noise model.
     source : str
-        "estimated from the data", "given" or "assumed".
+        "measured on the data", "exactly that of the data", "estimated from the data", "given" or "assumed".
     estimate : NoiseFit or None
         The fit to the data; None without data.
     """
 
-    noise: SpectrallyExpressible
+    noise: NoiseModel
     source: str
     estimate: NoiseFit | None
 
@@ -96,14 +96,16 @@ class RateLimit:
         alpha_max/(1 - beta).
     limit : str
         What binds: "noise" (U~(1) = 1) or "curvature" (2(1+beta)/lambda_max).
-    at_tau2_plus : float
-        alpha_max at tau1 = tau2 = 1 (translation-invariant data).
-    at_tau2_minus : float
-        alpha_max at tau1 = 1, tau2 = -1 (Gaussian features).
+    at_tau2_plus : float or None
+        alpha_max at tau1 = tau2 = 1 (translation-invariant data); None where the noise is that of the data themselves.
+    at_tau2_minus : float or None
+        alpha_max at tau1 = 1, tau2 = -1 (Gaussian features); None where the noise is that of the data themselves.
     popular : float
         The formula 2(1+beta)/lambda_max, which knows no batch.
     factor : float
         How many times too large the popular formula is; inf where no rate is stable.
+    noise_error : float
+        Estimated relative error of alpha_max by what the noise model leaves out; nan where it does not know.
 
     Examples
     --------
@@ -118,10 +120,11 @@ class RateLimit:
     learning_rate: float
     effective_learning_rate: float
     limit: Limit
-    at_tau2_plus: float
-    at_tau2_minus: float
+    at_tau2_plus: float | None
+    at_tau2_minus: float | None
     popular: float
     factor: float
+    noise_error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +141,15 @@ class SettingCurve:
         Learning rate as a share of the largest stable one.
     choice : str
         Why it is shown: "reference" (momentum 0, half the largest rate) or "best" (lowest final loss on the grid).
-    last : LossBand
-        Loss at the last step at tau2 = +1 and -1 (tau1 = 1).
+    last : LossBand or None
+        Loss at the last step at tau2 = +1 and -1 (tau1 = 1); None where the noise is that of the data themselves.
     """
 
     prediction: Prediction
     stability: Stability
     share: float
     choice: str
-    last: LossBand
+    last: LossBand | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +160,12 @@ class BestSetting:
     ----------
     optimum : Optimum
         From `genfun.optimize`.
-    band : LossBand
-        Its loss at tau2 = +1 and -1 (tau1 = 1).
+    band : LossBand or None
+        Its loss at tau2 = +1 and -1 (tau1 = 1); None where the noise is that of the data themselves.
     """
 
     optimum: Optimum
-    band: LossBand
+    band: LossBand | None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun.answers.words import numbers as words
+from genfun.answers.words.noise import noise_words
+from genfun.noise import SpectrallyExpressible
 from genfun.report.columns import columns
 from genfun.report.model import Report, SettingCurve
 
@@ -109,9 +111,17 @@ def noise_facts(report: Report) -> Facts:
     report : Report
     """
     noise = report.noise
+    facts = columns(noise)
+    if not isinstance(noise.noise, SpectrallyExpressible):
+        pairs = [("source", noise.source), ("what", noise_words(noise.noise))]
+        if noise.estimate is not None:
+            fit = f"tau1 {noise.estimate.tau1:.4g}, tau2 {noise.estimate.tau2:.4g}"
+            pairs.append(("fitted constants", f"{fit}, off by up to {noise.estimate.noise_misfit:.0%} while learning"))
+        remark = "phases and noise scales below are those of the fitted constants, all else of the noise of the data"
+        return Facts("Batch noise", tuple(pairs), (remark,))
     pairs = [
-        ("tau1", words.figures(noise.noise.tau1)),
-        ("tau2", words.figures(noise.noise.tau2)),
+        ("tau1", words.figures(facts["tau1"])),
+        ("tau2", words.figures(facts["tau2"])),
         ("source", noise.source),
     ]
     if noise.estimate is None:
@@ -138,6 +148,7 @@ def limit_table(report: Report) -> TextTable:
     ----------
     report : Report
     """
+    banded = _banded(report)
     rows = tuple(
         (
             words.batch(limit["batch_size"]),
@@ -145,8 +156,11 @@ def limit_table(report: Report) -> TextTable:
             words.figures(limit["learning_rate"]),
             words.figures(limit["effective_learning_rate"]),
             limit["limit"],
-            words.figures(limit["at_tau2_minus"]),
-            words.figures(limit["at_tau2_plus"]),
+            *(
+                [words.figures(limit["at_tau2_minus"]), words.figures(limit["at_tau2_plus"])]
+                if banded
+                else [_error(limit["noise_error"])]
+            ),
             words.figures(limit["popular"]),
             f"{words.figures(limit['factor'], 3)} x",
         )
@@ -158,15 +172,19 @@ def limit_table(report: Report) -> TextTable:
         "max rate",
         "effective",
         "limited by",
-        "tau2=-1",
-        "tau2=+1",
+        *(("tau2=-1", "tau2=+1") if banded else ("noise error",)),
         "popular",
         "too large",
     )
     caption = (
         "max rate: learning rate at which the mean loss stops converging, with the batch noise above; effective: "
-        "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. tau2 = -1 and +1 "
-        "(tau1 = 1): the same for Gaussian and for translation-invariant data. popular: 2(1+beta)/lambda_max."
+        "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. "
+        + (
+            "tau2 = -1 and +1 (tau1 = 1): the same for Gaussian and for translation-invariant data. "
+            if banded
+            else "noise error: how far, relative, what is left out of the noise of the data may move it. "
+        )
+        + "popular: 2(1+beta)/lambda_max."
     )
     return TextTable("Largest stable learning rate", headings, rows, caption)
 
@@ -203,18 +221,28 @@ def curve_table(report: Report) -> TextTable:
             words.figures(curve["learning_rate"]),
             curve["choice"],
             *(words.loss(float(curve["loss"][i]), float(curve["log_loss"][i])) for i in at),
-            f"{max(curve['error'][i] for i in at):.0e}",
+            f"{max(np.fmax(curve['error'][i], curve['noise_error'][i]) for i in at):.0e}",
             curve["status"],
             *([words.figures(curve["floor"], 3)] if noisy else []),
         )
         for curve in curves
     )
     steps = (f"step {curves[0]['steps'][i]:,}" for i in at)
-    headings = ("batch", "momentum", "rate", "choice", *steps, "error", "status", *(["floor"] if noisy else []))
+    headings = (
+        "batch",
+        "momentum",
+        "rate",
+        "choice",
+        *steps,
+        "error",
+        "status",
+        *(["floor"] if noisy else []),
+    )
     meanings = dict.fromkeys(f"{curve['status']}: {curve['meaning']}" for curve in curves)
     caption = (
         f"reference: {KINDS['reference']}; best: lowest loss at the last step among the momenta above and 1/4, 1/2, "
         "3/4 of the largest rate. error: largest estimated relative error of the computation at the steps shown. "
+        + ("" if _banded(report) else "It counts what is left out of the noise of the data. ")
         + ("floor: excess loss that label noise leaves for ever. " if noisy else "")
         + ". ".join(meanings)
         + "."
@@ -232,21 +260,22 @@ def best_table(report: Report) -> TextTable:
     title = "Best settings"
     if not report.best:
         return TextTable(title, ("batch",), (), "No learning rate is stable, so there is no best one.")
-    step = f"{report.best[0].optimum.steps:,}"
+    step, banded = f"{report.best[0].optimum.steps:,}", _banded(report)
     rows = tuple(
         (
             words.batch(best["batch_size"]),
             words.figures(best["learning_rate"]),
             _range(best["learning_rate_range"]),
             words.figures(best["momentum"]),
-            words.loss(best["loss"], math.nan if report.data.initial_loss > 0.0 else -math.inf, 4),
-            _range(sorted((best["at_tau2_plus"], best["at_tau2_minus"]))),
+            words.loss(best["loss"], math.nan if report.data.initial_loss > 0.0 else -math.inf, min(4, digits)),
+            _range(sorted((best["at_tau2_plus"], best["at_tau2_minus"]))) if banded else _error(best["noise_error"]),
             words.share(best["share_of_edge"]),
             words.share(best["gain"]),
         )
-        for best in map(columns, report.best)
+        for best, digits in zip(map(columns, report.best), (b.optimum.digits for b in report.best), strict=True)
     )
-    headings = ("batch", "rate", "5 % more", "momentum", f"step {step}", "over tau2", "of edge", "worth")
+    over = "over tau2" if banded else "noise error"
+    headings = ("batch", "rate", "5 % more", "momentum", f"step {step}", over, "of edge", "worth")
     bounds = dict.fromkeys(
         f"batch {words.batch(best['batch_size'])}: {bound}"
         for best in map(columns, report.best)
@@ -254,8 +283,14 @@ def best_table(report: Report) -> TextTable:
     )
     caption = (
         f"Learning rate and momentum of least predicted loss at step {step}. 5 % more: how far the rate can move for "
-        "so much more loss; over tau2: the loss of this setting at tau2 = +1 and -1 (tau1 = 1); of edge: share of the "
-        "largest stable rate; worth: what momentum takes off the least loss without it."
+        "so much more loss; "
+        + (
+            "over tau2: the loss of this setting at tau2 = +1 and -1 (tau1 = 1)"
+            if banded
+            else "noise error: relative error of the loss by what is left out of the noise of the data"
+        )
+        + "; of edge: share of the largest stable rate, and "
+        "beyond 90 % rare runs carry the mean; worth: what momentum takes off the least loss without it."
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )
     return TextTable(title, headings, rows, caption)
@@ -288,6 +323,15 @@ def cost_table(report: Report) -> TextTable:
         "momentum. noise scale: the batch size at which gradient and batch noise are equally large there."
     )
     return TextTable(title, ("batch", "rate", "steps", "samples", "noise scale"), rows, caption)
+
+
+def _banded(report: Report) -> bool:
+    """Whether the noise has constants tau1 and tau2, and so a band instead of an error."""
+    return isinstance(report.noise.noise, SpectrallyExpressible)
+
+
+def _error(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0e}" if value > 0.0 else "0"
 
 
 def _range(ends: Sequence[float]) -> str:

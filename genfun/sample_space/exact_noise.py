@@ -47,6 +47,16 @@ class ExactNoise:
         """Where it is from and how well it is known, for a sentence."""
         return "exact: nothing of it is left out"
 
+    def quick(self, momentum: float) -> Any:
+        """What searches run on, before their answer is computed exactly: the measured noise of the same data.
+
+        Parameters
+        ----------
+        momentum : float
+            The largest of either sign that is searched.
+        """
+        return self.data.measured_noise.quick(momentum)
+
     @cached_property
     def features(self) -> SampleFeatures:
         """The eigenfeatures, on the processor in double precision."""

@@ -174,9 +174,14 @@ def test_a_best_setting_is_told_so():
 def test_data_bring_their_own_noise_and_its_error():
     d = gaussian(k[:20] ** -1.5, k[:20] ** -1.75, n_samples=60, noise_variance=0.01, seed=0)
     own = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)
-    assert (own.noise, own.noise_source) == (d.measured_noise, "estimated from the data")
+    assert (own.noise, own.noise_source) == (d.measured_noise, "measured on the data")
     assert own.loss == float(gf.predict(d, gf.SGD(0.1, 0.0, 6), 50).loss)
     assert "Batch noise is that of the data" in str(own)
+    assert own.noise_error == float(gf.predict(d, gf.SGD(0.1, 0.0, 6), 50).noise_error)
+    assert own.loss_at_tau2_plus is own.max_rate_at_tau2_minus is None
+    edge = own.max_learning_rate
+    assert "a learning rate 10 % smaller has" in str(gf.explain(d, gf.SGD(0.95 * edge, 0.0, 6), 50))
+    assert "a learning rate 10 % smaller has" not in str(own)
     e = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, "fitted")
     assert (e.noise, e.noise_source) == (d.noise, "estimated from the data")
     assert e.loss == float(gf.predict(d.problem, gf.SGD(0.1, 0.0, 6), 50, d.noise).loss)

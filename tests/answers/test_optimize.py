@@ -234,3 +234,38 @@ def test_bad_step_times_are_refused():
             fit_step_time(b, s)
     with pytest.raises(ValueError, match="step_time"):
         StepTime(-1.0, 1.0)
+
+
+def test_a_smaller_rate_costs_what_the_prediction_says_and_the_cap_holds():
+    problem = gf.PowerLaw(1.5, 2.0, n_modes=50, n_samples=100)
+    free = gf.optimize(problem, 2, steps=100, momentum=0.0)
+    smaller = gf.SGD(0.9 * free.method.learning_rate, 0.0, 2)
+    ratio = float(gf.predict(problem, smaller, 100).loss) / free.loss
+    assert free.smaller_rate_cost == pytest.approx(ratio - 1.0, rel=1e-9)
+    assert free.smaller_rate_cost > 0.0
+    capped = gf.optimize(problem, 2, steps=100, momentum=0.0, max_share_of_edge=0.5 * free.share_of_edge)
+    assert capped.share_of_edge == pytest.approx(0.5 * free.share_of_edge, rel=1e-5)
+    assert capped.at_bound
+    with pytest.raises(ValueError, match="max_share_of_edge must be at most 1"):
+        gf.optimize(problem, 2, steps=100, max_share_of_edge=1.5)
+
+
+def test_near_the_edge_the_loss_has_two_digits_and_a_warning():
+    """A slow mode with a long horizon presses the best rate against the edge, 1 - 1/(2 a lambda T) of it or so."""
+    problem = gf.LinearProblem([1.0, 1e-3], [1e-6, 1.0], n_samples=100)
+    o = gf.optimize(problem, 1, steps=40_000, momentum=0.0)
+    assert o.share_of_edge > 0.9
+    assert o.near_edge
+    assert o.digits == 2
+    assert "near the edge" in repr(o)
+    assert f"loss {o.loss:.2g} at" in repr(o)
+
+
+def test_data_have_a_noise_error_in_place_of_a_band_and_exact_noise_has_none():
+    data = gf.data.gaussian([1.0, 0.5, 0.2], [1.0, 1.0, 1.0], n_samples=30, seed=0)
+    measured, exact = (gf.optimize(data, 2, steps=50, noise=name) for name in (None, "exact"))
+    assert measured.loss_band is exact.loss_band is None
+    assert exact.noise_error == 0.0
+    assert measured.noise_error == float(gf.predict(data, measured.method, 50).noise_error)
+    assert measured.loss == pytest.approx(exact.loss, rel=0.01)
+    assert exact.loss == float(gf.predict(data, exact.method, 50, noise="exact").loss)

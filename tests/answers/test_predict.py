@@ -230,3 +230,15 @@ def test_exact_second_moments_that_overflow_diverge_without_a_warning():
     assert r.status == "diverges"
     assert np.isfinite(r.loss[:2]).all()
     assert r.loss[2] == np.inf
+
+
+def test_data_that_blow_up_are_said_to_by_their_own_noise():
+    """x = 0..199 and 1 with a linear y at batch size 1: tau1 = tau2 = 1 alone calls this stable."""
+    x = np.column_stack([np.arange(200.0), np.ones(200)])
+    data = gf.LinearData.from_features(x, x @ [2.0, 1.0])
+    setting = gf.SGD(1.2e-4, 0.0, 1)
+    exact, measured = (gf.predict(data, setting, 400, noise=name) for name in ("exact", None))
+    assert gf.predict(data.problem, setting, 400).status == "ok"
+    assert exact.status == measured.status == "diverges"
+    assert float(exact.loss) == pytest.approx(4.7e154, rel=0.01)
+    assert float(measured.log_loss) == pytest.approx(float(exact.log_loss), abs=1e-8)

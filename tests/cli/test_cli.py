@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import genfun as gf
+from genfun._display import digits_of
 from genfun.answers import max_learning_rate, predict, stability
 from genfun.cli import main
 from genfun.data import mnist
@@ -44,16 +45,64 @@ def digits():
 @pytest.mark.parametrize("momentum", [-0.5, 0.9])
 def test_max_lr_is_the_answer_of_the_api(digits, momentum):
     found = answer("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5)
-    expected = max_learning_rate(digits.problem, momentum, 5, digits.noise)
+    noise = digits.measured_noise
+    expected = max_learning_rate(digits, momentum, 5)
     assert found["result"]["learning_rate"] == expected
     assert found["result"]["limit"] == "noise"
+    assert found["result"]["noise_error"] == noise.error
     assert found["inputs"]["noise"] == {
-        "tau1": digits.noise.tau1,
-        "tau2": digits.noise.tau2,
-        "source": "estimated from the data",
+        "model": "MeasuredNoise",
+        "tau1": None,
+        "tau2": None,
+        "error": noise.error,
+        "loss_error": noise.loss_error,
+        "sound": noise.sound,
+        "source": "measured on the data",
     }
     assert found["genfun"] == gf.__version__
-    assert f"{expected:.6g}" in run("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5).stdout
+    shown = run("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5).stdout
+    assert f"{expected:.{digits_of(noise.error)}g}" in shown
+    assert noise.words in shown
+
+
+@pytest.mark.parametrize("name", ["measured", "exact", "fitted"])
+def test_the_noise_of_data_is_chosen_by_name(digits, name):
+    found = answer("predict", *SMALL, "--noise", name, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10")
+    expected = predict(digits, gf.SGD(0.2, 0.0, 5), [10], noise=name)
+    assert found["result"]["loss"] == expected.loss.tolist()
+    assert found["result"]["noise_error"] == ["nan" if name == "fitted" else float(expected.noise_error[0])]
+    assert ("at_tau2_plus" in found["result"]) == (name == "fitted")
+    assert (found["inputs"]["noise"]["tau1"] is None) == (name != "fitted")
+
+
+def test_the_error_of_measured_noise_stands_beside_that_of_the_computation(digits):
+    shown = run("predict", *SMALL, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10").stdout
+    expected = predict(digits, gf.SGD(0.2, 0.0, 5), 10)
+    assert "of the noise" in shown
+    assert f"{float(expected.noise_error):.1e}" in shown
+    assert "of the noise" not in run("predict", *LAW, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*SMALL, "--noise", "exact", "--tau2", -1), "drop one of them"),
+        ((*SMALL, "--noise", "measured", "--noise-variance", 0.1), "use --noise fitted"),
+        (("power-law", "--noise", "measured"), "needs data, and TARGET is a spectrum"),
+    ],
+)
+def test_noise_that_does_not_go_with_the_target_is_refused(words, message):
+    assert message in run("max-lr", *words, "--batch-size", 5, code=2).stderr
+
+
+def test_the_cap_on_the_share_of_the_edge_is_kept_and_named():
+    words = ("optimize", *LAW, "--batch-size", 1, "--steps", 50, "--momentum", 0, "--max-share-of-edge", 0.1)
+    found = answer(*words)["result"]
+    assert found["share_of_edge"] == pytest.approx(0.1, rel=1e-5)
+    assert found["share_of_edge"] <= 0.1 * (1.0 + 1e-12)
+    shown = run(*words).stdout
+    assert "the learning rate reaches the allowed share 0.1 of the stability edge" in shown
+    assert "a learning rate 10 % smaller costs" in shown
 
 
 def test_predict_is_the_answer_of_the_api_with_given_noise(digits):
@@ -267,7 +316,7 @@ def test_own_files_are_read(tmp_path):
     table = np.column_stack([y, X])
     np.savetxt(tmp_path / "data.csv", table, delimiter=",", header="price,a,b,c", comments="", fmt="%.17g")
     d = gf.LinearData.from_features(X, y)
-    expected = max_learning_rate(d.problem, 0.0, 2, d.noise)
+    expected = max_learning_rate(d, 0.0, 2)
     for words in (
         [tmp_path / "data.npz"],
         [tmp_path / "data.csv", "--column", "price"],
@@ -293,7 +342,7 @@ def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
     for name in ("report.html", "report.json", *tables):
         assert (tmp_path / "r" / name).is_file()
         assert f"wrote {tmp_path / 'r' / name}" in result.stdout
-    assert f"{max_learning_rate(digits.problem, -0.5, 1, digits.noise):.4g}" in result.stdout
+    assert f"{max_learning_rate(digits, -0.5, 1):.4g}" in result.stdout
     assert "model=ntk, n=60, seed=3" in result.stdout
     assert "\x1b[" not in result.stdout
 

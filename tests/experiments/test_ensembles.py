@@ -16,6 +16,8 @@ import genfun as gf
 from benchmarks.gpu.agreement import no_kernel
 from genfun.data import gaussian
 from genfun.experiments import Runs, agree, log_grid, simulate, simulate_many
+from genfun.experiments.agreement.agree import Agreement
+from genfun.experiments.agreement.check_theory import check_theory
 from genfun.experiments.simulation import ensemble
 from genfun.experiments.simulation.backend import NumPyBackend
 from genfun.experiments.simulation.batches import block_bytes, epochs, index_blocks
@@ -390,6 +392,34 @@ def test_a_mean_carried_by_rare_runs_decides_nothing():
     assert found.verdict == ("undecided",)
     assert "at 1 steps (first 5, last 5) the mean is carried by few runs" in found.table()
     assert "carried by few runs at 1 steps" in repr(found)
+
+
+def test_a_median_above_twice_the_predicted_mean_refutes_it_however_few_runs_carry_their_mean():
+    """Markov: half of all losses cannot lie above twice their mean; here nine tenths of the mean are in one run."""
+    method, steps = gf.SGD(0.1), np.array([1])
+    losses = np.r_[np.full(63, 5.0), 3000.0][:, None]
+    for theory, word in ((1.0, "differs"), (4.0, "undecided")):
+        found = Agreement(steps, np.array([theory]), losses.mean(0), losses.std(0), np.median(losses, 0), 0.02, 2.5,
+                          Runs(steps, losses, method, 0))  # fmt: skip
+        assert found.carried_by_few[0]
+        assert found.verdict == (word,)
+
+
+def test_three_runs_above_twice_the_mean_are_no_refutation():
+    """By chance at one in eight where half of all runs lie there."""
+    steps, losses = np.array([1]), np.array([[2.5], [2.5], [2.6]])
+    mean = np.array([1.0])
+    found = Agreement(steps, mean, 2.5 * mean, 9.0 * mean, 2.5 * mean, 0.02, 2.5, Runs(steps, losses, gf.SGD(0.1), 0))
+    assert found.verdict == ("undecided",)
+
+
+def test_the_theory_is_checked_with_the_noise_of_the_data_unless_another_is_given():
+    data = gaussian([1.0, 0.5, 0.2, 0.1], [0.5, 0.3, 0.3, 0.2], 24, seed=1, noise_variance=0.1)
+    found = check_theory(data, batch_sizes=[1], momenta=[0.0], shares=[0.5], steps=5, replicas=4)
+    assert found.methods[0].learning_rate == 0.5 * gf.max_learning_rate(data, 0.0, 1)
+    fitted = check_theory(data, "fitted", batch_sizes=[1], momenta=[0.0], shares=[0.5], steps=5, replicas=4)
+    assert fitted.methods[0].learning_rate == 0.5 * gf.max_learning_rate(data, 0.0, 1, noise="fitted")
+    assert fitted.methods != found.methods
 
 
 def test_the_overlay_shows_theory_mean_errors_median_and_band():

@@ -47,14 +47,14 @@ def test_every_limit_is_the_answer_of_the_api(report, data):
     assert len(report.limits) == 6
     for limit in report.limits:
         arguments = (data.problem, limit.momentum, limit.batch_size)
-        assert limit.learning_rate == max_learning_rate(*arguments, noise=data.noise)
+        assert limit.learning_rate == max_learning_rate(*arguments, noise=data.measured_noise)
         assert limit.effective_learning_rate == pytest.approx(limit.learning_rate / (1.0 - limit.momentum), rel=1e-15)
-        assert limit.at_tau2_plus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, 1.0))
-        assert limit.at_tau2_minus == max_learning_rate(*arguments, noise=gf.SpectrallyExpressible(1.0, -1.0))
+        assert limit.at_tau2_plus is limit.at_tau2_minus is None
+        assert limit.noise_error == (data.measured_noise.error if limit.limit == "noise" else 0.0)
         assert limit.popular == pytest.approx(2.0 * (1.0 + limit.momentum) / data.problem.lambda_max, rel=1e-15)
         assert limit.factor == pytest.approx(limit.popular / limit.learning_rate, rel=1e-15)
         inside = stability(
-            data.problem, gf.SGD(0.9 * limit.learning_rate, limit.momentum, limit.batch_size), data.noise
+            data.problem, gf.SGD(0.9 * limit.learning_rate, limit.momentum, limit.batch_size), data.measured_noise
         )
         assert (inside.status, inside.limit) == ("converges", limit.limit)
 
@@ -76,15 +76,15 @@ def test_every_curve_is_the_prediction_of_the_api(report, data):
     ]
     for shown in report.curves:
         c = shown.prediction
-        r = predict(data.problem, c.method, c.steps, data.noise)
+        r = predict(data.problem, c.method, c.steps, data.measured_noise)
         np.testing.assert_array_equal(c.loss, r.loss)
-        assert repr(shown.stability) == repr(stability(data.problem, c.method, data.noise))
+        assert repr(shown.stability) == repr(stability(data.problem, c.method, data.measured_noise))
         assert c.steps[0] == 0
         assert c.steps[-1] == 1000
-        limit = max_learning_rate(data.problem, c.method.momentum, c.method.batch_size, data.noise)
+        limit = max_learning_rate(data.problem, c.method.momentum, c.method.batch_size, data.measured_noise)
         assert c.method.learning_rate == pytest.approx(shown.share * limit, rel=1e-12)
-        band = [float(predict(data.problem, c.method, 1000, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1, -1)]
-        assert [shown.last.plus, shown.last.minus] == band
+        assert shown.last is None
+        np.testing.assert_array_equal(columns(shown)["noise_error"], r.noise_error)
 
 
 def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
@@ -93,20 +93,21 @@ def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
         best = next(c.prediction for c in of_batch if c.choice == "best")
         for limit in (limit for limit in report.limits if limit.batch_size == b):
             for share in (0.25, 0.5, 0.75):
-                other = predict(data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.noise)
+                other = predict(
+                    data.problem, gf.SGD(share * limit.learning_rate, limit.momentum, b), 1000, data.measured_noise
+                )
                 # The same setting asked for at other steps may differ by the error estimate.
                 assert best.log_loss[-1] <= float(other.log_loss) + 2.0 * float(other.error)
 
 
-def test_every_best_setting_is_that_of_optimize_with_its_band(report, data):
+def test_every_best_setting_is_that_of_optimize_with_its_noise_error(report, data):
     assert [best.optimum.method.batch_size for best in report.best] == [1, 10, None]
     for best in report.best:
-        o = gf.optimize(data.problem, best.optimum.method.batch_size, 60, noise=data.noise)
+        o = gf.optimize(data.problem, best.optimum.method.batch_size, 60, noise=data.measured_noise)
         assert best.optimum == o
-        band = [float(predict(data.problem, o.method, 60, gf.SpectrallyExpressible(1.0, t)).loss) for t in (1.0, -1.0)]
-        assert [best.band.plus, best.band.minus] == band
         row = columns(best)
-        assert (row["step"], row["loss"], row["at_tau2_plus"], row["at_tau2_minus"]) == (60, o.loss, *band)
+        assert (row["step"], row["loss"], row["at_tau2_plus"], row["at_tau2_minus"]) == (60, o.loss, None, None)
+        assert row["noise_error"] == float(predict(data.problem, o.method, 60, data.measured_noise).noise_error)
         assert gf.SGD(row["learning_rate"], row["momentum"], row["batch_size"]) == o.method
 
 
@@ -146,7 +147,7 @@ def test_every_cost_is_that_of_the_best_rate_at_the_batch_size(report, data):
         b = cost.batch_size or data.problem.n_samples
         setting = gf.SGD(cost.learning_rate, 0.0, b)
         assert cost.loss == target
-        assert cost.steps == gf.steps_to_loss(data.problem, setting, target, data.noise)
+        assert cost.steps == gf.steps_to_loss(data.problem, setting, target, data.measured_noise)
         assert cost.samples == b * cost.steps
         assert cost.noise_scale == gf.noise_scale(data.problem, setting, int(cost.steps), data.noise).samples
     assert report.costs[0].steps > report.costs[-1].steps
@@ -164,10 +165,30 @@ def test_the_data_are_described(report, data):
     assert (summary.n_samples, summary.rank, summary.n_outputs, summary.n_dropped) == (200, 30, 1, 0)
     assert summary.initial_loss == pytest.approx(0.5 * (data.problem.signal.sum() + data.noise_variance), rel=1e-14)
     assert summary.trace == pytest.approx(data.problem.eigenvalues.sum(), rel=1e-14)
-    assert report.noise.source == "estimated from the data"
-    assert report.noise.noise == data.noise
+    assert report.noise.source == "measured on the data"
+    assert columns(report.noise)["error"] == data.measured_noise.error
+    assert report.noise.noise is data.measured_noise
     assert report.noise.estimate is not None
     assert report.noise.estimate == data.noise_fit
+
+
+def test_fitted_constants_come_with_the_band_over_noise_models(data):
+    r = build(data, noise="fitted", batch_sizes=[5], momenta=[0.5], last_step=10)
+    assert (r.noise.source, r.noise.noise) == ("estimated from the data", data.noise)
+    ends = [gf.SpectrallyExpressible(1.0, tau2) for tau2 in (1.0, -1.0)]
+    assert [r.limits[0].at_tau2_plus, r.limits[0].at_tau2_minus] == [
+        max_learning_rate(data.problem, 0.5, 5, noise=end) for end in ends
+    ]
+    curve, best = r.curves[0], r.best[0]
+    for shown, method in ((curve.last, curve.prediction.method), (best.band, best.optimum.method)):
+        assert [shown.plus, shown.minus] == [float(predict(data.problem, method, 10, end).loss) for end in ends]
+
+
+def test_labels_of_another_variance_go_with_fitted_constants_only(data):
+    r = build(data, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
+    assert (r.noise.source, r.noise.noise) == ("estimated from the data", data.noise)
+    with pytest.raises(ValueError, match="leave out noise_variance, or use noise='fitted'"):
+        build(data, noise="measured", noise_variance=0.5)
 
 
 @pytest.mark.slow
@@ -324,7 +345,7 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
     assert "…" not in text
     for o in (best.optimum for best in report.best):
         m = o.method
-        assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.4g}\s", text)
+        assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.{min(4, o.digits)}g}\s", text)
     assert "- It converges" in text
 
 

@@ -78,14 +78,14 @@ class _Reach:
 
     def __init__(self, problem: Problem, batch: int | None, log_target: float, tuned: Tuned, noise: NoiseModel) -> None:
         self.region = Region(problem, batch, noise, tuned.momentum, CAP, tuned.family)
-        self.problem, self.batch, self.noise, self.log_target = problem, batch, noise, log_target
+        self.problem, self.batch, self.log_target = problem, batch, log_target
         x, y = self.region.axes(GRID)
         self.centre = (float("nan"), float("nan"))
         self._wide = (x, y)
 
     def _map(self, x: Array, y: Array, steps: int) -> Array:
         rates, betas = self.region.settings(*np.broadcast_arrays(x[:, None], y))
-        settings = Settings.of(self.problem, self.region.family, rates, betas, self.batch, self.noise, ENOUGH)
+        settings = Settings.of(self.problem, self.region.family, rates, betas, self.batch, self.region.quick, ENOUGH)
         found, error = losses_at(settings, steps)
         logs = found.log()
         return np.where(np.isfinite(logs) & (error < 0.1), logs, np.inf).reshape(x.size, y.size)

@@ -53,20 +53,34 @@ Minimum = tuple[Found, tuple[float, float], float]
 Losses = Callable[[Array, Array], Array]
 
 
+def quick(noise: NoiseModel, momentum: float) -> NoiseModel:
+    """The stand-in that a noise model has for searches up to a momentum, or itself.
+
+    Parameters
+    ----------
+    noise : SpectrallyExpressible or Noise
+    momentum : float
+    """
+    return noise.quick(momentum) if hasattr(noise, "quick") else noise  # pyright: ignore[reportAttributeAccessIssue]
+
+
 class Region:
-    """The stable settings, as (x, y) = (logit of the share of the edge, atanh of the momentum).
+    """The stable settings, as (x, y) = (logit of the share of the largest rate allowed, atanh of the momentum).
 
     Parameters
     ----------
     problem : Problem
     batch : int or None
     noise : SpectrallyExpressible or Noise
+        Where it has a `quick` stand-in, that is searched with, and only the answer is its own.
     momentum : float or None
         Fixed, or searched.
     cap : float
         Largest momentum of either sign.
     family : Family
         What is searched over.
+    most_share : float
+        Largest share of the edge.
     """
 
     def __init__(
@@ -77,13 +91,16 @@ class Region:
         momentum: float | None,
         cap: float,
         family: Family = HEAVY_BALL,
+        most_share: float = 1.0,
     ) -> None:
+        self.most_share = most_share
         self.problem, self.batch, self.noise, self.family = problem, batch, noise, family
         self.momentum = momentum = momentum if family.has_momentum else 0.0
         self.cap = math.atanh(cap if momentum is None else max(cap, abs(momentum)))
+        self.quick: NoiseModel = quick(noise, math.tanh(self.cap))
         self._points = np.linspace(-self.cap, self.cap, EDGES) if momentum is None else np.array([math.atanh(momentum)])
         betas = np.tanh(self._points)
-        found = edges_of(problem, family, betas, batch, noise, coarse_measures(problem)[0])
+        found = edges_of(problem, family, betas, batch, self.quick, coarse_measures(problem)[0])
         self._shares = np.log(found / self._curvature_limit(betas))
 
     def _curvature_limit(self, betas: Array) -> Array:
@@ -93,7 +110,7 @@ class Region:
         """Learning rates and momenta of points, flat; the edge's part due to noise is interpolated."""
         y = np.clip(y, -self.cap, self.cap)
         shares = np.exp(np.interp(y, self._points, self._shares))
-        rates = self._curvature_limit(np.tanh(y)) * shares / (1.0 + np.exp(-x))
+        rates = self._curvature_limit(np.tanh(y)) * shares * self.most_share / (1.0 + np.exp(-x))
         return rates.ravel(), np.tanh(y).ravel()
 
     def setting(self, x: float, y: float) -> Any:
@@ -110,7 +127,8 @@ class Region:
         """Which bounds a point sits on, in words."""
         found = []
         if x >= X_RANGE[1] - 0.1:
-            found.append("the learning rate reaches the stability edge")
+            part = "" if self.most_share == 1.0 else f"the allowed share {self.most_share:g} of "
+            found.append(f"the learning rate reaches {part}the stability edge")
         if x <= X_RANGE[0] + 0.1:
             found.append("the learning rate is the smallest that was tried")
         if self.momentum is None and abs(y) >= self.cap - 1e-3:
@@ -131,6 +149,8 @@ class Search(Region):
         Fixed, or searched.
     family : Family
         What is searched over.
+    most_share : float
+        Largest share of the edge.
     """
 
     def __init__(
@@ -141,9 +161,11 @@ class Search(Region):
         noise: NoiseModel,
         momentum: float | None,
         family: Family = HEAVY_BALL,
+        most_share: float = 1.0,
     ) -> None:
         # Beyond, modes off the real axis outlive the run.
-        super().__init__(problem, batch, noise, momentum, max(0.99, math.exp(-(ENOUGH + 1.0) / steps)), family)
+        cap = max(0.99, math.exp(-(ENOUGH + 1.0) / steps))
+        super().__init__(problem, batch, noise, momentum, cap, family, most_share)
         self.steps = steps
         self.quiet = sampling_factor(batch, problem.n_samples, family.template.replacement) == 0.0
 
@@ -156,7 +178,7 @@ class Search(Region):
         patience : int
             See `Settings`.
         """
-        settings = Settings.of(self.problem, self.family, rates, betas, self.batch, self.noise, ENOUGH, patience)
+        settings = Settings.of(self.problem, self.family, rates, betas, self.batch, self.quick, ENOUGH, patience)
         if self.quiet:
             signal = fine_signal(self.problem, self.steps) if patience > LITTLE_PATIENCE else None
             if signal is None or signal.nodes.size > MOST_NODES:

@@ -10,14 +10,14 @@ from typing import Any, overload
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed, percent
+from genfun._display import Displayed, digits_of, percent
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.edge import edge
+from genfun.engine.edge import curvature_limit, edge, with_rate
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible
@@ -29,6 +29,8 @@ SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
 NO_EFFECT = 1e-9
 """Difference in log loss by which momentum must matter at the best learning rate."""
+NEAR_EDGE, SMALLER = 0.9, 0.9
+"""Share of the edge beyond which digits of the loss are not to be believed; a learning rate that is 10 % smaller."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,9 +55,13 @@ class Optimum(Displayed):
         1 - loss / (least loss with momentum 0): what momentum, of either sign, is worth.
     learning_rate_range, momentum_range : (float, float)
         How far each can move, the other kept, for 5 % more loss.
-    loss_band : (float, float)
-        The loss of this setting at tau2 = -tau1 and tau2 = tau1: what spectrally expressible noise leaves open. Both
-        are the loss itself under another noise.
+    loss_band : (float, float) or None
+        The loss of this setting at tau2 = -tau1 and tau2 = tau1: what spectrally expressible noise leaves open. None
+        for another noise, such as that of data, which has a `noise_error`.
+    noise_error : float
+        Estimated relative error of the loss by what the noise model leaves out; nan for a model that does not know.
+    smaller_rate_cost : float
+        What a learning rate 10 % smaller costs: its loss over that of this setting, less 1.
 
     Examples
     --------
@@ -73,8 +79,32 @@ class Optimum(Displayed):
     gain: float
     learning_rate_range: tuple[float, float]
     momentum_range: tuple[float, float]
-    loss_band: tuple[float, float]
+    loss_band: tuple[float, float] | None
+    noise_error: float = field(compare=False)
+    smaller_rate_cost: float = field(compare=False)
     _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
+
+    @property
+    def near_edge(self) -> bool:
+        """Whether the learning rate is so near an edge set by batch noise that rare runs carry the mean."""
+        largest = self.method.learning_rate / self.share_of_edge
+        return self.share_of_edge > NEAR_EDGE and largest < (1.0 - 1e-6) * curvature_limit(self._asked[0], self.method)
+
+    @property
+    def digits(self) -> int:
+        """Significant digits that the loss deserves."""
+        return 2 if self.near_edge else digits_of(self.noise_error)
+
+    @property
+    def caution(self) -> str:
+        """What a 10 % smaller learning rate costs, with a warning near the edge."""
+        more = self.smaller_rate_cost
+        times = f"{1.0 + more:.3g}" if more < 1e6 else "over a million"
+        cost = f"costs {more:.1%} more loss" if more < 10.0 else f"has {times} times the loss"
+        text = f"a learning rate 10 % smaller {cost}"
+        if not self.near_edge:
+            return text
+        return f"near the edge: the mean is carried by rare runs, and a single run may well blow up; {text}"
 
     def __repr__(self) -> str:
         m, beta = self.method, getattr(self.method, "momentum", 0.0)
@@ -83,9 +113,13 @@ class Optimum(Displayed):
         worth = f", {sign}momentum worth {percent(self.gain)}" if self.gain > 0.0 else ""
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
-            f"Optimum(loss {self.loss:.6g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
-            f"momentum={beta:.4g}, {size}{worth}{bound})"
+            f"Optimum(loss {self.loss:.{self.digits}g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
+            f"momentum={beta:.4g}, {size}{worth}{bound}{self._doubts()})"
         )
+
+    def _doubts(self) -> str:
+        noise = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""
+        return f"{noise}, {self.caution}" if self.near_edge else noise
 
 
 @overload
@@ -109,6 +143,7 @@ def optimize(
     budget: float | None = None,
     step_time: StepTime | tuple[float, float] | None = None,
     method: Method | None = None,
+    max_share_of_edge: float = 1.0,
 ) -> Optimum: ...
 
 
@@ -121,6 +156,7 @@ def optimize(
     budget: float | None = None,
     step_time: StepTime | tuple[float, float] | None = None,
     method: Method | None = None,
+    max_share_of_edge: float = 1.0,
 ) -> Optimum | SoftmaxOptimum:
     r"""The learning rate and momentum, and under a budget the batch size, of least predicted loss.
 
@@ -154,6 +190,10 @@ def optimize(
     method : Method or None
         A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD.
 
+    max_share_of_edge : float
+        Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
+        converges. Near the edge the mean is carried by rare runs: 0.8 is a careful choice for single runs.
+
     Returns
     -------
     Optimum or SoftmaxOptimum
@@ -180,6 +220,11 @@ def optimize(
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
     if momentum is not None:
         momentum = _check.momentum(momentum)
+    share = _check.positive("max_share_of_edge", max_share_of_edge)
+    if share > 1.0:
+        raise ValueError(
+            f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
+        )
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):
@@ -187,7 +232,8 @@ def optimize(
     if steps is not None:
         if step_time is not None:
             raise ValueError(f"step_time goes with a budget, got steps={steps!r}; give budget in seconds instead")
-        return _answer(Search(problem, batch_size, _check.integer("steps", steps, 1), model, momentum, family))
+        t = _check.integer("steps", steps, 1)
+        return _answer(Search(problem, batch_size, t, model, momentum, family, share))
     limit = _check.positive("budget", budget)
     cost = SAMPLES if step_time is None else step_time if isinstance(step_time, StepTime) else StepTime(*step_time)
     most = cost.largest_batch(limit, problem.n_samples)
@@ -195,7 +241,7 @@ def optimize(
         raise ValueError(f"budget must pay for one step of batch size 1, got {limit!r}")
 
     def search(b: int) -> Search:
-        return Search(problem, b, cost.steps(limit, b), model, momentum, family)
+        return Search(problem, b, cost.steps(limit, b), model, momentum, family, share)
 
     if batch_size is not None:
         return _answer(search(_check.integer("batch_size", batch_size, 1)))
@@ -233,23 +279,23 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
     minima, gain = search.best(), 0.0
     without = search.without_momentum() if free else minima[0]
     (x, y, log_loss), curve = search.verified(sorted([*minima, without], key=lambda found: found[2]))
-    method, here = search.setting(x, y), float(curve.loss)
+    method = search.setting(x, y)
+    if search.most_share < 1.0:
+        # The search follows the edge between a few momenta only.
+        largest = search.most_share * edge(search.problem, method, noise)
+        if method.learning_rate > largest:
+            method = with_rate(method, largest)
+            curve = predict(search.problem, method, search.steps, noise)
+    here = float(curve.loss)
     if free and method.momentum != 0.0:
         gain = max(0.0, 1.0 - math.exp(log_loss - without[2]))
         plain = replace(method, momentum=0.0)
-        if plain.learning_rate < edge(search.problem, plain, noise):
+        if plain.learning_rate < search.most_share * edge(search.problem, plain, noise):
             same = predict(search.problem, plain, search.steps, noise)
             # A momentum that changes nothing is none: after a single step, say.
             if abs(float(same.log_loss) - float(curve.log_loss)) <= NO_EFFECT or float(same.loss) == here:
                 method, gain = plain, 0.0
 
-    def loss(tau2: float) -> float:
-        if search.quiet or not isinstance(noise, SpectrallyExpressible) or tau2 == noise.tau2:
-            return here
-        return float(predict(search.problem, method, search.steps, replace(noise, tau2=tau2)).loss)
-
-    tau1 = noise.tau1 if isinstance(noise, SpectrallyExpressible) else 0.0
-    band = [loss(sign * tau1) for sign in (-1.0, 1.0)]
     top = edge(search.problem, method, noise)
     bounds = (*search.bounds(x, y), *more_bounds)
     result = Optimum(
@@ -262,7 +308,31 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
         gain=gain,
         learning_rate_range=rate_range(search, method, top),
         momentum_range=momentum_range(search, method) if free else (fixed, fixed),
-        loss_band=(band[0], band[1]),
+        loss_band=_loss_band(search, method, here),
+        noise_error=float(curve.noise_error),
+        smaller_rate_cost=_smaller_rate_cost(search, method, float(curve.log_loss)),
     )
     object.__setattr__(result, "_asked", (search.problem, noise))
     return result
+
+
+def _loss_band(search: Search, method: Any, here: float) -> tuple[float, float] | None:
+    """The loss at tau2 = -tau1 and tau1; None where the noise has no such constants."""
+    noise = search.noise
+    if not isinstance(noise, SpectrallyExpressible):
+        return None
+
+    def loss(tau2: float) -> float:
+        if search.quiet or tau2 == noise.tau2:
+            return here
+        return float(predict(search.problem, method, search.steps, replace(noise, tau2=tau2)).loss)
+
+    return loss(-noise.tau1), loss(noise.tau1)
+
+
+def _smaller_rate_cost(search: Search, method: Any, log_loss: float) -> float:
+    smaller = with_rate(method, SMALLER * method.learning_rate)
+    there = float(predict(search.problem, smaller, search.steps, search.noise).log_loss)
+    if log_loss == there:
+        return 0.0
+    return math.expm1(min(there - log_loss, 700.0)) if math.isfinite(log_loss) else math.nan

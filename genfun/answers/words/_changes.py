@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from genfun.answers.best._search import quick
 from genfun.answers.best.loss_map import loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
@@ -98,7 +99,7 @@ def _streaming(problem: Any) -> Any:
 
 
 def _best_momentum(problem: Problem, method: SGD, steps: int, noise: NoiseModel) -> SGD:
-    cap = math.atanh(MOMENTUM_CAP)
+    cap, noise = math.atanh(MOMENTUM_CAP), quick(noise, MOMENTUM_CAP)
     low, high, best, least = -cap, cap, method.momentum, math.inf
     for _ in range(ROUNDS):
         betas = np.tanh(np.linspace(low, high, CELLS))

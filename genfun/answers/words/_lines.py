@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
+from genfun.answers.words.noise import noise_words
 from genfun.answers.words.numbers import batch, count, figures, loss, ratio
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.base import Method
@@ -21,6 +22,8 @@ WORTH = math.log(1.05)
 """Logarithm of the least gain (5 %) that is worth a sentence."""
 SLOW, FAST = 0.5, math.log(1e8)
 """Between these growth rates the text gives the growth factor of a single step."""
+NEAR = 0.9
+"""Share of the edge beyond which rare runs carry the mean."""
 STILL = 1e-6
 """Below this local exponent the loss is said not to move."""
 
@@ -182,17 +185,37 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     """The band over tau2, and the error of the noise approximation."""
     if not noisy:
         return "There is no batch noise, so tau2 changes nothing."
-    low, high = sorted((e.loss_at_tau2_plus, e.loss_at_tau2_minus))
-    at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
-    left, right = sorted((e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus))
     if not isinstance(e.noise, SpectrallyExpressible):
+        here = f"; the loss there to about {e.noise_error:.1g}" if e.noise_error > 0.0 else ""
         whose = "as given" if e.noise_source == "given" else "that of the data"
-        return f"Batch noise is {whose}, {getattr(e.noise, 'words', repr(e.noise))}."
+        return f"Batch noise is {whose}, {noise_words(e.noise)}{here}."
+    ends = (e.loss_at_tau2_plus, e.loss_at_tau2_minus), (e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus)
+    (low, high), (left, right) = (sorted(end for end in pair if end is not None) for pair in ends)
+    at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
         text += f", off by up to {estimate.noise_misfit:.0%} while learning"
     text += f"; with tau1 = 1 and tau2 = +1 or -1 the loss there is {loss(low, at, 4)} .. {loss(high, at, 4)}"
     return text + f" and the largest rate {figures(left)} .. {figures(right)}."
+
+
+def near_edge(e: Explanation) -> str:
+    """What a smaller learning rate costs, where the setting is near the edge of stability."""
+    noisy = e.stability.limit == "noise" and e.stability.noise_gain > 0.0
+    if not (noisy and NEAR * e.max_learning_rate < e.method.learning_rate < e.max_learning_rate):
+        return ""
+    more = e.smaller_rate_log_cost
+    if not math.isfinite(more):
+        return ""
+    changed = (
+        f"{abs(math.expm1(more)):.1%} {'more' if more > 0.0 else 'less'}"
+        if abs(more) < 1.0
+        else (f"{ratio(more)} times the" if more > 0.0 else f"1/{ratio(-more)} of the")
+    )
+    return (
+        "So near the edge rare runs carry the mean, and a single run may well blow up: "
+        f"a learning rate 10 % smaller has {changed} loss there."
+    )
 
 
 def floor(e: Explanation) -> str:

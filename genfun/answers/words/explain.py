@@ -17,9 +17,10 @@ from genfun.answers.stability import Stability, stability
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.answers.words import _lines as words
 from genfun.answers.words._changes import Change, changes
+from genfun.answers.words.noise import SOURCES
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.edge import edge
+from genfun.engine.edge import edge, with_rate
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
@@ -29,6 +30,8 @@ from genfun.softmax.explain import SoftmaxExplanation, softmax_explain
 
 DEFAULT_STEPS = 1000
 MOST_STEPS = 10**12
+SMALLER = 0.9
+"""A learning rate 10 % smaller."""
 NEAR = 0.05
 """The floor counts as reached when the loss is this fraction above its limit."""
 
@@ -45,10 +48,10 @@ class Explanation:
         The setting.
     steps : int
         T, the step at which the run is looked at.
-    noise : SpectrallyExpressible
-        As given, or estimated from the data.
+    noise : SpectrallyExpressible or Noise
+        The noise model.
     noise_source : str
-        "given", "estimated from the data" or "assumed".
+        "given", "assumed", "measured on the data", "exactly that of the data" or "estimated from the data".
     stability : Stability
         Status, noise gain, late growth rate, what binds, floor.
     max_learning_rate : float
@@ -63,9 +66,9 @@ class Explanation:
         sigma^2/2, below which no loss falls.
     local_exponent : float
         -dlog(loss - lowest)/dlog t at T; nan where it cannot be computed.
-    loss_at_tau2_plus, loss_at_tau2_minus : float
-        Loss at T if tau1 = 1, tau2 = +1 and -1.
-    max_rate_at_tau2_plus, max_rate_at_tau2_minus : float
+    loss_at_tau2_plus, loss_at_tau2_minus : float or None
+        Loss at T if tau1 = 1, tau2 = +1 and -1; None where the noise is not spectrally expressible.
+    max_rate_at_tau2_plus, max_rate_at_tau2_minus : float or None
         The edge for these.
     final_loss : float
         Limit of the loss, sigma^2/2 + floor; inf unless it converges.
@@ -74,6 +77,10 @@ class Explanation:
     changes : tuple of Change
         What the best learning rate alone, momentum alone, both, and another batch size at the same number of samples
         would gain at T. Empty where nothing is stable, where the loss is 0, or for a method other than SGD.
+    noise_error : float
+        Estimated relative error of the loss at T by what the noise model leaves out; nan where it does not know.
+    smaller_rate_log_cost : float
+        log of the loss at T with a learning rate 10 % smaller, over that of the setting.
 
     Examples
     --------
@@ -95,13 +102,15 @@ class Explanation:
     log_loss: float
     lowest_loss: float
     local_exponent: float
-    loss_at_tau2_plus: float
-    loss_at_tau2_minus: float
-    max_rate_at_tau2_plus: float
-    max_rate_at_tau2_minus: float
+    loss_at_tau2_plus: float | None
+    loss_at_tau2_minus: float | None
+    max_rate_at_tau2_plus: float | None
+    max_rate_at_tau2_minus: float | None
     final_loss: float
     floor_step: float
     changes: tuple[Change, ...]
+    noise_error: float
+    smaller_rate_log_cost: float
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -189,12 +198,14 @@ def explain(
         raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")
     case = Case.of(problem, method, noise)
     spectrum, model, data = case.problem, case.noise, case.data
-    named = noise is None or isinstance(noise, str)
-    source = "given" if not named else "assumed" if data is None else "estimated from the data"
+    source = "given"
+    if noise is None or isinstance(noise, str):
+        source = "assumed" if data is None else SOURCES[noise or "measured"]
     end = stability(spectrum, method, model)
     now = predict(spectrum, method, t, model)
     log_loss = float(now.log_loss)
-    band = loss_band(spectrum, method, t)
+    smaller = with_rate(method, SMALLER * method.learning_rate)
+    less = float(predict(spectrum, smaller, t, model).log_loss)
     lowest = case.label_noise
     final = lowest + end.floor if end.status == "converges" else math.inf
     labels = spectrum.noise_variance > 0.0 and math.isfinite(final)
@@ -212,14 +223,24 @@ def explain(
         log_loss=log_loss,
         lowest_loss=lowest,
         local_exponent=_slope(spectrum, method, t, model),
-        loss_at_tau2_plus=float(band.plus),
-        loss_at_tau2_minus=float(band.minus),
-        **dict(zip(("max_rate_at_tau2_plus", "max_rate_at_tau2_minus"), edge_band(spectrum, method), strict=True)),
+        **_band(case, t),
         final_loss=final,
         floor_step=steps_to_loss(spectrum, method, (1.0 + NEAR) * final, model) if labels else math.inf,
         changes=changes(spectrum, method, t, model, log_loss) if type(method) is SGD else (),
+        noise_error=float(now.noise_error),
+        smaller_rate_log_cost=less - log_loss if math.isfinite(less) and math.isfinite(log_loss) else math.nan,
     )
     return _with_lines(found, spectrum, data, steps is None)
+
+
+def _band(case: Case, step: int) -> dict[str, float | None]:
+    """What tau2 = +1 and -1 would change; nothing to say where the noise has no such constants."""
+    names = ("loss_at_tau2_plus", "loss_at_tau2_minus", "max_rate_at_tau2_plus", "max_rate_at_tau2_minus")
+    if not isinstance(case.noise, SpectrallyExpressible):
+        return dict.fromkeys(names)
+    band = loss_band(case.problem, case.method, step)
+    ends = (float(band.plus), float(band.minus), *edge_band(case.problem, case.method))
+    return dict(zip(names, ends, strict=True))
 
 
 def _phase_noise(case: Case) -> SpectrallyExpressible | None:
@@ -263,7 +284,10 @@ def _with_lines(e: Explanation, problem: Problem, data: LinearData | None, chose
         words.regime(e),
         words.times_of(e),
         words.here(e, start, chosen),
-        words.noise_models(e, noisy, data.noise_fit if data is not None and e.noise_source != "given" else None),
+        words.noise_models(
+            e, noisy, data.noise_fit if data is not None and e.noise_source == SOURCES["fitted"] else None
+        ),
+        words.near_edge(e),
         words.floor(e),
         words.advice(e),
         words.batch_advice(e),

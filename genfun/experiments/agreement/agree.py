@@ -16,6 +16,8 @@ UNDECIDED = 0.5
 """A margin of this share of the mean would pass almost any theory."""
 BAND = (0.05, 0.95)
 """Quantiles between which the runs are shaded."""
+MULTIPLES = (2.0, 4.0, 16.0, 256.0)
+"""Multiples of the predicted mean above which no more than their inverse of all runs can lie."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,13 +93,37 @@ class Agreement(Displayed):
         return np.full((2, self.steps.size), np.nan) if self.runs is None else self.runs.quantiles(BAND)
 
     @property
+    def refuted(self) -> Bool[Array, " t"]:
+        r"""Where more runs lie above a multiple of the predicted mean than any losses of that mean can have there.
+
+        .. math:: P(L \ge c\,E L) \le 1/c
+
+        by Markov's inequality: a median above twice the mean is impossible. Chance is allowed for by the binomial tail,
+        at `sigmas`. False where single runs are not known.
+        """
+        from scipy.special import bdtrc, ndtr
+
+        found = np.zeros(self.steps.shape, dtype=bool)
+        if self.runs is None:
+            return found
+        for multiple in MULTIPLES:
+            with np.errstate(over="ignore"):  # nothing lies above a mean that overflows
+                above = np.count_nonzero(self.runs.loss > multiple * self.theory, axis=0)
+            chance = bdtrc(above - 1.0, self.runs.loss.shape[0], 1.0 / multiple)
+            found |= (above > 0) & (chance < ndtr(-self.sigmas))
+        return found
+
+    @property
     def verdict(self) -> tuple[str, ...]:
-        """For each step "agrees", "differs", or "undecided" where the runs are too few or too unequal to tell."""
+        """For each step "agrees", "differs", or "undecided" where the runs are too few or too unequal to tell.
+
+        However few runs carry the mean, a theory that they refute (`refuted`) differs.
+        """
         with np.errstate(invalid="ignore"):
             loose = ~(self.sigmas * self.sem < UNDECIDED * self.mean) | self.carried_by_few
             close = np.abs(self.mean - self.theory) <= self.relative * self.theory + self.sigmas * self.sem
         decided = np.where(close, "agrees", "differs")
-        return tuple(str(word) for word in np.where(loose, "undecided", decided))
+        return tuple(str(word) for word in np.where(self.refuted, "differs", np.where(loose, "undecided", decided)))
 
     @property
     def agrees(self) -> bool:
@@ -145,7 +171,7 @@ def agree(prediction: Prediction, runs: Runs, relative: float = 0.02, sigmas: fl
 
     **Assumptions.** The prediction and the runs are of the same problem and the same method, with batches drawn anew at
     every step: runs of order "epochs" may be compared too, but the theory does not cover them. Where few runs carry the
-    mean there is no verdict.
+    mean there is no verdict, unless they refute the theory: a median above twice the predicted mean is impossible.
 
     Parameters
     ----------

@@ -10,11 +10,12 @@ import numpy as np
 from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers.predict import predict
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
 from genfun.experiments.agreement.agree import Agreement, agree
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 
 WORDS = ("agrees", "differs", "undecided")
@@ -112,9 +113,9 @@ def _furthest(ratio: Float[Array, " t"]) -> float:
 
 
 def agreements(
-    problem: Problem,
+    problem: Problem | LinearData,
     runs: Iterable[Runs],
-    noise: SpectrallyExpressible = SpectrallyExpressible(),
+    noise: NoiseChoice = None,
     relative: float = 0.02,
     sigmas: float = 2.5,
 ) -> Agreements:
@@ -127,12 +128,13 @@ def agreements(
 
     Parameters
     ----------
-    problem : LinearProblem
-        e.g. `data.problem`.
+    problem : LinearProblem or LinearData
+        The spectrum, or the data that were run.
     runs : iterable of Runs
         One for each setting, e.g. `simulate_many(...)` or `cells(sweep(...))`.
-    noise : SpectrallyExpressible
-        (tau1, tau2) of the prediction, e.g. `data.noise`.
+    noise : SpectrallyExpressible, Noise, str or None
+        The noise model of the prediction; "measured", "exact" or "fitted" is that of data. None: the measured noise of
+        data, or tau1 = tau2 = 1 for a spectrum.
     relative : float
         r >= 0, relative difference allowed for the noise approximation.
     sigmas : float
@@ -160,6 +162,8 @@ def agreements(
     found = tuple(runs)
     if not found:
         raise ValueError("runs is empty; pass the runs of at least one setting")
-    parts = tuple(agree(predict(problem, r.method, r.steps, noise), r, relative, sigmas) for r in found)
-    shares = np.array([r.method.learning_rate / edge(problem, r.method, noise) for r in found])
+    case = Case.of(problem, None, noise)
+    spectrum, model = case.problem, case.noise
+    parts = tuple(agree(predict(spectrum, r.method, r.steps, model), r, relative, sigmas) for r in found)
+    shares = np.array([r.method.learning_rate / edge(spectrum, r.method, model) for r in found])
     return Agreements(tuple(r.method for r in found), parts, shares)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from genfun import _check
 from genfun._typing import Progress
+from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
 from genfun.experiments.agreement.agreements import Agreements, agreements
 from genfun.experiments.simulation.record import log_grid
 from genfun.experiments.simulation.simulate import simulate_many
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible
 
 POINTS = 7
 """Steps compared beside the start; a verdict is on all of them."""
@@ -20,7 +20,7 @@ POINTS = 7
 
 def check_theory(
     data: LinearData,
-    noise: SpectrallyExpressible | None = None,
+    noise: NoiseChoice = None,
     batch_sizes: Sequence[int] = (1, 10, 100),
     momenta: Sequence[float] = (0.0, 0.9),
     shares: Sequence[float] = (0.25, 0.5),
@@ -35,14 +35,14 @@ def check_theory(
     .. math:: \alpha = c\,\alpha_{max}(\beta, b),\qquad c \in \{1/4, 1/2\}
 
     **Assumptions.** Nothing is assumed of the data: that is what is checked. Towards the edge the mean is carried by
-    rare runs, and more of them are needed.
+    rare runs, and more of them are needed; a median above twice the predicted mean still refutes it.
 
     Parameters
     ----------
     data : LinearData
         The data.
-    noise : SpectrallyExpressible or None
-        (tau1, tau2) of the prediction; None estimates them from the data.
+    noise : SpectrallyExpressible, Noise, "measured", "exact", "fitted" or None
+        The noise model of the prediction; None is the measured noise of the data.
     batch_sizes : sequence of int
         b; those not below N are left out.
     momenta : sequence of float
@@ -85,7 +85,7 @@ def check_theory(
     if not below:
         raise ValueError(f"batch_sizes must have a number below n_samples={data.n_samples}, got {list(batch_sizes)}")
     factors = [_check.positive("shares", share) for share in shares]
-    assumed = data.noise if noise is None else noise
+    assumed = Case.of(data, None, noise).noise
     settings = []
     for b in below:
         for beta in momenta:
