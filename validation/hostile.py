@@ -54,6 +54,8 @@ def hostile(seed: int, index: int) -> Hostile:
     elif shape < 0.3:
         lam = lam[rng.integers(0, n, n)] * (1.0 + rng.choice([1e-12, 1e-6]) * rng.random(n))
     lam *= 10.0 ** rng.choice([0.0, 0.0, rng.uniform(-60.0, 60.0)])
+    if lam.max() < 1e-74:  # refused at the door
+        lam /= lam.max()
     s = 10.0 ** rng.uniform(-rng.choice([0.5, 3.0, 200.0]), 0.0, n)
     zeros = rng.random()
     if zeros < 0.1:
