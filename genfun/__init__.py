@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
     from genfun.methods import QHM, SGD, Averaged, Method
+    from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
     from genfun.problems.power_law import PowerLaw
@@ -67,6 +68,7 @@ __all__ = [
     "EscapeChart",
     "EscapeSteps",
     "Explanation",
+    "FourthMoments",
     "GeneratingFunction",
     "LinearData",
     "LinearProblem",
@@ -145,6 +147,7 @@ _ON_FIRST_USE = {
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
     "Explanation": "answers.words.explain",
+    "FourthMoments": "mode_space.fourth_moments",
     "GeneratingFunction": "engine.generating_function",
     "LinearData": "data.linear",
     "LinearProblem": "problems",

@@ -31,3 +31,24 @@ class GradientDescent:
     @staticmethod
     def update(a: Any, /) -> Any:
         return ((1 - a,),), (1,)
+
+
+@dataclass(frozen=True)
+class QuasiHyperbolic:
+    """Quasi-hyperbolic momentum (arXiv 1810.06801): a share nu of momentum, the rest plain; two hyperparameters."""
+
+    learning_rate: float
+    momentum: float = 0.0
+    nu: float = 0.7
+    batch_size: int | None = None
+    replacement: bool = False
+
+    @property
+    def hyperparameters(self) -> tuple[float, ...]:
+        return (self.momentum, self.nu)
+
+    @staticmethod
+    def update(a: Any, beta: Any, nu: Any, /) -> Any:
+        # g' = beta g + (1 - beta) (a w + eps), w' = w - nu g' - (1 - nu) (a w + eps), with -g kept as the memory
+        own = 1 - nu * beta
+        return ((1 - own * a, nu * beta), (-(1 - beta) * a, beta)), (own, 1 - beta)

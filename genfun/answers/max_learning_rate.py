@@ -23,13 +23,14 @@ def noise_gain_map(
     momenta: Any,
     batch_size: int | None = None,
     noise: NoiseChoice = None,
+    method: Method | None = None,
 ) -> Float[Array, "rates momenta"]:
-    r"""U~(1) of heavy-ball SGD over a grid; the stability edge is its level 1.
+    r"""U~(1) over a grid, of heavy-ball SGD or another method; the stability edge is its level 1.
 
     .. math:: \tilde U(1) = \gamma\tau_1\alpha_{eff}\sum_k \frac{\lambda_k}
               {2 - \alpha_{eff}\lambda_k\left[\frac{1-\beta}{1+\beta} - \gamma\tau_2\right]}
 
-    **Assumptions.** Spectrally expressible noise.
+    **Assumptions.** The formula is that of heavy-ball SGD under spectrally expressible noise.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def noise_gain_map(
     noise : SpectrallyExpressible, Noise, str or None
         The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
         tau1 = tau2 = 1 for a spectrum.
+    method : Method or None
+        A method whose class and other hyperparameters are kept; None is heavy-ball SGD.
 
     Returns
     -------
@@ -60,14 +63,15 @@ def noise_gain_map(
     array([[0.25  , 0.4255],
            [   inf, 0.9836]])
     """
-    case = Case.of(problem, None, noise)
+    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
     if rates.min() <= 0.0:
         raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")
     for beta in betas:
         _check.momentum(beta)
-    grid = gains_of(case.problem, Family(), *np.meshgrid(rates, betas, indexing="ij"), batch_size, case.noise)
-    return np.where(rates[:, None] >= curvature_limits(SGD, (betas,), case.problem.lambda_max), np.inf, grid)
+    grid = gains_of(case.problem, family, *np.meshgrid(rates, betas, indexing="ij"), batch_size, case.noise)
+    beyond = rates[:, None] >= curvature_limits(family.kind, family.hyper(betas), case.problem.lambda_max)
+    return np.where(beyond, np.inf, grid)
 
 
 def max_learning_rate(

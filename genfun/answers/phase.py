@@ -204,9 +204,8 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
         The spectrum.
     method : Method
         The setting.
-    noise : SpectrallyExpressible, Noise, str or None
-        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
-        tau1 = tau2 = 1 for a spectrum.
+    noise : SpectrallyExpressible, "fitted" or None
+        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------

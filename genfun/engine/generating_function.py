@@ -12,13 +12,14 @@ from genfun._typing import Array, Bool, Float, Shaped
 from genfun.engine.conditioning import Conditioning, off_axis_rate
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
+from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
 from genfun.engine.transform import Measures, Transform, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import LinearProblem, Problem
-from genfun.scaled import EPS, Scaled
+from genfun.scaled import EPS
 
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
@@ -330,42 +331,3 @@ class GeneratingFunction(Transform):
             See `fine`.
         """
         return self.fine(phase)[1], self.problem.noise_variance, 0.5
-
-
-class SingleRecursion:
-    """The direct recursion of one generating function.
-
-    Parameters
-    ----------
-    G : GeneratingFunction
-        On the measures that are to be followed.
-    real : type
-        np.float64 or np.longdouble.
-    """
-
-    def __init__(self, G: GeneratingFunction, real: Any = np.float64) -> None:
-        self.function, self.real = G, real
-        self._run = Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure), real)
-        self._next = 0
-
-    @property
-    def size(self) -> int:
-        """Number of modes."""
-        return self._run.state.shape[-1]
-
-    def losses(self, until: int) -> Scaled:
-        """Losses from the first step not asked for yet to `until`, inclusive.
-
-        Parameters
-        ----------
-        until : int
-        """
-        mantissas, exponents = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
-        while self._next <= until:
-            while self._run.step < self._next:
-                self._run.advance()
-            mantissa, exponent = self.function.observed(self._run)
-            mantissas.append(mantissa.astype(np.float64))
-            exponents.append(exponent)
-            self._next += 1
-        return Scaled(np.concatenate(mantissas), np.concatenate(exponents))

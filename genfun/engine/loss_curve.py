@@ -9,9 +9,10 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
-from genfun.engine.generating_function import GeneratingFunction, SingleRecursion
+from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import coefficients, windows
 from genfun.engine.powers import noiseless_loss
+from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Stepper, Transform
 from genfun.scaled import EPS, Scaled

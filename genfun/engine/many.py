@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,19 @@ def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]
     return capacity.compress(BIN_WIDTH, NODES_PER_BIN), signal.compress(BIN_WIDTH, NODES_PER_BIN)
 
 
+@runtime_checkable
+class Evaluator(Protocol):
+    """The generating functions of S settings, each at its own points."""
+
+    def regular(self, pick: Any, p: Array) -> Array:
+        """Whether p, shape (picked,), lies right of the dominant singularity of each picked setting."""
+        ...
+
+    def loss(self, q: Array) -> Array:
+        """L~ at z = 1 - q, shape (S, points)."""
+        ...
+
+
 class _Evaluator:
     """U~/tau1 and V~ of every setting at its own points q, shape (settings, points)."""
 
@@ -74,6 +87,13 @@ class _Evaluator:
         positive &= self.ends.least_denominator(*arguments) > 0.0
         gain = (1.0 - q) * self.s.taus[0] * self.kernel(pick, arguments)
         return (positive & (gain < 1.0))[:, 0]
+
+    def loss(self, q: Array) -> Array:
+        """L~ of every setting at its own points."""
+        pick = np.arange(self.s.rates.size)
+        arguments = self.arguments(pick, q)
+        signal = self.signal(*arguments)[0]
+        return assemble(self.kernel(pick, arguments), signal, q, self.s.taus[0], self.s.problem.noise_variance)
 
 
 def log_roots(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -184,16 +204,47 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     if step > 0 and not isinstance(settings.noise, SpectrallyExpressible):
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
+    measures = coarse_measures(settings.problem)
+    nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
+    spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
+    return contour_or_recursion(
+        settings,
+        step,
+        nodes,
+        lambda own: _Evaluator(own, measures),
+        lambda methods: Recursion(settings.problem, methods, model, spectrum),
+    )
+
+
+def contour_or_recursion(
+    settings: Settings,
+    step: int,
+    nodes: Float[Array, " n"],
+    evaluator: Callable[[Settings], Evaluator],
+    recursion: Callable[[list[Any]], Recursion],
+) -> tuple[Scaled, Float[Array, " S"]]:
+    """Losses of settings by a contour for each, and by the batched recursion where that does not serve.
+
+    Parameters
+    ----------
+    settings : Settings
+    step : int
+        t >= 0.
+    nodes : array, shape (n,)
+        Eigenvalues whose roots are looked at.
+    evaluator : callable
+        Settings -> the generating function of each at its own points.
+    recursion : callable
+        Methods -> their direct recursion.
+    """
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
-    measures = coarse_measures(settings.problem)
-    spread = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
-    slowest, outside = _radii(settings, spread)
+    slowest, outside = _radii(settings, nodes)
     shift = np.zeros(size)
     hard = np.full(size, step < LEAST_CONTOUR_STEP)
 
     def contour(pick: Array, counts: tuple[int, int], known: bool) -> None:
-        own = _Evaluator(settings.take(pick), measures)
+        own = evaluator(settings.take(pick))
         with np.errstate(all="ignore"):
             if not known:
                 shift[pick] = shifts(own.regular, slowest[pick], float(step))
@@ -218,7 +269,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))
     if hard.any():
         cells = np.flatnonzero(hard)
-        found = _recursion(settings, cells, step)
+        found = _recursion(settings, cells, step, recursion)
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
         error[cells] = EPS * (16.0 + step)
     return result, error
@@ -238,25 +289,17 @@ def one_by_one(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"
     return Scaled.join([c.loss for c in curves]), np.concatenate([c.error for c in curves])
 
 
-def _quadrature(evaluator: _Evaluator, shift: Array, step: float, count: int) -> Array:
+def _quadrature(evaluator: Evaluator, shift: Array, step: float, count: int) -> Array:
     contour = hyperbola(count, 1.0)
-    q = -np.expm1(-(shift[:, None] + contour.nodes / step))
-    pick = np.arange(shift.size)
-    arguments = evaluator.arguments(pick, q)
-    kernel = evaluator.kernel(pick, arguments)
-    value = assemble(
-        kernel, evaluator.signal(*arguments)[0], q, evaluator.s.taus[0], evaluator.s.problem.noise_variance
-    )
+    value = evaluator.loss(-np.expm1(-(shift[:, None] + contour.nodes / step)))
     return (value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
 
 
-def _recursion(settings: Settings, cells: Array, step: int) -> Scaled:
+def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[list[Any]], Recursion]) -> Scaled:
     """The batched recursion, a few hundred settings at a time."""
-    measures, parts = settings.problem.measures(), []
+    parts = []
     for start in range(0, cells.size, 256):
-        pick = cells[start : start + 256]
-        methods = [settings.method(i) for i in pick]
-        run = Recursion(settings.problem, methods, SpectrallyExpressible(*settings.taus), measures)
+        run = recursion([settings.method(i) for i in cells[start : start + 256]])
         while run.step < step:
             run.advance()
         parts.append(Scaled(*run.loss()))

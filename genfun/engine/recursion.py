@@ -119,13 +119,16 @@ class Recursion:
         sigma2 = np.ldexp(self._sigma2, -self._scale)
         return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self._scale.copy()
 
+    def drive(self) -> Shaped[Array, "settings modes"]:
+        """Noise of a mode over gamma alpha^2 lambda^2: here the same for all modes, shape (settings, 1)."""
+        return (self._tau1 * self.state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale))[:, None]
+
     def advance(self) -> None:
         """One step."""
         state = self.state
         new = np.einsum("ijbn,jbn->ibn", self.map, state)
         if self._coupled:
-            drive = self._tau1 * state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale)
-            new += self.force * drive[:, None]
+            new += self.force * self.drive()
         self.state = new
         self.step += 1
         if self.step % self._every == 0:

@@ -122,9 +122,8 @@ def big_batch(
         Step numbers >= 0.
     theta : float
         In (0, 1], or positive with the debiased test, dimensionless.
-    noise : SpectrallyExpressible, Noise, str or None
-        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
-        tau1 = tau2 = 1 for a spectrum.
+    noise : SpectrallyExpressible, "fitted" or None
+        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
     debiased : bool
         Whether V_B/b is first taken off |grad L_B|^2: the same as the test with theta^2/(1 + theta^2).
 

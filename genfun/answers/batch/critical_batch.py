@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from genfun.answers.stability import stability
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.methods.sgd import SGD
+from genfun.methods.base import Method
+from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -167,7 +168,7 @@ class CriticalBatch(Displayed):
 class _Counter:
     """K(b) of a setting, of a family, or tuned; remembers the settings."""
 
-    def __init__(self, problem: Problem, what: SGD | Tuned | MethodOfSize, loss: float, noise: NoiseModel) -> None:
+    def __init__(self, problem: Problem, what: Method | Tuned | MethodOfSize, loss: float, noise: NoiseModel) -> None:
         self.problem, self.what, self.loss, self.noise = problem, what, loss, noise
         self.methods: dict[int, Any] = {}
 
@@ -175,11 +176,11 @@ class _Counter:
         if isinstance(self.what, Tuned):
             steps, self.methods[b] = tuned_steps(self.problem, b, self.loss, self.what, self.noise)
             return steps
-        if isinstance(self.what, SGD):
-            method = SGD(self.what.learning_rate, self.what.momentum, b, self.what.replacement)
+        if _is_method(self.what):
+            method = sized(self.what, b)
         else:
-            method = self.what(b)
-            if not isinstance(method, (SGD, ScheduledSGD)):
+            method: Any = self.what(b)  # pyright: ignore[reportCallIssue]
+            if not (_is_method(method) or isinstance(method, ScheduledSGD)):
                 raise TypeError(f"method must return an SGD or a ScheduledSGD, got {method!r} at batch size {b}")
         self.methods[b] = method
         return steps_to_loss(self.problem, method, self.loss, self.noise)
@@ -187,7 +188,7 @@ class _Counter:
 
 def critical_batch_size(
     problem: Problem | LinearData,
-    method: SGD | Tuned | MethodOfSize = BEST_RATE,
+    method: Method | Tuned | MethodOfSize = BEST_RATE,
     *,
     loss: float,
     batch_sizes: Any = None,
@@ -207,9 +208,9 @@ def critical_batch_size(
     Parameters
     ----------
     problem : LinearProblem, PowerLaw or LinearData
-    method : SGD, Tuned or callable
-        What is run at batch size b: the rate and momentum of an `SGD`, its batch size ignored; the best rate, or rate
-        and momentum, at every b, by `Tuned`; or a family b -> SGD or ScheduledSGD.
+    method : Method, Tuned or callable
+        What is run at batch size b: an `SGD` or another method, its batch size ignored; the best rate, or rate and
+        momentum, at every b, by `Tuned`; or a family b -> Method or ScheduledSGD.
     loss : float
         The target, > 0.
     batch_sizes : array of int, optional
@@ -244,18 +245,20 @@ def critical_batch_size(
     (2, (2, 2), 2.0)
     """
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
-    if isinstance(method, ScheduledSGD) or not (isinstance(method, (SGD, Tuned)) or callable(method)):
+    if isinstance(method, ScheduledSGD) or not (_is_method(method) or isinstance(method, Tuned) or callable(method)):
         raise TypeError(
             f"method must be an SGD, a Tuned or a function of the batch size, got {type(method).__name__}; "
             "pass e.g. lambda b: ScheduledSGD(Cosine(0.5, 1000), batch_size=b)"
         )
     _check.options(method, nesterov=False)
+    if _is_method(method):
+        Family(method)  # refuses what has no batch size to change
     case = Case.of(problem, None, noise)
     problem, model = case.problem, case.noise
     counter = _Counter(problem, method, target, model)
     search = BatchSearch(counter, SAMPLES.seconds)
     tuned, last = isinstance(method, Tuned), problem.n_samples or LARGEST
-    monotone = tuned or isinstance(method, SGD)
+    monotone = tuned or _is_method(method)
     proven = False
     if batch_sizes is not None:
         for b in np.unique(np.atleast_1d(batch_sizes)).tolist():
@@ -290,11 +293,28 @@ def critical_batch_size(
     close = CLOSE[not monotone or tuned] if batch_sizes is None else np.inf
     least = search.cost(search.best())
     ends = {s: tuple(search.end((1.0 + s) * least, side, close) for side in (-1, 1)) for s in SHARES}
-    closed = _closed_form(problem, method, target, model) if isinstance(method, SGD) else None
+    closed = _closed_form(problem, method, target, model) if _is_method(method) else None
     return _result(counter, search, target, ends, proven, closed, fastest)
 
 
-def _closed_form(problem: Problem, setting: SGD, loss: float, noise: NoiseModel) -> ClosedForm | None:
+def _is_method(what: Any) -> TypeGuard[Method]:
+    """Whether it is a setting: what its class promises, not a function of the batch size."""
+    return not isinstance(what, (type, Tuned, ScheduledSGD)) and isinstance(what, Method)
+
+
+def sized(method: Any, batch_size: int | None) -> Any:
+    """The method at another batch size.
+
+    Parameters
+    ----------
+    method : Method
+        A dataclass.
+    batch_size : int or None
+    """
+    return replace(method, batch_size=batch_size)
+
+
+def _closed_form(problem: Problem, setting: Method, loss: float, noise: NoiseModel) -> ClosedForm | None:
     """None where the signal is no power law or does not dominate, or the noise gain has no finite value."""
     fit = fit_power_law(problem)
     zeta, excess = fit.zeta, loss - 0.5 * problem.noise_variance
@@ -303,8 +323,8 @@ def _closed_form(problem: Problem, setting: SGD, loss: float, noise: NoiseModel)
     tau1 = noise.tau1 if isinstance(noise, SpectrallyExpressible) else 1.0
     if tau1 == 0.0:
         return None
-    gain = stability(problem, SGD(setting.learning_rate, setting.momentum, 1, setting.replacement), noise).noise_gain
-    limit = steps_to_loss(problem, SGD(setting.learning_rate, setting.momentum, None), loss, noise)
+    gain = stability(problem, sized(setting, 1), noise).noise_gain
+    limit = steps_to_loss(problem, sized(setting, None), loss, noise)
     if not (np.isfinite(gain) and np.isfinite(limit) and gain > 0.0):
         return None
     gain *= 1.0 + problem.noise_variance / (2.0 * tau1 * excess)

@@ -105,9 +105,8 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
         The training it is measured along, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0.
-    noise : SpectrallyExpressible, Noise, str or None
-        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
-        tau1 = tau2 = 1 for a spectrum.
+    noise : SpectrallyExpressible, "fitted" or None
+        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------

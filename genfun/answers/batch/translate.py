@@ -15,7 +15,9 @@ from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limit, edge
-from genfun.methods.sgd import SGD
+from genfun.engine.transform import memory as memory_of
+from genfun.methods.base import Method
+from genfun.methods.family import Family
 from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
 
@@ -47,9 +49,9 @@ class Translation(Displayed):
 
     Parameters
     ----------
-    method : SGD
-        The setting found: new batch size, same momentum.
-    original : SGD
+    method : Method
+        The setting found: new batch size, all but the learning rate kept.
+    original : Method
         As asked.
     keep : str
         "samples" or "edge".
@@ -88,8 +90,8 @@ class Translation(Displayed):
     Translation(ok: learning rate 0.1116, linear 0.2, square root 0.1414, edge kept)
     """
 
-    method: SGD
-    original: SGD
+    method: Any
+    original: Any
     keep: Keep
     status: Status
     linear_rate: float
@@ -124,7 +126,7 @@ class Translation(Displayed):
 
 def translate(
     problem: Problem | LinearData,
-    method: SGD,
+    method: Method,
     batch_size: int | None,
     keep: Keep = "samples",
     noise: NoiseChoice = None,
@@ -139,15 +141,15 @@ def translate(
     alpha/b alone, and linear scaling keeps the loss as a function of samples. It breaks where alpha b'/b comes near
     that limit (`linear_limit`), or earlier on a small training set.
 
-    **Assumptions.** Spectrally expressible noise, constant settings. The curves are compared at 25 numbers of samples
-    between 8 and 10^4 times b/(1-abs(beta)), b the larger batch, evenly in the logarithm, until the loss has fallen by
+    **Assumptions.** Constant settings. The curves are compared at 25 numbers of samples
+    between 8 and 10^4 times b/(1-abs(beta)) (of another method, what it remembers), b the larger batch, evenly in the logarithm, until the loss has fallen by
     10^6. Earlier, while the momentum builds up, no learning rate makes the curves equal.
 
     Parameters
     ----------
     problem : LinearProblem, PowerLaw or LinearData
-    method : SGD
-        The setting to translate.
+    method : Method
+        The setting to translate, a dataclass; all but its learning rate is kept.
     batch_size : int or None
         b'; None means the full batch, which must then be known from the problem.
     keep : str
@@ -169,7 +171,7 @@ def translate(
     ValueError
         If a batch size is out of range, or is None for streaming data.
     TypeError
-        If the method is not heavy-ball SGD.
+        If the method is no dataclass with a learning rate and a batch size.
 
     References
     ----------
@@ -182,17 +184,17 @@ def translate(
     >>> r.status, round(r.learning_rate, 3), round(r.square_root_rate, 3), r.linear_limit
     ('ok', 0.04, 0.02, 760.0)
     """
-    if type(method) is not SGD:
-        raise TypeError(f"method must be an SGD, got {type(method).__name__}; only its rate can be translated")
+    _check.options(method, nesterov=False)
+    Family(method)  # refuses what has no rate or batch size to change
     if keep not in get_args(Keep):
         raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
     case = Case.of(problem, method, noise)
     problem, model = case.problem, case.noise
     old, new = _size(problem, method, method.batch_size), _size(problem, method, batch_size)
-    ratio, memory = new / old, max(old, new) / (1.0 - abs(method.momentum))
+    ratio, memory = new / old, max(old, new) / memory_of(type(method), method.hyperparameters)
     linear, root = method.learning_rate * ratio, method.learning_rate * np.sqrt(ratio)
 
-    def at(rate: float) -> SGD:
+    def at(rate: float) -> Any:
         return replace(method, learning_rate=float(rate), batch_size=batch_size)
 
     def original(numbers: Array) -> Array:
@@ -250,14 +252,14 @@ def translate(
     return Translation(at(rate), method, keep, status, *rules, *losses, deviation, tuple(notes))
 
 
-def _size(problem: Problem, method: SGD, batch_size: int | None) -> int:
+def _size(problem: Problem, method: Any, batch_size: int | None) -> int:
     sampling_factor(batch_size, problem.n_samples, method.replacement)  # refuses what is out of range
     if batch_size is None and problem.n_samples is None:
         raise ValueError("batch_size None is the full batch, which streaming data have not; set problem.n_samples")
     return int(problem.n_samples if batch_size is None else batch_size)  # pyright: ignore[reportArgumentType]
 
 
-def _log_loss(problem: Problem, method: SGD, steps: Array, noise: NoiseModel) -> Array:
+def _log_loss(problem: Problem, method: Any, steps: Array, noise: NoiseModel) -> Array:
     """log L at steps that need not be whole, linear between whole ones."""
     low = np.floor(steps)
     pair = predict(problem, method, np.stack((low, np.ceil(steps))), noise).log_loss
@@ -308,7 +310,7 @@ def _closest(difference: Callable[[float], Array], guess: float, high: float) ->
     return float(np.exp(best.x if best.fun < squares(grid[i]) else grid[i]))
 
 
-def _breaking_point(problem: Problem, method: SGD, old: int, noise: NoiseModel) -> tuple[float, Limit]:
+def _breaking_point(problem: Problem, method: Any, old: int, noise: NoiseModel) -> tuple[float, Limit]:
     """The nearest batch size above, or else below, at which linear scaling is unstable, and what binds there."""
     top = curvature_limit(problem, method)
     last = max(int(np.ceil(old * top / method.learning_rate)), old)

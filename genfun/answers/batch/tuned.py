@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.many import losses_at
 from genfun.engine.settings import Settings
-from genfun.methods.sgd import SGD
+from genfun.methods.base import Method
+from genfun.methods.family import Family
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
@@ -34,12 +36,14 @@ MOST_STEPS = 10**9
 
 @dataclass(frozen=True)
 class Tuned:
-    """Heavy-ball SGD with the best learning rate for every batch size, and the best momentum unless it is given.
+    """A method, heavy-ball SGD by default, with the best learning rate for every batch size, and the best momentum unless it is given.
 
     Parameters
     ----------
     momentum : float or None
         beta in (-1, 1), dimensionless; None tunes it too, between -0.99 and 0.99.
+    method : Method or None
+        A method whose class and other hyperparameters are kept; None is heavy-ball SGD.
 
     Raises
     ------
@@ -53,17 +57,27 @@ class Tuned:
     """
 
     momentum: float | None = 0.0
+    method: Method | None = None
 
     def __post_init__(self) -> None:
         if self.momentum is not None:
             object.__setattr__(self, "momentum", _check.momentum(self.momentum))
+        self.family  # refuses what cannot be tuned
+
+    def __repr__(self) -> str:
+        return f"Tuned(momentum={self.momentum!r}{'' if self.method is None else f', method={self.method!r}'})"
+
+    @property
+    def family(self) -> Family:
+        """The settings among which it is tuned."""
+        return Family() if self.method is None else Family(self.method)
 
 
 class _Reach:
     """Whether a loss can be reached in T steps, and with which setting."""
 
     def __init__(self, problem: Problem, batch: int | None, log_target: float, tuned: Tuned, noise: NoiseModel) -> None:
-        self.region = Region(problem, batch, noise, tuned.momentum, CAP)
+        self.region = Region(problem, batch, noise, tuned.momentum, CAP, tuned.family)
         self.problem, self.batch, self.noise, self.log_target = problem, batch, noise, log_target
         x, y = self.region.axes(GRID)
         self.centre = (float("nan"), float("nan"))
@@ -113,7 +127,7 @@ def tuned_steps(
     loss: float,
     tuned: Tuned = Tuned(),
     noise: NoiseChoice = None,
-) -> tuple[float, SGD | None]:
+) -> tuple[float, Any]:
     r"""The fewest steps to a loss over learning rates (and momenta), and the setting.
 
     .. math:: K(b) = \min_{\alpha}\ \min\{t : E\,L(t) \le \ell\}
@@ -136,7 +150,7 @@ def tuned_steps(
 
     Returns
     -------
-    (float, SGD or None)
+    (float, Method or None)
         K, counted exactly at the setting found; (inf, None) if the loss is not reached.
 
     Examples

@@ -145,7 +145,7 @@ class Search(Region):
         # Beyond, modes off the real axis outlive the run.
         super().__init__(problem, batch, noise, momentum, max(0.99, math.exp(-(ENOUGH + 1.0) / steps)), family)
         self.steps = steps
-        self.quiet = sampling_factor(batch, problem.n_samples) == 0.0
+        self.quiet = sampling_factor(batch, problem.n_samples, family.template.replacement) == 0.0
 
     def losses(self, rates: Array, betas: Array, patience: int = PATIENCE) -> Float[Array, " settings"]:
         """Log losses of given settings; inf where there is none.

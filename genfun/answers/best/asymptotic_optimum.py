@@ -165,9 +165,8 @@ def asymptotic_optimum(
         b.
     momentum : float or None
         Fixes beta; None searches it.
-    noise : SpectrallyExpressible, Noise, str or None
-        The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
-        tau1 = tau2 = 1 for a spectrum.
+    noise : SpectrallyExpressible, "fitted" or None
+        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------

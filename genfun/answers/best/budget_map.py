@@ -15,7 +15,8 @@ from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
 from genfun.engine.many import losses_at
 from genfun.engine.settings import Settings
-from genfun.methods.sgd import SGD
+from genfun.methods.base import Method
+from genfun.methods.family import Family
 from genfun.noise import NoiseModel, sampling_factor
 from genfun.problems.problem import Problem
 
@@ -100,6 +101,7 @@ def budget_map(
     steps: Any,
     momentum: float = 0.0,
     noise: NoiseChoice = None,
+    method: Method | None = None,
 ) -> BudgetMap:
     r"""The least loss over the learning rate, for every batch size and number of steps.
 
@@ -121,6 +123,8 @@ def budget_map(
     noise : SpectrallyExpressible, Noise, str or None
         The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
         tau1 = tau2 = 1 for a spectrum.
+    method : Method or None
+        A method whose class and other hyperparameters are kept; None is heavy-ball SGD.
 
     Returns
     -------
@@ -147,10 +151,10 @@ def budget_map(
     if times[0] < 1:
         raise ValueError(f"steps must be at least 1, got {times[0]}; nothing is learned before the first step")
     beta = _check.momentum(momentum)
-    case = Case.of(problem, None, noise)
+    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     if not case.has_finite_trace:
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
-    search = _Search(case.problem, sizes, beta, case.noise)
+    search = _Search(case.problem, family, sizes, beta, case.noise)
     found = [search.best(int(step)) for step in times]
     log_loss, best = (np.stack(column, axis=1) for column in zip(*found, strict=True))
     return BudgetMap(sizes, times, log_loss, best, beta, case.problem.n_samples)
@@ -159,10 +163,11 @@ def budget_map(
 class _Search:
     """The best learning rate of every batch size, at one step at a time."""
 
-    def __init__(self, problem: Problem, sizes: Array, beta: float, noise: NoiseModel) -> None:
-        self.problem, self.sizes, self.beta, self.noise = problem, sizes, beta, noise
-        self.gammas = np.array([sampling_factor(int(b), problem.n_samples) for b in sizes])
-        self.edges = np.array([edge(problem, SGD(1.0, beta, int(b)), noise) for b in sizes])
+    def __init__(self, problem: Problem, family: Family, sizes: Array, beta: float, noise: NoiseModel) -> None:
+        self.problem, self.family, self.sizes, self.beta, self.noise = problem, family, sizes, beta, noise
+        drawn = family.template.replacement
+        self.gammas = np.array([sampling_factor(int(b), problem.n_samples, drawn) for b in sizes])
+        self.edges = np.array([edge(problem, family.at(1.0, beta, int(b)), noise) for b in sizes])
 
     def rates(self, x: Array, which: Array) -> Array:
         """Learning rates where x is the logit of the share of the edge, for batch sizes by index."""
@@ -173,12 +178,12 @@ class _Search:
         rates, index = self.rates(x, which).ravel(), which.ravel()
         settings = Settings(
             self.problem,
-            SGD,
+            self.family.kind,
             rates,
-            (np.full(rates.size, self.beta),),
+            self.family.hyper(np.full(rates.size, self.beta)),
             self.gammas[index],
             self.noise,
-            lambda a, h, i: SGD(a, h[0], int(self.sizes[index[i]])),
+            lambda a, h, i: self.family.at(a, self.beta, int(self.sizes[index[i]])),
             ENOUGH,
         )
         scaled, error = losses_at(settings, step)

@@ -18,8 +18,8 @@ from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limit
 from genfun.engine.many import growth_rates
 from genfun.engine.settings import Settings
+from genfun.methods.base import Method
 from genfun.methods.family import Family
-from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
@@ -96,6 +96,7 @@ def escape_chart(
     momentum: float = 0.0,
     factor: float = 10.0,
     noise: NoiseChoice = None,
+    method: Method | None = None,
 ) -> EscapeChart:
     r"""Stable, escapes in so many steps, or diverges, for minima that differ by a factor c of their Hessian.
 
@@ -105,7 +106,7 @@ def escape_chart(
     Only the product of learning rate and sharpness counts, so that the edge of a minimum ten times as sharp lies at a
     tenth of the rate.
 
-    **Assumptions.** Those of `escape_steps`; heavy-ball SGD. Steps are those of the late growth rate (to 1e-10 a
+    **Assumptions.** Those of `escape_steps`. Steps are those of the late growth rate (to 1e-10 a
     step), without the transient, and of the mean.
 
     Parameters
@@ -125,6 +126,8 @@ def escape_chart(
     noise : SpectrallyExpressible, Noise, str or None
         The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
         tau1 = tau2 = 1 for a spectrum.
+    method : Method or None
+        A method whose class and other hyperparameters are kept; None is heavy-ball SGD.
 
     Returns
     -------
@@ -151,19 +154,19 @@ def escape_chart(
     beta, growth = _check.momentum(momentum), _check.number("factor", factor, "e.g. 10.0")
     if growth <= 1.0:
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
-    case = Case.of(problem, None, noise)
+    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     # Products equal to rounding are one cell.
     products, back = np.unique(np.round(np.log(np.multiply.outer(rates, scales)), 12), return_inverse=True)
     products, back = np.exp(products), back.reshape(rates.size, scales.size)
     gain, rate = (np.zeros((products.size, sizes.size)) for _ in range(2))
     for j, b in enumerate(sizes.tolist()):
-        gain[:, j] = noise_gain_map(problem, products, [beta], b, model)[:, 0]
+        gain[:, j] = noise_gain_map(problem, products, [beta], b, model, family.template)[:, 0]
         # Without sampling noise the gain is 0 up to the curvature limit and inf beyond it.
         left = gain[:, j] > 1.0 + MARGINAL
-        rate[left, j] = _growth_rates(problem, products[left], beta, b, model)
+        rate[left, j] = _growth_rates(problem, family, products[left], beta, b, model)
     status = np.where(rate > 0.0, "escapes", "stable").astype("<U8")
-    status[(rate > 0.0) & (products >= curvature_limit(problem, SGD(1.0, beta)))[:, None]] = "diverges"
+    status[(rate > 0.0) & (products >= curvature_limit(problem, family.at(1.0, beta, None)))[:, None]] = "diverges"
     with np.errstate(divide="ignore"):
         steps = math.log(growth) / rate
     status, gain, rate, steps = (x[back].transpose(0, 2, 1) for x in (status, gain, rate, steps))
@@ -171,12 +174,12 @@ def escape_chart(
 
 
 def _growth_rates(
-    problem: Problem, rates: Array, momentum: float, batch_size: int, noise: NoiseModel
+    problem: Problem, family: Family, rates: Array, momentum: float, batch_size: int, noise: NoiseModel
 ) -> Float[Array, " S"]:
     """-ln z* of unstable settings, all at once, to ACCURACY."""
     if rates.size == 0 or (np.isinf(problem.capacity_total) and batch_size != problem.n_samples):
         return np.full(rates.size, np.inf)
-    settings = Settings.of(problem, Family(), rates, np.full(rates.size, momentum), batch_size, noise)
+    settings = Settings.of(problem, family, rates, np.full(rates.size, momentum), batch_size, noise)
     return growth_rates(settings, ACCURACY)
 
 

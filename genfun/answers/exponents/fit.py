@@ -13,6 +13,7 @@ from genfun.answers.exponents._lines import Line, straight
 from genfun.answers.exponents._signal import EXTRA, TINY, Rule, SignalBins
 from genfun.answers.exponents._window import FEWEST, NINETY, SHORTEST, SMOOTH, Choice, choose, interval, sub_windows
 from genfun.answers.exponents.spectrum_points import log_spaced
+from genfun.data.linear import LinearData
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 
@@ -94,7 +95,7 @@ class PowerLawFit(Displayed):
         )
 
 
-def fit_power_law(problem: Problem) -> PowerLawFit:
+def fit_power_law(problem: Problem | LinearData) -> PowerLawFit:
     r"""Capacity and source exponents of a spectrum, and whether it is a power law at all.
 
     .. math:: \lambda_k \approx \Lambda k^{-\nu},\qquad \sum_{j\ge k} s_j \approx Q\,\lambda_k^{\zeta},
@@ -118,7 +119,7 @@ def fit_power_law(problem: Problem) -> PowerLawFit:
 
     Parameters
     ----------
-    problem : LinearProblem or PowerLaw
+    problem : LinearProblem, PowerLaw or LinearData
         The spectrum; of a PowerLaw the exponents are returned exactly.
 
     Returns
@@ -129,7 +130,7 @@ def fit_power_law(problem: Problem) -> PowerLawFit:
     Raises
     ------
     TypeError
-        If the problem is neither a LinearProblem nor a PowerLaw.
+        If the problem is no LinearProblem, PowerLaw or LinearData.
 
     References
     ----------
@@ -142,6 +143,8 @@ def fit_power_law(problem: Problem) -> PowerLawFit:
     >>> fit_power_law(LinearProblem(k**-1.5, k**-1.75))
     PowerLawFit(nu=1.5, zeta=0.5, kappa=0.75, modes 1..1000, R^2=1.0000)
     """
+    if isinstance(problem, LinearData):
+        problem = problem.problem
     if not isinstance(problem, PowerLaw | LinearProblem):
         raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
     fit = _exact(problem) if isinstance(problem, PowerLaw) else _measured(problem)

@@ -116,6 +116,8 @@ def _interval(ends: tuple[float, float]) -> str:
 
 def regime(e: Explanation) -> str:
     """The phase and its exponent."""
+    if e.phase is None and e.noise_source == "given" and not isinstance(e.noise, SpectrallyExpressible):
+        return "Phases are derived for spectrally expressible noise; the local exponent below takes their place."
     if e.phase is None:
         return "So it has no phase; the local exponent below takes its place."
     f = e.phase
@@ -184,7 +186,8 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
     left, right = sorted((e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus))
     if not isinstance(e.noise, SpectrallyExpressible):
-        return f"Batch noise is that of the data, {getattr(e.noise, 'words', repr(e.noise))}."
+        whose = "as given" if e.noise_source == "given" else "that of the data"
+        return f"Batch noise is {whose}, {getattr(e.noise, 'words', repr(e.noise))}."
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
         text += f", off by up to {estimate.noise_misfit:.0%} while learning"
@@ -208,7 +211,10 @@ def floor(e: Explanation) -> str:
 def advice(e: Explanation) -> str:
     """The most effective change first, then the others."""
     if type(e.method) is not SGD:
-        return ""
+        name = type(e.method).__name__
+        return (
+            f"What to change first is searched for heavy-ball SGD alone; `optimize(..., method=...)` searches {name}."
+        )
     first, by_name = most_effective(e.changes), {change.what: change for change in e.changes}
     if e.log_loss == -math.inf:
         return f"Nothing to gain at step {count(e.steps)}: the loss is 0."

@@ -53,7 +53,7 @@ class Explanation:
     fit : PowerLawFit
         Exponents of the spectrum, and whether it is a power law.
     phase : Phase or None
-        None where the spectrum has no exponents.
+        None where the spectrum has no exponents, or a noise given for it no constants tau1 and tau2.
     loss, log_loss : float
         Predicted mean loss at T, and its natural logarithm.
     lowest_loss : float
@@ -207,11 +207,11 @@ def explain(
     return _with_lines(found, spectrum, data, steps is None)
 
 
-def _phase_noise(case: Case) -> SpectrallyExpressible:
+def _phase_noise(case: Case) -> SpectrallyExpressible | None:
     """Phases are derived for spectrally expressible noise: that of the case, or the constants fitted to the data."""
     if isinstance(case.noise, SpectrallyExpressible):
         return case.noise
-    return case.data.noise if case.data is not None else SpectrallyExpressible()
+    return None if case.data is None else case.data.noise
 
 
 def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> float:
@@ -219,15 +219,17 @@ def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> fl
         return float(local_exponent(problem, method, step, noise))
 
 
-def phase_or_none(problem: Problem, method: Method, noise: SpectrallyExpressible) -> Phase | None:
-    """The phase; None where the spectrum has no exponents.
+def phase_or_none(problem: Problem, method: Method, noise: SpectrallyExpressible | None) -> Phase | None:
+    """The phase; None where the spectrum has no exponents, or the noise no constants.
 
     Parameters
     ----------
     problem : Problem
     method : Method
-    noise : SpectrallyExpressible
+    noise : SpectrallyExpressible or None
     """
+    if noise is None:
+        return None
     try:
         return phase(problem, method, noise)
     except ValueError:

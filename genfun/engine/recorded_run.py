@@ -1,0 +1,70 @@
+"""Direct recursions of one setting as the engine steps through them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array
+from genfun.engine.recursion import Recursion
+from genfun.scaled import Scaled
+
+
+class RecordedRun:
+    """A direct recursion of one setting, asked for its losses in ascending order.
+
+    Parameters
+    ----------
+    run : Recursion
+        Of a single setting.
+    """
+
+    def __init__(self, run: Recursion) -> None:
+        self._run, self._next = run, 0
+
+    @property
+    def size(self) -> int:
+        """Number of modes."""
+        return self._run.state.shape[-1]
+
+    def observed(self) -> tuple[Array, Array]:
+        """Mantissa and exponent of what is recorded at the present step: the loss."""
+        return self._run.loss()
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        mantissas, exponents = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        while self._next <= until:
+            while self._run.step < self._next:
+                self._run.advance()
+            mantissa, exponent = self.observed()
+            mantissas.append(mantissa.astype(np.float64))
+            exponents.append(exponent)
+            self._next += 1
+        return Scaled(np.concatenate(mantissas), np.concatenate(exponents))
+
+
+class SingleRecursion(RecordedRun):
+    """The direct recursion of one generating function.
+
+    Parameters
+    ----------
+    G : GeneratingFunction
+        On the measures that are to be followed.
+    real : type
+        np.float64 or np.longdouble.
+    """
+
+    def __init__(self, G: Any, real: Any = np.float64) -> None:
+        super().__init__(Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure), real))
+        self.function, self.real = G, real
+
+    def observed(self) -> tuple[Array, Array]:
+        """What the function says is recorded: the loss, or another mean."""
+        return self.function.observed(self._run)

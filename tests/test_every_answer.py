@@ -1,0 +1,154 @@
+"""Every answer takes every method, noise and problem, or refuses by name with a remedy: never silently another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from own_methods import Nesterov, QuasiHyperbolic
+
+import genfun as gf
+from genfun.answers.batch import tuned
+from genfun.answers.best import _search, asymptotic_optimum, budget_map
+
+N, B, T = 24, 2, 40
+LAM = np.arange(1.0, 9.0) ** -1.5
+
+
+@dataclass(frozen=True)
+class Delegated:
+    """A user's noise model: it has `transform` and nothing else."""
+
+    inner: Any
+
+    def transform(self, problem: Any, method: Any) -> Any:
+        return self.inner.transform(problem, method)
+
+
+@cache
+def problems() -> dict[str, Any]:
+    X = np.random.default_rng(5).standard_t(6, (N, 8)) * LAM**0.5
+    return {
+        "listed": gf.LinearProblem(LAM, LAM**0.6, n_samples=N, noise_variance=0.01),
+        "power law": gf.PowerLaw(1.5, 0.6, n_modes=8, n_samples=N),
+        "data": gf.LinearData.from_features(X, X @ np.ones(8) + 0.1 * X[:, 0] ** 2),
+    }
+
+
+@cache
+def fourth(problem: str) -> gf.FourthMoments:
+    """Far from any (tau1, tau2): heavy tails of the first modes, none of the last."""
+    given = problems()[problem]
+    if isinstance(given, gf.LinearData):
+        return gf.FourthMoments.of(given)
+    lam = given.eigenvalues
+    return gf.FourthMoments(np.outer(lam, lam) * np.add.outer(lam, lam) * 3.0 + np.diag(lam**2))
+
+
+METHODS: dict[str, Any] = {
+    "SGD": gf.SGD(0.02, 0.3, B),
+    "QHM": QuasiHyperbolic(0.03, 0.5, 0.6, B),
+    "Nesterov": Nesterov(0.02, 0.3, B),
+}
+NOISES: dict[str, Callable[[str], Any]] = {
+    "expressible": lambda _: gf.SpectrallyExpressible(1.0, -1.0),
+    "fourth moments": fourth,
+    "own class": lambda problem: Delegated(fourth(problem)),
+    "measured": lambda _: "measured",
+    "exact": lambda _: "exact",
+}
+GOAL = 0.7
+"""Of the initial loss."""
+
+
+def goal(p: Any) -> float:
+    return GOAL * float(gf.predict(p, gf.SGD(0.02), 0).loss)
+
+
+ANSWERS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "predict": lambda p, m, n: gf.predict(p, m, [1, T], n).loss,
+    "stability": lambda p, m, n: gf.stability(p, m, n).noise_gain,
+    "max_learning_rate": lambda p, m, n: gf.max_learning_rate(p, noise=n, method=m),
+    "noise_gain_map": lambda p, m, n: gf.noise_gain_map(p, [0.02], [0.3], B, n, m),
+    "steps_to_loss": lambda p, m, n: gf.steps_to_loss(p, m, goal(p), n),
+    "phase": lambda p, m, n: gf.phase(p, m, n).constant,
+    "local_exponent": lambda p, m, n: gf.local_exponent(p, m, T, n),
+    "optimize": lambda p, m, n: gf.optimize(p, B, T, 0.3, noise=n, method=m).loss,
+    "loss_map": lambda p, m, n: gf.loss_map(p, [0.02], [0.3], T, B, n, m).loss,
+    "budget_map": lambda p, m, n: gf.budget_map(p, [B], [T], 0.3, n, m).log_loss,
+    "asymptotic_optimum": lambda p, m, n: gf.asymptotic_optimum(p, B, 0.0, n).constant,
+    "critical_batch_size": lambda p, m, n: (
+        gf.critical_batch_size(p, m, loss=goal(p), batch_sizes=[1, 2], noise=n).steps
+    ),
+    "noise_scale": lambda p, m, n: gf.noise_scale(p, m, [1, T], n).samples,
+    "big_batch": lambda p, m, n: gf.big_batch(p, m, [2], noise=n).loss,
+    "translate": lambda p, m, n: gf.translate(p, m, 4, "edge", n).learning_rate,
+    "explain": lambda p, m, n: [(e := gf.explain(p, m, T, n)).loss, e.max_learning_rate],
+    "escape_steps": lambda p, m, n: gf.escape_steps(p, gf_rate(m, 3.0), 2.0, n).noise_gain,
+    "escape_chart": lambda p, m, n: gf.escape_chart(p, [0.3], [B], momentum=0.3, noise=n, method=m).noise_gain,
+    "fit_power_law": lambda p, m, n: gf.fit_power_law(p).nu,
+}
+ONE_METHOD = {"asymptotic_optimum", "fit_power_law"}
+"""Of heavy-ball SGD, or of none: they take no method."""
+NO_NOISE = {"fit_power_law"}
+EXPRESSIBLE_ONLY = {"phase", "asymptotic_optimum", "noise_scale", "big_batch"}
+COARSE = {"steps_to_loss", "critical_batch_size"}
+"""Whole steps, which may be the same under two noises."""
+
+
+def gf_rate(method: Any, rate: float) -> Any:
+    from dataclasses import replace
+
+    return replace(method, learning_rate=rate)
+
+
+@pytest.fixture(autouse=True)
+def _quick_searches(monkeypatch):
+    """Searches as coarse as they come: what is tested is whose loss they look at."""
+    for module, names in (
+        (_search, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1, "REFINEMENTS": 1, "AGAIN": 3, "STARTS": 1}),
+        (budget_map, {"COARSE": 3, "ROUNDS": 1, "FINE": 3}),
+        (asymptotic_optimum, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1}),
+        (tuned, {"GRID": (3, 3), "ROUNDS": 1}),
+    ):
+        for name, value in names.items():
+            monkeypatch.setattr(module, name, value)
+
+
+def answer(name: str, problem: str, method: str, noise: str) -> Any:
+    return np.asarray(ANSWERS[name](problems()[problem], METHODS[method], NOISES[noise](problem)), dtype=float)
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_every_answer_works_or_refuses_with_a_remedy(name):
+    found: dict[tuple[str, str, str], Any] = {}
+    for problem in problems():
+        for method in METHODS if name not in ONE_METHOD else ["SGD"]:
+            for noise in NOISES if name not in NO_NOISE else ["expressible"]:
+                of_data = noise in ("measured", "exact")
+                if of_data and problem != "data":
+                    with pytest.raises(ValueError, match="noise=.* needs the data; pass"):
+                        answer(name, problem, method, noise)
+                elif name in EXPRESSIBLE_ONLY and noise != "expressible":
+                    with pytest.raises(ValueError, match=f"{name} is derived for spectrally .* noise=.*; (pass|use)"):
+                        answer(name, problem, method, noise)
+                else:
+                    value = answer(name, problem, method, noise)
+                    assert np.isfinite(value).all() and (value != 0.0).any(), (problem, method, noise, value)
+                    found[problem, method, noise] = value
+    check_that_it_matters(name, found)
+
+
+def check_that_it_matters(name: str, found: dict[tuple[str, str, str], Any]) -> None:
+    """Another noise, another number; the same noise by another class, the same one; another method, another number."""
+    for (problem, method, noise), value in found.items():
+        if noise == "own class":
+            assert np.allclose(value, found[problem, method, "fourth moments"], rtol=1e-5), (problem, method)
+        if noise == "fourth moments" and name not in COARSE:
+            assert not np.allclose(value, found[problem, method, "expressible"], rtol=1e-4), (problem, method)
+        if method != "SGD" and noise == "expressible":
+            assert not np.allclose(value, found[problem, "SGD", noise], rtol=1e-4), (problem, method)
