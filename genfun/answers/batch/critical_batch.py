@@ -250,9 +250,9 @@ def critical_batch_size(
             f"method must be an SGD, a Tuned or a function of the batch size, got {type(method).__name__}; "
             "pass e.g. lambda b: ScheduledSGD(Cosine(0.5, 1000), batch_size=b)"
         )
-    _check.options(method, nesterov=False)
     if _is_method(method):
         Family(method)  # refuses what has no batch size to change
+    _check.options(method, nesterov=False)
     case = Case.of(problem, None, noise)
     problem, model = case.problem, case.noise
     counter = _Counter(problem, method, target, model)

@@ -141,9 +141,9 @@ def translate(
     alpha/b alone, and linear scaling keeps the loss as a function of samples. It breaks where alpha b'/b comes near
     that limit (`linear_limit`), or earlier on a small training set.
 
-    **Assumptions.** Constant settings. The curves are compared at 25 numbers of samples
-    between 8 and 10^4 times b/(1-abs(beta)) (of another method, what it remembers), b the larger batch, evenly in the logarithm, until the loss has fallen by
-    10^6. Earlier, while the momentum builds up, no learning rate makes the curves equal.
+    **Assumptions.** Constant settings. The curves are compared at 25 numbers of samples between 8 and 10^4 times
+    b/(1-abs(beta)), b the larger batch (of another method, by what it remembers), evenly in the logarithm, until the
+    loss has fallen by 10^6. Earlier, while the momentum builds up, no learning rate makes the curves equal.
 
     Parameters
     ----------
@@ -184,7 +184,6 @@ def translate(
     >>> r.status, round(r.learning_rate, 3), round(r.square_root_rate, 3), r.linear_limit
     ('ok', 0.04, 0.02, 760.0)
     """
-    _check.options(method, nesterov=False)
     Family(method)  # refuses what has no rate or batch size to change
     if keep not in get_args(Keep):
         raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
@@ -194,8 +193,10 @@ def translate(
     ratio, memory = new / old, max(old, new) / memory_of(type(method), method.hyperparameters)
     linear, root = method.learning_rate * ratio, method.learning_rate * np.sqrt(ratio)
 
+    setting: Any = method  # a dataclass, as Family has seen to
+
     def at(rate: float) -> Any:
-        return replace(method, learning_rate=float(rate), batch_size=batch_size)
+        return replace(setting, learning_rate=float(rate), batch_size=batch_size)
 
     def original(numbers: Array) -> Array:
         return _log_loss(problem, method, numbers / old, model)

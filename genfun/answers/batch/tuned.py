@@ -36,7 +36,7 @@ MOST_STEPS = 10**9
 
 @dataclass(frozen=True)
 class Tuned:
-    """A method, heavy-ball SGD by default, with the best learning rate for every batch size, and the best momentum unless it is given.
+    """A method with the best learning rate for every batch size, and the best momentum unless it is given.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Tuned:
     def __post_init__(self) -> None:
         if self.momentum is not None:
             object.__setattr__(self, "momentum", _check.momentum(self.momentum))
-        self.family  # refuses what cannot be tuned
+        _ = self.family  # refuses what cannot be tuned
 
     def __repr__(self) -> str:
         return f"Tuned(momentum={self.momentum!r}{'' if self.method is None else f', method={self.method!r}'})"

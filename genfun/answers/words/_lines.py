@@ -212,9 +212,7 @@ def advice(e: Explanation) -> str:
     """The most effective change first, then the others."""
     if type(e.method) is not SGD:
         name = type(e.method).__name__
-        return (
-            f"What to change first is searched for heavy-ball SGD alone; `optimize(..., method=...)` searches {name}."
-        )
+        return f"What to change first is searched for heavy-ball SGD alone; optimize with method= searches {name}."
     first, by_name = most_effective(e.changes), {change.what: change for change in e.changes}
     if e.log_loss == -math.inf:
         return f"Nothing to gain at step {count(e.steps)}: the loss is 0."
