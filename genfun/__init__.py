@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from genfun.answers.batch.translate import Translation, translate
     from genfun.answers.batch.tuned import Tuned
     from genfun.answers.best.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
+    from genfun.answers.best.best_schedule import BestSchedule, best_schedule
     from genfun.answers.best.budget import StepTime, fit_step_time
     from genfun.answers.best.budget_map import BudgetMap, budget_map
     from genfun.answers.best.loss_map import LossMap, loss_map
@@ -39,41 +40,56 @@ if TYPE_CHECKING:
     from genfun.answers.best.optimize import Optimum, optimize
     from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
+    from genfun.answers.epochs import EpochsCurve, epochs_curve
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
     from genfun.answers.escape.escape_steps import EscapeSteps, escape_steps
     from genfun.answers.escape.two_minima import Escape, MinimumOdds, escape_time, minimum_odds
+    from genfun.answers.held_out.leave_one_out import LeaveOneOut, leave_one_out
+    from genfun.answers.held_out.prediction import HeldOut, predict_test
+    from genfun.answers.spread import Spread, spread
     from genfun.answers.words.explain import Explanation, explain
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
+    from genfun.experiments.suggest import Suggestion, suggest
     from genfun.methods import QHM, SGD, Averaged, Method
     from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
+    from genfun.problems.measured_spectrum import MeasuredSpectrum
     from genfun.problems.power_law import PowerLaw
     from genfun.problems.problem import LinearProblem
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.schedules import ScheduledSGD
+    from genfun.softmax.data import SoftmaxData
+    from genfun.softmax.explain import SoftmaxExplanation
+    from genfun.softmax.optimize import SoftmaxOptimum
+    from genfun.softmax.predict import SoftmaxPrediction
 
 __all__ = [
     "QHM",
     "SGD",
     "AsymptoticOptimum",
     "Averaged",
+    "BestSchedule",
     "BigBatch",
     "BudgetMap",
     "ClosedForm",
     "Conversion",
     "CriticalBatch",
+    "EpochsCurve",
     "Escape",
     "EscapeChart",
     "EscapeSteps",
     "Explanation",
     "FourthMoments",
     "GeneratingFunction",
+    "HeldOut",
+    "LeaveOneOut",
     "LinearData",
     "LinearProblem",
     "LossMap",
     "MeasuredNoise",
+    "MeasuredSpectrum",
     "Method",
     "MinimumOdds",
     "MomentumMap",
@@ -87,21 +103,29 @@ __all__ = [
     "Prediction",
     "ScheduleOptimum",
     "ScheduledSGD",
+    "SoftmaxData",
+    "SoftmaxExplanation",
+    "SoftmaxOptimum",
+    "SoftmaxPrediction",
     "SpectralMeasure",
     "SpectrallyExpressible",
+    "Spread",
     "Stability",
     "StepTime",
     "StepsFit",
+    "Suggestion",
     "Translation",
     "Tuned",
     "__version__",
     "asymptotic_optimum",
+    "best_schedule",
     "big_batch",
     "bounds",
     "budget_map",
     "convert",
     "critical_batch_size",
     "data",
+    "epochs_curve",
     "escape_chart",
     "escape_steps",
     "escape_time",
@@ -112,6 +136,7 @@ __all__ = [
     "fit_step_time",
     "fit_steps",
     "from_sgd",
+    "leave_one_out",
     "local_exponent",
     "loss_map",
     "max_learning_rate",
@@ -125,10 +150,13 @@ __all__ = [
     "phase",
     "plotting",
     "predict",
+    "predict_test",
     "report",
     "schedules",
+    "spread",
     "stability",
     "steps_to_loss",
+    "suggest",
     "symbolic",
     "to_sgd",
     "translate",
@@ -137,12 +165,22 @@ __all__ = [
 # Where everything is. A plain `import genfun` loads none of it: the command line begins here, and Ctrl-C is to find it
 # ready, see `genfun.__main__`.
 _ON_FIRST_USE = {
+    "SoftmaxExplanation": "softmax.explain",
+    "SoftmaxOptimum": "softmax.optimize",
+    "SoftmaxPrediction": "softmax.predict",
+    "SoftmaxData": "softmax.data",
+    "leave_one_out": "answers.held_out.leave_one_out",
+    "LeaveOneOut": "answers.held_out.leave_one_out",
+    "predict_test": "answers.held_out.prediction",
+    "HeldOut": "answers.held_out.prediction",
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
+    "BestSchedule": "answers.best.best_schedule",
     "BigBatch": "answers.batch.big_batch",
     "BudgetMap": "answers.best.budget_map",
     "ClosedForm": "answers.batch.critical_batch",
     "Conversion": "answers.convert",
     "CriticalBatch": "answers.batch.critical_batch",
+    "EpochsCurve": "answers.epochs",
     "Escape": "answers.escape.two_minima",
     "EscapeChart": "answers.escape.escape_chart",
     "EscapeSteps": "answers.escape.escape_steps",
@@ -154,6 +192,7 @@ _ON_FIRST_USE = {
     "LossMap": "answers.best.loss_map",
     "Method": "methods",
     "MeasuredNoise": "sample_space.measured",
+    "MeasuredSpectrum": "problems.measured_spectrum",
     "MinimumOdds": "answers.escape.two_minima",
     "MomentumMap": "answers.best.momentum_map",
     "Noise": "noise",
@@ -171,18 +210,22 @@ _ON_FIRST_USE = {
     "ScheduledSGD": "schedules",
     "SpectralMeasure": "problems",
     "SpectrallyExpressible": "noise",
+    "Spread": "answers.spread",
     "Stability": "answers",
     "StepTime": "answers.best.budget",
     "StepsFit": "answers.batch.fit_steps",
+    "Suggestion": "experiments.suggest",
     "Translation": "answers.batch.translate",
     "Tuned": "answers.batch.tuned",
     "asymptotic_optimum": "answers.best.asymptotic_optimum",
+    "best_schedule": "answers.best.best_schedule",
     "big_batch": "answers.batch.big_batch",
     "bounds": "answers.batch.bounds",
     "budget_map": "answers.best.budget_map",
     "convert": "answers.convert",
     "critical_batch_size": "answers.batch.critical_batch",
     "data": "data",
+    "epochs_curve": "answers.epochs",
     "escape_chart": "answers.escape.escape_chart",
     "escape_steps": "answers.escape.escape_steps",
     "escape_time": "answers.escape.two_minima",
@@ -208,8 +251,10 @@ _ON_FIRST_USE = {
     "predict": "answers",
     "report": "report",
     "schedules": "schedules",
+    "spread": "answers.spread",
     "stability": "answers",
     "steps_to_loss": "answers",
+    "suggest": "experiments.suggest",
     "symbolic": "symbolic",
     "to_sgd": "answers.convert",
     "translate": "answers.batch.translate",

@@ -13,6 +13,7 @@ from genfun.engine.dispatch import transform
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
 
 NoiseName = Literal["measured", "exact", "fitted"]
 NoiseChoice: TypeAlias = NoiseModel | NoiseName | None
@@ -77,6 +78,12 @@ class Case:
         TypeError
             If an argument is of the wrong kind.
         """
+        if isinstance(problem, SoftmaxData):
+            raise TypeError(
+                f"problem is a SoftmaxData, and {only_expressible or 'this answer'} is derived for squared loss; "
+                "predict, max_learning_rate, steps_to_loss, optimize and explain take it, and its .squared is least "
+                "squares on the same features"
+            )
         data = problem if isinstance(problem, LinearData) else None
         spectrum: Any = problem if data is None else data.problem
         options = getattr(method, "options", "") if _is_constant(method) else ""

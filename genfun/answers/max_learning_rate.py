@@ -15,6 +15,8 @@ from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.problems.problem import Problem
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.predict import own_noise, start_edge
 
 
 def noise_gain_map(
@@ -75,7 +77,7 @@ def noise_gain_map(
 
 
 def max_learning_rate(
-    problem: Problem | LinearData,
+    problem: Problem | LinearData | SoftmaxData,
     momentum: float = 0.0,
     batch_size: int | None = None,
     noise: NoiseChoice = None,
@@ -89,7 +91,9 @@ def max_learning_rate(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
+        Of a SoftmaxData the start edge is given, C times the mean-square edge of least squares on its features: beyond
+        it the first steps grow. A largest stable rate does not exist under cross-entropy.
     momentum : float
         beta in (-1, 1), of heavy-ball SGD.
     batch_size : int or None
@@ -127,5 +131,8 @@ def max_learning_rate(
         given = f"momentum={momentum!r}" if momentum != 0.0 else f"batch_size={batch_size!r}"
         raise ValueError(f"{given} is the method's own; leave it out where method is given, got {method!r}")
     setting = SGD(1.0, momentum, batch_size) if method is None else method
+    if isinstance(problem, SoftmaxData):
+        own_noise(noise)
+        return start_edge(problem, setting)
     case = Case.of(problem, setting, noise, knows_options=True)
     return edge(case.problem, case.method, case.noise)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
+from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
@@ -19,16 +20,19 @@ from genfun.engine.transform import Transform
 from genfun.methods.base import Method
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.predict import SoftmaxPrediction, softmax_predict
 
 Route = Literal["auto", "recursion", "contour"]
-Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain"]
+Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain", "epochs uncertain"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
     "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some of these losses, see noise_error",
+    "epochs uncertain": "so near the stability edge the loss with one shuffle an epoch may be tens of per cent off",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
@@ -48,7 +52,7 @@ class Prediction(Displayed):
     error : array, same shape
         Estimated relative error of the computation (not of the noise approximation).
     status : str
-        "ok", "diverges", "underflow", "noise uncertain" or "inaccurate"; `meaning` puts it in words.
+        "ok", "diverges", "underflow", "noise uncertain", "epochs uncertain" or "inaccurate"; `meaning` has the words.
     log_loss : array, same shape
         Natural logarithm of the loss, which neither over- nor underflows.
     route : str
@@ -107,13 +111,27 @@ def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Arr
     return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
 
 
+@overload
+def predict(problem: SoftmaxData, method: Method, steps: Any) -> SoftmaxPrediction: ...
+
+
+@overload
 def predict(
     problem: Problem | LinearData,
     method: Method | ScheduledSGD,
     steps: Any,
     noise: NoiseChoice = None,
     route: Route = "auto",
-) -> Prediction:
+) -> Prediction: ...
+
+
+def predict(
+    problem: Problem | LinearData | SoftmaxData,
+    method: Method | ScheduledSGD,
+    steps: Any,
+    noise: NoiseChoice = None,
+    route: Route = "auto",
+) -> Prediction | SoftmaxPrediction:
     r"""Mean loss of mini-batch SGD at given steps, without training.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
@@ -123,8 +141,9 @@ def predict(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
-        The spectrum; or the data themselves, which noise="exact" needs.
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
+        The spectrum; or the data themselves, which noise="exact" needs. Of a SoftmaxData the mean cross-entropy, by
+        re-linearisation averaged over Gaussian weights.
     method : Method or ScheduledSGD
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`.
     steps : int or array of ints, any shape
@@ -138,8 +157,8 @@ def predict(
 
     Returns
     -------
-    Prediction
-        `.loss` of the shape of `steps`, `.error`, `.status`, `.log_loss`.
+    Prediction or SoftmaxPrediction
+        `.loss` of the shape of `steps`, `.error`, `.status`, `.log_loss`; of a SoftmaxData `.error_rate`.
 
     Raises
     ------
@@ -159,9 +178,13 @@ def predict(
     >>> r.status, r.loss.round(8).tolist()
     ('ok', [0.5, 0.01382949, 1.392e-05])
     """
+    if isinstance(problem, SoftmaxData):
+        return softmax_predict(problem, method, steps, noise)
     wanted = _check.steps(steps)
     if route not in get_args(Route):
         raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
+    if getattr(method, "sampling", "fresh") == "epochs":
+        return _in_epochs(problem, method, wanted, noise)
     scheduled = isinstance(method, ScheduledSGD)
     only = "predict under a schedule" if scheduled else ""
     case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
@@ -186,6 +209,18 @@ def predict(
     )
     status = _status(loss, error, noise_error, singular)
     return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
+
+
+def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> Prediction:
+    """By the closure over an epoch, see `genfun.epochs_curve`."""
+    found, case = epochs_curve(problem, method, steps, noise), Case.of(problem, method, noise)
+    status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
+    if status == "ok" and (found.loss == 0.0).any():
+        status = "underflow"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
+    error = EPS * (16.0 + 2.0 * steps)
+    return Prediction(steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown)
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:

@@ -18,6 +18,8 @@ from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.predict import softmax_steps_to_loss
 
 LAST_STEP = 10**15
 FIRST_HORIZON, LAST_SCHEDULED = 512, 10**7
@@ -43,7 +45,7 @@ Curve = Callable[[Int[Array, " t"]], Float[Array, " t"]]
 
 
 def steps_to_loss(
-    problem: Problem | LinearData,
+    problem: Problem | LinearData | SoftmaxData,
     method: Method | ScheduledSGD,
     loss: float,
     noise: NoiseChoice = None,
@@ -63,7 +65,7 @@ def steps_to_loss(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
     method : Method or ScheduledSGD
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
     loss : float
@@ -95,6 +97,8 @@ def steps_to_loss(
     >>> steps_to_loss(problem, gf.SGD(0.6, momentum=0.5, batch_size=1), 0.001)  # diverges before
     inf
     """
+    if isinstance(problem, SoftmaxData):
+        return softmax_steps_to_loss(problem, method, loss, noise)
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
     scheduled = isinstance(method, ScheduledSGD)
     only = "steps_to_loss under a schedule" if scheduled else ""

@@ -8,5 +8,17 @@ from genfun.data.kernels import relu_ntk
 from genfun.data.linear import LinearData
 from genfun.data.noise_fit import NoiseFit
 from genfun.data.synthetic import gaussian, translation_invariant
+from genfun.data.tangent_operator import TorchOperator, torch_operator
 
-__all__ = ["LinearData", "NoiseFit", "gaussian", "load", "mnist", "mnist_arrays", "relu_ntk", "translation_invariant"]
+__all__ = [
+    "LinearData",
+    "NoiseFit",
+    "TorchOperator",
+    "gaussian",
+    "load",
+    "mnist",
+    "mnist_arrays",
+    "relu_ntk",
+    "torch_operator",
+    "translation_invariant",
+]

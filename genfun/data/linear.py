@@ -123,7 +123,7 @@ class LinearData:
             assert basis.directions is not None
             store = Streamed(features, targets, basis.directions, limit)
             if 8 * n * basis.eigenvalues.size <= limit:
-                store = InMemory(*store.arrays())
+                store = InMemory(*store.arrays(), basis.directions)
         eps = _arrays.rounding(features)
         return cls._from_basis(basis, n, store, _notes("X", basis, eps, eps**2))
 

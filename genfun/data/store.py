@@ -33,10 +33,11 @@ class FeatureStore(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Eigenfeatures held as an array."""
+    """Eigenfeatures held as an array, with the directions that make them of features where these are few."""
 
     eigenfeatures: Float[Array, "n rank"]
     targets: Float[Array, "n outputs"]
+    directions: Float[Array, "d rank"] | None = None
 
     def __post_init__(self) -> None:
         self.eigenfeatures.setflags(write=False)
@@ -53,7 +54,8 @@ class InMemory:
 
     def scaled(self, factor: float) -> InMemory:
         """The same data with phi multiplied by a number."""
-        return InMemory(self.eigenfeatures * factor, self.targets)
+        directions = None if self.directions is None else self.directions * factor
+        return InMemory(self.eigenfeatures * factor, self.targets, directions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Progress
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
+
+if TYPE_CHECKING:
+    from genfun.problems.measured_spectrum import MeasuredSpectrum
 
 LARGEST_SCALE, LARGEST_LOSS = 1e75, 1e300
 """Of eigenvalues, whose fourth powers are taken, and of the sum of the signal."""
@@ -139,6 +142,85 @@ class LinearProblem:
         object.__setattr__(self, "n_samples", n_samples)
         object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", noise_variance))
         object.__setattr__(self, "_cache", {})
+
+    @classmethod
+    def from_operator(
+        cls,
+        operator: Any,
+        targets: Any,
+        n_samples: int,
+        lanczos_steps: int = 40,
+        probes: int = 1,
+        deflate: int = 40,
+        noise_variance: float = 0.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> MeasuredSpectrum:
+        r"""From products v -> K v / N alone: nothing is diagonalised, and K need not exist as a matrix.
+
+        .. math:: T_k = Q^T \tfrac{K}{N} Q,\quad Q \text{ orthonormal in } \{r, Kr, \ldots, K^{k-1} r\},\qquad
+                  \int f\,d\rho_s \approx \tfrac{|r|^2}{N}\, e_1^T f(T_k)\, e_1
+
+        Lanczos from the residual r is the Gauss rule of the signal measure. The capacity measure is that of a random
+        start (stochastic Lanczos), apart from the leading Ritz vectors that the first run found.
+
+        **Assumptions.** K is symmetric and positive semi-definite. Enough steps: k of order
+        sqrt(alpha t lambda_max/(1 - beta)); `.errors` and `.coarser` of the result say whether. A single probe knows
+        the capacity within `.capacity_error`; with noise, the loss inherits a part of that.
+
+        Parameters
+        ----------
+        operator : object
+            v -> K v / N: a scipy LinearOperator or anything with `matvec`, an array (also of Dask) that `@` multiplies,
+            or a function; `data.torch_operator` for a torch model. It acts on N numbers, one a sample; or, if its
+            shape says so, on N * outputs (outputs fastest), with the kernel that couples outputs.
+        targets : array, shape (n_samples,) or (n_samples, outputs)
+            r: targets minus the present outputs of the model, in the units of the outputs.
+        n_samples : int
+            N.
+        lanczos_steps : int
+            k >= 2, products for each run.
+        probes : int
+            Random starts for the capacity measure; its error falls with their square root.
+        deflate : int
+            Leading eigenvectors at most that are kept out of the stochastic trace, of those that Lanczos found.
+        noise_variance : float
+            sigma^2 >= 0 to be added, in units of twice the loss.
+        seed : int
+            Of the random starts.
+        progress : callable or None
+            Called with (fraction done, stage) after each product.
+
+        Returns
+        -------
+        MeasuredSpectrum
+            A problem for every answer that needs no list of eigenvalues.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, or the operator is seen to be asymmetric, indefinite, zero or not finite.
+        TypeError
+            If the operator multiplies no vectors.
+
+        References
+        ----------
+        Golub and Meurant, Matrices, Moments and Quadrature (2010); Ubaru, Chen, Saad, SIAM J. Matrix Anal. 38 (2017)
+        1075 (stochastic Lanczos).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> lam = np.arange(1.0, 1001.0) ** -1.5
+        >>> p = LinearProblem.from_operator(lambda v: lam * v, np.ones(1000), n_samples=1000)
+        >>> p.products, p.deflated
+        (80, 18)
+        """
+        from genfun.problems.measured_spectrum import measure_operator
+
+        return measure_operator(
+            operator, targets, n_samples, lanczos_steps, probes, deflate, noise_variance, seed, progress
+        )
 
     def __repr__(self) -> str:
         loss = 0.5 * (self.signal_total + self.noise_variance)

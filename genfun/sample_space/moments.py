@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Int
+from genfun._typing import Array, Float, Int
 from genfun.engine.loss_curve import LossCurve
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
@@ -49,9 +50,32 @@ def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve
     ----------
     arXiv 2206.11124, section 3 (before the spectrally expressible approximation).
     """
+    if data.rank > MAX_RANK:
+        raise ValueError(f"method='exact' takes data of rank at most {MAX_RANK}, got {data.rank}; use method='auto'")
+    floor = 0.5 * data.problem.noise_variance
+    lam = data.problem.eigenvalues
+    losses = np.full(int(steps[-1]) + 1, np.inf)
+    for t, (moment, _) in enumerate(second_moments(data, method, losses.size - 1)):
+        losses[t] = 0.5 * float(lam @ np.diag(moment)) + floor
+        if losses[t] > LARGEST:
+            break
+    exponent = np.zeros(steps.size, dtype=np.int64)
+    return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")
+
+
+def second_moments(
+    data: Any, method: Method, last: int
+) -> Iterator[tuple[Float[Array, "rank rank"], Float[Array, "rank outputs"]]]:
+    """E (w - w*)(w - w*)^T, summed over outputs, and E (w - w*), at steps 0, 1, ..., last in turn.
+
+    Parameters
+    ----------
+    data : LinearData
+    method : Method
+    last : int
+        The last step.
+    """
     phi, lam = data.eigenfeatures, data.problem.eigenvalues
-    if lam.size > MAX_RANK:
-        raise ValueError(f"method='exact' takes data of rank at most {MAX_RANK}, got {lam.size}; use method='auto'")
     alpha = method.learning_rate
     gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
     rows, kick = method.update(alpha * lam, *method.hyperparameters)
@@ -63,13 +87,11 @@ def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve
     zero = np.zeros((lam.size, lam.size))
     moment = [[start @ start.T if i == j == 0 else zero.copy() for j in range(m)] for i in range(m)]
     square = (residual**2).sum(axis=1)
-    floor = 0.5 * data.problem.noise_variance
-    losses = np.full(int(steps[-1]) + 1, np.inf)
-    for t in range(losses.size):
+    for t in range(last + 1):
         c = moment[0][0]
-        losses[t] = 0.5 * float(lam @ np.diag(c)) + floor
-        if t == losses.size - 1 or losses[t] > LARGEST:
-            break
+        yield c, mean[0]  # pyright: ignore
+        if t == last:
+            return
         noise = zero
         if gamma > 0.0:
             power = np.einsum("ij,ij->i", phi @ c, phi) - 2.0 * (residual * (phi @ mean[0])).sum(axis=1) + square
@@ -84,8 +106,6 @@ def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve
             for i in range(m)
         ]
         mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]  # pyright: ignore
-    exponent = np.zeros(steps.size, dtype=np.int64)
-    return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")
 
 
 class MomentSteps:

@@ -7,10 +7,12 @@ from genfun.schedules.decay import Cosine, Polynomial, StepDecay, Warmup
 from genfun.schedules.growth import ExponentialGrowth, LinearGrowth
 from genfun.schedules.jacobi import jacobi_heavy_ball
 from genfun.schedules.scheduled_sgd import ScheduledSGD
+from genfun.schedules.trapezoid import HoldThenLinear
 
 __all__ = [
     "Cosine",
     "ExponentialGrowth",
+    "HoldThenLinear",
     "LinearGrowth",
     "Piecewise",
     "Polynomial",

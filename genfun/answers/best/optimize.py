@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.optimize import SoftmaxOptimum, softmax_optimize
 
 SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
@@ -86,6 +88,18 @@ class Optimum(Displayed):
         )
 
 
+@overload
+def optimize(
+    problem: SoftmaxData,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    momentum: float | None = None,
+    *,
+    method: Method | None = None,
+) -> SoftmaxOptimum: ...
+
+
+@overload
 def optimize(
     problem: Problem | LinearData,
     batch_size: int | None = None,
@@ -95,7 +109,19 @@ def optimize(
     budget: float | None = None,
     step_time: StepTime | tuple[float, float] | None = None,
     method: Method | None = None,
-) -> Optimum:
+) -> Optimum: ...
+
+
+def optimize(
+    problem: Problem | LinearData | SoftmaxData,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    momentum: float | None = None,
+    noise: NoiseChoice = None,
+    budget: float | None = None,
+    step_time: StepTime | tuple[float, float] | None = None,
+    method: Method | None = None,
+) -> Optimum | SoftmaxOptimum:
     r"""The learning rate and momentum, and under a budget the batch size, of least predicted loss.
 
     .. math:: \min_{\alpha,\beta}\ L(T)\qquad\text{or}\qquad \min_{\alpha,\beta,b}\ L(T(b)),\qquad
@@ -110,8 +136,8 @@ def optimize(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
-        The spectrum.
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
+        The spectrum. Of a SoftmaxData a small grid, refined about its best point.
     batch_size : int or None
         b; None means the full batch, or, with a budget, that it is free.
     steps : int or None
@@ -130,7 +156,7 @@ def optimize(
 
     Returns
     -------
-    Optimum
+    Optimum or SoftmaxOptimum
 
     Raises
     ------
@@ -148,6 +174,8 @@ def optimize(
     >>> o.method.momentum > 0.5, o.at_bound
     (True, False)
     """
+    if isinstance(problem, SoftmaxData):
+        return softmax_optimize(problem, batch_size, steps, momentum, noise, budget, step_time, method)
     if (steps is None) == (budget is None):
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
     if momentum is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.explain import SoftmaxExplanation, softmax_explain
 
 DEFAULT_STEPS = 1000
 MOST_STEPS = 10**12
@@ -118,12 +121,22 @@ class Explanation:
         )
 
 
+@overload
+def explain(problem: SoftmaxData, method: Method, steps: int | None = None) -> SoftmaxExplanation: ...
+
+
+@overload
 def explain(
-    problem: Problem | LinearData,
+    problem: Problem | LinearData, method: Method, steps: int | None = None, noise: NoiseChoice = None
+) -> Explanation: ...
+
+
+def explain(
+    problem: Problem | LinearData | SoftmaxData,
     method: Method,
     steps: int | None = None,
     noise: NoiseChoice = None,
-) -> Explanation:
+) -> Explanation | SoftmaxExplanation:
     r"""A setting in about ten sentences: status, what binds, phase, times, and what to change first.
 
     .. math:: \text{gain of a change} = \frac{L(T)\ \text{of the setting}}{L(T')\ \text{after the change}},\qquad
@@ -138,7 +151,7 @@ def explain(
 
     Parameters
     ----------
-    problem : LinearProblem, PowerLaw or LinearData
+    problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
         The spectrum, or the data.
     method : Method
         The setting, e.g. `SGD(0.5, 0.9, 10)`.
@@ -150,7 +163,7 @@ def explain(
 
     Returns
     -------
-    Explanation
+    Explanation or SoftmaxExplanation
         `.lines`, `str()`, and all the numbers.
 
     Raises
@@ -169,6 +182,8 @@ def explain(
     >>> print(e.lines[1])
     It converges; in the end the excess loss falls by a factor e every 1,250 steps.
     """
+    if isinstance(problem, SoftmaxData):
+        return softmax_explain(problem, method, steps, noise)
     t = _check.integer("steps", DEFAULT_STEPS if steps is None else steps, 1, "step 1000 is a good start")
     if t > MOST_STEPS:
         raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")

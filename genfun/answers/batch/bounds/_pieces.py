@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ NEAR, FINE, ROUNDS = 1.02, 41, 4
 """Least samples: ratio of the first grid of batch sizes, points of the finer ones, and how many of these."""
 
 
+@runtime_checkable
 class Pieces(Protocol):
     """Rates of one period after another, the first being 1; arrays of whole numbers of periods j are floats."""
 

@@ -1,0 +1,189 @@
+"""The loss of training that shuffles once an epoch, as data loaders do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from genfun import _check
+from genfun._display import Displayed
+from genfun._typing import Array, Float, Int
+from genfun.case import Case, NoiseChoice
+from genfun.data.linear import LinearData
+from genfun.engine.edge import edge
+from genfun.engine.epochs import Pairs, groups, pair_closure, pairs_of_problem
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible
+from genfun.problems.problem import LinearProblem, Problem
+
+TRUSTED_SHARE = 0.7
+"""Of the stability edge of fresh batches: the closure has been compared with runs up to here."""
+LAST_STEP = 10**7
+EpochStatus = Literal["ok", "beyond the tested range", "diverges"]
+MEANING: dict[EpochStatus, str] = {
+    "ok": "within the range of learning rates in which the closure was compared with runs",
+    "beyond the tested range": f"the learning rate is above {TRUSTED_SHARE} of the edge of fresh batches, where "
+    "single rare runs decide the mean and the closure may be off by tens of per cent",
+    "diverges": "some of the losses are not finite",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EpochsCurve(Displayed):
+    """Mean loss with one shuffle an epoch.
+
+    Attributes
+    ----------
+    steps : integer array, any shape
+        As asked for.
+    loss : array, same shape
+        Mean loss over all samples.
+    logged_loss : array, same shape
+        Mean loss of the batch of that step before its update: what a training loop prints.
+    status : str
+        "ok", "beyond the tested range" or "diverges"; `meaning` puts it in words.
+    epoch : int
+        Steps of an epoch.
+    share_of_edge : float
+        The learning rate over the largest stable one of fresh batches.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], 50, seed=1, noise_variance=0.1)
+    >>> gf.epochs_curve(data, gf.SGD(0.1, batch_size=5), [0, 20])
+    EpochsCurve(ok: loss ... at step 20, 2 epochs of 10 steps, a loop logs ...)
+    """
+
+    steps: Int[Array, "..."]
+    loss: Float[Array, "..."]
+    logged_loss: Float[Array, "..."]
+    status: EpochStatus
+    epoch: int
+    share_of_edge: float
+
+    @property
+    def meaning(self) -> str:
+        """The status in words."""
+        return MEANING[self.status]
+
+    def __repr__(self) -> str:
+        last = int(np.argmax(self.steps))
+        step = int(self.steps.flat[last])
+        return (
+            f"EpochsCurve({self.status}: loss {self.loss.flat[last]:.6g} at step {step}, "
+            f"{step / self.epoch:.4g} epochs of {self.epoch} steps, a loop logs {self.logged_loss.flat[last]:.6g})"
+        )
+
+
+def epochs_curve(
+    problem: LinearProblem | LinearData, method: SGD, steps: Any, noise: NoiseChoice = None
+) -> EpochsCurve:
+    r"""Mean loss of SGD that visits every sample once an epoch, in a new order each time, without training.
+
+    .. math:: C^{u,i} = C + D_i,\qquad C^{u,ik} = C + D_i + D_k
+
+    for the second moments given that samples i, k are still to come: a closure of first order in the memory of single
+    samples, kept for pairs of modes. An epoch has floor(N/b) steps of b samples; the rest of it is dropped.
+
+    **Assumptions.** Heavy ball with constant hyperparameters. Data bring their own fourth moments of pairs of modes;
+    a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at
+    .3 of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
+    beyond, the status says so. Modes are binned into 64 groups.
+
+    Parameters
+    ----------
+    problem : LinearProblem or LinearData
+        With a number of samples, which an epoch needs.
+    method : SGD
+        Its batches are taken as slices of a shuffle, whatever it says of them.
+    steps : int or array of ints, any shape
+        Step numbers from 0 to 10^7; each costs about a microsecond to a tenth of a millisecond.
+    noise : SpectrallyExpressible, "fitted" or None
+        None: the moments of the data, or tau1 = tau2 = 1 for a spectrum.
+
+    Returns
+    -------
+    EpochsCurve
+
+    Raises
+    ------
+    ValueError
+        If there is no number of samples, the batch exceeds it, or a batch is drawn with replacement.
+    TypeError
+        If the method is no plain SGD or the problem has no list of eigenvalues.
+
+    References
+    ----------
+    arXiv 2206.11124, eq. (8) (fresh batches, which this becomes where an epoch is long).
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], 50, seed=1, noise_variance=0.1)
+    >>> method = gf.SGD(0.3, batch_size=1)
+    >>> shuffled, fresh = gf.epochs_curve(data, method, 500).loss, gf.predict(data, method, 500).loss
+    >>> bool(shuffled < fresh)  # the kicks of an epoch cancel at its end
+    True
+    """
+    wanted = _check.steps(steps)
+    last = int(wanted.max()) if wanted.size else 0
+    if last > LAST_STEP:
+        raise ValueError(f"steps must be at most {LAST_STEP} with epochs, got {last}")
+    fresh = _plain(method)
+    case = Case.of(problem, fresh, noise)
+    pairs = _pairs(case, noise)
+    size = pairs.n_samples if fresh.batch_size is None else fresh.batch_size
+    loss, logged = pair_closure(pairs, fresh.learning_rate, fresh.momentum, fresh.batch_size, last)
+    share = fresh.learning_rate / edge(case.problem, fresh, case.noise)
+    status: EpochStatus = "beyond the tested range" if share > TRUSTED_SHARE and case.gamma > 0.0 else "ok"
+    if not np.isfinite(loss[wanted]).all():
+        status = "diverges"
+    return EpochsCurve(wanted, loss[wanted], logged[wanted], status, max(pairs.n_samples // size, 1), share)
+
+
+def _plain(method: Any) -> SGD:
+    """The method with fresh batches, if it is heavy ball and nothing else."""
+    options = {name: getattr(method, name, 0.0) for name in ("dampening", "weight_decay", "nesterov")}
+    if not isinstance(method, SGD) or any(options.values()):
+        raise TypeError(f"method must be an SGD without other options where samples come in epochs, got {method!r}")
+    if method.replacement:
+        raise ValueError("method.replacement must be False: an epoch visits every sample once")
+    return SGD(method.learning_rate, method.momentum, method.batch_size)
+
+
+def _pairs(case: Case, noise: NoiseChoice) -> Pairs:
+    problem: Problem = case.problem
+    if not isinstance(problem, LinearProblem):
+        raise TypeError(f"problem must be a LinearProblem or LinearData with epochs, got {type(problem).__name__}")
+    if problem.n_samples is None:
+        raise ValueError("problem.n_samples must be given: an epoch has so many samples")
+    if isinstance(case.noise, SpectrallyExpressible):
+        return pairs_of_problem(problem, case.noise)
+    if case.data is None or noise not in (None, "measured", "exact"):
+        raise ValueError(f"noise must be spectrally expressible or the data's own with epochs, got {noise!r}")
+    return pairs_of_data(case.data)
+
+
+def pairs_of_data(data: LinearData) -> Pairs:
+    r"""The fourth moments of data by pairs of groups of modes, in one pass over the samples.
+
+    .. math:: M_{kl} = \frac1N\sum_i \varphi_k(i)^2\varphi_l(i)^2,\qquad E_k = \frac1N\sum_i\varphi_k(i)^2\epsilon_i^2
+
+    Parameters
+    ----------
+    data : LinearData
+    """
+    plain = pairs_of_problem(data.problem, SpectrallyExpressible())
+    group = groups(data.eigenvalues)
+    order = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[order], np.arange(plain.lam.size))
+    fourth, label = np.zeros((plain.lam.size,) * 2), np.zeros(plain.lam.size)
+    for features, targets in data.blocks():
+        squares = np.add.reduceat(features[:, order] ** 2, first, axis=1) / plain.count
+        left = ((targets - features @ data.coefficients) ** 2).sum(axis=1)
+        fourth += squares.T @ squares
+        label += squares.T @ left
+    return replace(plain, fourth=fourth / data.n_samples, label=label / data.n_samples)

@@ -1,0 +1,1 @@
+"""Linear probes under cross-entropy: softmax regression by Gaussian-averaged re-linearisation."""

@@ -1,0 +1,158 @@
+"""Features and class labels, for a linear classifier trained under cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.data import _arrays
+from genfun.data.linear import LinearData
+
+MOST_WEIGHTS = 600
+"""Of d (C - 1) weights, whose full covariance is followed."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SoftmaxData:
+    r"""Softmax regression on given data: a linear probe, started at w_0 = 0.
+
+    .. math:: L(w) = -\frac1N\sum_i \log p_{y_i}(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}}
+
+    Accepted by `predict`, `max_learning_rate`, `steps_to_loss`, `optimize` and `explain`; every other answer is derived
+    for squared loss.
+
+    **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
+    are, with no intercept added; w_0 = 0; no weight decay. d (C - 1) at most 600. Built by `from_features`.
+
+    Parameters
+    ----------
+    features : array, shape (N, d)
+        x.
+    labels : integer array, shape (N,)
+        Positions in `classes`.
+    classes : tuple
+        The labels as given, in order.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> gf.SoftmaxData.from_features([[1.0], [2.0], [-1.0]], ["cat", "cat", "dog"])
+    SoftmaxData(n_samples=3, features=1, classes=2)
+    """
+
+    features: Float[Array, "N d"]
+    labels: Int[Array, " N"]
+    classes: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        self.features.setflags(write=False)
+        self.labels.setflags(write=False)
+
+    @classmethod
+    def from_features(cls, X: Any, labels: Any) -> SoftmaxData:
+        """From features and one label for each sample.
+
+        Parameters
+        ----------
+        X : array-like, shape (N, d)
+            Features as the probe sees them; append a column of ones for a bias.
+        labels : array-like, shape (N,)
+            Integers or strings.
+
+        Returns
+        -------
+        SoftmaxData
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes, non-finite values, fewer than two classes, or more than 600 weights d (C - 1).
+        TypeError
+            On what is not an array of real numbers.
+
+        Examples
+        --------
+        >>> SoftmaxData.from_features([[1.0, 0.0], [0.0, 1.0]], [3, 7]).classes
+        (3, 7)
+        """
+        table = _arrays.table("X", X)
+        n, d = (int(side) for side in table.shape)
+        given = np.asarray(labels)
+        if given.shape != (n,):
+            raise ValueError(
+                f"labels must be one for each of the {n} samples, shape ({n},), got shape {given.shape}; "
+                "of one-hot rows pass .argmax(axis=1)"
+            )
+        if given.dtype.kind == "f" and not (given == np.floor(given)).all():
+            raise ValueError("labels must be classes, got fractions; pass integers or strings")
+        classes, positions = np.unique(given, return_inverse=True)
+        if classes.size < 2:
+            raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
+        if d * (classes.size - 1) > MOST_WEIGHTS:
+            raise ValueError(
+                f"X has {d} features and labels {classes.size} classes: {d * (classes.size - 1)} weights d (C - 1), "
+                f"at most {MOST_WEIGHTS} are taken; project the features on their leading principal components"
+            )
+        values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
+        if not values.any():
+            raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
+        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()))
+
+    def held_out(self, X: Any, labels: Any) -> SoftmaxData:
+        """Other samples of the same features and classes, for the loss on them.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, d)
+            Centred and scaled as the training features were.
+        labels : array-like, shape (n,)
+            Among `classes`.
+
+        Raises
+        ------
+        ValueError
+            On a wrong shape, or a label that is not among the classes.
+        """
+        table = _arrays.table("X_test", X)
+        n, d = (int(side) for side in table.shape)
+        if d != self.features.shape[1]:
+            raise ValueError(f"X_test must have the {self.features.shape[1]} features of the data, got {d}")
+        given = np.asarray(labels)
+        if given.shape != (n,):
+            raise ValueError(f"y_test must be one label for each of the {n} samples, got shape {given.shape}")
+        unknown = sorted(set(given.tolist()) - set(self.classes))
+        if unknown:
+            raise ValueError(f"y_test must hold classes of the training data, got {unknown[0]!r} besides")
+        positions = np.searchsorted(np.array(self.classes), given)
+        values = np.array(_arrays.block("X_test", table, slice(0, n)), dtype=np.float64)
+        return SoftmaxData(values, positions.astype(np.int64), self.classes)
+
+    def __repr__(self) -> str:
+        return (
+            f"SoftmaxData(n_samples={self.n_samples}, features={self.features.shape[1]}, classes={len(self.classes)})"
+        )
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return self.features.shape[0]
+
+    @property
+    def n_weights(self) -> int:
+        """d (C - 1): weights, less those that no gradient ever moves."""
+        return self.features.shape[1] * (len(self.classes) - 1)
+
+    @cached_property
+    def basis(self) -> Float[Array, "C k"]:
+        """Orthonormal columns that sum to 0 over classes: what gradients from w_0 = 0 reach."""
+        count = len(self.classes)
+        return np.linalg.qr(np.eye(count) - 1.0 / count)[0][:, : count - 1]
+
+    @cached_property
+    def squared(self) -> LinearData:
+        """Least squares on the same features and one-hot targets; its edge gives the start edge."""
+        return LinearData.from_features(self.features, np.eye(len(self.classes))[self.labels])

@@ -1,0 +1,227 @@
+"""Mean cross-entropy and classification error of a linear probe at given steps, and the steps to a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float, Int
+from genfun.engine.edge import edge, with_rate
+from genfun.methods.sgd import SGD
+from genfun.noise import sampling_factor
+from genfun.softmax.averages import loss_and_error
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.flow import State, Stretch, start, stretches
+
+FINE, COARSE = 2, 1
+"""Linearisations while the step number doubles, for the answer and for its error estimate."""
+MOST_EDGES = 2.0
+"""A learning rate beyond so many start edges is refused."""
+UNCERTAIN = 0.03
+LAST_STEP = 10**8
+MEANING = {
+    "ok": "the estimated error of the computation is below 3 % at every step",
+    "inaccurate": "the estimated error of the computation is above 3 % at some steps, see error",
+    "diverges": "the weights left the range of doubles; losses from there on are inf",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SoftmaxPrediction:
+    """Mean cross-entropy at given steps.
+
+    Parameters
+    ----------
+    steps : integer array, any shape
+        As asked for.
+    loss : array, same shape
+        Mean loss E L(t), in nats, on the training samples or on the held-out ones that were asked about.
+    error : array, same shape
+        Estimated relative error by the number of linearisations: a third of the difference to half as many. What the
+        weights not being Gaussian costs is not in it: a few per cent from .3 of the start edge on.
+    error_rate : array, same shape
+        Mean share of the same samples classified wrongly.
+    status : str
+        "ok", "inaccurate" or "diverges"; `meaning` puts it in words.
+    data : SoftmaxData
+        As asked.
+    method : SGD
+        As asked.
+
+    Examples
+    --------
+    >>> import genfun as gf
+    >>> d = gf.SoftmaxData.from_features([[1.0], [2.0], [-1.0], [0.5]], [1, 1, 0, 0])
+    >>> gf.predict(d, gf.SGD(0.1, batch_size=1), [0, 100]).loss.round(3).tolist()
+    [0.693, 0.396]
+    """
+
+    steps: Int[Array, "..."]
+    loss: Float[Array, "..."]
+    error: Float[Array, "..."]
+    error_rate: Float[Array, "..."]
+    status: Literal["ok", "inaccurate", "diverges"]
+    data: SoftmaxData
+    method: SGD
+
+    @property
+    def meaning(self) -> str:
+        """The status in words."""
+        return MEANING[self.status]
+
+    def __repr__(self) -> str:
+        last = int(np.argmax(self.steps))
+        return (
+            f"SoftmaxPrediction({self.status}: loss {self.loss.flat[last]:.6g} nats, "
+            f"{100.0 * self.error_rate.flat[last]:.3g} % of the samples wrong at step {self.steps.flat[last]}, "
+            f"error about {np.max(self.error):.1e})"
+        )
+
+
+def start_edge(data: SoftmaxData, method: Any) -> float:
+    """C times the edge of least squares on the same features: where the mean square of the first steps grows.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+        Its learning rate is ignored.
+    """
+    _is_sgd(method)
+    squared = data.squared
+    sampling_factor(method.batch_size, data.n_samples, method.replacement)
+    return len(data.classes) * edge(squared.problem, with_rate(method, 1.0), squared.measured_noise)
+
+
+def _is_sgd(method: Any) -> None:
+    if not isinstance(method, SGD):
+        raise TypeError(f"method must be an SGD for a SoftmaxData, got {type(method).__name__}; momentum is its field")
+
+
+def checked(data: SoftmaxData, method: Any, noise: Any = None) -> float:
+    """The start edge, once the setting is found to be one that can be answered.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+    noise : None
+        Whatever else is refused.
+    """
+    own_noise(noise)
+    top = start_edge(data, method)
+    if method.learning_rate > MOST_EDGES * top:
+        raise ValueError(
+            f"learning_rate must be at most twice the start edge of cross-entropy, {MOST_EDGES * top:.6g}, got "
+            f"{method.learning_rate:.6g}; max_learning_rate gives that edge"
+        )
+    return top
+
+
+def own_noise(noise: Any) -> None:
+    """Refuse a noise model: the noise under cross-entropy is that of the data.
+
+    Parameters
+    ----------
+    noise : None
+    """
+    if noise is not None:
+        raise ValueError(f"noise must be left out for a SoftmaxData, whose noise is computed, got {noise!r}")
+
+
+def softmax_predict(
+    data: SoftmaxData, method: Any, steps: Any, noise: Any = None, on: SoftmaxData | None = None
+) -> SoftmaxPrediction:
+    """What `predict` and `predict_test` answer for a SoftmaxData.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+    steps : int or array of ints
+    noise : None
+    on : SoftmaxData or None
+        Samples whose loss is asked for; None is those that are trained on.
+    """
+    wanted = _check.steps(steps)
+    if wanted.max() > LAST_STEP:
+        raise ValueError(f"steps must be at most {LAST_STEP} for a SoftmaxData, got {wanted.max()}")
+    checked(data, method, noise)
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    fine, coarse = (curve(data, method, unique, count, on) for count in (FINE, COARSE))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0])
+    error = np.nan_to_num(error, nan=np.inf)
+    status = "diverges" if np.isinf(fine[0]).any() else "inaccurate" if (error > UNCERTAIN).any() else "ok"
+    loss, wrong, error = (np.reshape(x[inverse.ravel()], wanted.shape) for x in (fine[0], fine[1], error))
+    return SoftmaxPrediction(wanted, loss, error, wrong, status, data, method)
+
+
+def curve(
+    data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling: int, on: SoftmaxData | None = None
+) -> Float[Array, "2 t"]:
+    """Loss and error rate at ascending steps.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+    steps : array, shape (t,)
+    per_doubling : int
+    on : SoftmaxData or None
+        Samples whose loss is asked for.
+    """
+    asked = data if on is None else on
+    result = np.stack([np.full(steps.size, np.inf), np.full(steps.size, np.nan)])
+    if steps[0] == 0:
+        result[:, 0] = at(asked, start(data))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first, end, stretch in stretches(data, method, per_doubling, int(steps[-1])):
+            for i in np.flatnonzero((steps > first) & (steps <= end)):
+                result[:, i] = at(asked, stretch.after(int(steps[i]) - first))
+    return result
+
+
+def at(data: SoftmaxData, state: State) -> tuple[float, float]:
+    """Loss and error rate of a state.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    state : State
+    """
+    return loss_and_error(data, state.mean[0], state.covariance[0, 0])
+
+
+def softmax_steps_to_loss(data: SoftmaxData, method: Any, loss: float, noise: Any = None) -> float:
+    """What `steps_to_loss` answers for a SoftmaxData: looked for at the ends of stretches, then inside the first one.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+    loss : float
+    noise : None
+    """
+    target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
+    checked(data, method, noise)
+    if at(data, start(data))[0] <= target:
+        return 0.0
+    for first, end, stretch in stretches(data, method, FINE, LAST_STEP):
+        if at(data, stretch.after(end - first))[0] <= target:
+            return float(first + _bisected(data, stretch, end - first, target))
+    return np.inf
+
+
+def _bisected(data: SoftmaxData, stretch: Stretch, below: int, target: float) -> int:
+    above = 0
+    while below - above > 1:
+        middle = (above + below) // 2
+        if at(data, stretch.after(middle))[0] <= target:
+            below = middle
+        else:
+            above = middle
+    return below

@@ -1,0 +1,176 @@
+"""One shuffle an epoch: the closure against fresh batches, a plain reference, and runs of data loaders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.answers.epochs import pairs_of_data
+from genfun.engine import epochs
+from genfun.engine.epochs import groups, pair_closure, pairs_of_problem
+from genfun.experiments import simulate
+from genfun.methods import SGD
+
+K = np.arange(1.0, 21.0)
+NOISE = gf.SpectrallyExpressible(1.0, 0.3)
+
+
+def _problem(n):
+    return gf.LinearProblem(K**-1.5, K**-1.0, n_samples=n, noise_variance=0.05)
+
+
+def _data():
+    """Correlated features of few samples with tails, as clinical tables have, and a target with a little noise."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(240, 10)) * np.exp(0.2 * rng.normal(size=(240, 1)))
+    X = base @ (rng.normal(size=(10, 10)) * K[:10] ** -0.7)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    target = X @ rng.normal(size=10)
+    return gf.LinearData.from_features(X, target + 0.1 * rng.normal(size=240)).normalized()
+
+
+SETS = {"table": _data, "mnist": lambda: gf.data.mnist(150)}
+
+
+@pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (4, 0.5), (2, -0.4)])
+def test_an_epoch_without_end_is_the_recursion_of_fresh_batches(b, beta):
+    # omega = b/(N - 1) is the only place where N remains when it is large.
+    n = 10**9
+    loss, _ = pair_closure(pairs_of_problem(_problem(n), NOISE), 0.1, beta, b, 60)
+    fresh = gf.predict(_problem(n), SGD(0.1, beta, b), np.arange(61), NOISE).loss
+    assert np.allclose(loss, fresh, rtol=60 * 100 * b / n, atol=0.0)
+
+
+def test_the_first_step_is_that_of_a_fresh_batch():
+    # Nothing has been visited before it; the second step already differs.
+    pairs = pairs_of_problem(_problem(40), NOISE)
+    loss, logged = pair_closure(pairs, 0.3, 0.0, 8, 3)
+    fresh = gf.predict(_problem(40), SGD(0.3, 0.0, 8), np.arange(4), NOISE).loss
+    assert np.allclose(loss[:2], fresh[:2], rtol=1e-12)
+    assert abs(loss[2] / fresh[2] - 1.0) > 1e-3
+    # The batch to come is as good a sample as any at the start, and has a larger loss after one step.
+    assert logged[0] == pytest.approx(loss[0], rel=1e-12)
+    assert logged[1] > loss[1]
+
+
+def test_one_epoch_of_single_samples_in_one_mode_is_exact():
+    # One mode with phi^2 = lambda at every sample and no noise: every step is w' = (1 - a) w, in any order.
+    problem = gf.LinearProblem([0.5], [1.0], n_samples=10)
+    loss, logged = pair_closure(pairs_of_problem(problem, gf.SpectrallyExpressible()), 0.4, 0.0, 1, 30)
+    assert np.allclose(loss, 0.5 * 0.8 ** (2 * np.arange(31)), rtol=1e-12)
+    assert np.allclose(logged, loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (8, 0.5), (2, -0.3), (None, 0.3)])
+def test_compiled_loops_and_arrays_are_the_same(b, beta, monkeypatch):
+    pairs = pairs_of_data(_data())
+    slow = pair_closure(pairs, 0.05, beta, b, 300)
+    if epochs.compiled() is None:
+        pytest.skip("needs numba")
+    monkeypatch.setattr(epochs, "WORTH_COMPILING", 0)
+    for found, expected in zip(pair_closure(pairs, 0.05, beta, b, 300), slow, strict=True):
+        assert np.allclose(found, expected, rtol=1e-11)
+
+
+def test_a_full_batch_is_gradient_descent():
+    found = gf.epochs_curve(_data(), SGD(0.4, 0.3), np.arange(20))
+    assert np.allclose(found.loss, gf.predict(_data(), SGD(0.4, 0.3), np.arange(20)).loss, rtol=1e-10)
+    assert found.status == "ok"
+    assert found.epoch == 1
+
+
+def test_fourth_moments_are_means_over_samples_and_the_modes_of_a_group():
+    data = gf.data.mnist(150)
+    pairs, group = pairs_of_data(data), groups(data.eigenvalues)
+    squares = data.eigenfeatures**2
+    whole = squares.T @ squares / data.n_samples
+    for k, m in ((0, 0), (3, 20), (pairs.lam.size - 1, pairs.lam.size - 2)):
+        expected = whole[np.ix_(group == k, group == m)].mean()
+        assert pairs.fourth[k, m] == pytest.approx(expected, rel=1e-9)
+    label = (squares * (data.residuals**2).sum(axis=1)[:, None]).mean(axis=0)
+    assert np.allclose(pairs.label * pairs.count, np.bincount(group, label), atol=1e-12)
+    assert pairs.count @ pairs.lam == pytest.approx(data.eigenvalues.sum())
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (8, 0.5), (2, -0.3)])
+def test_runs_of_a_shuffling_loader_have_the_predicted_mean(name, b, beta):
+    data = SETS[name]()
+    method = SGD(0.3 * gf.max_learning_rate(data, beta, b), beta, b)
+    each = data.n_samples // b
+    steps = np.array([each // 2, each, each + each // 2, 5 * each])
+    runs = simulate(data, method, steps=int(steps[-1]), replicas=200, record=steps, seed=3, order="epochs")
+    found = gf.epochs_curve(data, method, steps)
+    assert found.status == "ok"
+    assert (np.abs(found.loss - runs.mean) < 2.5 * runs.sem + 0.03 * runs.mean).all()
+    # The theory of fresh batches would fail this test.
+    fresh = gf.predict(data, method, steps).loss
+    assert (np.abs(fresh - runs.mean) > 2.5 * runs.sem + 0.03 * runs.mean).any()
+
+
+def test_the_logged_loss_is_that_of_a_loop_that_prints_before_it_steps():
+    data, b, rate = _data(), 4, 0.05
+    phi, y, n = data.eigenfeatures, data.targets[:, 0], data.n_samples
+    runs, each, rng = 400, n // b, np.random.default_rng(5)
+    w = np.zeros((runs, data.rank))
+    logged = np.zeros((2 * each, runs))
+    for epoch in range(2):
+        order = rng.permuted(np.tile(np.arange(n), (runs, 1)), axis=1)
+        for t in range(each):
+            batch = order[:, t * b : (t + 1) * b]
+            left = np.einsum("rbk,rk->rb", phi[batch], w) - y[batch]
+            logged[epoch * each + t] = 0.5 * (left**2).mean(axis=1)
+            w -= rate * np.einsum("rbk,rb->rk", phi[batch], left) / b
+    found = gf.epochs_curve(data, SGD(rate, 0.0, b), np.arange(2 * each))
+    for epoch in range(2):
+        part = slice(epoch * each, (epoch + 1) * each)
+        means = logged[part].mean(axis=0)
+        error = 2.5 * means.std() / np.sqrt(runs)
+        assert abs(found.logged_loss[part].mean() - means.mean()) < 0.03 * means.mean() + error
+        # In the second epoch a sample of the batch has not been seen for longer than others.
+        assert found.logged_loss[part].mean() > found.loss[part].mean()
+
+
+@dataclass(frozen=True)
+class Shuffled(SGD):
+    """SGD whose loader shuffles once an epoch."""
+
+    sampling: str = "epochs"
+
+
+def test_predict_follows_epochs_where_the_method_says_so():
+    data, steps = _data(), np.array([[0, 30], [500, 7]])
+    edge = gf.max_learning_rate(data, 0.0, 4)
+    found = gf.predict(data, Shuffled(0.3 * edge, 0.0, 4), steps)
+    curve = gf.epochs_curve(data, SGD(0.3 * edge, 0.0, 4), steps)
+    assert found.loss.shape == (2, 2)
+    assert (found.loss == curve.loss).all()
+    assert (found.status, found.route) == ("ok", "epochs")
+    assert gf.predict(data, replace(Shuffled(0.8 * edge, 0.0, 4)), steps).status == "epochs uncertain"
+    assert gf.predict(data, Shuffled(0.3 * edge, 0.0, 4, sampling="fresh"), steps).route != "epochs"
+
+
+def test_the_status_tells_the_tested_range_from_what_lies_beyond():
+    data = _data()
+    edge = gf.max_learning_rate(data, 0.0, 2)
+    assert gf.epochs_curve(data, SGD(0.69 * edge, 0.0, 2), 10).status == "ok"
+    beyond = gf.epochs_curve(data, SGD(0.71 * edge, 0.0, 2), 10)
+    assert beyond.status == "beyond the tested range"
+    assert beyond.share_of_edge == pytest.approx(0.71, rel=1e-6)
+    assert gf.epochs_curve(data, SGD(50.0 * edge, 0.0, 2), 3000).status == "diverges"
+
+
+def test_what_epochs_cannot_follow_is_refused():
+    with pytest.raises(ValueError, match="n_samples must be given"):
+        gf.epochs_curve(gf.LinearProblem([1.0], [1.0]), SGD(0.1, 0.0, 1), 5)
+    with pytest.raises(ValueError, match="replacement must be False"):
+        gf.epochs_curve(_data(), SGD(0.1, 0.0, 1, replacement=True), 5)
+    method: Any = gf.ScheduledSGD([0.1] * 5, 0.0, 1)
+    with pytest.raises(TypeError, match="method must be an SGD"):
+        gf.epochs_curve(_data(), method, 5)
+    with pytest.raises(ValueError, match="batch_size must be at most"):
+        gf.epochs_curve(_data(), SGD(0.1, 0.0, 1000), 5)

@@ -1,0 +1,166 @@
+"""The loss on held-out samples, against runs in plain NumPy and N retrainings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import genfun as gf
+
+
+def table(n=60, d=6, seed=3, noise=0.5):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((2 * n, d)) @ np.diag(1.0 / np.arange(1, d + 1))
+    X[:, 1] *= rng.standard_t(5, 2 * n)  # samples of unequal leverage, which no fitted constant describes
+    y = X @ rng.standard_normal(d) + noise * rng.standard_normal(2 * n)
+    return X[:n], y[:n], X[n:], y[n:]
+
+
+def runs(X, y, Xt, yt, m, steps, count=2000, seed=7, outputs=None):
+    """Test losses of SGD runs at the steps: plain NumPy in the space of the features, (count, steps)."""
+    rng = np.random.default_rng(seed)
+    Y, Yt = (a.reshape(len(a), -1) for a in (y, yt))
+    w = np.zeros((count, X.shape[1], Y.shape[1]))
+    v, kept = np.zeros_like(w), []
+    for t in range(max(steps) + 1):
+        if t in steps:
+            kept.append(0.5 * ((Xt @ w - Yt) ** 2).sum(axis=2).mean(axis=1))
+        batch = rng.random((count, len(X))).argpartition(m.batch_size, axis=1)[:, : m.batch_size]
+        x = X[batch]
+        g = np.swapaxes(x, 1, 2) @ (x @ w - Y[batch]) / m.batch_size
+        v = m.momentum * v - m.learning_rate * g
+        w = w + v
+    return np.stack(kept, axis=1)
+
+
+@pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.8])
+def test_held_out_loss_is_the_mean_of_simulated_runs(momentum):
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    rate = 0.4 * gf.max_learning_rate(data, momentum, batch_size=2)
+    m, steps = gf.SGD(rate, momentum, batch_size=2), [0, 3, 12, 50, 100]
+    told = gf.predict_test(data, m, steps, Xt, yt)
+    seen = runs(X, y, Xt, yt, m, steps)
+    error = seen.std(axis=0, ddof=1) / np.sqrt(len(seen))
+    assert told.status == "ok"
+    assert told.loss[0] == pytest.approx(0.5 * np.mean(yt**2), rel=1e-12)
+    assert (np.abs(seen.mean(axis=0) - told.loss) <= 2.5 * error + 1e-12).all()
+    # The noise part is not negligible here, so that a factor 2 in it would show.
+    assert (told.loss - told.mean_loss)[-1] > 10 * error[-1]
+
+
+def test_held_out_loss_on_the_training_samples_is_the_training_loss():
+    X, y, _, _ = table()
+    y = np.stack([y, y**2], axis=1)
+    data = gf.LinearData.from_features(X, y)
+    m = gf.SGD(0.1, 0.5, batch_size=3)
+    told = gf.predict_test(data, m, [[0, 10], [50, 200]], X, y)
+    assert told.loss == pytest.approx(gf.predict(data, m, told.steps, noise="exact").loss, rel=1e-8)
+    assert told.loss == pytest.approx(told.train_loss, rel=1e-10)
+
+
+def test_kernel_and_features_agree_on_held_out_samples():
+    X, y, Xt, yt = table(n=20, d=30)
+    m, steps = gf.SGD(0.05, 0.3, batch_size=4), [0, 20, 60]
+    features = gf.predict_test(gf.LinearData.from_features(X, y), m, steps, Xt, yt, X_train=X)
+    kernel = gf.predict_test(gf.LinearData.from_kernel(X @ X.T, y), m, steps, Xt @ X.T, yt)
+    assert features.loss == pytest.approx(kernel.loss, rel=1e-8)
+
+
+def test_normalised_data_take_held_out_features_as_they_are():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    scaled = data.normalized()
+    factor = data.eigenvalues[0]
+    told = gf.predict_test(data, gf.SGD(0.1, batch_size=2), 30, Xt, yt).loss
+    assert gf.predict_test(scaled, gf.SGD(0.1 * factor, batch_size=2), 30, Xt, yt).loss == pytest.approx(told)
+    assert gf.predict_test(scaled, gf.SGD(0.1 * factor, batch_size=2), 30, Xt, yt, X_train=X).loss == pytest.approx(
+        told
+    )
+
+
+def test_batch_noise_never_helps_and_the_best_step_is_the_least():
+    X, y, Xt, yt = table(n=40, d=25, noise=2.0)
+    data = gf.LinearData.from_features(X, y)
+    steps = np.arange(301)
+    full, batch = (gf.predict_test(data, gf.SGD(0.1, batch_size=b), steps, Xt, yt) for b in (None, 4))
+    assert full.loss == pytest.approx(full.mean_loss)
+    assert full.mean_loss == pytest.approx(batch.mean_loss)
+    assert (batch.loss >= full.loss * (1.0 - 1e-12)).all()
+    assert 0 < full.best_step < 300
+    assert full.best_step == np.argmin(full.loss)
+    assert full.best_loss == full.loss.min()
+
+
+@pytest.mark.parametrize("momentum", [-0.4, 0.0, 0.9])
+def test_leave_one_out_of_the_mean_path_is_that_of_retrainings(momentum):
+    X, y, _, _ = table(n=60, d=8)
+    Y = np.stack([y, np.tanh(y)], axis=1)
+    m, steps, n = gf.SGD(0.2, momentum), [0, 1, 2, 7, 40, 300, 1000], 60
+    told = gf.leave_one_out(gf.LinearData.from_features(X, Y), m, steps)
+    seen = np.zeros(len(steps))
+    for i in range(n):
+        rest = np.arange(n) != i
+        w, v = np.zeros((2, 8, 2))
+        for t in range(max(steps) + 1):
+            if t in steps:
+                seen[steps.index(t)] += 0.5 * ((X[i] @ w - Y[i]) ** 2).sum() / n
+            v = m.momentum * v - m.learning_rate * X[rest].T @ (X[rest] @ w - Y[rest]) / n
+            w = w + v
+    assert told.mean_loss == pytest.approx(seen, rel=1e-8)
+    assert told.loss == pytest.approx(told.mean_loss)  # no batches, no noise
+
+
+def test_ridge_baseline_is_that_of_n_fits():
+    X, y, _, _ = table(n=30, d=5)
+    told = gf.leave_one_out(gf.LinearData.from_features(X, y), gf.SGD(0.1), 5)
+    total = 0.0
+    for i in range(30):
+        rest = np.arange(30) != i
+        w = np.linalg.solve(X[rest].T @ X[rest] + 30 * told.ridge_penalty * np.eye(5), X[rest].T @ y[rest])
+        total += 0.5 * (X[i] @ w - y[i]) ** 2 / 30
+    assert told.ridge_loss == pytest.approx(total, rel=1e-9)
+
+
+def test_leave_one_out_with_batches_is_near_the_test_loss_over_splits():
+    # 20 data sets of one law, each with a large test set: both are estimates of the same mean.
+    losses, noises = [], []
+    for seed in range(20):
+        X, y, _, _ = table(n=80, d=6, seed=seed)
+        rng = np.random.default_rng(100 + seed)
+        Xt = rng.standard_normal((4000, 6)) @ np.diag(1.0 / np.arange(1, 7))
+        Xt[:, 1] *= rng.standard_t(5, 4000)
+        first = np.random.default_rng(seed)
+        first.standard_normal((160, 6))
+        first.standard_t(5, 160)
+        yt = Xt @ first.standard_normal(6) + 0.5 * rng.standard_normal(4000)
+        data = gf.LinearData.from_features(X, y)
+        m = gf.SGD(0.4 * gf.max_learning_rate(data, batch_size=1), batch_size=1)
+        test, left = gf.predict_test(data, m, 200, Xt, yt), gf.leave_one_out(data, m, 200)
+        losses.append((float(left.loss), float(test.loss)))
+        noises.append((float(left.loss - left.mean_loss), float(test.loss - test.mean_loss)))
+    left, test = np.mean(losses, axis=0)
+    gap = np.diff(losses, axis=1)
+    assert abs(left - test) <= 0.05 * test + 2.5 * gap.std() / np.sqrt(20)
+    left, test = np.mean(noises, axis=0)
+    assert 0.7 < left / test < 1.4
+
+
+def test_what_cannot_be_answered_is_refused_by_name():
+    X, y, Xt, yt = table(n=10, d=3)
+    data = gf.LinearData.from_features(X, y)
+    m = gf.SGD(0.1, batch_size=2)
+    with pytest.raises(TypeError, match="predict_test needs the data"):
+        gf.predict_test(data.problem, m, 3, Xt, yt)  # pyright: ignore
+    with pytest.raises(ValueError, match="X_test must have 3 columns"):
+        gf.predict_test(data, m, 3, Xt[:, :2], yt)
+    with pytest.raises(ValueError, match="y_test must have the 1 outputs"):
+        gf.predict_test(data, m, 3, Xt, np.stack([yt, yt], axis=1))
+    with pytest.raises(ValueError, match="X_train must be given"):
+        gf.predict_test(gf.LinearData.from_features(X.T, y[:3]), m, 3, Xt.T, yt[:3])
+    with pytest.raises(ValueError, match="in the same order"):
+        gf.predict_test(data, m, 3, Xt, yt, X_train=X[::-1])
+    with pytest.raises(ValueError, match="steps must be at most"):
+        gf.predict_test(data, m, 10**14, Xt, yt)
+    with pytest.raises(ValueError, match="where the full batch diverges"):
+        gf.leave_one_out(data, gf.SGD(1e3), 3)

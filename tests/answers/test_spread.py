@@ -1,0 +1,107 @@
+"""The spread of the loss across runs, against closed forms and simulated runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.engine import quadratic_form
+from genfun.experiments import simulate
+from genfun.methods import SGD
+
+K = np.arange(1.0, 21.0)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.6, -0.4])
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_noise_of_labels_alone_has_the_deviation_of_a_gaussian(beta, scheduled):
+    # tau = 0 leaves w Gaussian, of mean m and variance V: Var sum lambda w^2/2 = sum lambda^2 (V^2/2 + m^2 V).
+    lam, signal, sigma2, rate, b, steps = np.array([1.0, 0.3, 0.05]), np.array([1.0, 2.0, 0.5]), 0.7, 0.4, 3, 25
+    problem = gf.LinearProblem(lam, signal, noise_variance=sigma2)
+    rates = rate / (1.0 + 0.1 * np.arange(steps)) if scheduled else np.full(steps, rate)
+    state, cov = np.stack([np.sqrt(signal / lam), np.zeros(3)], axis=1), np.zeros((3, 2, 2))
+    for alpha in rates:
+        # torch: m' = beta m + g, w' = w - alpha m'.
+        one = np.ones(3)
+        t = np.array([[1.0 - alpha * lam, -alpha * beta * one], [lam, beta * one]]).transpose(2, 0, 1)
+        kick = np.array([-alpha, 1.0])
+        state = np.einsum("nij,nj->ni", t, state)
+        cov = t @ cov @ t.transpose(0, 2, 1) + (lam * sigma2 / b)[:, None, None] * np.outer(kick, kick)
+    v, m = cov[:, 0, 0], state[:, 0]
+    mean = 0.5 * float(lam @ (v + m**2)) + 0.5 * sigma2
+    sd = float(np.sqrt(lam**2 @ (0.5 * v**2 + m**2 * v)))
+    method = gf.ScheduledSGD(rates, beta, b) if scheduled else SGD(rate, beta, b)
+    found = gf.spread(problem, method, steps, gf.SpectrallyExpressible(0.0, 0.0))
+    assert found.mean == pytest.approx(mean, rel=1e-12)
+    assert found.sd == pytest.approx(sd, rel=1e-12)
+
+
+@pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (4, 0.5)])
+def test_the_mean_is_that_of_predict_and_a_full_batch_has_no_spread(b, beta):
+    problem = gf.LinearProblem(K**-1.5, K**-1.0, n_samples=100, noise_variance=0.1)
+    noise = gf.SpectrallyExpressible(1.0, -0.5)
+    method = SGD(0.1, beta, b)
+    mean = gf.predict(problem, method, 80, noise).loss
+    assert gf.spread(problem, method, 80, noise).mean == pytest.approx(float(mean), rel=1e-10)
+    still = gf.spread(problem, SGD(0.1, beta, None), 80, noise)
+    assert still.sd == 0.0
+    assert still.quantile(0.05) == pytest.approx(still.mean)
+    assert still.probability_above(2.0 * still.mean) == 0.0
+    assert gf.spread(problem, method, 0, noise).sd == 0.0
+
+
+SETS = {
+    "gaussian": lambda: gf.data.gaussian(K**-1.5, K**-1.0, 400, seed=1, noise_variance=0.05),
+    "mnist": lambda: gf.data.mnist(200),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (4, 0.5), (2, -0.3)])
+def test_simulated_runs_spread_as_predicted_below_half_the_edge(name, b, beta):
+    data = SETS[name]()
+    method = SGD(0.3 * gf.max_learning_rate(data, beta, b), beta, b)
+    losses = simulate(data, method, steps=300, replicas=600, record=[300], seed=3).loss[:, -1]
+    found = gf.spread(data, method, 300)
+    assert 0.8 < found.sd / losses.std() < 1.25
+    low, high = found.quantile([0.05, 0.95])
+    assert 0.85 < np.mean((losses > low) & (losses < high)) < 0.97
+    assert abs(found.quantile(0.5) - np.median(losses)) < 0.5 * losses.std()
+
+
+def test_compressed_spectra_have_the_spread_of_all_their_modes(monkeypatch):
+    law = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=2000)
+    modes = gf.LinearProblem(law.eigenvalues, law.signal)
+    method = SGD(0.1, 0.3, 2)
+    compressed = [gf.spread(problem, method, 100) for problem in (law, modes)]
+    monkeypatch.setattr(quadratic_form, "FULL", 2000)
+    whole = gf.spread(modes, method, 100)
+    for found in compressed:
+        assert found.mean == pytest.approx(whole.mean, rel=1e-6)
+        # The square of a mode's own noise is not linear in its weight: the error is of the order of 1/modes in a node.
+        assert found.sd == pytest.approx(whole.sd, rel=1e-3)
+    # Modes beyond the two thousand hardly matter to the deviation, though their node has no count.
+    assert gf.spread(gf.PowerLaw(nu=1.5, zeta=0.5), method, 100).sd == pytest.approx(whole.sd, rel=0.05)
+
+
+def test_a_comparison_needs_four_times_the_runs_for_half_the_difference():
+    found = gf.spread(gf.LinearProblem(K**-1.0, K**-1.0, noise_variance=0.1), SGD(0.02, 0.0, 1), 200)
+    few, many = found.runs_for(0.02), found.runs_for(0.01)
+    assert 4 * (few - 1) < many <= 4 * few
+    # With so many runs, the difference is seen four times in five: a t-test on normal losses.
+    rng = np.random.default_rng(0)
+    first = rng.normal(found.mean, found.sd, (4000, few)).mean(axis=1)
+    second = rng.normal(1.02 * found.mean, found.sd, (4000, few)).mean(axis=1)
+    seen = np.abs(second - first) > 1.96 * found.sd * np.sqrt(2.0 / few)
+    assert seen.mean() == pytest.approx(0.8, abs=0.05)
+
+
+def test_what_cannot_be_asked_is_refused():
+    problem = gf.LinearProblem([1.0], [1.0])
+    with pytest.raises(ValueError, match="q must"):
+        gf.spread(problem, SGD(0.1, 0.0, 1), 5).quantile(1.0)
+    with pytest.raises(ValueError, match="stay above 0"):
+        gf.spread(problem, gf.ScheduledSGD([0.1, 0.0, 0.1], 0.5, 1), 3)
+    with pytest.raises(ValueError, match="steps must be at most"):
+        gf.spread(problem, SGD(0.1, 0.0, 1), 10**9)

@@ -1,0 +1,146 @@
+"""Products with an operator give the two measures that its eigendecomposition gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import aslinearoperator
+
+import genfun as gf
+from genfun.data import LinearData, mnist_arrays, relu_ntk
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = mnist_arrays()
+    pick = np.random.default_rng(0).permutation(len(images))[:N]
+    X = images[pick].reshape(N, -1) / 255.0
+    K = relu_ntk(X / np.linalg.norm(X, axis=1, keepdims=True))
+    return K / N, np.eye(10)[labels[pick]] - 0.1
+
+
+def exact(K, y):
+    return LinearData.from_kernel(K * N, y).problem
+
+
+def largest_difference(a, b):
+    return float(np.abs(a / b - 1.0).max())
+
+
+STEPS = [0, 1, 10, 100, 1000]
+
+
+@pytest.mark.parametrize(("beta", "allowed"), [(0.0, 1e-11), (-0.3, 1e-11), (0.5, 1e-6)])
+def test_forty_products_follow_full_batch_training_for_a_thousand_steps(digits, beta, allowed):
+    K, y = digits
+    p, q = gf.LinearProblem.from_operator(aslinearoperator(K), y[:, 0], n_samples=N), exact(K, y[:, 0])
+    method = gf.SGD(1.0 / q.lambda_max, beta)
+    assert p.products == 80
+    assert largest_difference(gf.predict(p, method, STEPS).loss, gf.predict(q, method, STEPS).loss) < allowed
+
+
+def test_with_the_exact_capacity_noise_costs_no_accuracy(digits):
+    K, y = digits
+    p, q = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N), exact(K, y[:, 0])
+    from dataclasses import replace
+
+    mixed = replace(p, capacity=q.measures()[0])
+    method = gf.SGD(0.5 / q.lambda_max, 0.0, batch_size=20)
+    assert largest_difference(gf.predict(mixed, method, STEPS).loss, gf.predict(q, method, STEPS).loss) < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_probe_knows_noisy_losses_to_a_percent(digits, seed):
+    # The capacity is off by about capacity_error = 1e-3; where noise drives the loss, a few times that remains.
+    K, y = digits
+    p, q = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N, seed=seed), exact(K, y[:, 0])
+    method = gf.SGD(0.5 * gf.max_learning_rate(q, batch_size=20), 0.0, batch_size=20)
+    assert abs(p.capacity_total / q.capacity_total - 1.0) < 4.0 * p.capacity_error < 0.02
+    assert largest_difference(gf.predict(p, method, STEPS).loss, gf.predict(q, method, STEPS).loss) < 0.01
+
+
+def test_the_capacity_error_is_the_standard_error_over_seeds(digits):
+    K, y = digits
+    q = exact(K, y[:, 0])
+    runs = [gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N, seed=s, lanczos_steps=20) for s in range(60)]
+    off = np.array([p.capacity_total / q.capacity_total - 1.0 for p in runs])
+    claimed = np.sqrt(np.mean([p.capacity_error**2 for p in runs]))
+    # A standard deviation of 60 draws is known to 1/sqrt(120) = 9 %; three of these, and of the mean.
+    assert abs(np.sqrt(np.mean(off**2)) / claimed - 1.0) < 0.28
+    assert abs(off.mean()) < 3.0 * claimed / np.sqrt(60)
+
+
+def test_several_outputs_add_up_and_a_coupled_operator_agrees(digits):
+    K, y = digits
+    y, q = y[:, :3], exact(K, y[:, :3])
+    apart = gf.LinearProblem.from_operator(lambda v: K @ v, y, n_samples=N)
+    coupled = gf.LinearProblem.from_operator(np.kron(K, np.eye(3)), y, n_samples=N)
+    method = gf.SGD(1.0 / q.lambda_max)
+    wanted = gf.predict(q, method, STEPS).loss
+    assert (apart.products, coupled.products) == (160, 80)
+    for p in (apart, coupled):
+        assert largest_difference(gf.predict(p, method, STEPS).loss, wanted) < 1e-11
+        assert abs(p.capacity_total / q.capacity_total - 1.0) < 4.0 * p.capacity_error + 1e-12
+
+
+def test_half_the_products_bound_the_error(digits):
+    K, y = digits
+    p, q = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N), exact(K, y[:, 0])
+    tau = np.array([30.0, 300.0, 3000.0])
+
+    def decayed(problem):
+        signal = problem.full_measures[1] if problem is q else problem.signal
+        return np.array([np.sum(signal.weights * np.exp(-2.0 * t * signal.nodes / q.lambda_max)) for t in tau])
+
+    true = np.abs(decayed(p) / decayed(q) - 1.0)
+    assert (p.errors(tau) >= true - 1e-12).all()
+    assert p.errors(3000.0) > 1e-9 > p.errors(30.0)
+
+
+def test_targets_outside_the_range_count_as_label_noise():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((50, 8)), rng.standard_normal(50)
+    p = gf.LinearProblem.from_operator(lambda v: X @ (X.T @ v) / 50, y, n_samples=50, noise_variance=0.5)
+    q = LinearData.from_features(X, y).problem
+    assert np.isclose(p.noise_variance, q.noise_variance + 0.5, rtol=1e-10)
+    assert np.isclose(p.signal_total, q.signal_total, rtol=1e-10)
+    assert np.isclose(p.trace, q.trace, rtol=1e-9)
+    assert np.isclose(p.capacity_total, q.capacity_total, rtol=1e-9)
+
+
+def test_other_answers_take_it(digits):
+    K, y = digits
+    p, q = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N, probes=4), exact(K, y[:, 0])
+    edges = [gf.max_learning_rate(x, batch_size=10) for x in (p, q)]
+    best = [gf.optimize(x, batch_size=10, steps=200).method for x in (p, q)]
+    losses = [float(gf.predict(q, method, 200).loss) for method in best]
+    assert np.isclose(*edges, rtol=5e-3)
+    assert losses[0] < 1.01 * losses[1]
+
+
+def test_progress_reaches_the_end():
+    seen = []
+    gf.LinearProblem.from_operator(np.eye(5), np.ones(5), n_samples=5, progress=lambda x, stage: seen.append(x))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("operator", "targets", "kind", "text"),
+    [
+        (np.array([[1.0, 1.0], [0.0, 1.0]]), [1.0, 2.0], ValueError, "symmetric"),
+        (-np.eye(2), [1.0, 2.0], ValueError, "positive semi-definite|negative definite"),
+        (np.diag([1.0, -0.5]), [1.0, 2.0], ValueError, "Ritz value"),
+        (np.eye(3), [1.0, 2.0], ValueError, "operator must be square"),
+        (lambda v: v[:1], [1.0, 2.0], ValueError, "operator must return 2"),
+        (lambda v: v * np.nan, [1.0, 2.0], ValueError, "not finite"),
+        (7, [1.0, 2.0], TypeError, "matvec"),
+        (np.eye(2), [0.0, 0.0], ValueError, "all zero"),
+        (np.eye(2), [1.0, 2.0, 3.0], ValueError, "targets must have shape"),
+    ],
+)
+def test_bad_input_is_refused(operator, targets, kind, text):
+    with pytest.raises(kind, match=text):
+        gf.LinearProblem.from_operator(operator, targets, n_samples=2)

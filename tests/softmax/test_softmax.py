@@ -1,0 +1,195 @@
+"""Linear probes under cross-entropy, against SGD runs in plain NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.softmax.averages import draws, linearise, loss_and_error
+from genfun.softmax.flow import boundaries
+
+
+def digits():
+    """Threes and eights of MNIST in ten principal components, with a column of ones."""
+    images, labels = gf.data.mnist_arrays()
+    keep = np.concatenate([np.flatnonzero(labels == digit)[:200] for digit in (3, 8)])
+    pixels = images[keep].reshape(400, -1) / 255.0
+    left, singular, _ = np.linalg.svd(pixels - pixels.mean(axis=0), full_matrices=False)
+    X = left[:, :10] * singular[:10] * np.sqrt(400.0) / singular[0]
+    return gf.SoftmaxData.from_features(np.hstack([X, np.ones((400, 1))]), labels[keep])
+
+
+def blobs(classes=4, n=200, d=6, seed=1):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) * np.array([2.0, 1.5, 1.0, 0.7, 0.4, 0.2])[:d]
+    labels = (0.7 * X @ rng.standard_normal((d, classes)) + rng.gumbel(size=(n, classes))).argmax(axis=1)
+    return gf.SoftmaxData.from_features(X, labels)
+
+
+def runs(data, m, steps, count, seed=0, on=None):
+    """Losses and error rates of SGD runs: (steps, 2, count)."""
+    rng = np.random.default_rng(seed)
+    X, n = data.features, data.n_samples
+    target = np.eye(len(data.classes))[data.labels]
+    on = on or data
+    wanted = np.eye(len(data.classes))[on.labels]
+    w = np.zeros((count, X.shape[1], target.shape[1]))
+    v, kept = np.zeros_like(w), []
+    for t in range(max(steps) + 1):
+        if t in steps:
+            z = on.features @ w
+            z -= z.max(axis=2, keepdims=True)
+            log_p = z - np.log(np.exp(z).sum(axis=2, keepdims=True))
+            kept.append((-(log_p * wanted).sum(axis=2).mean(axis=1), (z.argmax(axis=2) != on.labels).mean(axis=1)))
+        batch = rng.random((count, n)).argpartition(m.batch_size, axis=1)[:, : m.batch_size]
+        x = X[batch]
+        z = x @ w
+        p = np.exp(z - z.max(axis=2, keepdims=True))
+        p /= p.sum(axis=2, keepdims=True)
+        v = m.momentum * v - m.learning_rate * np.swapaxes(x, 1, 2) @ (p - target[batch]) / m.batch_size
+        w = w + v
+    return np.array(kept)
+
+
+@pytest.mark.parametrize("make", [digits, blobs, lambda: blobs(2)], ids=["digits", "four classes", "two classes"])
+@pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_mean_loss_is_that_of_runs(make, momentum, share):
+    data = make()
+    m = gf.SGD(share * gf.max_learning_rate(data, momentum, batch_size=4), momentum, batch_size=4)
+    steps = [1, 5, 30, 200, 600]
+    told, seen = gf.predict(data, m, steps), runs(data, m, steps, 100)
+    mean, error = seen.mean(axis=2), seen.std(axis=2, ddof=1) / 10.0
+    assert told.status == "ok"
+    assert (np.abs(told.loss - mean[:, 0]) <= 0.03 * mean[:, 0] + 2.5 * error[:, 0]).all()
+    assert (np.abs(told.error_rate - mean[:, 1])[1:] <= 0.02 + 2.5 * error[1:, 1]).all()
+
+
+def test_held_out_loss_and_error_rate_are_those_of_runs():
+    rng = np.random.default_rng(9)
+    data = blobs(3, n=60)
+    X_test, y_test = rng.standard_normal((500, 6)), rng.integers(3, size=500)
+    m = gf.SGD(0.2 * gf.max_learning_rate(data, 0.5, batch_size=3), 0.5, batch_size=3)
+    told = gf.predict_test(data, m, [10, 200], X_test, y_test)
+    seen = runs(data, m, [10, 200], 200, on=data.held_out(X_test, y_test))
+    mean, error = seen.mean(axis=2), seen.std(axis=2, ddof=1) / np.sqrt(200.0)
+    assert (np.abs(told.loss - mean[:, 0]) <= 0.03 * mean[:, 0] + 2.5 * error[:, 0]).all()
+    assert (np.abs(told.error_rate - mean[:, 1]) <= 0.01 + 2.5 * error[:, 1]).all()
+    assert told.loss[1] > 1.2 * float(gf.predict(data, m, 200).loss)  # labels at random: the training loss is another
+    with pytest.raises(ValueError, match="classes of the training data"):
+        gf.predict_test(data, m, 10, X_test, y_test + 1)
+    with pytest.raises(ValueError, match="6 features"):
+        gf.predict_test(data, m, 10, X_test[:, :5], y_test)
+
+
+def test_batch_noise_is_a_visible_part_of_that_loss():
+    # So that a factor 2 in the covariance, or a dropped one, would fail the test above.
+    data = blobs()
+    rate = 0.3 * gf.max_learning_rate(data, batch_size=4)
+    noisy, full = (float(gf.predict(data, gf.SGD(rate, batch_size=b), 600).loss) for b in (4, None))
+    assert noisy > 1.1 * full
+
+
+@pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.9])
+def test_full_batch_is_gradient_descent(momentum):
+    data = blobs()
+    m = gf.SGD(0.2, momentum)
+    w, v, target = np.zeros((6, 4)), np.zeros((6, 4)), np.eye(4)[data.labels]
+    for _ in range(300):
+        p = np.exp(data.features @ w)
+        p /= p.sum(axis=1, keepdims=True)
+        v = momentum * v - 0.2 * data.features.T @ (p - target) / data.n_samples
+        w = w + v
+    p = np.exp(data.features @ w)
+    loss = -np.log((p * target).sum(axis=1) / p.sum(axis=1)).mean()
+    told = gf.predict(data, m, [0, 300])
+    assert told.loss[0] == pytest.approx(np.log(4.0), rel=1e-12)
+    assert told.error_rate[0] == pytest.approx(0.75)
+    assert told.loss[1] == pytest.approx(loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_draws_are_symmetric_with_unit_covariance(classes):
+    points, weight = draws(classes - 1)
+    assert weight.sum() == pytest.approx(1.0)
+    assert weight @ points == pytest.approx(np.zeros(classes - 1), abs=1e-12)
+    assert (points * weight[:, None]).T @ points == pytest.approx(np.eye(classes - 1), abs=1e-12)
+
+
+def test_linearisation_is_the_derivative_of_the_averaged_loss():
+    # By Price's theorem the gradient of E L by the mean is E grad L; for two classes the quadrature is that good.
+    data = blobs(2)
+    rng = np.random.default_rng(5)
+    mean, root = 0.3 * rng.standard_normal(6), 0.2 * rng.standard_normal((6, 6))
+    cov, h = root @ root.T, 1e-5
+    near = linearise(data, mean, cov)
+    for j, step in enumerate(h * np.eye(6)):
+        up, down = (loss_and_error(data, mean + s, cov)[0] for s in (step, -step))
+        assert near.gradient[j] == pytest.approx((up - down) / (2 * h), abs=1e-7)
+        up, down = (linearise(data, mean + s, cov).gradient for s in (step, -step))
+        assert near.hessian[j] == pytest.approx((up - down) / (2 * h), abs=1e-6)
+    assert np.linalg.eigvalsh(near.noise)[0] > -1e-9
+
+
+def test_start_edge_is_classes_times_that_of_least_squares():
+    data = blobs()
+    for momentum, size in ((0.0, 1), (0.9, 4), (-0.3, 4)):
+        squared = gf.max_learning_rate(data.squared, momentum, size)
+        assert gf.max_learning_rate(data, momentum, size) == pytest.approx(4.0 * squared, rel=1e-12)
+
+
+def test_steps_to_loss_is_the_first_step_of_the_prediction():
+    data, m = blobs(), gf.SGD(0.05, 0.5, batch_size=8)
+    target = float(gf.predict(data, m, 150).loss) * (1.0 + 1e-6)
+    found = gf.steps_to_loss(data, m, target)
+    assert abs(found - 150.0) <= 3.0  # the ends of stretches differ where another last step is asked for
+    assert gf.steps_to_loss(data, m, 5.0) == 0.0
+
+
+def test_optimum_beats_habits_in_prediction_and_in_runs():
+    data = blobs()
+    best = gf.optimize(data, batch_size=4, steps=200)
+    habits = [gf.SGD(0.01, 0.9, batch_size=4), gf.SGD(0.1, 0.0, batch_size=4), gf.SGD(0.1, 0.9, batch_size=4)]
+    mine = runs(data, best.method, [200], 100)[0, 0]
+    assert abs(best.loss - mine.mean()) <= 0.03 * mine.mean() + 0.25 * mine.std(ddof=1)
+    for habit in habits:
+        theirs = runs(data, habit, [200], 100)[0, 0]
+        assert mine.mean() <= theirs.mean() + 0.25 * np.hypot(mine.std(), theirs.std())
+    assert best.loss <= best.loss_without_momentum * (1.0 + 1e-3)
+
+
+def test_explanation_says_separable_only_where_it_is():
+    X = np.array([[1.0, 0.2], [2.0, -0.1], [-1.0, 0.3], [-1.5, 0.1]])
+    apart = gf.SoftmaxData.from_features(X, [1, 1, 0, 0])
+    assert "separable" in str(gf.explain(apart, gf.SGD(0.1, batch_size=1), 200))
+    mixed = gf.explain(blobs(), gf.SGD(0.05, batch_size=4), 200)
+    assert "separable" not in str(mixed)
+    assert "start edge" in str(mixed)
+
+
+def test_boundaries_are_single_steps_first_and_odd_lengths_later():
+    steps = np.array(boundaries(4, 5000))
+    assert steps[:6].tolist() == list(range(6))
+    assert (np.diff(steps) % 2 == 1).all()
+    assert steps[-2] < 5000 <= steps[-1]
+
+
+def test_other_answers_and_wrong_settings_are_refused_by_name():
+    data, m = blobs(), gf.SGD(0.1, batch_size=4)
+    answers: list[Any] = [gf.stability, gf.phase, lambda problem, method: gf.noise_scale(problem, method, 10)]
+    for answer in answers:
+        with pytest.raises(TypeError, match="SoftmaxData"):
+            answer(data, m)
+    with pytest.raises(ValueError, match="twice the start edge"):
+        gf.predict(data, gf.SGD(2.01 * gf.max_learning_rate(data, batch_size=4), batch_size=4), 10)
+    with pytest.raises(ValueError, match="noise must be left out"):
+        gf.max_learning_rate(data, noise=gf.SpectrallyExpressible())
+    with pytest.raises(ValueError, match="steps alone"):
+        gf.optimize(data, batch_size=4)
+    with pytest.raises(ValueError, match="at most 600"):
+        gf.SoftmaxData.from_features(np.ones((20, 301)), np.arange(20) % 3)
+    with pytest.raises(ValueError, match="argmax"):
+        gf.SoftmaxData.from_features(np.ones((3, 1)), np.eye(3))
