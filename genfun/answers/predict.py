@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -213,7 +213,8 @@ def predict(
 
 def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> Prediction:
     """By the closure over an epoch, see `genfun.epochs_curve`."""
-    found, case = epochs_curve(problem, method, steps, noise), Case.of(problem, method, noise)
+    case = Case.of(problem, replace(method, sampling="fresh"), noise)  # refuses weight decay and dampening
+    found = epochs_curve(problem, method, steps, noise)
     status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
     if status == "ok" and (found.loss == 0.0).any():
         status = "underflow"

@@ -149,7 +149,7 @@ def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, ext
 
 def _levels(G: Transform, singular: Singularity) -> bool:
     """Whether the loss decays exponentially to the floor of label noise."""
-    return G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
+    return G.levels and G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
 
 
 def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:

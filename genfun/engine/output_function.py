@@ -68,6 +68,7 @@ class OutputFunction(Transform):
         self.inner = GeneratingFunction(problem, self.system.inner, noise, measures)
         self.gamma = self.inner.gamma
         self.label_noise = problem.noise_variance if label_noise is None else label_noise
+        self.levels = not self.system.kept
         self._tables = second_moment_tables(self.system)
 
     def __repr__(self) -> str:

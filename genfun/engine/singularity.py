@@ -172,7 +172,13 @@ def _rate_error(G: Transform, rate: float) -> float:
         return _pole_error(G, rate)
     i = int(falls[0])
     eps = 4.0 * np.finfo(float).eps / (1.0 if G.extended else G.memory)
-    rounding = eps * gains[0] + 2.0 * np.abs(gains - finer)[good & (np.arange(good.size) <= max(i, 3))].max()
+    rounding = (
+        eps * gains[0]
+        + 2.0
+        * np.abs(np.subtract(gains, finer, out=np.zeros_like(finer), where=good))[
+            good & (np.arange(good.size) <= max(i, 3))
+        ].max()
+    )
     return float(rounding * distances[i] / (gains[0] - gains[i]))
 
 

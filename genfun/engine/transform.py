@@ -53,12 +53,16 @@ class Transform(ABC):
         The sampling factor.
     extended : bool
         Whether `regular` works in the precision of what it is given.
+    levels : bool
+        Whether the loss comes near the floor of label noise as fast as the noise gain has it, and no further state is
+        slower.
     """
 
     problem: Problem
     method: Method
     gamma: float
     extended: bool = False
+    levels: bool = True
 
     @abstractmethod
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:

@@ -155,7 +155,7 @@ def test_answers_that_do_not_know_an_option_refuse_it_by_name(options: dict) -> 
         lambda: gf.GeneratingFunction(problem(), method),
     ]
     if name == "sampling":
-        asked += [lambda: gf.predict(problem(), method, 10), lambda: gf.stability(problem(), method)]
+        asked += [lambda: gf.stability(problem(), method)]
     for ask in asked:
         with pytest.raises(ValueError, match=name):
             ask()
