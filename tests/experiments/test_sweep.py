@@ -13,6 +13,7 @@ import sys
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,13 +222,16 @@ def test_workers_that_cannot_see_the_folder_get_the_data_by_message(undisturbed,
     assert remote.count > 12
 
 
-def test_progress_counts_stored_cells_and_tells_the_time_left(tmp_path):
+def test_progress_counts_stored_cells_and_tells_the_time_left(tmp_path, monkeypatch):
     told = []
+    # A clock by which every cell takes four seconds, however busy the machine is.
+    clock = SimpleNamespace(monotonic=map(float, range(0, 1000, 4)).__next__)
     sweep(DATA, GRID | {"batch_size": [1]}, Here(), tmp_path, **RUNS)
+    monkeypatch.setattr("genfun.experiments.pace.time", clock)
     sweep(DATA, GRID | {"batch_size": [1, 4]}, Here(), tmp_path, progress=lambda *a: told.append(a), **RUNS)
     assert [done for done, _ in told] == [0.5, 0.625, 0.75, 0.875, 1.0]
     assert told[0][1] == "4 of 8 cells found in the store"
-    assert told[1][1] == "5 of 8 cells, about 1 s left"
+    assert [stage for _, stage in told[1:4]] == [f"{n} of 8 cells, about {4 * (8 - n)} s left" for n in (5, 6, 7)]
     assert told[-1][1] == "8 of 8 cells"
     assert [duration(s) for s in (0.2, 99.5, 150.0, 7200.0)] == ["1 s", "100 s", "3 min", "2.0 h"]
 
