@@ -14,7 +14,6 @@ from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.transform import Measures, Transform, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
