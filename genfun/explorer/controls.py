@@ -33,7 +33,7 @@ WHAT = {
     "batch_size": "b, samples a step; or full: all of them, and no batch noise.",
     "label_noise": "Variance sigma^2 added to the labels, in their unit squared. Half of it is added to the loss.",
     "steps": "The step that the map, the words, the best settings and the runs look at. The curve goes on to 10 T.",
-    "tau2": "Shape of the batch noise: 1 for translation-invariant, -1 for Gaussian data; or default: the noise of the "
+    "tau2": "Shape of the batch noise: 1 for translation-invariant, -1 for Gaussian data; or default: fitted to the "
     "data, 1 for a power law.",
 }
 POWER_LAW = ("nu", "zeta", "n_modes")

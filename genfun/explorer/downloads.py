@@ -8,7 +8,6 @@ from pathlib import Path
 from genfun.explorer.model import curve
 from genfun.explorer.problems import pose
 from genfun.explorer.state import State
-from genfun.noise import SpectrallyExpressible
 from genfun.plotting import save
 
 
@@ -51,9 +50,9 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
             lines.append(
                 f"problem = gf.LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, {variance})"
             )
-    noise = f"gf.{posed.noise!r}" if isinstance(posed.noise, SpectrallyExpressible) else "data.measured_noise"
+    tau1, tau2 = posed.noise.tau1, posed.noise.tau2
     lines += [
-        f"noise = {noise}",
+        f"noise = gf.SpectrallyExpressible(tau1={tau1!r}, tau2={tau2!r})",
         f"method = gf.{posed.method!r}",
         f"steps = np.unique(np.rint(np.geomspace(1, {10 * state.steps}, 160)).astype(int))",
         "prediction = gf.predict(problem, method, steps, noise)",

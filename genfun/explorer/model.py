@@ -17,7 +17,8 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.words.explain import explain
-from genfun.explorer.problems import Posed, own_noise, pose, source
+from genfun.data.linear import LinearData
+from genfun.explorer.problems import Posed, pose, source
 from genfun.explorer.state import State
 from genfun.plotting.loss_map import shades
 from genfun.plotting.parts import split
@@ -265,9 +266,10 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
         With a message to show.
     """
     posed = pose(state, path)
-    if own_noise(state, path) is not None:
-        return explain(source(state.problem, path), posed.method, state.steps).lines
-    noise = None if state.problem == "power-law" and state.tau2 is None else posed.noise
+    given = None if state.problem == "power-law" else source(state.problem, path)
+    if isinstance(given, LinearData) and state.label_noise == 0.0 and state.tau2 is None:
+        return explain(given, posed.method, state.steps, "fitted").lines
+    noise = None if given is None and state.tau2 is None else posed.noise
     return explain(posed.problem, posed.method, state.steps, noise).lines
 
 

@@ -10,10 +10,9 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.data import LinearData, load, mnist, translation_invariant
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
-from genfun.noise import NoiseModel, SpectrallyExpressible
+from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
-from genfun.sample_space.measured import MeasuredNoise
 
 LARGEST_SYNTHETIC = 1023
 """Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""
@@ -29,15 +28,15 @@ class Posed:
         With the added label noise.
     method : SGD
         The setting.
-    noise : SpectrallyExpressible or Noise
-        The noise model: the measured one of data, unless the state has a tau2 or adds label noise.
+    noise : SpectrallyExpressible
+        The noise model, with the state's tau2.
     default_tau2 : float
-        tau2 where the state leaves it open: that fitted to the data, or 1.
+        tau2 where the state leaves it open.
     """
 
     problem: Problem
     method: SGD
-    noise: NoiseModel
+    noise: SpectrallyExpressible
     default_tau2: float
 
 
@@ -100,29 +99,13 @@ def pose(state: State, path: str | None = None) -> Posed:
         noise = SpectrallyExpressible()
     else:
         problem, noise = _spectrum(state.problem, path, state.label_noise)
-    default, model = noise.tau2, own_noise(state, path)
-    if model is None:
-        model = noise if state.tau2 is None else replace(noise, tau2=state.tau2)
+    default = noise.tau2
+    if state.tau2 is not None:
+        noise = replace(noise, tau2=state.tau2)
     most = problem.n_samples
     if most is not None and state.batch_size is not None and state.batch_size > most:
         raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
-    return Posed(problem, SGD(state.learning_rate, state.momentum, state.batch_size), model, default)
-
-
-def own_noise(state: State, path: str | None = None) -> MeasuredNoise | None:
-    """The measured noise of the data of a state; None for a spectrum, a chosen tau2, or label noise added to the data.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-    """
-    if state.problem == "power-law" or state.tau2 is not None or state.label_noise > 0.0:
-        return None
-    given = source(state.problem, path)
-    # A few pairs of modes stand for all, so that a curve follows the hand.
-    return given.measured_noise.quick(LIMITS["momentum"][1]) if isinstance(given, LinearData) else None
+    return Posed(problem, SGD(state.learning_rate, state.momentum, state.batch_size), noise, default)
 
 
 def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:

@@ -52,6 +52,9 @@ class DiagonalFunction(Transform):
     1.0
     """
 
+    # Its floor is found by a solve, to fewer digits than the contour has beside the pole.
+    levels = False
+
     def __init__(self, noise: Any, problem: Problem, method: Method) -> None:
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)

@@ -49,14 +49,15 @@ def test_the_two_commands_are_shown():
 
 def test_the_limits_quote_the_measurements():
     text = " ".join(README.split())
-    edges = [float(r["computed"]) for r in rows("validation.csv") if r["claim"].startswith("exact edge")]
-    assert f"{min(edges):.2f} to {max(edges):.2f}" in text
-    inside = [r for r in rows("img/mnist.csv") if r["panel"] == "edge" and float(r["mean"]) < 0.5]
-    ratios = [float(r["predicted"]) / float(r["mean"]) for r in inside]
-    quarter = [r for r in rows("validation.csv") if "0.25 of the edge" in r["claim"]]
-    assert len(quarter) == 12
-    assert all(r["holds"] == "yes" and "400 runs" in r["source"] for r in quarter)
-    assert f"between {1 - min(ratios):.0%} too low and {max(ratios) - 1:.0%} too high" in text
+    edges = rows("img/noise_edges.csv")
+    assert len(edges) == 13
+    assert "on thirteen data sets" in text
+    one, fitted, measured = (
+        [float(r[name]) for r in edges] for name in ("tau1 = tau2 = 1", "fitted tau1, tau2", "measured")
+    )
+    assert max(abs(ratio - 1.0) for ratio in measured) < 1e-4
+    assert "within 0.01 % of the exact one" in text
+    assert f"up to {max(one):.0f} times too much and fitted constants up to {max(fitted):.0f} times" in text
 
 
 def test_the_picture_shows_predictions_that_agree_well_inside_the_stable_region():

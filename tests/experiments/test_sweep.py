@@ -227,7 +227,7 @@ def test_progress_counts_stored_cells_and_tells_the_time_left(tmp_path, monkeypa
     # A clock by which every cell takes four seconds, however busy the machine is.
     clock = SimpleNamespace(monotonic=map(float, range(0, 1000, 4)).__next__)
     sweep(DATA, GRID | {"batch_size": [1]}, Here(), tmp_path, **RUNS)
-    monkeypatch.setattr("genfun.experiments.pace.time", clock)
+    monkeypatch.setattr("genfun.experiments.sweeps.pace.time", clock)
     sweep(DATA, GRID | {"batch_size": [1, 4]}, Here(), tmp_path, progress=lambda *a: told.append(a), **RUNS)
     assert [done for done, _ in told] == [0.5, 0.625, 0.75, 0.875, 1.0]
     assert told[0][1] == "4 of 8 cells found in the store"

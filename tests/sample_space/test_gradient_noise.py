@@ -74,5 +74,5 @@ def test_without_sampling_noise_it_is_that_of_the_path_itself(noise: float) -> N
 
 def test_a_noise_that_the_answer_does_not_know_is_refused() -> None:
     data, method = table(0.5), gf.SGD(0.001, 0.0, 4)
-    with pytest.raises(ValueError, match="takes measured or spectrally expressible noise"):
+    with pytest.raises(ValueError, match="use noise='measured'"):
         gf.noise_scale(data, method, [1], "exact")

@@ -33,6 +33,9 @@ class GradientFunction(GeneratingFunction):
     times the noise tau1 Tr(HC) + sigma^2, whose generating function is the fraction (times tau1).
     """
 
+    # What label noise leaves of it is not the floor of the loss.
+    levels = False
+
     def __init__(
         self,
         problem: Problem,

@@ -141,7 +141,10 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
     if isinstance(case.noise, MeasuredNoise):
         samples, gradient, error = _of_data(case, case.noise, unique)
     elif measured:
-        raise ValueError(f"noise_scale takes measured or spectrally expressible noise, got noise={noise!r}")
+        raise ValueError(
+            f"noise_scale is derived for spectrally expressible and measured noise, got noise={noise!r}; "
+            "use noise='measured' or noise='fitted'"
+        )
     else:
         samples, gradient, error = _of_spectrum(case, unique)
     samples = np.where(np.isnan(samples), np.inf, samples)
