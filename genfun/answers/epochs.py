@@ -9,7 +9,6 @@ import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed
-from genfun._typing import Array, Float, Int
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
@@ -57,9 +56,9 @@ class EpochsCurve(Displayed):
     EpochsCurve(ok: loss ... at step 20, 2 epochs of 10 steps, a loop logs ...)
     """
 
-    steps: Int[Array, "..."]
-    loss: Float[Array, "..."]
-    logged_loss: Float[Array, "..."]
+    steps: Any
+    loss: Any
+    logged_loss: Any
     status: EpochStatus
     epoch: int
     share_of_edge: float

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Shaped
 from genfun.engine.recursion import symmetric_square
 
 SAMPLED = 24
@@ -16,7 +16,7 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 
 
-def moment_maps(method: Any, nodes: Float[Array, " n"], own: float) -> tuple[Float[Array, "n M M"], Array]:
+def moment_maps(method: Any, nodes: Shaped[Array, " n"], own: float) -> tuple[Shaped[Array, "kept M M"], Array]:
     """The maps of the second moments of some of the modes, the extreme ones among them, and their eigenvalues lambda.
 
     Parameters
@@ -34,7 +34,7 @@ def moment_maps(method: Any, nodes: Float[Array, " n"], own: float) -> tuple[Flo
     return np.moveaxis(square, 2, 0), nodes
 
 
-def off_axis_rate(method: Any, nodes: Float[Array, " n"], own: float) -> float:
+def off_axis_rate(method: Any, nodes: Shaped[Array, " n"], own: float) -> float:
     """log of the largest modulus of an eigenvalue of these maps off the positive real axis; -inf if there is none.
 
     Parameters
@@ -70,12 +70,12 @@ class Conditioning:
         Sum of abs(A), over abs(mu).
     """
 
-    rates: Float[Array, " n"]
-    kappa: Float[Array, " n"]
-    size: Float[Array, " n"]
+    rates: Shaped[Array, " n"]
+    kappa: Shaped[Array, " n"]
+    size: Shaped[Array, " n"]
 
     @classmethod
-    def of(cls, method: Any, nodes: Float[Array, " n"], own: float) -> Conditioning:
+    def of(cls, method: Any, nodes: Shaped[Array, " n"], own: float) -> Conditioning:
         """Of some of the modes, the extreme ones among them.
 
         Parameters
@@ -100,7 +100,7 @@ class Conditioning:
             size = np.abs(matrix).sum(axis=(1, 2)) / modulus
             return cls(np.log(modulus), np.where(defective, np.inf, amount / modulus), size)
 
-    def growth(self, steps: Array) -> Float[Array, " t"]:
+    def growth(self, steps: Array) -> Shaped[Array, " t"]:
         """By what the relative error of a loss exceeds eps, at every step.
 
         Parameters

@@ -12,7 +12,7 @@ from genfun.symbolic.arrays import responses
 
 
 def resting_kernel(
-    kind: type[Any], capacity: SpectralMeasure, rates: Array, hyper: tuple[Any, ...], gamma: Any, tau2: float
+    kind: type[Any], capacity: SpectralMeasure, rates: Any, hyper: tuple[Any, ...], gamma: Any, tau2: float
 ) -> Shaped[Array, "..."]:
     r"""U~(1)/tau1 of settings of any shape; inf where a mode has no stationary state.
 

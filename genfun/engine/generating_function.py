@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Bool, Float, Shaped
+from genfun._typing import Array, Bool, Shaped
 from genfun.engine.conditioning import Conditioning, off_axis_rate
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
@@ -178,7 +178,7 @@ class GeneratingFunction(Transform):
         return (self._capacity_sums(*arguments)[0] if self.gamma > 0.0 else np.zeros_like(q)), signal
 
     @np.errstate(all="ignore")
-    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Bool[Array, " k"], Shaped[Array, " k"]]:
         """Whether p lies right of every singularity, judged at p alone, and the values z U~(z) at z = exp(-p).
 
         Parameters

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Bool, Float, Shaped
+from genfun._typing import Array, Bool, Shaped
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.output_recursion import OutputRecursion, second_moment_tables
 from genfun.engine.singularity import Singularity, mode_roots, off_axis, searched_singularity, update_roots
@@ -84,7 +84,7 @@ class OutputFunction(Transform):
         """1 - the largest modulus of what is remembered apart from w itself and what is kept for ever."""
         return min([self.inner.memory, *(1.0 - x for x in self.system.kept if x < 1.0)])
 
-    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Bool[Array, " k"], Shaped[Array, " k"]]:
         """Those of the fluctuations: a pull and an average have no part in stability.
 
         Parameters

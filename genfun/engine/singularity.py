@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Complex, Float
+from genfun._typing import Array, Complex, Shaped
 from genfun.engine.transform import Transform
 
 SECTIONS = 48
@@ -18,7 +18,7 @@ POLE_RANGE = 1e-4
 """Relative distance within which the pole of a mode is found again in extended precision."""
 
 
-def mode_roots(G: Transform) -> tuple[Float[Array, " n"], Complex[Array, "n m"]]:
+def mode_roots(G: Transform) -> tuple[Shaped[Array, " n"], Complex[Array, "n m"]]:
     """a = learning rate * lambda at every node of both measures, and the eigenvalues of the update matrix T(a).
 
     Parameters
@@ -39,7 +39,7 @@ def update_roots(rows: Any, shape: tuple[int, ...]) -> Complex[Array, "n m"]:
     return np.linalg.eigvals(matrix).astype(np.complex128)
 
 
-def off_axis(roots: Complex[Array, "n m"]) -> Float[Array, " n"]:
+def off_axis(roots: Complex[Array, "n m"]) -> Shaped[Array, " n"]:
     """Largest |r_i r_j| off the positive real axis of each mode; 0 where there is none."""
     products = roots[:, :, None] * roots[:, None, :]
     off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from genfun._typing import Array, Bool, Float, Shaped
+from genfun._typing import Array, Bool, Shaped
 from genfun.methods.base import Method
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
@@ -74,7 +74,7 @@ class Transform(ABC):
         """
 
     @abstractmethod
-    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Bool[Array, " k"], Shaped[Array, " k"]]:
         """Whether z = exp(-p) lies left of every singularity on the real axis, judged there alone, and the noise gain.
 
         The gain is the largest eigenvalue of z K(z); inf where a single mode has no stationary state.

@@ -62,7 +62,7 @@ class Averaged:
     """
 
     method: Any
-    kind: Average = "ema"
+    kind: str = "ema"
     decay: float = 0.999
     start: int = 0
 

@@ -99,7 +99,7 @@ class DiagonalFunction(Transform):
         return np.concatenate(parts)
 
     @np.errstate(all="ignore")
-    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Bool[Array, " k"], Shaped[Array, " k"]]:
         """Whether p lies right of every singularity, judged at p alone, and the largest eigenvalue of z K(z).
 
         Parameters

@@ -78,10 +78,10 @@ class FourthMoments:
     0.609612
     """
 
-    matrix: Float[Array, "n n"]
-    label: Float[Array, " n"] | None = None
-    cross: Float[Array, "n n"] | None = None
-    eigenvalues: Float[Array, " n"] | None = None
+    matrix: Any
+    label: Any = None
+    cross: Any = None
+    eigenvalues: Any = None
 
     def __post_init__(self) -> None:
         matrix = _square("matrix", self.matrix)

@@ -227,7 +227,7 @@ class ExactFunction(Transform):
         """z A(z) at z = exp(-p)."""
         return np.exp(-p) * self.features.weights(self.pairs, float(-np.expm1(-p)))
 
-    def regular(self, p: Float[Array, " k"]) -> tuple[Bool[Array, " k"], Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Bool[Array, " k"], Shaped[Array, " k"]]:
         """Whether p lies right of every singularity, and the leading eigenvalue of z A(z) at z = exp(-p).
 
         Parameters

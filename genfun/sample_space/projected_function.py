@@ -204,7 +204,7 @@ class ProjectedFunction(Transform):
             matrix = symmetric(np.stack(columns, axis=1), self.noise.pairs.size)
         return positive, leading_eigenvalue(matrix)
 
-    def regular(self, p: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
+    def regular(self, p: Shaped[Array, " k"]) -> tuple[Array, Shaped[Array, " k"]]:
         """Whether p lies right of every singularity, judged at p alone, and the largest eigenvalue of zK(z).
 
         Parameters

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array, Float
 from genfun.answers.held_out.prediction import within_reach
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
@@ -60,10 +60,10 @@ class LeaveOneOut:
     LeaveOneOut(loss ... at step 10; least ... at step 10; ridge ...)
     """
 
-    steps: Int[Array, "..."]
-    loss: Float[Array, "..."]
-    mean_loss: Float[Array, "..."]
-    deviation: Float[Array, "..."]
+    steps: Any
+    loss: Any
+    mean_loss: Any
+    deviation: Any
     best_step: int
     best_loss: float
     ridge_loss: float
@@ -77,7 +77,7 @@ class LeaveOneOut:
             f"least {self.best_loss:.6g} at step {self.best_step}; ridge {self.ridge_loss:.6g})"
         )
 
-    def standard_error(self, n_test: int) -> Float[Array, "..."]:
+    def standard_error(self, n_test: int) -> Any:
         """How far the loss on a single test set is from its mean, one standard deviation, by the choice of samples.
 
         Parameters

@@ -8,7 +8,6 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.directions import held_out_features
 from genfun.case import Case
 from genfun.data import _arrays
@@ -56,10 +55,10 @@ class HeldOut:
     HeldOut(ok: test loss 0.00157614 at step 10, train loss 0.146895; least 0.00157614 at step 10)
     """
 
-    steps: Int[Array, "..."]
-    loss: Float[Array, "..."]
-    mean_loss: Float[Array, "..."]
-    train_loss: Float[Array, "..."]
+    steps: Any
+    loss: Any
+    mean_loss: Any
+    train_loss: Any
     best_step: int
     best_loss: float
     status: Literal["ok", "diverges"]
