@@ -87,7 +87,8 @@ def max_learning_rate(
 
     .. math:: \alpha_{max} = \min\Big(\frac{2(1+\beta)}{\lambda_{max}},\ \alpha : \tilde U(1) = 1\Big)
 
-    **Assumptions.** Spectrally expressible noise. 0.0 is returned where no rate is stable (infinite trace).
+    **Assumptions.** Those of the noise model; U~(1) is its noise gain. 0.0 is returned where no rate is stable
+    (infinite trace).
 
     Parameters
     ----------

@@ -10,9 +10,9 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
+from genfun.answers.max_learning_rate import noise_gain_map
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.edge import curvature_limits, gains_of
 from genfun.engine.many import losses_at
 from genfun.engine.settings import Settings
 from genfun.methods.base import Method
@@ -126,16 +126,10 @@ def loss_map(
     0.0625
     """
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
-    if rates.min() <= 0.0:
-        raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")
-    for beta in betas:
-        _check.momentum(beta)
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     t = _check.integer("step", step, 0)
     alpha, beta = np.meshgrid(rates, betas, indexing="ij")
-    gain = gains_of(case.problem, family, alpha, beta, batch_size, case.noise)
-    beyond = alpha >= curvature_limits(family.kind, family.hyper(betas), case.problem.lambda_max)
-    gain, shape = np.where(beyond, np.inf, gain), alpha.shape
+    gain, shape = noise_gain_map(case.problem, rates, betas, batch_size, case.noise, method), alpha.shape
     settings = Settings.of(case.problem, family, alpha.ravel(), beta.ravel(), batch_size, case.noise)
     found, error = losses_at(settings, t)
     return LossMap(
