@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Shaped
+from genfun._typing import Array
 
 EPS = 2.3e-16
 """Rounding of doubles, from which the error estimates are built."""
@@ -42,12 +42,12 @@ class Scaled:
     def __getitem__(self, index: Any) -> Scaled:
         return Scaled(self.mantissa[index], self.exponent[index])
 
-    def log(self) -> Shaped[Array, "..."]:
+    def log(self) -> Any:
         """Natural logarithm; -inf at zero, nan below."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(self.mantissa) + self.exponent * np.log(2.0)
 
-    def value(self) -> Shaped[Array, "..."]:
+    def value(self) -> Any:
         """As doubles: 0 below their range, inf above."""
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(self.mantissa, np.clip(self.exponent, -4000, 4000).astype(np.int32))
@@ -68,7 +68,7 @@ class Scaled:
         part, rest = (np.clip(e - top, -8000, 0).astype(np.int32) for e in (exponent, int(at)))
         return Scaled(np.ldexp(mantissa, part) + np.ldexp(own, rest), top)
 
-    def relative_difference(self, other: Scaled) -> Shaped[Array, "..."]:
+    def relative_difference(self, other: Scaled) -> Any:
         """|self - other| / |other|."""
         shift = np.clip(self.exponent - other.exponent, -4000, 4000).astype(np.int32)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

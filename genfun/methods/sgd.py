@@ -73,7 +73,7 @@ class SGD:
     learning_rate: float
     momentum: float = 0.0
     batch_size: int | None = None
-    replacement: bool = False
+    replacement: Any = False
     dampening: float = field(default=0.0, kw_only=True)
     weight_decay: float = field(default=0.0, kw_only=True)
     nesterov: bool = field(default=False, kw_only=True)
