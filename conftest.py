@@ -56,5 +56,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip single tests."""
     for item in items:
+        if item.config.getoption("shapes") and item.get_closest_marker("other_kinds"):
+            item.add_marker(pytest.mark.skip(reason="the annotations refuse first"))
         if MISSING and item.nodeid in WITH_TORCH:
             item.add_marker(pytest.mark.skip(reason="torch is not installed"))

@@ -76,6 +76,7 @@ def test_a_mask_of_nothing_is_no_matter():
     np.testing.assert_array_equal(masked.eigenvalues, gf.LinearData.from_features(X, Y).eigenvalues)
 
 
+@pytest.mark.other_kinds
 @pytest.mark.parametrize(
     "value",
     [1j, np.complex128(1.0), np.array(1.0 + 0j), np.timedelta64(3, "s"), np.datetime64("2020"), np.array("1"),
@@ -90,12 +91,14 @@ def test_numbers_of_another_kind_are_refused_by_name(value):
             gf.SGD(0.1, 0.0, value)
 
 
+@pytest.mark.other_kinds
 def test_exact_numbers_of_python_are_numbers():
     half = fractions.Fraction(1, 2)
     assert gf.LinearProblem([half, 1], [1.0, 1.0]).lambda_min == 0.5
     assert gf.SGD(half).learning_rate == 0.5
 
 
+@pytest.mark.other_kinds
 def test_tensors_are_taken_for_what_they_hold():
     torch = pytest.importorskip("torch")
     tracked = torch.tensor(X, requires_grad=True)
@@ -109,6 +112,7 @@ def test_tensors_are_taken_for_what_they_hold():
     assert gf.SGD(spectrum[1]).learning_rate == 1.0
 
 
+@pytest.mark.other_kinds
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
 def test_tensors_that_numpy_cannot_hold_are_refused_with_the_remedy():
     torch = pytest.importorskip("torch")

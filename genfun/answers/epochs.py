@@ -78,7 +78,7 @@ class EpochsCurve(Displayed):
 
 
 def epochs_curve(
-    problem: LinearProblem | LinearData, method: Any, steps: Any, noise: NoiseChoice = None
+    problem: LinearProblem | LinearData, method: SGD, steps: Any, noise: NoiseChoice = None
 ) -> EpochsCurve:
     r"""Mean loss of SGD that visits every sample once an epoch, in a new order each time, without training.
 

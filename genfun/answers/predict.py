@@ -121,7 +121,7 @@ def predict(
     method: Method | ScheduledSGD,
     steps: Any,
     noise: NoiseChoice = None,
-    route: Route | str = "auto",
+    route: Route = "auto",
 ) -> Prediction: ...
 
 
@@ -130,7 +130,7 @@ def predict(
     method: Method | ScheduledSGD,
     steps: Any,
     noise: NoiseChoice = None,
-    route: Route | str = "auto",
+    route: Route = "auto",
 ) -> Prediction | SoftmaxPrediction:
     r"""Mean loss of mini-batch SGD at given steps, without training.
 
@@ -224,7 +224,7 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
     return Prediction(steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown)
 
 
-def _curve(G: Transform, steps: Array, route: str, singular: Singularity) -> LossCurve:
+def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
     if route == "auto":
         return automatic(G, steps, singular)
     if route == "recursion":

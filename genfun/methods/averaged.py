@@ -62,7 +62,7 @@ class Averaged:
     """
 
     method: Any
-    kind: str = "ema"
+    kind: Average = "ema"
     decay: float = 0.999
     start: int = 0
 

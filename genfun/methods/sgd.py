@@ -73,11 +73,11 @@ class SGD:
     learning_rate: float
     momentum: float = 0.0
     batch_size: int | None = None
-    replacement: Any = False
+    replacement: bool = False
     dampening: float = field(default=0.0, kw_only=True)
     weight_decay: float = field(default=0.0, kw_only=True)
     nesterov: bool = field(default=False, kw_only=True)
-    sampling: Sampling | str = field(default="fresh", kw_only=True)
+    sampling: Sampling = field(default="fresh", kw_only=True)
     maximize: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:

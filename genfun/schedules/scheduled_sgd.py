@@ -123,7 +123,7 @@ class ScheduledSGD:
     momentum: float | Schedule | Any = 0.0
     batch_size: int | Schedule | Any | None = None
     replacement: bool = False
-    convention: str = "torch"
+    convention: Convention = "torch"
     dampening: float = 0.0
 
     def __post_init__(self) -> None:

@@ -164,6 +164,7 @@ def test_the_status_tells_the_tested_range_from_what_lies_beyond():
     assert gf.epochs_curve(data, SGD(50.0 * edge, 0.0, 2), 3000).status == "diverges"
 
 
+@pytest.mark.other_kinds
 def test_what_epochs_cannot_follow_is_refused():
     with pytest.raises(ValueError, match="n_samples must be given"):
         gf.epochs_curve(gf.LinearProblem([1.0], [1.0]), SGD(0.1, 0.0, 1), 5)

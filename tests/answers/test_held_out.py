@@ -146,6 +146,7 @@ def test_leave_one_out_with_batches_is_near_the_test_loss_over_splits():
     assert 0.7 < left / test < 1.4
 
 
+@pytest.mark.other_kinds
 def test_what_cannot_be_answered_is_refused_by_name():
     X, y, Xt, yt = table(n=10, d=3)
     data = gf.LinearData.from_features(X, y)

@@ -59,6 +59,7 @@ def test_wrong_kinds_of_arguments_are_named():
             gf.stability(*arguments)
 
 
+@pytest.mark.other_kinds
 def test_bad_choices_are_refused():
     with pytest.raises(ValueError, match="batch_size must be at most n_samples=100, got 101"):
         gf.predict(PROBLEM, gf.SGD(0.1, 0.0, 101), 1)

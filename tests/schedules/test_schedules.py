@@ -248,7 +248,12 @@ def test_arrays_are_known_up_to_their_end():
             ValueError,
             "must not be 0 .* step 0",
         ),
-        ({"learning_rate": 0.1, "convention": "jax"}, ValueError, "convention must be 'torch' or 'keras', got 'jax'"),
+        pytest.param(
+            {"learning_rate": 0.1, "convention": "jax"},
+            ValueError,
+            "convention must be 'torch' or 'keras', got 'jax'",
+            marks=pytest.mark.other_kinds,
+        ),
     ],
 )
 def test_bad_schedules_are_refused_with_the_step(arguments, error, message):

@@ -16,7 +16,7 @@ from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.generating_function import FULL_MODES, GeneratingFunction
 from genfun.engine.recursion import Recursion, joint_modes
-from genfun.methods.sgd import SGD
+from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
@@ -52,7 +52,7 @@ class BigBatch(Displayed):
         First step at which half of the runs have the full batch; None if not by the last step asked for.
     status : str
         "ok" or "diverges"; `meaning` puts it in words.
-    method : SGD
+    method : Method
         As asked.
     theta : float
         As asked.
@@ -75,7 +75,7 @@ class BigBatch(Displayed):
     noise_scale: Float[Array, "..."]
     full_batch_step: int | None
     status: Status
-    method: SGD
+    method: Method
     theta: float
 
     @property
@@ -91,7 +91,7 @@ class BigBatch(Displayed):
 
 def big_batch(
     problem: Problem | LinearData,
-    method: SGD,
+    method: Method,
     steps: Any,
     theta: float = 0.5,
     noise: NoiseChoice = None,
@@ -116,7 +116,7 @@ def big_batch(
     ----------
     problem : LinearProblem, PowerLaw or LinearData
         The spectrum, with a finite trace.
-    method : SGD
+    method : Method
         Rate, momentum, and the first batch size (before its growth).
     steps : int or array of ints, any shape
         Step numbers >= 0.
@@ -190,7 +190,7 @@ def big_batch(
 class _Moments:
     """Second moments of the weights under a sampling factor that changes from step to step."""
 
-    def __init__(self, problem: Problem, method: SGD, noise: SpectrallyExpressible, last: int) -> None:
+    def __init__(self, problem: Problem, method: Any, noise: SpectrallyExpressible, last: int) -> None:
         single, full = replace(method, batch_size=1, replacement=True), replace(method, batch_size=None)
         measures = GeneratingFunction(problem, full, noise).fine(float(min(last, FULL_MODES)))
         self._nodes, capacity, _ = joint_modes(*measures)

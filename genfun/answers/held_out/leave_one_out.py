@@ -88,7 +88,7 @@ class LeaveOneOut:
         return self.deviation / np.sqrt(_check.integer("n_test", n_test, 1))
 
 
-def leave_one_out(data: Any, method: Any, steps: Any) -> LeaveOneOut:
+def leave_one_out(data: LinearData, method: SGD, steps: Any) -> LeaveOneOut:
     r"""Mean loss on new samples at given steps from the training samples alone, and ridge regression beside it.
 
     The residual at sample i of the run trained without it has the generating function

@@ -84,7 +84,7 @@ def predict_test(
 
 
 def predict_test(
-    data: Any, method: Method, steps: Any, X_test: Any, y_test: Any, X_train: Any = None
+    data: LinearData | SoftmaxData, method: Method, steps: Any, X_test: Any, y_test: Any, X_train: Any = None
 ) -> HeldOut | SoftmaxPrediction:
     r"""Mean loss on held-out samples at given steps, and the step to stop at, without training.
 

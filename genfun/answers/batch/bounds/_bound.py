@@ -168,7 +168,7 @@ class StepsBound:
         batch_sizes : array
             b > 0, any shape.
         """
-        return self.steps(batch_sizes) * np.asarray(batch_sizes, dtype=np.float64)
+        return np.asarray(self.steps(batch_sizes) * np.asarray(batch_sizes, dtype=np.float64))
 
     def choose(self, n_samples: int | None = None) -> BatchChoice:
         """The batch size in 1..N of least samples.

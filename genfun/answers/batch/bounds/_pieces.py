@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-
-from genfun._typing import Array
 
 NEGLIGIBLE = 1e-12
 """Step decay: later pieces add less than this share to the sum of the rates."""
@@ -42,15 +40,15 @@ class Pieces(Protocol):
         """Periods that are looked at."""
         ...
 
-    def at(self, j: Array) -> Array:
+    def at(self, j: Any) -> Any:
         """The rate after j whole periods."""
         ...
 
-    def sums(self, j: Array, power: int) -> Array:
+    def sums(self, j: Any, power: int) -> Any:
         """A_n after j whole periods."""
         ...
 
-    def below(self, level: Array) -> Array:
+    def below(self, level: Any) -> Any:
         """The first period at a rate below the level."""
         ...
 
@@ -73,7 +71,7 @@ class Powers:
     exponent: float
     last: float = FARTHEST
 
-    def at(self, j: Array) -> Array:
+    def at(self, j: Any) -> Any:
         """The rate after j whole periods.
 
         Parameters
@@ -82,7 +80,7 @@ class Powers:
         """
         return (j + 1.0) ** -self.exponent
 
-    def sums(self, j: Array, power: int) -> Array:
+    def sums(self, j: Any, power: int) -> Any:
         """A_n after j whole periods.
 
         Parameters
@@ -98,7 +96,7 @@ class Powers:
         near = table[np.minimum(j, float(DIRECT)).astype(np.int64)]
         return self.period * np.where(j > DIRECT, tail, near)
 
-    def below(self, level: Array) -> Array:
+    def below(self, level: Any) -> Any:
         """The first period at a rate below the level.
 
         Parameters
@@ -128,7 +126,7 @@ class StepDecay:
         """Periods after which the sum of the rates is complete."""
         return float(math.ceil(math.log(NEGLIGIBLE) / math.log(self.factor)) + 1)
 
-    def at(self, j: Array) -> Array:
+    def at(self, j: Any) -> Any:
         """The rate after j whole periods.
 
         Parameters
@@ -137,7 +135,7 @@ class StepDecay:
         """
         return self.factor**j
 
-    def sums(self, j: Array, power: int) -> Array:
+    def sums(self, j: Any, power: int) -> Any:
         """A_n after j whole periods.
 
         Parameters
@@ -149,7 +147,7 @@ class StepDecay:
         log = power * math.log(self.factor)
         return self.period * np.expm1(j * log) / math.expm1(log)
 
-    def below(self, level: Array) -> Array:
+    def below(self, level: Any) -> Any:
         """The first period at a rate below the level.
 
         Parameters
@@ -159,7 +157,7 @@ class StepDecay:
         return np.clip(np.ceil(np.log(level) / math.log(self.factor)), 0.0, self.last)
 
 
-def _tail(j: Array, q: float) -> Array:
+def _tail(j: Any, q: float) -> Any:
     """The sum of i^-q for i <= j, up to a constant: Euler and Maclaurin, to 1e-16 from 64 on."""
     whole = np.log(j) if q == 1.0 else np.expm1((1.0 - q) * np.log(j)) / (1.0 - q)
     first = q / 12.0 * j ** (-q - 1.0)
@@ -168,7 +166,7 @@ def _tail(j: Array, q: float) -> Array:
     return whole + 0.5 * j**-q - first + second - third
 
 
-def first_step(pieces: Pieces, start: float, noise: Array) -> Array:
+def first_step(pieces: Pieces, start: float, noise: Any) -> Any:
     """Where F crosses D1, as a number with a fraction of the last step; inf where it never does.
 
     Parameters
@@ -181,7 +179,7 @@ def first_step(pieces: Pieces, start: float, noise: Array) -> Array:
         s, for every batch size.
     """
 
-    def reached(j: Array) -> Array:
+    def reached(j: Any) -> Any:
         return pieces.sums(j, 1) - noise * pieces.sums(j, 2)
 
     with np.errstate(divide="ignore", over="ignore", invalid="ignore", under="ignore"):
@@ -201,7 +199,7 @@ def first_step(pieces: Pieces, start: float, noise: Array) -> Array:
     return np.where(ever, found, np.inf)
 
 
-def least_samples(steps: Callable[[Array], Array], scale: float) -> float:
+def least_samples(steps: Callable[[Any], Any], scale: float) -> float:
     """The batch size of least K(b) b; nan without noise, where samples only grow, and inf where K is never finite.
 
     Parameters

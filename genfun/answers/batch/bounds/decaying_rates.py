@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array
 from genfun.answers.batch.bounds._bound import SmoothConstants, StepsBound, checked
 from genfun.answers.batch.bounds._pieces import Pieces, Powers, StepDecay, first_step, least_samples
 
@@ -132,10 +133,10 @@ def _bound(name: str, constants: SmoothConstants, rate: float, eps2: float, piec
     first, spread = 2.0 * constants.gap / left, constants.smoothness * constants.gradient_noise / left
     start, scale = first / rate / eps2, spread * rate / eps2
 
-    def crossing(b: Array) -> Array:
+    def crossing(b: Any) -> Any:
         return np.maximum(first_step(pieces, start, scale / b), least)
 
-    def law(b: Array) -> Array:
+    def law(b: Any) -> Any:
         return np.ceil(crossing(b) * (1.0 - ROUNDING))
 
     return StepsBound(name, FORMULA, least_samples(crossing, scale), law, {"D1": first, "D2": spread, "e": eps2})
