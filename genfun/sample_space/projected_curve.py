@@ -143,3 +143,30 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
         parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))
     return joined(parts)
+
+
+class CurveSteps:
+    """The curve as the engine steps through it.
+
+    Not the recursion in time (`genfun.sample_space.time_steps`): where a single pair of modes is unstable but for the
+    noise of the others, that rounds beyond all bounds.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    """
+
+    def __init__(self, F: ProjectedFunction) -> None:
+        self._function, self._singular, self._next = F, projected_singularity(F), 0
+        self.size = F.noise.pairs.first.size
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        steps = np.arange(self._next, until + 1)
+        self._next = until + 1
+        return self._function.known_curve(steps, self._singular).loss

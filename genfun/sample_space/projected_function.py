@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve
     from genfun.engine.singularity import Singularity
     from genfun.sample_space.measured import MeasuredNoise
-    from genfun.sample_space.time_steps import TimeSteps
+    from genfun.sample_space.projected_curve import CurveSteps
 
 ROWS = 64
 """Points evaluated together where every pair is solved for."""
@@ -97,19 +97,19 @@ class ProjectedFunction(Transform):
 
         return projected_curve(self, steps, singular)
 
-    def stepper(self, phase: float, last: int) -> TimeSteps:
-        """The projected recursion in time, the slow reference.
+    def stepper(self, phase: float, last: int) -> CurveSteps:
+        """The losses one after the other.
 
         Parameters
         ----------
         phase : float
             Not needed: every pair is followed.
         last : int
-            Largest step.
+            Not needed: the curve serves any step.
         """
-        from genfun.sample_space.time_steps import TimeSteps
+        from genfun.sample_space.projected_curve import CurveSteps
 
-        return TimeSteps(self, last)
+        return CurveSteps(self)
 
     def floor(self) -> float:
         """The excess loss that label noise leaves in the end."""

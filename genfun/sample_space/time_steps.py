@@ -6,7 +6,6 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.sample_space.projected_function import ProjectedFunction
-from genfun.scaled import Scaled
 
 BLOCK = 32
 """Steps whose responses are summed over the pairs together."""
@@ -100,30 +99,3 @@ def early_losses(F: ProjectedFunction, last: int, shift: float = 0.0) -> Float[A
             value = source[t] + table[:, (count - t) * m :] @ history[: t * m]
             history[t * m : (t + 1) * m] = value
     return history.reshape(count, m)[:, 0] / (2.0 * np.sqrt(F.noise.n_samples))
-
-
-class TimeSteps:
-    """The projected recursion as the engine steps through it.
-
-    Parameters
-    ----------
-    F : ProjectedFunction
-    last : int
-        Largest step.
-    """
-
-    def __init__(self, F: ProjectedFunction, last: int) -> None:
-        self._values = early_losses(F, last)
-        self._next = 0
-        self.size = F.noise.pairs.first.size
-
-    def losses(self, until: int) -> Scaled:
-        """Losses from the first step not asked for yet to `until`, inclusive.
-
-        Parameters
-        ----------
-        until : int
-        """
-        found = self._values[self._next : until + 1]
-        self._next = until + 1
-        return Scaled(found, np.zeros(found.size, dtype=np.int64))
