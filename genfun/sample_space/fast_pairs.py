@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,6 @@ def denominator_coefficients(q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Arr
     return np.stack(np.broadcast_arrays(*terms))
 
 
-def pair_features(measure: PairMeasure) -> Float[Array, "P 4"]:
-    """1, s, p and d^2 of every pair, in which S is linear.
-
-    Parameters
-    ----------
-    measure : PairMeasure
-    """
-    x, y = measure.nodes[measure.first], measure.nodes[measure.second]
-    return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
-
-
 @dataclass(frozen=True, eq=False)
 class HeavyBallPairs:
     """The pair measure arranged for heavy-ball SGD: u and v of a pair share the denominator S, which is linear in
@@ -62,17 +50,6 @@ class HeavyBallPairs:
     """
 
     measure: PairMeasure
-
-    @cached_property
-    def features(self) -> Float[Array, "P 4"]:
-        """1, s, p and d^2 of every pair."""
-        return pair_features(self.measure)
-
-    @cached_property
-    def weights(self) -> Float[Array, "rows P"]:
-        """Weights of K, of the source, and of the source times s."""
-        pairs = self.measure
-        return np.concatenate([pairs.kernel, pairs.source, pairs.source * self.features[:, 1]])
 
     def sums(
         self, q: Shaped[Array, " k"], beta: Any, g: Any, rate: Any, source: bool = True
@@ -89,9 +66,9 @@ class HeavyBallPairs:
             Whether the rows of the source are wanted.
         """
         table = denominator_coefficients(q, beta, g, rate)
-        weights = self.weights if source else self.measure.kernel
+        weights = self.measure.weights if source else self.measure.kernel
         real = np.real(table).dtype
-        features, weights = self.features.astype(real, copy=False), weights.astype(real, copy=False)
+        features, weights = self.measure.features.astype(real, copy=False), weights.astype(real, copy=False)
         result = np.empty((weights.shape[0], q.size), dtype=table.dtype)
         least = np.full(q.size, np.nan)
         columns = max(1, CHUNK // 64)

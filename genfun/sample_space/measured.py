@@ -21,11 +21,20 @@ from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, 
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
 from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual, loss_residual
-from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
+from genfun.sample_space.skeleton import (
+    LARGEST_MOMENTUM,
+    TRUSTED,
+    WIDE_MOMENTUM,
+    FewPairs,
+    close_skeleton,
+    departure,
+    skeleton,
+)
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -190,6 +199,23 @@ class MeasuredNoise:
         """The same for momenta nearer to 1, of more pairs."""
         return skeleton(self.pairs, wide=True)
 
+    @cached_property
+    def _close(self) -> PairMeasure:
+        return close_skeleton(self.pairs)
+
+    def pairs_for(self, method: Method) -> FewPairs:
+        """The pairs that single curves of a method are summed over: few, where those serve.
+
+        Parameters
+        ----------
+        method : Method
+        """
+        beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
+        if beta is None or abs(beta) > LARGEST_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+            return FewPairs(self.pairs)
+        real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
+
     def quick(self, momentum: float) -> MeasuredNoise:
         """What searches run on, before their answer is computed with all pairs: this noise on the skeleton alone.
 
@@ -212,7 +238,7 @@ class MeasuredNoise:
     def _thinned(self) -> MeasuredNoise:
         thin = replace(self, pairs=self.wide_skeleton)
         # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin)
+        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _for(self, momenta: Array) -> PairMeasure:

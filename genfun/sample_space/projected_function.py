@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from genfun.problems.problem import Problem
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import symmetric
+from genfun.sample_space.skeleton import FewPairs
 
 if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve
@@ -72,8 +74,19 @@ class ProjectedFunction(Transform):
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self._responses = PairResponses(method, self.gamma)
-        self._heavy = HeavyBallPairs(noise.pairs) if self._responses.momentum is not None else None
         self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
+        self._sum_over(noise.pairs_for(method))
+
+    def _sum_over(self, few: FewPairs) -> None:
+        self.few, self.pairs = few, few.pairs
+        self._heavy = HeavyBallPairs(self.pairs) if self._responses.momentum is not None else None
+
+    def on_all_pairs(self) -> ProjectedFunction:
+        """The same function, its sums over all pairs of the noise."""
+        whole = copy(self)
+        vars(whole).pop("_rates", None)
+        whole._sum_over(FewPairs(self.noise.pairs))
+        return whole
 
     def __repr__(self) -> str:
         return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
@@ -129,7 +142,7 @@ class ProjectedFunction(Transform):
 
     @cached_property
     def _rates(self) -> tuple[Array, Array, Array]:
-        pairs, alpha = self.noise.pairs, self.method.learning_rate
+        pairs, alpha = self.pairs, self.method.learning_rate
         return alpha * pairs.nodes, alpha * pairs.nodes[pairs.first], alpha * pairs.nodes[pairs.second]
 
     def __call__(self, z: Any) -> Any:
@@ -168,7 +181,7 @@ class ProjectedFunction(Transform):
             return self._heavy.kernel_matrix(sums, q, *self._setting), self._heavy.source_vector(
                 sums, q, *self._setting
             )
-        pairs, (a, a_j, a_k) = self.noise.pairs, self._rates
+        pairs, (a, a_j, a_k) = self.pairs, self._rates
         kernel, source = [], []
         for start in range(0, q.size, ROWS):
             some = q[start : start + ROWS]
@@ -199,9 +212,9 @@ class ProjectedFunction(Transform):
             positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
         else:
             _, a_j, a_k = self._rates
-            columns = [self._scale * (self.noise.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
+            columns = [self._scale * (self.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
             positive = np.array([bool(np.all(self._responses.positive(x, a_j, a_k))) for x in q])
-            matrix = symmetric(np.stack(columns, axis=1), self.noise.pairs.size)
+            matrix = symmetric(np.stack(columns, axis=1), self.pairs.size)
         return positive, leading_eigenvalue(matrix)
 
     def regular(self, p: Shaped[Array, " k"]) -> tuple[Array, Shaped[Array, " k"]]:
