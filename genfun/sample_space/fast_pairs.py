@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Shaped
+from genfun._typing import Array, Shaped
 from genfun.sample_space.projection import PairMeasure, symmetric
 
 CHUNK = 16_384

@@ -20,7 +20,6 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
-from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -35,6 +34,7 @@ from genfun.sample_space.skeleton import (
     departure,
     skeleton,
 )
+from genfun.sample_space.streamed import StreamedFeatures, features_of
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -278,7 +278,10 @@ def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
     data : Any
     basis : SampleBasis
     """
-    labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    if data.noise_variance > 0.0:
+        labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    else:  # Residuals at the rounding of the targets are none.
+        labels = np.zeros((basis.vectors.shape[1], data.rank)), np.zeros(basis.vectors.shape[1])
     pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
     return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
@@ -293,7 +296,9 @@ def measure_noise(
     the leading vector itself is searched for and joins the basis; where that of a loss is, its residual joins; and all
     are checked again, up to `ROUNDS` times. `MeasuredNoise.error` and `.loss_error` say what is left.
 
-    **Assumptions.** The eigenfeatures fit in memory. Time about 20 products of 4 N r^2 operations.
+    **Assumptions.** Time about 20 products of 4 N r^2 operations. Eigenfeatures that do not fit in memory are read in
+    blocks, once for half a product. Where N r^2 is large, vectors are searched for and judged in single precision; the
+    moments of those that are kept are double.
 
     Parameters
     ----------
@@ -319,7 +324,7 @@ def measure_noise(
     >>> noise.sound
     True
     """
-    features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+    features = features_of(data)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
     checks, count = 0.0, 0
@@ -345,6 +350,9 @@ def measure_noise(
     if count > 0 and steps:
         losses.append(loss_residual(data, features, noise, setting, JUDGED, basis.moments))
         checks += 1.0
+    if isinstance(features, StreamedFeatures) and features.single:
+        moments = np.stack([features.in_double().moment(vector) for vector in basis.vectors.T])
+        noise = project(data, replace(basis, moments=moments))
     return replace(
         noise,
         products=0.5 * space.halves + checks,
