@@ -89,22 +89,34 @@ class HeavyBallPairs:
             least[part] = smallest
         return result, least
 
-    def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
-        """K(z) at every point from the first rows of `sums`; the other arguments as there."""
+    def kernel(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "mm k"]:
+        """K(z) at every point, packed, from the first rows of `sums`; the other arguments as there."""
         m = self.measure.size
         top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
-        scaled = sums[: m * (m + 1) // 2] * (g * rate**2 * top)
-        return symmetric(scaled, m)
+        return sums[: m * (m + 1) // 2] * (g * rate**2 * top)
 
-    def source_vector(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m"]:
-        """X^T b at every point, label noise included; arguments as for `kernel_matrix`."""
+    def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
+        """K(z) at every point as matrices; arguments as for `kernel`."""
+        return symmetric(self.kernel(sums, q, beta, g, rate), self.measure.size)
+
+    def source(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "m k"]:
+        """X^T b at every point, label noise included; arguments as for `kernel`."""
         m, pairs = self.measure.size, self.measure
         z = 1.0 - q
         plain, scaled = sums[-2 * m : -m], sums[-m:]
         forgets = (1.0 - beta) + beta * q
         squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
-        result = forgets * (forgets * squared * plain + beta * z * rate * scaled)
+        result = (forgets * forgets * squared) * plain + (forgets * beta * z * rate) * scaled
         if pairs.floor[0] > 0.0:
-            single = np.multiply.outer(pairs.nodes, rate * z) + forgets * q
-            result = result + pairs.modes @ (forgets / single) + np.multiply.outer(pairs.floor, 1.0 / q)
-        return result.T
+            result += np.multiply.outer(pairs.floor, 1.0 / q)
+            slope, constant = np.broadcast_arrays(rate * z, forgets * q)
+            real = np.real(result).dtype
+            modes, nodes = pairs.modes.astype(real, copy=False), pairs.nodes.astype(real, copy=False)[:, None]
+            columns = max(1, CHUNK // nodes.size)
+            for start in range(0, q.size, columns):
+                part = slice(start, start + columns)
+                inverse = np.reciprocal(nodes * slope[part] + constant[part])
+                result[:, part] += (modes @ inverse.view(real)).view(result.dtype) * np.broadcast_to(forgets, q.shape)[
+                    part
+                ]
+        return result

@@ -14,6 +14,7 @@ from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
+from genfun.sample_space.elimination import first_solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import symmetric
@@ -165,8 +166,8 @@ class ProjectedFunction(Transform):
         ----------
         q : real or complex array, shape (k,)
         """
-        kernel, source = self.parts(q)
-        return projected_loss(kernel, source, q, self.noise.n_samples)
+        kernel, source = self._packed(q)
+        return first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.noise.n_samples))
 
     @np.errstate(all="ignore")
     def parts(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, "k m m"], Shaped[Array, "k m"]]:
@@ -176,11 +177,14 @@ class ProjectedFunction(Transform):
         ----------
         q : real or complex array, shape (k,)
         """
+        kernel, source = self._packed(q)
+        return symmetric(kernel, self.pairs.size), source.T
+
+    def _packed(self, q: Array) -> tuple[Array, Array]:
+        """The same, K as upper triangles and the points along the last axis."""
         if self._heavy is not None:
             sums, _ = self._heavy.sums(q, *self._setting)
-            return self._heavy.kernel_matrix(sums, q, *self._setting), self._heavy.source_vector(
-                sums, q, *self._setting
-            )
+            return self._heavy.kernel(sums, q, *self._setting), self._heavy.source(sums, q, *self._setting)
         pairs, (a, a_j, a_k) = self.pairs, self._rates
         kernel, source = [], []
         for start in range(0, q.size, ROWS):
@@ -191,8 +195,8 @@ class ProjectedFunction(Transform):
             if pairs.floor[0] > 0.0:
                 part = part + pairs.modes @ self._responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
-            source.append(part.T)
-        return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
+            source.append(part)
+        return np.concatenate(kernel, axis=1), np.concatenate(source, axis=1)
 
     @property
     def _scale(self) -> float:
@@ -239,18 +243,3 @@ def leading_eigenvalue(matrix: Float[Array, "k m m"]) -> Float[Array, " k"]:
     if finite.any():
         values[finite] = np.linalg.eigvalsh(matrix[finite])[:, -1]
     return values
-
-
-def projected_loss(kernel: Array, source: Array, q: Array, n_samples: int) -> Shaped[Array, " k"]:
-    """L~ from K and X^T b at z = 1 - q.
-
-    Parameters
-    ----------
-    kernel : array, shape (k, m, m)
-    source : array, shape (k, m)
-    q : array, shape (k,)
-    n_samples : int
-    """
-    matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
-    solution = np.linalg.solve(matrix, source[:, :, None])[:, 0, 0]
-    return solution / (2.0 * np.sqrt(n_samples))
