@@ -1,7 +1,9 @@
 """Time genfun against its targets and against the usual ways; print, and write JSON beside this file.
 
 "engine" times predictions against the recursion over all steps (results.json), "simulate" simulated runs on the CPU
-(simulate-cpu.json). Without a part both run. What needs a GPU is `bash benchmarks/gpu.sh`.
+(simulate-cpu.json), "measured" answers under the data's own noise (measured.json). Without a part these run. "blocks"
+measures the noise of 60,000 x 784 features read from a file in blocks (blocks.json), some minutes, only if asked for.
+What needs a GPU is `bash benchmarks/gpu.sh`.
 
 The recursion is timed over a few hundred steps and EXTRAPOLATED in proportion to 10^9 steps; its ratio to genfun is
 of that extrapolated time, measured in the same run.
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import genfun as gf
-from benchmarks import simulate
+from benchmarks import measured, simulate
 from benchmarks.dense_recursion import DenseRecursion
 from benchmarks.timing import import_seconds, machine, seconds, summary
 
@@ -112,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate"), default="all")
+    parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate", "measured", "blocks"), default="all")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the JSON files")
     arguments = parser.parse_args()
@@ -121,6 +123,10 @@ def main() -> None:
         parts["results.json"] = lambda: engine(arguments.repeats)
     if arguments.part in ("all", "simulate"):
         parts["simulate-cpu.json"] = lambda: simulate.on_cpu(arguments.repeats)
+    if arguments.part in ("all", "measured"):
+        parts["measured.json"] = lambda: measured.measured(arguments.repeats)
+    if arguments.part == "blocks":
+        parts["blocks.json"] = measured.in_blocks
     for name, run in parts.items():
         text = json.dumps(run(), indent=2) + "\n"
         (arguments.output / name).write_text(text, encoding="utf-8")

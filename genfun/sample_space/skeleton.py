@@ -21,8 +21,8 @@ LARGEST_MOMENTUM = 0.9
 WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 """Largest momentum, pairs kept and mixtures of the skeleton for searches near momentum 1, which takes more pairs."""
 BLOCK, BLOCK_SETTINGS, MANY = 20, 160, 1_000
-"""Nodes a side of the blocks of pairs that are thinned each by itself first, the settings for that, and pairs from which
-it pays."""
+"""Nodes a side of the blocks of pairs that are thinned each by itself first, the settings for that, and pairs from
+which it pays."""
 CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-13
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
 SLOWEST = 4
@@ -100,7 +100,7 @@ def _contour_points(count: int, rng: np.random.Generator) -> Array:
     return np.where(np.abs(p.imag) < np.pi, p, 1.0j * rng.uniform(0.0, np.pi, count))
 
 
-def _turn(beta: Any, a: Any) -> Array:
+def _turn(beta: Any, a: Any) -> Any:
     """The angle of the roots of a mode; 0 where they are real and positive."""
     half = 0.5 * (1.0 + np.asarray(beta) - a)
     return np.arccos(np.clip(half / np.sqrt(np.maximum(beta, 1e-300)), -1.0, 1.0))
