@@ -245,7 +245,8 @@ class MeasuredNoise:
     def _for(self, momenta: Array) -> PairMeasure:
         """A skeleton for maps and searches; all pairs for a few settings, or momenta that no skeleton serves."""
         largest = float(np.abs(momenta).max(initial=0.0))
-        if momenta.size < MANY or largest > WIDE_MOMENTUM:
+        thinned = vars(self).get("_thinned") is self
+        if (momenta.size < MANY and not thinned) or largest > WIDE_MOMENTUM:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
 
