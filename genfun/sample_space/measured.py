@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Int
+from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
-from genfun.engine.singularity import Singularity
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
@@ -24,20 +24,23 @@ from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
-from genfun.sample_space.residuals import edge_residual, loss_residual
+from genfun.sample_space.residuals import edge_residual
 from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
+from genfun.sample_space.snapshots import main_directions, solutions
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
 """Estimated relative error of an edge beyond which more vectors are taken."""
 LOSS_TOLERANCE = 1e-2
-"""The same for losses."""
-EDGES = ((1, 0.0), (8, 0.9))
+"""The same of a loss: beyond it the noise is not sound."""
+EDGES = ((1, 0.0), (8, 0.9), (32, 0.9), (8, -0.4))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
-LOSSES = (10, 100)
-"""Steps of the losses by which it does, at batch size 1, no momentum and LOSS_SHARE of the edge."""
-LOSS_SHARE, JUDGED = 0.8, 30
-"""Once vectors have been added for these losses, they are exact there: another step tells what is left."""
+LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
+"""Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
+LEAST, LARGEST, ROOM = 3, 16, 3e5
+"""Vectors that are added for losses at least, vectors of a basis at most, and their products times pairs of nodes."""
+SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
+"""What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
 ROUNDS = 2
@@ -66,6 +69,8 @@ class MeasuredNoise:
         Largest estimated relative error of the stability edges that were checked (`EDGES`), nan if none was.
     loss_error : float
         The same of losses (`LOSSES`).
+    fewer : int
+        Vectors of the coarser basis against which errors are estimated, the first ones of X; 0 if it was not judged.
 
     Examples
     --------
@@ -81,6 +86,7 @@ class MeasuredNoise:
     products: float
     error: float = np.nan
     loss_error: float = np.nan
+    fewer: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -191,12 +197,12 @@ class MeasuredNoise:
         return skeleton(self.pairs, wide=True)
 
     def quick(self, momentum: float) -> MeasuredNoise:
-        """What searches run on, before their answer is computed with all pairs: this noise on the skeleton alone.
+        """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.
 
         Parameters
         ----------
         momentum : float
-            The largest of either sign that is searched; beyond those of the wide skeleton, the noise itself.
+            The largest of either sign that is searched; beyond those of the wide skeleton, with all pairs.
 
         Examples
         --------
@@ -206,7 +212,8 @@ class MeasuredNoise:
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        return self if momentum > WIDE_MOMENTUM else self._thinned
+        few = self.coarser if 0 < self.fewer < self.pairs.size else self
+        return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
@@ -222,26 +229,70 @@ class MeasuredNoise:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
 
-    def loss_errors(self, steps: Float[Array, " t"], singular: Singularity) -> Float[Array, " t"]:
-        r"""Estimated relative errors of the loss that the few vectors leave.
+    @cached_property
+    def coarser(self) -> MeasuredNoise:
+        """The same on the first `fewer` vectors: what the others change tells how much more may be missing."""
+        return replace(self, pairs=self.pairs.on_first(self.fewer), basis=self.basis[:, : self.fewer])
 
-        .. math:: e(t) = e_L + e_\alpha\Big(\frac{\theta}{|1-\theta|} + |p_0|\,t\Big)
+    def edge_error(self, method: Method) -> float:
+        r"""Estimated relative error of the stability edge of a method; nan for a noise that was not judged.
 
-        with e_L and e_alpha those of the losses and edges that were checked: an error of the noise gain theta moves
-        the loss as 1/(1 - theta), and the late rate p_0.
+        .. math:: e_\alpha = e + |\log\alpha_m/\alpha_{m'}|
+
+        with e of `error`, and alpha_m' the edge on `coarser`.
 
         Parameters
         ----------
-        steps : array, shape (t,)
-        singular : Singularity
+        method : Method
+            Its learning rate is ignored.
         """
-        theta = singular.noise_gain
-        near = 1.0 / self.error if self.error > 0.0 else np.inf
-        amplified = min(theta / abs(1.0 - theta), near) if np.isfinite(theta) and theta != 1.0 else near
-        amplified = min(amplified, near) if np.isfinite(near) else 0.0
-        rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
-        moved = np.where(steps > 0, self.loss_error + self.error * (amplified + rate * steps), 0.0)
-        return np.minimum(moved, 1e300)
+        if self.sampling(method) == 0.0:
+            return 0.0
+        return self.error + self._moved(method)
+
+    def _moved(self, method: Method) -> float:
+        """|log| of what the last vectors change of an edge."""
+        if not 0 < self.fewer < self.pairs.size:
+            return 0.0
+        return abs(float(np.log(self.leading(method).learning_rate / self.coarser.leading(method).learning_rate)))
+
+    def loss_errors(
+        self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
+        r"""Estimated relative errors of the loss that the few vectors leave, at ascending steps.
+
+        .. math:: e(t) = 2\max_{t/3 \le t' \le 3t} |\log L_m(t') - \log L_{m'}(t')| + e_0
+
+        with L_m' the loss on the first vectors alone, `coarser`. Differences change their sign with the step, hence the
+        largest nearby; e_0 is a part of the largest that was met at `LOSSES`.
+
+        Parameters
+        ----------
+        problem : Problem
+            That of the data.
+        method : Method
+        steps : integer array, shape (t,)
+            Ascending, without repeats.
+        log_losses : array, shape (t,)
+            The losses on all vectors.
+
+        Returns
+        -------
+        array, shape (t,)
+            nan for a noise that was not judged.
+        """
+        if not self.fewer:
+            return np.where(steps > 0, np.nan, 0.0)
+        if self.fewer == self.pairs.size:
+            return np.where(steps > 0, self.loss_error, 0.0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            coarse = automatic(self.coarser.transform(problem, method).excited(), steps).loss.log()
+            moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
+            low = np.searchsorted(steps, steps / NEARBY)
+            high = np.searchsorted(steps, steps * NEARBY, side="right")
+            largest = np.array([moved[i:j].max() for i, j in zip(low, high, strict=True)])
+            error = np.expm1(np.minimum(SAFETY * largest, 690.0)) + PART * self.loss_error
+        return np.where(steps > 0, error, 0.0)
 
 
 def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
@@ -262,12 +313,13 @@ def measure_noise(
 ) -> MeasuredNoise:
     r"""Measure the noise of data: project its operator in sample space on the vectors of `sample_basis`.
 
-    Two edges are checked (`EDGES`), by the residual of the leading vector under the exact operator, and two losses
-    (`LOSSES`), by the residual of the projected equation. Where the estimated error of an edge is above the tolerance,
-    the leading vector itself is searched for and joins the basis; where that of a loss is, its residual joins; and all
-    are checked again, up to `ROUNDS` times. `MeasuredNoise.error` and `.loss_error` say what is left.
+    Edges are checked (`EDGES`) by the residual of the leading vector under the exact operator. Where the estimated
+    error is above the tolerance, the leading vector itself is searched for and joins the basis, and all are checked
+    again, up to `ROUNDS` times. Then the main directions of exact solutions at a few settings join
+    (`genfun.sample_space.snapshots`), as many as later answers can afford. What the last of them change is the
+    estimated error of every answer; `MeasuredNoise.error` and `.loss_error` say it for some.
 
-    **Assumptions.** The eigenfeatures fit in memory. Time about 20 products of 4 N r^2 operations.
+    **Assumptions.** The eigenfeatures fit in memory. Time about 30 products of 4 N r^2 operations, on small data 100.
 
     Parameters
     ----------
@@ -301,30 +353,35 @@ def measure_noise(
         basis = chosen(space, columns)
         noise = project(data, basis)
         edges = [edge_residual(features, noise, at, basis.moments) for at in _methods(EDGES, data.n_samples)]
-        setting = SGD(LOSS_SHARE * noise.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
-        steps = LOSSES if noise.sampling(setting) > 0.0 else ()
-        losses = [loss_residual(data, features, noise, setting, step, basis.moments) for step in steps]
-        checks += len(edges) + len(losses)
+        checks += len(edges)
         bad_edges = [found for found in edges if found.error > tolerance]
-        bad_losses = [rest for rest, error in losses if error > LOSS_TOLERANCE]
-        if not bad_edges + bad_losses or count == ROUNDS:
+        if not bad_edges or count == ROUNDS:
             break
         count += 1
         for found in bad_edges:
             space.add(found.vector)
             columns.append(found_leading(space, found.weights, FINE)[0])
-        for rest in bad_losses:
-            if space.add(rest):
-                columns.append(space.vectors @ rest)
-    if count > 0 and steps:
-        losses.append(loss_residual(data, features, noise, setting, JUDGED, basis.moments))
-        checks += 1.0
-    return replace(
-        noise,
-        products=0.5 * space.halves + checks,
-        error=max((found.error for found in edges), default=0.0),
-        loss_error=max((error for _, error in losses), default=0.0),
-    )
+    noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
+    if data.n_samples > 1:
+        noise = _supplemented(data, features, space, basis, noise)
+    return replace(noise, products=0.5 * space.halves + checks)
+
+
+def _supplemented(
+    data: Any, features: SampleFeatures, space: GalerkinSpace, basis: SampleBasis, noise: MeasuredNoise
+) -> MeasuredNoise:
+    """The noise on more vectors, the main directions of exact solutions, and what the last of them change."""
+    first = noise.pairs.size
+    room = int(np.sqrt(2.0 * ROOM / noise.pairs.first.size))
+    size = max(first + LEAST, min(room, LARGEST))
+    more = main_directions(space, basis.coordinates, solutions(data, features, space, noise), size - first)
+    found = project(data, chosen(space, [*basis.coordinates.T, *more]))
+    more = found.pairs.size - first
+    found = replace(found, error=noise.error, fewer=first + more // 2 if more else first, loss_error=0.0)
+    error = max([noise.error, *(found._moved(at) for at in _methods(EDGES, data.n_samples))])
+    setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
+    losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
+    return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
 
 
 def _methods(settings: tuple[tuple[int, float], ...], n_samples: int) -> list[SGD]:

@@ -1,0 +1,130 @@
+"""Vectors for losses: exact solutions in sample space at a few settings, of which the main directions join a basis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.methods.sgd import SGD
+from genfun.sample_space.basis import found_leading
+from genfun.sample_space.exact_function import ExactFunction
+from genfun.sample_space.galerkin import GalerkinSpace
+from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.projected_curve import projected_singularity
+from genfun.sample_space.resolvent import solve
+
+if TYPE_CHECKING:
+    from genfun.sample_space.measured import MeasuredNoise
+
+PANEL = (
+    (1, 0.0, 0.9, 30),
+    (64, 0.9, 0.9, 30),
+    (1, 0.0, 0.9, 0.3),
+    (8, 0.5, 0.9, 10),
+    (1, 0.0, 0.5, 300),
+    (8, 0.95, 0.9, 100),
+    (1, -0.6, 0.9, 3),
+    (64, 0.0, 0.9, 300),
+    (1, 0.9, 0.5, 30),
+    (64, 0.9, 0.5, 1000),
+    (1, 0.0, 0.2, 1000),
+)
+"""(batch size, momentum, share of the edge, step) of the solutions, the most telling first; a step below 1 looks at the
+start."""
+TURNED = 1.0 + 3.0j
+"""t (p - p_0) of a second point at every setting, off the real axis: it sees what oscillates."""
+RESIDUAL = 1e-5
+"""Relative residual at which a solution is good enough to span others."""
+WORK, FEWEST = 3e8, 3
+"""N r^2 times settings of the panel at most, and the settings at least."""
+SMALLEST = 1e-10
+"""Singular value, relative to unit solutions, below which a direction is rounding."""
+
+
+def settings_for(work: float) -> tuple[tuple[int, float, float, float], ...]:
+    """The part of `PANEL` that data can afford.
+
+    Parameters
+    ----------
+    work : float
+        N r^2.
+
+    Examples
+    --------
+    >>> len(settings_for(1e4)), len(settings_for(1e9))
+    (11, 3)
+    """
+    return PANEL[: int(np.clip(WORK / work, FEWEST, len(PANEL)))]
+
+
+def solutions(
+    data: Any, features: SampleFeatures, space: GalerkinSpace, noise: MeasuredNoise
+) -> list[Float[Array, " _"]]:
+    r"""Coordinates of exact solutions at the settings of the panel, of the loss and of its sensitivities.
+
+    .. math:: (I - zA)\,p = \tilde b,\qquad (I - zA)\,w = 1,\qquad z = e^{-p_0 - 1/t},\ e^{-p_0 - (1 + 3i)/t}
+
+    The error of the projected loss is the product of what the basis misses of both. At every edge of the panel the
+    leading vector is searched for, too. All solutions share a growing subspace.
+
+    Parameters
+    ----------
+    data : Any
+    features : SampleFeatures
+        Of the data.
+    space : GalerkinSpace
+        It grows.
+    noise : MeasuredNoise
+        A first measurement, for edges and rates of decay.
+    """
+    rank = data.eigenvalues.size
+    panel = settings_for(float(features.size) * rank * rank)
+    ones = np.ones(features.size)
+    found: list[Array] = []
+    for b, beta, share, step in panel:
+        batch = b if b < noise.n_samples else max(1, noise.n_samples // 2)
+        edge = noise.leading(SGD(1.0, beta, batch)).learning_rate
+        method = SGD(share * edge, beta, batch)
+        G = ExactFunction(data, method, features, space)
+        shift = projected_singularity(noise.transform(data.problem, method)).shift
+        for turn in (1.0, TURNED) if len(panel) == len(PANEL) else (1.0,):
+            q: Any = -np.expm1(-(shift + turn / step))
+            q = q.item() if isinstance(q, np.generic) else q
+            weights = features.weights(G.pairs, q)
+            for source in (G.source(q), ones):
+                found.append(solve(space, weights, 1.0 - q, source, RESIDUAL).coordinates)
+        at_edge = ExactFunction(data, SGD(edge * (1.0 - 1e-9), beta, batch), features, space).pairs
+        found.append(found_leading(space, features.weights(at_edge, 0.0), RESIDUAL)[0])
+    return found
+
+
+def main_directions(
+    space: GalerkinSpace, known: Float[Array, "n m"], found: list[Float[Array, " _"]], count: int
+) -> list[Float[Array, " k"]]:
+    """The directions in which unit solutions leave a basis most, at most `count` of them.
+
+    Parameters
+    ----------
+    space : GalerkinSpace
+    known : array, shape (n, m)
+        Orthonormal coordinates of the basis.
+    found : list of array
+        Coordinates, each as long as the subspace was when it was found, real or complex.
+    count : int
+    """
+    known = _stacked(list(known.T), len(space))
+    parts = [part for c in found for part in ((c.real, c.imag) if np.iscomplexobj(c) else (c,)) if part.any()]
+    if not parts or count < 1:
+        return []
+    unit = _stacked([part / np.linalg.norm(part) for part in parts], len(space))
+    turned, size, _ = np.linalg.svd(unit - known @ (known.T @ unit), full_matrices=False)
+    return [turned[:, i] for i in range(min(count, size.size)) if size[i] > SMALLEST]
+
+
+def _stacked(columns: list[Array], length: int) -> Float[Array, "k n"]:
+    result = np.zeros((length, len(columns)))
+    for i, column in enumerate(columns):
+        result[: column.size, i] = column
+    return result
