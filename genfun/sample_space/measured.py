@@ -374,7 +374,8 @@ def _supplemented(
     first = noise.pairs.size
     room = int(np.sqrt(2.0 * ROOM / noise.pairs.first.size))
     size = max(first + LEAST, min(room, LARGEST))
-    more = main_directions(space, basis.coordinates, solutions(data, features, space, noise), size - first)
+    solved = solutions(data, features, space, noise)
+    more = main_directions(len(space), basis.coordinates, solved, size - first)
     found = project(data, chosen(space, [*basis.coordinates.T, *more]))
     more = found.pairs.size - first
     found = replace(found, error=noise.error, fewer=first + more // 2 if more else first, loss_error=0.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Shaped
 from genfun.methods.sgd import SGD
 from genfun.sample_space.basis import found_leading
 from genfun.sample_space.exact_function import ExactFunction
@@ -61,7 +61,7 @@ def settings_for(work: float) -> tuple[tuple[int, float, float, float], ...]:
 
 def solutions(
     data: Any, features: SampleFeatures, space: GalerkinSpace, noise: MeasuredNoise
-) -> list[Float[Array, " _"]]:
+) -> list[Shaped[Array, " _"]]:
     r"""Coordinates of exact solutions at the settings of the panel, of the loss and of its sensitivities.
 
     .. math:: (I - zA)\,p = \tilde b,\qquad (I - zA)\,w = 1,\qquad z = e^{-p_0 - 1/t},\ e^{-p_0 - (1 + 3i)/t}
@@ -101,26 +101,27 @@ def solutions(
 
 
 def main_directions(
-    space: GalerkinSpace, known: Float[Array, "n m"], found: list[Float[Array, " _"]], count: int
+    size: int, known: Float[Array, "n m"], found: list[Shaped[Array, " _"]], count: int
 ) -> list[Float[Array, " k"]]:
     """The directions in which unit solutions leave a basis most, at most `count` of them.
 
     Parameters
     ----------
-    space : GalerkinSpace
+    size : int
+        Vectors of the subspace.
     known : array, shape (n, m)
         Orthonormal coordinates of the basis.
     found : list of array
         Coordinates, each as long as the subspace was when it was found, real or complex.
     count : int
     """
-    known = _stacked(list(known.T), len(space))
+    known = _stacked(list(known.T), size)
     parts = [part for c in found for part in ((c.real, c.imag) if np.iscomplexobj(c) else (c,)) if part.any()]
     if not parts or count < 1:
         return []
-    unit = _stacked([part / np.linalg.norm(part) for part in parts], len(space))
-    turned, size, _ = np.linalg.svd(unit - known @ (known.T @ unit), full_matrices=False)
-    return [turned[:, i] for i in range(min(count, size.size)) if size[i] > SMALLEST]
+    unit = _stacked([part / np.linalg.norm(part) for part in parts], size)
+    turned, left, _ = np.linalg.svd(unit - known @ (known.T @ unit), full_matrices=False)
+    return [turned[:, i] for i in range(min(count, left.size)) if left[i] > SMALLEST]
 
 
 def _stacked(columns: list[Array], length: int) -> Float[Array, "k n"]:
