@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genfun._typing import Array, Float, Shaped
 from genfun.methods.sgd import SGD
-from genfun.sample_space.basis import found_leading
-from genfun.sample_space.exact_function import ExactFunction
+from genfun.sample_space.basis import FINE, found_leading
 from genfun.sample_space.galerkin import GalerkinSpace
-from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.operator import SampleFeatures, quadratic
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_curve import projected_singularity
+from genfun.sample_space.residuals import label_source
 from genfun.sample_space.resolvent import solve
 
 if TYPE_CHECKING:
@@ -35,9 +37,9 @@ PANEL = (
 start."""
 TURNED = 1.0 + 3.0j
 """t (p - p_0) of a second point at every setting, off the real axis: it sees what oscillates."""
-RESIDUAL = 1e-5
-"""Relative residual at which a solution is good enough to span others."""
-WORK, FEWEST = 3e8, 3
+RESIDUAL, ROUGH = 1e-5, 1e-2
+"""Relative residual at which a solution is good enough to span others, and where few of them are kept."""
+WORK, FEWEST = 3e8, 2
 """N r^2 times settings of the panel at most, and the settings at least."""
 SMALLEST = 1e-10
 """Singular value, relative to unit solutions, below which a direction is rounding."""
@@ -54,7 +56,7 @@ def settings_for(work: float) -> tuple[tuple[int, float, float, float], ...]:
     Examples
     --------
     >>> len(settings_for(1e4)), len(settings_for(1e9))
-    (11, 3)
+    (11, 2)
     """
     return PANEL[: int(np.clip(WORK / work, FEWEST, len(PANEL)))]
 
@@ -79,25 +81,34 @@ def solutions(
     noise : MeasuredNoise
         A first measurement, for edges and rates of decay.
     """
-    rank = data.eigenvalues.size
-    panel = settings_for(float(features.size) * rank * rank)
+    panel = settings_for(float(features.size) * data.eigenvalues.size**2)
+    whole = len(panel) == len(PANEL)
+    tolerance, turns = (RESIDUAL, (1.0, TURNED)) if whole else (ROUGH, (1.0,))
     ones = np.ones(features.size)
     found: list[Array] = []
     for b, beta, share, step in panel:
-        batch = b if b < noise.n_samples else max(1, noise.n_samples // 2)
-        edge = noise.leading(SGD(1.0, beta, batch)).learning_rate
-        method = SGD(share * edge, beta, batch)
-        G = ExactFunction(data, method, features, space)
+        at = SGD(1.0, beta, b if b < noise.n_samples else max(1, noise.n_samples // 2))
+        gamma, edge = noise.sampling(at), noise.leading(at).learning_rate
+        method = replace(at, learning_rate=share * edge)
+        responses = PairResponses(method, gamma)
         shift = projected_singularity(noise.transform(data.problem, method)).shift
-        for turn in (1.0, TURNED) if len(panel) == len(PANEL) else (1.0,):
-            q: Any = -np.expm1(-(shift + turn / step))
-            q = q.item() if isinstance(q, np.generic) else q
-            weights = features.weights(G.pairs, q)
-            for source in (G.source(q), ones):
-                found.append(solve(space, weights, 1.0 - q, source, RESIDUAL).coordinates)
-        at_edge = ExactFunction(data, SGD(edge * (1.0 - 1e-9), beta, batch), features, space).pairs
-        found.append(found_leading(space, features.weights(at_edge, 0.0), RESIDUAL)[0])
+        for turn in turns:
+            q = (-np.expm1(-(shift + turn / step))).item()
+            weights = features.weights(responses, q)
+            for source in (_source(data, features, responses, q), ones):
+                found.append(solve(space, weights, 1.0 - q, source, tolerance).coordinates)
+        at_edge = PairResponses(replace(at, learning_rate=edge * (1.0 - 1e-9)), gamma)
+        found.append(found_leading(space, features.weights(at_edge, 0.0), max(tolerance, FINE))[0])
     return found
+
+
+def _source(data: Any, features: SampleFeatures, responses: PairResponses, q: Any) -> Shaped[Array, " N"]:
+    """b~ at z = 1 - q."""
+    first, second = features.pair_index
+    optimum = data.coefficients
+    start = (optimum[first] * optimum[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
+    path = quadratic(features, features.pair_values(responses, q, 1), features.put(start))
+    return path + label_source(data, responses, q)
 
 
 def main_directions(
