@@ -127,7 +127,8 @@ def main_directions(
     count : int
     """
     known = _stacked(list(known.T), size)
-    parts = [part for c in found for part in ((c.real, c.imag) if np.iscomplexobj(c) else (c,)) if part.any()]
+    split = [(np.real(c), np.imag(c)) if np.iscomplexobj(c) else (c,) for c in found]
+    parts = [part for pieces in split for part in pieces if part.any()]
     if not parts or count < 1:
         return []
     unit = _stacked([part / np.linalg.norm(part) for part in parts], size)
