@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
 from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
-from genfun.sample_space.snapshots import main_directions, solutions
+from genfun.sample_space.snapshots import supplemented
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -37,8 +37,6 @@ EDGES = ((1, 0.0), (8, 0.9), (32, 0.9), (8, -0.4))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
 LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
-LEAST, LARGEST, ROOM = 3, 16, 3e5
-"""Vectors that are added for losses at least, vectors of a basis at most, and their products times pairs of nodes."""
 SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
 """What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
 MANY = 32
@@ -363,23 +361,16 @@ def measure_noise(
             columns.append(found_leading(space, found.weights, FINE)[0])
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
-        noise = _supplemented(data, features, space, basis, noise)
+        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
     return replace(noise, products=0.5 * space.halves + checks)
 
 
-def _supplemented(
-    data: Any, features: SampleFeatures, space: GalerkinSpace, basis: SampleBasis, noise: MeasuredNoise
-) -> MeasuredNoise:
-    """The noise on more vectors, the main directions of exact solutions, and what the last of them change."""
-    first = noise.pairs.size
-    room = int(np.sqrt(2.0 * ROOM / noise.pairs.first.size))
-    size = max(first + LEAST, min(room, LARGEST))
-    solved = solutions(data, features, space, noise)
-    more = main_directions(len(space), basis.coordinates, solved, size - first)
-    found = project(data, chosen(space, [*basis.coordinates.T, *more]))
-    more = found.pairs.size - first
-    found = replace(found, error=noise.error, fewer=first + more // 2 if more else first, loss_error=0.0)
-    error = max([noise.error, *(found._moved(at) for at in _methods(EDGES, data.n_samples))])
+def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
+    """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
+    found = project(data, basis)
+    more = found.pairs.size - before.pairs.size
+    found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)
+    error = max([before.error, *(found._moved(at) for at in _methods(EDGES, data.n_samples))])
     setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
     losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
     return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))

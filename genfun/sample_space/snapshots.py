@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Shaped
 from genfun.methods.sgd import SGD
-from genfun.sample_space.basis import FINE, found_leading
+from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.operator import SampleFeatures, quadratic
 from genfun.sample_space.pairs import PairResponses
@@ -39,10 +40,49 @@ TURNED = 1.0 + 3.0j
 """t (p - p_0) of a second point at every setting, off the real axis: it sees what oscillates."""
 RESIDUAL, ROUGH = 1e-5, 1e-2
 """Relative residual at which a solution is good enough to span others, and where few of them are kept."""
-WORK, FEWEST = 3e8, 2
+WORK, FEWEST = 1e8, 2
 """N r^2 times settings of the panel at most, and the settings at least."""
+LEAST, LARGEST, ROOM = 3, 16, 3e5
+"""Vectors that are added at least; vectors of a basis, and half its square times the pairs of nodes, at most."""
+MOST, WIDER = 28, 3.0
+"""Vectors at most where fewer are not sound, and the factor of the room then."""
 SMALLEST = 1e-10
 """Singular value, relative to unit solutions, below which a direction is rounding."""
+
+
+def supplemented(
+    data: Any,
+    features: SampleFeatures,
+    space: GalerkinSpace,
+    basis: SampleBasis,
+    noise: MeasuredNoise,
+    project: Callable[[SampleBasis], MeasuredNoise],
+) -> MeasuredNoise:
+    """The noise on more vectors, the main directions of exact solutions: as many as make it sound, if some do.
+
+    Parameters
+    ----------
+    data : Any
+    features : SampleFeatures
+        Of the data.
+    space : GalerkinSpace
+        It grows.
+    basis : SampleBasis
+        In this subspace.
+    noise : MeasuredNoise
+        On this basis.
+    project : callable
+        From a basis to the noise on it, judged.
+    """
+    solved, known, found = solutions(data, features, space, noise), basis.coordinates, noise
+    for room, largest in ((ROOM, LARGEST), (WIDER * ROOM, MOST)):
+        size = max(noise.pairs.size + LEAST, min(int(np.sqrt(2.0 * room / noise.pairs.first.size)), largest))
+        if size > found.pairs.size:
+            more = main_directions(len(space), known, solved, size - noise.pairs.size)
+            found = project(chosen(space, [*known.T, *more]))
+        if found.sound:
+            break
+    return found
 
 
 def settings_for(work: float) -> tuple[tuple[int, float, float, float], ...]:
