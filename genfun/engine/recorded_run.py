@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array
+from genfun.engine.blocks import GAIN, Blocks
 from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
@@ -51,7 +52,7 @@ class RecordedRun:
 
 
 class SingleRecursion(RecordedRun):
-    """The direct recursion of one generating function.
+    """The direct recursion of one generating function, in blocks where that is quicker.
 
     Parameters
     ----------
@@ -59,12 +60,40 @@ class SingleRecursion(RecordedRun):
         On the measures that are to be followed.
     real : type
         np.float64 or np.longdouble.
+    last : int
+        The last step that will be asked for; 0 for single steps.
     """
 
-    def __init__(self, G: Any, real: Any = np.float64) -> None:
+    def __init__(self, G: Any, real: Any = np.float64, last: int = 0) -> None:
         super().__init__(Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure), real))
         self.function, self.real = G, real
+        self._blocks = Blocks.of(self._run, last) if G.records_the_loss else None
+        self._ahead = Scaled(np.zeros(0), np.zeros(0, dtype=np.int64))
+
+    @property
+    def size(self) -> int:
+        """Number of modes, or of those that single steps would take as long for."""
+        return super().size if self._blocks is None else -(-super().size // GAIN)
 
     def observed(self) -> tuple[Array, Array]:
         """What the function says is recorded: the loss, or another mean."""
         return self.function.observed(self._run)
+
+    def losses(self, until: int) -> Scaled:
+        """Losses from the first step not asked for yet to `until`, inclusive.
+
+        Parameters
+        ----------
+        until : int
+        """
+        if self._blocks is None:
+            return super().losses(until)
+        count, found = max(until + 1 - self._next, 0), [self._ahead]
+        known = self._ahead.mantissa.size
+        while known < count:
+            block = self._blocks.advance()
+            found.append(Scaled(block.mantissa.astype(np.float64), block.exponent))
+            known += self._blocks.length
+        whole = Scaled.join(found)
+        self._next, self._ahead = self._next + count, whole[count:]
+        return whole[:count]
