@@ -15,10 +15,8 @@ TABLE, LARGEST_TABLE = 1 << 18, 1 << 22
 SHORTEST, SHORT, LONGEST = 8, 16, 128
 """Steps of a block: shorter ones gain nothing; as long as SHORT whatever the cache holds; longer ones cost more for the
 steps within than for the modes."""
-GAIN = 8
-"""By what a step is quicker in a block, at least."""
-WORTH = 48
-"""From so many steps on the matrices are worth building."""
+WORTH = 128
+"""From so many steps on the matrices are worth building; a quarter of the steps is the longest block worth it."""
 AMPLIFIED = 10.0
 """Growth of a mode within a block while the drive is kept: where a mode's own share of the drive holds it (tau2 and large
 steps), rounding would grow by as much."""
@@ -74,12 +72,12 @@ class Blocks:
         self._inverse = np.where(lag >= 0, series[np.abs(lag)], 0.0).astype(A.dtype)
 
     @classmethod
-    def of(cls, run: Recursion, last: int) -> Blocks | None:
-        """Blocks that serve a run to a last step; None where single steps serve as well."""
+    def of(cls, run: Recursion, count: int) -> Blocks | None:
+        """Blocks for so many steps to come; None where single steps serve as well."""
         size = run.state.size
-        if last < WORTH or not run.coupled_by_the_loss or size * SHORT > LARGEST_TABLE:
+        if count < WORTH or not run.coupled_by_the_loss or size * SHORT > LARGEST_TABLE:
             return None
-        room = int(np.clip(TABLE // size, SHORT, min(LONGEST, last // 2)))
+        room = int(np.clip(TABLE // size, SHORT, min(LONGEST, count // 4)))
         with np.errstate(all="ignore"):
             found = cls(run, 1 << int(np.log2(room)))
         return found if found.length >= SHORTEST else None

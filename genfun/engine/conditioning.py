@@ -34,7 +34,7 @@ def moment_maps(method: Any, nodes: Shaped[Array, " n"], own: float) -> tuple[Sh
     return np.moveaxis(square, 2, 0), nodes
 
 
-def off_axis_rate(method: Any, nodes: Shaped[Array, " n"], own: float) -> float:
+def off_axis_rate(method: Any, nodes: Shaped[Array, " n"], own: tuple[float, ...]) -> float:
     """log of the largest modulus of an eigenvalue of these maps off the positive real axis; -inf if there is none.
 
     Parameters
@@ -42,10 +42,10 @@ def off_axis_rate(method: Any, nodes: Shaped[Array, " n"], own: float) -> float:
     method : Method
     nodes : array, shape (n,)
         lambda_k.
-    own : float
-        gamma tau2.
+    own : tuple of float
+        gamma tau2, or several values of what a mode is spared of its own noise.
     """
-    values = np.linalg.eigvals(moment_maps(method, nodes, own)[0])
+    values = np.linalg.eigvals(np.concatenate([moment_maps(method, nodes, each)[0] for each in own]))
     off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
     with np.errstate(divide="ignore"):
         return float(np.log(np.where(off, np.abs(values), 0.0).max()))

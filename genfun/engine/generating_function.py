@@ -192,11 +192,11 @@ class GeneratingFunction(Transform):
         q = -np.expm1(-p)
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
         arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
-        positive = self._capacity_sums.least_denominator(*arguments) > 0.0
+        sums, least = self._capacity_sums.on_axis(*arguments)
+        positive = least > 0.0
         if self._signal_sums is not self._capacity_sums:
             positive = positive & (self._signal_sums.least_denominator(*arguments) > 0.0)
-        kernel = self._capacity_sums(*arguments)[0]
-        gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * kernel, np.inf)
+        gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * sums[0], np.inf)
         return positive & (gain < 1.0), gain
 
     @cached_property
@@ -215,7 +215,7 @@ class GeneratingFunction(Transform):
         if self.gamma == 0.0:
             return -np.inf
         nodes, tau1, tau2 = self.measures[1].nodes, self.noise_model.tau1, self.noise_model.tau2
-        return max(off_axis_rate(self.method, nodes, self.gamma * tau) for tau in (tau2, tau2 - tau1))
+        return off_axis_rate(self.method, nodes, (self.gamma * tau2, self.gamma * (tau2 - tau1)))
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""
@@ -317,7 +317,7 @@ class GeneratingFunction(Transform):
         short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
         # Where doubles are known to serve they do: they are some twenty times as fast.
         real = np.longdouble if short and self.rounding(last) > EXTENDED_FROM else np.float64
-        return SingleRecursion(function, real, last)
+        return SingleRecursion(function, real)
 
     def rounding(self, last: int) -> float:
         """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding."""

@@ -17,8 +17,8 @@ from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Stepper, Transform
 from genfun.scaled import EPS, Scaled
 
-ALWAYS_RECURSION, ALWAYS_WORK = 256, 1.25e5
-"""Up to this step, or up to so many steps times modes, the recursion is as cheap as the contour."""
+ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
+"""Up to this step, or in blocks up to so many steps times modes, the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 PATIENCE, FAR = 4_096, 40_000
@@ -220,7 +220,12 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     soon = last <= max(ALWAYS_RECURSION, reach)
     run = G.stepper(min(fade, last if soon else MAX_PHASE), int(min(last, STEP_BUDGET)))
-    if soon or last * run.size <= ALWAYS_WORK:
+    if soon or (
+        last * run.size <= ALWAYS_IN_BLOCKS
+        and isinstance(run, SingleRecursion)
+        and run.real is np.float64
+        and run.in_blocks(last)
+    ):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)

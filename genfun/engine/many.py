@@ -83,9 +83,11 @@ class _Evaluator:
         """Whether p lies right of the dominant singularity of each setting."""
         q = -np.expm1(-p)[:, None]
         arguments = self.arguments(pick, q)
-        positive = self.capacity.least_denominator(*arguments) > 0.0
+        sums, least = self.capacity.on_axis(*arguments)
+        positive = least > 0.0
         positive &= self.ends.least_denominator(*arguments) > 0.0
-        gain = (1.0 - q) * self.s.taus[0] * self.kernel(pick, arguments)
+        scale = self.s.gamma[pick] * self.s.rates[pick] ** 2
+        gain = (1.0 - q) * self.s.taus[0] * scale[:, None] * sums[0]
         return (positive & (gain < 1.0))[:, 0]
 
     def loss(self, q: Array) -> Array:

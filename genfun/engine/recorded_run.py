@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array
-from genfun.engine.blocks import GAIN, Blocks
+from genfun.engine.blocks import Blocks
 from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
@@ -60,20 +60,20 @@ class SingleRecursion(RecordedRun):
         On the measures that are to be followed.
     real : type
         np.float64 or np.longdouble.
-    last : int
-        The last step that will be asked for; 0 for single steps.
     """
 
-    def __init__(self, G: Any, real: Any = np.float64, last: int = 0) -> None:
+    def __init__(self, G: Any, real: Any = np.float64) -> None:
         super().__init__(Recursion(G.problem, [G.method], G.noise_model, (G.capacity, G.signal_measure), real))
         self.function, self.real = G, real
-        self._blocks = Blocks.of(self._run, last) if G.records_the_loss else None
+        self._blocks: Blocks | None = None
+        self._built_for = 0
         self._ahead = Scaled(np.zeros(0), np.zeros(0, dtype=np.int64))
 
-    @property
-    def size(self) -> int:
-        """Number of modes, or of those that single steps would take as long for."""
-        return super().size if self._blocks is None else -(-super().size // GAIN)
+    def in_blocks(self, count: int) -> bool:
+        """Whether the next `count` steps are taken in blocks, which this prepares."""
+        if count > 4 * self._built_for and self.function.records_the_loss:
+            self._blocks, self._built_for = Blocks.of(self._run, count) or self._blocks, count
+        return self._blocks is not None
 
     def observed(self) -> tuple[Array, Array]:
         """What the function says is recorded: the loss, or another mean."""
@@ -86,11 +86,14 @@ class SingleRecursion(RecordedRun):
         ----------
         until : int
         """
-        if self._blocks is None:
+        count, known = max(until + 1 - self._next, 0), self._ahead.mantissa.size
+        if not self.in_blocks(count - known):
             return super().losses(until)
-        count, found = max(until + 1 - self._next, 0), [self._ahead]
-        known = self._ahead.mantissa.size
+        while self._run.step < self._next:
+            self._run.advance()
+        found = [self._ahead]
         while known < count:
+            assert self._blocks is not None
             block = self._blocks.advance()
             found.append(Scaled(block.mantissa.astype(np.float64), block.exponent))
             known += self._blocks.length
