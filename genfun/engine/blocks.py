@@ -77,7 +77,7 @@ class Blocks:
         size = run.state.size
         if count < WORTH or not run.coupled_by_the_loss or size * SHORT > LARGEST_TABLE:
             return None
-        room = int(np.clip(TABLE // size, SHORT, min(LONGEST, count // 4)))
+        room = int(np.clip(TABLE // size, SHORT, max(min(LONGEST, count // 4), SHORT)))
         with np.errstate(all="ignore"):
             found = cls(run, 1 << int(np.log2(room)))
         return found if found.length >= SHORTEST else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, off_axis_rate
+from genfun.engine.conditioning import Conditioning, MomentMaps
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
@@ -200,11 +200,13 @@ class GeneratingFunction(Transform):
         return positive & (gain < 1.0), gain
 
     @cached_property
+    def _moment_maps(self) -> MomentMaps:
+        return MomentMaps(self.method, np.concatenate([measure.nodes for measure in self.measures]))
+
+    @cached_property
     def conditioning(self) -> Conditioning:
         """How much the direct recursion amplifies rounding."""
-        own = self.gamma * self.noise_model.tau2
-        nodes = np.concatenate([measure.nodes for measure in self.measures])
-        return Conditioning.of(self.method, nodes, own)
+        return Conditioning.of(self._moment_maps, self.gamma * self.noise_model.tau2)
 
     def off_axis_rate(self) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of a mode's second moments.
@@ -214,8 +216,8 @@ class GeneratingFunction(Transform):
         """
         if self.gamma == 0.0:
             return -np.inf
-        nodes, tau1, tau2 = self.measures[1].nodes, self.noise_model.tau1, self.noise_model.tau2
-        return off_axis_rate(self.method, nodes, (self.gamma * tau2, self.gamma * (tau2 - tau1)))
+        tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
+        return self._moment_maps.off_axis_rate((self.gamma * tau2, self.gamma * (tau2 - tau1)))
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""

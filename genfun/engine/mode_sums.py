@@ -140,7 +140,10 @@ class ModeSums:
     def _table(self, real: Any) -> tuple[Array, Array]:
         """Powers of the nodes, and what they are multiplied with, in a precision."""
         degrees, nodes = self._degrees, self._nodes.astype(real)
-        powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
+        powers = np.empty((nodes.size, max(degrees[0], degrees[1] + 2, *degrees) + 1), dtype=real)
+        powers[:, 0] = 1.0
+        for j in range(1, powers.shape[1]):
+            powers[:, j] = powers[:, j - 1] * nodes
         blocks = [weights * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
         return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)

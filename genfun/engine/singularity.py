@@ -104,12 +104,18 @@ def _boundary(G: Transform, left: float, right: float) -> float:
         new_left, new_right = p[i], p[i + 1]
         if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 1e-13 * abs(new_right):
             return float(new_right)
-        guess = None
-        if 0 < i < p.size - 2 and abs(new_right - new_left) < 0.1 * abs(new_right) and np.isfinite(gains[i - 1]):
-            # Where the gain between them would be 1, were it straight.
-            guess = new_right - (new_right - new_left) * (1.0 - gains[i]) / (gains[i - 1] - gains[i])
+        guess = _crossing(p[1:-1], gains, i - 1) if abs(new_right - new_left) < 0.5 * abs(new_right) else None
         left, right = new_left, new_right
     return float(right)
+
+
+def _crossing(p: Array, gains: Array, i: int) -> Any:
+    """Where the gain is 1 between points i and i + 1, by interpolation through four; None if they do not serve."""
+    own = slice(i - 1, i + 3) if 0 < i < p.size - 2 else slice(max(i, 0), i + 2)
+    x, y = p[own], gains[own]
+    if x.size < 2 or i < 0 or not (np.isfinite(y).all() and (np.diff(y) < 0.0).all()):
+        return None
+    return sum(x[k] * np.prod([(1.0 - y[j]) / (y[k] - y[j]) for j in range(x.size) if j != k]) for k in range(x.size))
 
 
 def _points(left: float, right: float, guess: Any) -> Shaped[Array, " k"]:
