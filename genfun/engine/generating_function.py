@@ -14,7 +14,7 @@ from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.transform import Measures, Transform, still_below
+from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
@@ -288,10 +288,7 @@ class GeneratingFunction(Transform):
         measures : (SpectralMeasure, SpectralMeasure)
         step : float
         """
-        below, (capacity, signal) = still_below(self.method, step), measures
-        if below <= min(capacity.nodes.min(), signal.nodes.min()):
-            return measures
-        return capacity.lump(below), signal.lump(below)
+        return merged_below(measures, still_below(self.method, step))
 
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.

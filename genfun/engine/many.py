@@ -17,6 +17,7 @@ from genfun.engine.powers import LEAST_RADIUS
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
+from genfun.engine.transform import merged_below
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
@@ -68,7 +69,8 @@ class _Evaluator:
         degrees = self.polynomials.degrees
         self.capacity = ModeSums(degrees, capacity.nodes, [(1, capacity.weights)])
         self.signal = ModeSums(degrees, signal.nodes, [(2, signal.weights)])
-        self.ends = ModeSums(degrees, signal.nodes[[0, -1]], [])
+        ends = [signal.nodes.argmin(), signal.nodes.argmax()]
+        self.ends = ModeSums(degrees, signal.nodes[ends], [])
 
     def arguments(self, pick: Any, q: Array) -> tuple[Any, ...]:
         """What `ModeSums` takes, for some of the settings."""
@@ -213,8 +215,10 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         settings,
         step,
         nodes,
-        lambda own: _Evaluator(own, measures),
-        lambda methods: Recursion(settings.problem, methods, model, spectrum),
+        lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
+        lambda own: Recursion(
+            own.problem, own.methods(), model, merged_below(spectrum, own.still_below(float(max(step, 1))))
+        ),
     )
 
 
@@ -223,7 +227,7 @@ def contour_or_recursion(
     step: int,
     nodes: Float[Array, " n"],
     evaluator: Callable[[Settings], Evaluator],
-    recursion: Callable[[list[Any]], Recursion],
+    recursion: Callable[[Settings], Recursion],
 ) -> tuple[Scaled, Float[Array, " S"]]:
     """Losses of settings by a contour for each, and by the batched recursion where that does not serve.
 
@@ -237,7 +241,7 @@ def contour_or_recursion(
     evaluator : callable
         Settings -> the generating function of each at its own points.
     recursion : callable
-        Methods -> their direct recursion.
+        Settings -> their direct recursion.
     """
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
@@ -297,11 +301,11 @@ def _quadrature(evaluator: Evaluator, shift: Array, step: float, count: int) -> 
     return (value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
 
 
-def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[list[Any]], Recursion]) -> Scaled:
+def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[Settings], Recursion]) -> Scaled:
     """The batched recursion, a few hundred settings at a time."""
     parts = []
     for start in range(0, cells.size, 256):
-        run = recursion([settings.method(i) for i in cells[start : start + 256]])
+        run = recursion(settings.take(cells[start : start + 256]))
         while run.step < step:
             run.advance()
         parts.append(Scaled(*run.loss()))
