@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -34,7 +35,7 @@ SLACK = 0.4
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
-CACHED = 1 << 14
+CACHED = 12_000
 """Settings times modes whose matrices are squared together: the working arrays stay in the cache."""
 MAX_PHASE = 3_000.0
 """Modes that turn further than this within the run are not resolved one by one in a compressed spectrum."""
@@ -106,9 +107,10 @@ def log_roots(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
         if len(rows) == 2:
             half = 0.5 * (rows[0][0] + rows[1][1])
             determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
-            root = np.emath.sqrt(half * half - determinant)
-            largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
-            off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
+            split = half * half - determinant
+            # A pair of complex roots has the modulus of its product.
+            largest = np.where(split < 0.0, determinant, (np.abs(half) + np.sqrt(np.abs(split))) ** 2)
+            off = np.where((split < 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
         else:
             roots = update_roots(rows, shape).reshape(-1, len(rows))
             largest, off = np.abs(roots).max(axis=1).reshape(shape) ** 2, off_axis(roots).reshape(shape)
@@ -370,8 +372,19 @@ def _log_decays(settings: Settings, nodes: Array, step: int) -> Array:
     left = step
     while True:
         if left & 1:
-            row = [row[k] - sum(row[j] * d[j][k] for j in each) for k in each]
+            row = [row[k] - functools.reduce(np.add, [row[j] * d[j][k] for j in each]) for k in each]
         left >>= 1
         if not left:
             return 2.0 * (np.log(np.abs(row[0])) + rate * step)
-        d = [[2.0 * d[i][k] - sum(d[i][j] * d[j][k] for j in each) for k in each] for i in each]
+        d = _doubled(d)
+
+
+def _doubled(d: list[list[Array]]) -> list[list[Array]]:
+    """2 D - D^2."""
+    each = range(len(d))
+    if len(d) > 2:
+        products = [[functools.reduce(np.add, [d[i][j] * d[j][k] for j in each]) for k in each] for i in each]
+        return [[2.0 * d[i][k] - products[i][k] for k in each] for i in each]
+    beside, (first, last) = d[0][1] * d[1][0], (2.0 - d[0][0], 2.0 - d[1][1])
+    rest = first - d[1][1]
+    return [[d[0][0] * first - beside, d[0][1] * rest], [d[1][0] * rest, d[1][1] * last - beside]]
