@@ -51,7 +51,7 @@ JOBS = {
 def main(traceback: bool) -> None:
     """Loss curves, stability and best settings of mini-batch SGD on linear models, without training.
 
-    A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own .npz or
-    .csv file. The exit code is 0 on success and 2 for bad input, with one line that
+    A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own table
+    (.csv, .tsv, .parquet) or arrays (.npz). The exit code is 0 on success and 2 for bad input, with one line that
     names the argument, the value and the remedy.
     """
