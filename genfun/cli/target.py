@@ -144,16 +144,22 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return words or [CompletionItem(incomplete, type="file")]
 
 
-def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
+def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[..., Any]:
     """Give a command the argument TARGET and its options; the command receives a `Target`.
 
     Parameters
     ----------
     command : callable
         Takes `target` and its own options.
+    flag : str or None
+        The option that holds TARGET, of a command with another argument.
     """
     options = [
-        click.argument("name", metavar="TARGET", shell_complete=_complete),
+        click.argument("name", metavar="TARGET", shell_complete=_complete)
+        if flag is None
+        else _option(
+            flag, "name", metavar="TARGET", required=True, shell_complete=_complete, help="The data or problem."
+        ),
         _option("--n", type=WHOLE, default="1000", show_default=True, help="mnist: digits."),
         _option("--seed", type=WHOLE, default="0", show_default=True, help="mnist: choice of digits."),
         _option(

@@ -44,6 +44,8 @@ WORDS = {
     "convert": ("torch", "ema", "lr=0.1", "momentum=0.9"),
     "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "sweep": (*LAW, *RUNS, "--learning-rates", "0.1,0.2", "--workers", "1"),
+    "prune": ("sweep.csv", "--data", *LAW, *BATCH),
+    "noise-scale": ("norms.csv",),
     "derive": (),
     "doctor": (),
 }
@@ -62,6 +64,8 @@ def run(*words: object, code: int = 0, **extra):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("points.csv").write_text("batch_size,steps\n4,900\n8,400\n16,220\n32,130\n64,90\n", encoding="utf-8")
+    Path("sweep.csv").write_text("lr,momentum\n0.1,0\n1,0.9\n", encoding="utf-8")
+    Path("norms.csv").write_text("bs,squared_norm\n4,17\n16,6\n64,3\n", encoding="utf-8")
     return tmp_path
 
 
@@ -166,7 +170,7 @@ def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):
     assert "--learning-rate" in error
     assert error.count("\n") == 1
     assert all(part in error for part in parts)
-    assert [path.name for path in folder.iterdir()] == ["points.csv"]
+    assert [path.name for path in folder.iterdir()] == ["norms.csv", "points.csv", "sweep.csv"]
 
 
 def test_help_lists_the_jobs_by_their_kind_and_each_shows_examples():
