@@ -44,7 +44,7 @@ class Edges:
     log_edge: Any = None
     slope: Any = None
 
-    def __call__(self, momenta: Array) -> Array:
+    def __call__(self, momenta: Any) -> Any:
         """Edges at momenta from 0 to 1 - LEAST_GAP."""
         return np.exp(self.log_edge(np.log(1.0 - momenta)))
 
