@@ -7,6 +7,7 @@ import click
 from genfun._version import __version__
 from genfun.cli.batch import batch_size, big_batch
 from genfun.cli.best import optimize, phase
+from genfun.cli.best_schedule import best_schedule
 from genfun.cli.completion import completion
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
@@ -28,7 +29,7 @@ __all__ = ["main"]
 
 JOBS = {
     "The whole picture": (report, explain, explore),
-    "Which settings": (optimize, max_lr, loss_map, translate),
+    "Which settings": (optimize, best_schedule, max_lr, loss_map, translate),
     "How it trains": (predict, steps, stability, phase, escape),
     "Batch size": (batch_size, critical_batch, noise_scale, big_batch),
     "Against real runs": (validate, sweep, prune),

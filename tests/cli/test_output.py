@@ -27,6 +27,7 @@ PROBLEM, METHOD = gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=64), gf.SGD(0.3, 0
 RUNS = ("--steps", "5", "--replicas", "4", "--batch-sizes", "5")
 DRAWN = {
     "optimize": (*LAW, *BATCH, "--steps", "20", "--momentum", "0"),
+    "schedule": (*LAW, *BATCH, "--steps", "20"),
     "predict": (*LAW, *SETTING, "--steps", "0,7,100"),
     "phase": (*LAW, *SETTING),
     "escape": (*LAW, *BATCH, "--learning-rates", "0.2,3"),
