@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int
+from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
@@ -18,15 +18,25 @@ from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
+from genfun.sample_space.error_estimate import ErrorEstimate
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
-from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
-from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
+from genfun.sample_space.skeleton import (
+    LARGEST_MOMENTUM,
+    TRUSTED,
+    WIDE_MOMENTUM,
+    FewPairs,
+    close_skeleton,
+    departure,
+    skeleton,
+)
 from genfun.sample_space.snapshots import supplemented
+from genfun.sample_space.streamed import StreamedFeatures, features_of
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -37,8 +47,6 @@ EDGES = ((1, 0.0), (8, 0.9), (32, 0.9), (8, -0.4))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
 LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
-SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
-"""What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
 ROUNDS = 2
@@ -46,7 +54,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredNoise:
+class MeasuredNoise(ErrorEstimate):
     r"""The noise of mini-batches of given data: its operator in sample space on a few vectors.
 
     .. math:: A(z) \approx X K(z) X^T,\qquad K_{ab}(z) = \gamma\alpha^2\sum_P W^{ab}_P\,u_P(z)
@@ -194,6 +202,23 @@ class MeasuredNoise:
         """The same for momenta nearer to 1, of more pairs."""
         return skeleton(self.pairs, wide=True)
 
+    @cached_property
+    def _close(self) -> PairMeasure:
+        return close_skeleton(self.pairs)
+
+    def pairs_for(self, method: Method) -> FewPairs:
+        """The pairs that single curves of a method are summed over: few, where those serve.
+
+        Parameters
+        ----------
+        method : Method
+        """
+        beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
+        if beta is None or abs(beta) > LARGEST_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+            return FewPairs(self.pairs)
+        real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
+
     def quick(self, momentum: float) -> MeasuredNoise:
         """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.
 
@@ -217,7 +242,7 @@ class MeasuredNoise:
     def _thinned(self) -> MeasuredNoise:
         thin = replace(self, pairs=self.wide_skeleton)
         # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin)
+        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _for(self, momenta: Array) -> PairMeasure:
@@ -226,71 +251,6 @@ class MeasuredNoise:
         if momenta.size < MANY or largest > WIDE_MOMENTUM:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
-
-    @cached_property
-    def coarser(self) -> MeasuredNoise:
-        """The same on the first `fewer` vectors: what the others change tells how much more may be missing."""
-        return replace(self, pairs=self.pairs.on_first(self.fewer), basis=self.basis[:, : self.fewer])
-
-    def edge_error(self, method: Method) -> float:
-        r"""Estimated relative error of the stability edge of a method; nan for a noise that was not judged.
-
-        .. math:: e_\alpha = e + |\log\alpha_m/\alpha_{m'}|
-
-        with e of `error`, and alpha_m' the edge on `coarser`.
-
-        Parameters
-        ----------
-        method : Method
-            Its learning rate is ignored.
-        """
-        if self.sampling(method) == 0.0:
-            return 0.0
-        return self.error + self._moved(method)
-
-    def _moved(self, method: Method) -> float:
-        """|log| of what the last vectors change of an edge."""
-        if not 0 < self.fewer < self.pairs.size:
-            return 0.0
-        return abs(float(np.log(self.leading(method).learning_rate / self.coarser.leading(method).learning_rate)))
-
-    def loss_errors(
-        self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
-    ) -> Float[Array, " t"]:
-        r"""Estimated relative errors of the loss that the few vectors leave, at ascending steps.
-
-        .. math:: e(t) = 2\max_{t/3 \le t' \le 3t} |\log L_m(t') - \log L_{m'}(t')| + e_0
-
-        with L_m' the loss on the first vectors alone, `coarser`. Differences change their sign with the step, hence the
-        largest nearby; e_0 is a part of the largest that was met at `LOSSES`.
-
-        Parameters
-        ----------
-        problem : Problem
-            That of the data.
-        method : Method
-        steps : integer array, shape (t,)
-            Ascending, without repeats.
-        log_losses : array, shape (t,)
-            The losses on all vectors.
-
-        Returns
-        -------
-        array, shape (t,)
-            nan for a noise that was not judged.
-        """
-        if not self.fewer:
-            return np.where(steps > 0, np.nan, 0.0)
-        if self.fewer == self.pairs.size:
-            return np.where(steps > 0, self.loss_error, 0.0)
-        with np.errstate(invalid="ignore", over="ignore"):
-            coarse = automatic(self.coarser.transform(problem, method).excited(), steps).loss.log()
-            moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
-            low = np.searchsorted(steps, steps / NEARBY)
-            high = np.searchsorted(steps, steps * NEARBY, side="right")
-            largest = np.array([moved[i:j].max() for i, j in zip(low, high, strict=True)])
-            error = np.expm1(np.minimum(SAFETY * largest, 690.0)) + PART * self.loss_error
-        return np.where(steps > 0, error, 0.0)
 
 
 def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
@@ -301,7 +261,10 @@ def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
     data : Any
     basis : SampleBasis
     """
-    labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    if data.noise_variance > 0.0:
+        labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    else:  # Residuals at the rounding of the targets are none.
+        labels = np.zeros((basis.vectors.shape[1], data.rank)), np.zeros(basis.vectors.shape[1])
     pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
     return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
@@ -317,7 +280,9 @@ def measure_noise(
     (`genfun.sample_space.snapshots`), as many as later answers can afford. What the last of them change is the
     estimated error of every answer; `MeasuredNoise.error` and `.loss_error` say it for some.
 
-    **Assumptions.** The eigenfeatures fit in memory. Time about 30 products of 4 N r^2 operations, on small data 100.
+    **Assumptions.** Time about 30 products of 4 N r^2 operations, 100 on small data. Eigenfeatures
+    that do not fit in memory are read in blocks, once for half a product. Where N r^2 is large, vectors are searched
+    for and judged in single precision; the moments of those that are kept are double.
 
     Parameters
     ----------
@@ -343,7 +308,7 @@ def measure_noise(
     >>> noise.sound
     True
     """
-    features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+    features = features_of(data)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
     checks, count = 0.0, 0
@@ -362,6 +327,10 @@ def measure_noise(
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
         noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
+    if isinstance(features, StreamedFeatures) and features.single:
+        moments = np.stack([features.in_double().moment(vector) for vector in noise.basis.T])
+        found = SampleBasis(noise.basis, moments, np.eye(noise.pairs.size), basis.products)
+        noise = replace(noise, pairs=project(data, found).pairs)
     return replace(noise, products=0.5 * space.halves + checks)
 
 
@@ -370,7 +339,7 @@ def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoi
     found = project(data, basis)
     more = found.pairs.size - before.pairs.size
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)
-    error = max([before.error, *(found._moved(at) for at in _methods(EDGES, data.n_samples))])
+    error = max([before.error, *(found.moved(at) for at in _methods(EDGES, data.n_samples))])
     setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
     losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
     return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
