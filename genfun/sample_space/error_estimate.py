@@ -43,11 +43,20 @@ class ErrorEstimate:
     sampling: Any
     leading: Any
     transform: Any
+    _close: Any
 
     @cached_property
     def coarser(self) -> Self:
         """The same on the first `fewer` vectors: what the others change tells how much more may be missing."""
         return replace(self, pairs=self.pairs.on_first(self.fewer), basis=self.basis[:, : self.fewer])  # pyright: ignore
+
+    @property
+    def _for_curves(self) -> Any:
+        """`coarser` with the few pairs of this noise, the same for any vectors."""
+        few: Any = self.coarser
+        if "_close" not in vars(few):
+            vars(few)["_close"] = few.pairs if self._close is self.pairs else self._close.on_first(self.fewer)
+        return few
 
     def edge_error(self, method: Method) -> float:
         r"""Estimated relative error of the stability edge of a method; nan for a noise that was not judged.
@@ -107,7 +116,7 @@ class ErrorEstimate:
         if self.fewer == self.pairs.size:
             return np.where(steps > 0, self.loss_error, 0.0)
         with np.errstate(invalid="ignore", over="ignore"):
-            coarse = automatic(self.coarser.transform(problem, method).excited(), steps).loss.log()
+            coarse = automatic(self._for_curves.transform(problem, method).excited(), steps).loss.log()
             moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
             low = np.searchsorted(steps, steps / NEARBY)
             high = np.searchsorted(steps, steps * NEARBY, side="right")

@@ -206,6 +206,12 @@ class MeasuredNoise(ErrorEstimate):
     def _close(self) -> PairMeasure:
         return close_skeleton(self.pairs)
 
+    def on_all_pairs(self) -> MeasuredNoise:
+        """The same whose curves are summed over all pairs: few curves are not worth the choice of pairs."""
+        whole = replace(self)
+        vars(whole)["_close"] = self.pairs
+        return whole
+
     def pairs_for(self, method: Method) -> FewPairs:
         """The pairs that single curves of a method are summed over: few, where those serve.
 
@@ -341,6 +347,7 @@ def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoi
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)
     error = max([before.error, *(found.moved(at) for at in _methods(EDGES, data.n_samples))])
     setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
+    found = found.on_all_pairs()
     losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
     return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
 

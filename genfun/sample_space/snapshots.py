@@ -40,9 +40,9 @@ TURNED = 1.0 + 3.0j
 """t (p - p_0) of a second point at every setting, off the real axis: it sees what oscillates."""
 RESIDUAL, ROUGH = 1e-5, 1e-2
 """Relative residual at which a solution is good enough to span others, and where few of them are kept."""
-WORK, FEWEST = 1e8, 2
+WORK, FEWEST = 1e8, 4
 """N r^2 times settings of the panel at most, and the settings at least."""
-LEAST, LARGEST, ROOM = 3, 16, 3e5
+LEAST, LARGEST, ROOM = 6, 16, 3e5
 """Vectors that are added at least; vectors of a basis, and half its square times the pairs of nodes, at most."""
 MOST, WIDER = 28, 3.0
 """Vectors at most where fewer are not sound, and the factor of the room then."""
@@ -74,13 +74,13 @@ def supplemented(
     project : callable
         From a basis to the noise on it, judged.
     """
-    solved, known, found = solutions(data, features, space, noise), basis.coordinates, noise
+    solved, known, found = solutions(data, features, space, noise.on_all_pairs()), basis.coordinates, noise
     for room, largest in ((ROOM, LARGEST), (WIDER * ROOM, MOST)):
         size = max(noise.pairs.size + LEAST, min(int(np.sqrt(2.0 * room / noise.pairs.first.size)), largest))
         if size > found.pairs.size:
             more = main_directions(len(space), known, solved, size - noise.pairs.size)
             found = project(chosen(space, [*known.T, *more]))
-        if found.sound:
+        if found.sound or len(settings_for(_work(data))) == FEWEST:
             break
     return found
 
@@ -96,7 +96,7 @@ def settings_for(work: float) -> tuple[tuple[int, float, float, float], ...]:
     Examples
     --------
     >>> len(settings_for(1e4)), len(settings_for(1e9))
-    (11, 2)
+    (11, 4)
     """
     return PANEL[: int(np.clip(WORK / work, FEWEST, len(PANEL)))]
 
@@ -121,7 +121,7 @@ def solutions(
     noise : MeasuredNoise
         A first measurement, for edges and rates of decay.
     """
-    panel = settings_for(float(features.size) * data.eigenvalues.size**2)
+    panel = settings_for(_work(data))
     whole = len(panel) == len(PANEL)
     tolerance, turns = (RESIDUAL, (1.0, TURNED)) if whole else (ROUGH, (1.0,))
     ones = np.ones(features.size)
@@ -140,6 +140,10 @@ def solutions(
         at_edge = PairResponses(replace(at, learning_rate=edge * (1.0 - 1e-9)), gamma)
         found.append(found_leading(space, features.weights(at_edge, 0.0), max(tolerance, FINE))[0])
     return found
+
+
+def _work(data: Any) -> float:
+    return float(data.n_samples) * float(data.eigenvalues.size) ** 2
 
 
 def _source(data: Any, features: SampleFeatures, responses: PairResponses, q: Any) -> Shaped[Array, " N"]:
