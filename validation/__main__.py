@@ -36,6 +36,9 @@ FILES = (
     "big_batch",
     "escape",
     "sweep_survives",
+    "measured_noise",
+    "regret",
+    "own_noise",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
