@@ -11,7 +11,7 @@ from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
 TABLE, LARGEST_TABLE = 1 << 18, 1 << 22
-"""Numbers in each of the two matrices: 2 MiB, which the cache holds, and what is not exceeded for short blocks either."""
+"""Numbers in each of the two matrices: 2 MiB, which the cache holds; and what short blocks do not exceed either."""
 SHORTEST, SHORT, LONGEST = 8, 16, 128
 """Steps of a block: shorter ones gain nothing; as many as SHORT whatever the cache holds; longer ones cost more for the
 steps within than for the modes."""
