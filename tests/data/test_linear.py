@@ -310,13 +310,10 @@ def test_data_are_kept_whatever_becomes_of_the_arrays_they_came_from(shape):
     assert np.array_equal(data.targets, before[1])
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_the_gram_matrix_shows_what_is_not_finite(bad):
     rng = np.random.default_rng(13)
     X, y = rng.standard_normal((100, 4)), rng.standard_normal(100)
     X[17, 2] = bad
-    if bad == 1e200:  # its square overflows, which is no fault of the data
-        assert LinearData.from_features(X, y).solver == "qr"
-    else:
-        with pytest.raises(ValueError, match=r"X\[17, 2\]"):
-            LinearData.from_features(X, y)
+    with pytest.raises(ValueError, match=r"X\[17, 2\]"):
+        LinearData.from_features(X, y)
