@@ -17,6 +17,7 @@ from genfun.cli.explain import explain
 from genfun.cli.explore import explore
 from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
+from genfun.cli.measure_steps import measure_steps
 from genfun.cli.report import report
 from genfun.cli.steps import steps, translate
 from genfun.cli.sweep import sweep
@@ -30,7 +31,7 @@ JOBS = {
     "Which settings": (optimize, best_schedule, max_lr, loss_map, translate),
     "How it trains": (predict, steps, stability, phase, escape),
     "Batch size": (batch_size, critical_batch, big_batch),
-    "Against real runs": (validate, sweep),
+    "Against real runs": (validate, sweep, measure_steps),
     "Tools": (convert, derive, doctor, completion),
 }
 
