@@ -31,6 +31,7 @@ FILES = (
     "noise_weights",
     "mnist_best",
     "schedules",
+    "best_schedules",
     "critical_batch",
     "fit_steps",
     "big_batch",

@@ -8,7 +8,6 @@ and writes docs/img/steps_vs_batch.{csv,png}.
 
 from __future__ import annotations
 
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ MOST_STEPS, MOST_SAMPLES = 20_000, 600_000
 def task(kind: str) -> tuple[Any, Any, tuple[Any, Any]]:
     """Model, loss and samples."""
     import torch
+
     from genfun.data.digits import mnist_arrays
 
     images, labels = mnist_arrays(DIGITS)
@@ -57,10 +57,33 @@ def half_square(outputs: Any, targets: Any) -> Any:
     return 0.5 * (outputs - targets).square().mean()
 
 
-def measured(kind: str, optimizer: str, store: str | None = None, batches: Any = BATCHES, runs: int = RUNS, **extra: Any) -> Any:
+def measured(
+    kind: str, optimizer: str, store: str | None = None, batches: Any = BATCHES, runs: int = RUNS, **extra: Any
+) -> Any:
     """The runs of one optimizer."""
     model, loss_fn, data = task(kind)
     return gf.experiments.measure_steps(
         model, loss_fn, data, optimizer, batches, TARGETS[kind], extra.pop("rate", RATES[kind][optimizer]), runs,
         MOST_STEPS, MOST_SAMPLES, sampling="fresh", store=store, **extra,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def linear_data() -> gf.LinearData:
+    """What the linear model is trained on."""
+    _, _, (x, y) = task("linear")
+    return gf.LinearData.from_features(x.numpy(), y.numpy()[:, 0])
+
+
+METHODS = {"sgd": (0.0, False), "momentum": (0.9, False), "nesterov": (0.9, True)}
+"""Momentum and nesterov of the optimizers that genfun predicts."""
+
+
+def predicted(optimizer: str, batches: Any = BATCHES) -> np.ndarray | None:
+    """Steps of the linear model to the target by genfun; None for an optimizer that it does not know."""
+    if optimizer not in METHODS:
+        return None
+    beta, nesterov = METHODS[optimizer]
+    rate = RATES["linear"][optimizer]
+    methods = [gf.SGD(rate, beta, b, nesterov=nesterov) for b in batches]
+    return np.array([float(gf.steps_to_loss(linear_data(), m, TARGETS["linear"])) for m in methods])

@@ -82,8 +82,22 @@ def measure_steps(
     found = {}
     for name in [word.strip() for word in optimizers.split(",")]:
         with progress() as report:
-            asked: Any = (name, batch_sizes, target, rates, runs, max_steps, max_samples, sampling, run_seed, store)
-            found[name] = measure(model, loss_fn, data, *asked, report)
+            found[name] = measure(
+                model,
+                loss_fn,
+                data,
+                name,
+                batch_sizes,
+                target,
+                rates,
+                runs,
+                max_steps,
+                max_samples,
+                sampling,
+                run_seed,
+                store,
+                report,
+            )
     shown: list[Block] = []
     fits: dict[str, Any] = {}
     for name, m in found.items():
