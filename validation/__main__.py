@@ -34,8 +34,10 @@ FILES = (
     "best_schedules",
     "critical_batch",
     "fit_steps",
+    "steps_vs_batch",
     "big_batch",
     "escape",
+    "escape_tradeoff",
     "sweep_survives",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
