@@ -416,7 +416,7 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("max-lr", *SMALL, "--batch-size", 5, "--nu", 1), ("--nu", "power-law", "drop it")),
         (("max-lr", *SMALL), ("--batch-size", "--help")),
         (("max-lr", "no/such.npz", "--batch-size", 5), ("no/such.npz", "check the path")),
-        (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz or .csv")),
+        (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz, .csv")),
         (("max-lr", "minst", "--batch-size", 5), ("'minst'", "did you mean mnist?")),
         (("optimize", *SMALL, "--steps", 5), ("--batch-size", "`full`", "--budget")),
         (("max-lr", "power-law", "--nu", -1, "--batch-size", 5), ("nu", "-1.0", "positive")),
