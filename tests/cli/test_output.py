@@ -45,11 +45,30 @@ WORDS = {
     "convert": ("torch", "ema", "lr=0.1", "momentum=0.9"),
     "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "sweep": (*LAW, *RUNS, "--learning-rates", "0.1,0.2", "--workers", "1"),
+    "measure-steps": (
+        "task.py",
+        "--batch-sizes",
+        "1,2,4,8",
+        "--target",
+        "0.01",
+        "--learning-rates",
+        "0.2",
+        "--runs",
+        "2",
+    ),
     "prune": ("sweep.csv", "--data", *LAW, *BATCH),
     "noise-scale": ("norms.csv",),
     "derive": (),
     "doctor": (),
 }
+TASK = """
+import torch
+def task():
+    model = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    return model, torch.nn.MSELoss(), (x, x[:, :1])
+"""
 OTHERWISE = {"report", "explore", "completion"}
 """Commands that answer with a folder, a page and a script."""
 SLOW = {"sweep", "derive", "explain"}
@@ -65,6 +84,7 @@ def run(*words: object, code: int = 0, **extra):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("points.csv").write_text("batch_size,steps\n4,900\n8,400\n16,220\n32,130\n64,90\n", encoding="utf-8")
+    Path("task.py").write_text(TASK, encoding="utf-8")
     Path("sweep.csv").write_text("lr,momentum\n0.1,0\n1,0.9\n", encoding="utf-8")
     Path("norms.csv").write_text("bs,squared_norm\n4,17\n16,6\n64,3\n", encoding="utf-8")
     return tmp_path
