@@ -96,9 +96,9 @@ def told(method: Any) -> str:
     ----------
     method : SGD or ScheduledSGD
     """
-    from genfun.answers.words._lines import setting as in_words
+    from genfun.answers.words.settings import setting_words
 
-    return in_words(method)
+    return setting_words(method)
 
 
 def banded(target: Target, batch_size: Any, only: Any = None) -> bool:

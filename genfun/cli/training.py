@@ -77,7 +77,7 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
 )
 @on_target
 @setting
-@answers()
+@answers(picture=True)
 def stability(target: Target, learning_rate: float, momentum: float, batch_size: int | None) -> Answer:
     """Say whether a setting converges, how fast, and what binds."""
     from genfun.answers import stability as ask
@@ -85,6 +85,12 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 
     method = SGD(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, target.noise)
+
+    def draw() -> Any:
+        from genfun.plotting.stability_edge import stability_edge
+
+        return stability_edge(target.problem, method, target.noise)
+
     return Answer(
         inputs(target, method=asked(method)),
         found,
@@ -96,6 +102,7 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
         ],
+        draw=draw,
     )
 
 
