@@ -242,7 +242,7 @@ class MeasuredNoise(ErrorEstimate):
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        few = self.coarser if 0 < self.fewer < self.pairs.size else self
+        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
         return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
