@@ -50,7 +50,8 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
     """
     from scipy.fft import next_fast_len
 
-    points = 2 * next_fast_len(max(32, (OVERSAMPLED * (last + 1) + 1) // 2), real=True)
+    half: Any = next_fast_len(max(32, (OVERSAMPLED * (last + 1) + 1) // 2), real=True)
+    points = 2 * half
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     values = F.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.

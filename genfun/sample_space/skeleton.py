@@ -240,7 +240,7 @@ def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) 
     v = v + (forgets * beta * z * rate)[:, None] * (inverse * pairs.features[:, 1])
     tables = []
     for values, sizes in zip((u, v), pairs.sizes, strict=True):
-        rows = np.concatenate([values.real, values.imag[q.imag != 0.0]]) * sizes
+        rows = np.concatenate([np.real(values), np.imag(values)[np.imag(q) != 0.0]]) * sizes
         tables.append(rows / np.maximum(np.abs(rows).sum(axis=1, keepdims=True), 1e-300))
     return tables[0], tables[1]
 
