@@ -112,14 +112,27 @@ def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0, rate
     return LossCurve(found[steps], recursion_error(G, steps, run) * _dips(found, steps, rate), "recursion")
 
 
-class _AboveFloor:
-    """The generating function of the loss less its limit: without the pole of label noise at z = 1."""
+class AboveLimit:
+    """The generating function of the loss less its limit: without the pole of label noise at z = 1.
+
+    Parameters
+    ----------
+    G : Transform
+    limit : float
+        L(inf).
+    """
 
     def __init__(self, G: Transform, limit: float) -> None:
         self._function, self._limit = G, limit
 
     def loss(self, q: Array) -> Array:
-        """L~ - L(inf)/(1 - z); what rounding leaves of the pole decays with the rest."""
+        """L~ - L(inf)/(1 - z); what rounding leaves of the pole decays with the rest.
+
+        Parameters
+        ----------
+        q : complex array, shape (k,)
+            1 - z.
+        """
         return self._function.loss(q) - self._limit / q
 
 
@@ -139,32 +152,64 @@ def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, ext
     extended : bool
         Whether to use extended precision.
     """
-    apart = int(np.searchsorted(steps, NEAR_FLOOR / -singular.rate)) if _levels(G, singular) else steps.size
-    limit = 0.5 * G.problem.noise_variance + (G.floor() if apart < steps.size else 0.0)
-    if apart == steps.size or not np.isfinite(limit):
-        return _contour(G, steps, singular.shift, extended)
+    apart, limit, rate = near_limit(G, steps, singular)
     parts = [_contour(G, steps[:apart], singular.shift, extended)] if apart else []
-    return joined([*parts, _contour(G, steps[apart:], singular.rate, extended, limit)])
+    return joined([*parts, _contour(G, steps[apart:], rate, extended, limit)] if apart < steps.size else parts)
 
 
-def _levels(G: Transform, singular: Singularity) -> bool:
-    """Whether the loss decays exponentially to the floor of label noise."""
-    return G.levels and G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
+def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, float, float]:
+    """From which of the steps on the limit is taken out, the limit, and the rate at which the rest decays.
+
+    Parameters
+    ----------
+    G : Transform
+    steps : array, shape (t,)
+        Ascending.
+    singular : Singularity
+
+    Returns
+    -------
+    (int, float, float)
+        The number of steps, 0 and 0 where the loss does not decay exponentially to a floor of label noise.
+    """
+    never = (steps.size, 0.0, 0.0)
+    if not (G.levels and G.has_limit and singular.stable):
+        return never
+    rate = G.settling_rate(singular)
+    if not rate < 0.0:
+        return never
+    apart = int(np.searchsorted(steps, NEAR_FLOOR / -rate))
+    limit = G.limit() if apart < steps.size else 0.0
+    return (apart, limit, rate) if 0.0 < limit < np.inf else never
 
 
 def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:
     function: Any = G.narrowed(float(steps[-1]))
     above, times = limit > 0.0, steps.astype(np.float64)
-    found = coefficients(_AboveFloor(function, limit) if above else function, times, shift, extended, signed=above)
+    found = coefficients(AboveLimit(function, limit) if above else function, times, shift, extended, signed=above)
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
-    if limit == 0.0:
-        return LossCurve(decay, error, "contour")
+    return above_limit(decay, error, limit, G.floor_error()) if above else LossCurve(decay, error, "contour")
+
+
+def above_limit(decay: Scaled, error: Array, limit: float, limit_error: float) -> LossCurve:
+    """The curve whose distance from a limit is given, and its relative error.
+
+    Parameters
+    ----------
+    decay : Scaled
+        The distance, of either sign.
+    error : array, shape (t,)
+        Relative, of the distance.
+    limit : float
+    limit_error : float
+        Relative, of the limit.
+    """
     loss = decay.plus(limit)
     with np.errstate(invalid="ignore", over="ignore"):
         share = np.exp(Scaled(np.abs(decay.mantissa), decay.exponent).log() - loss.log())
-        error = np.where(share > 0.0, share * error, 0.0) + EPS * 16.0 + G.floor_error()
+        error = np.where(share > 0.0, share * error, 0.0) + EPS * 16.0 + limit_error
     return LossCurve(loss, np.where(loss.mantissa > 0.0, error, np.inf), "contour")
 
 

@@ -46,6 +46,17 @@ def off_axis(roots: Complex[Array, "n m"]) -> Shaped[Array, " n"]:
     return np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
 
 
+def mean_rate(G: Transform) -> float:
+    """log of the largest modulus of a single mode's root: how fast the mean path itself, not its square, converges.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    radius = float(np.abs(mode_roots(G)[1]).max())
+    return float(np.log(radius)) if radius > 0.0 else -np.inf
+
+
 @dataclass(frozen=True)
 class Singularity:
     r"""Where the inversion contour may not pass.

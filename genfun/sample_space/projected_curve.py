@@ -9,8 +9,15 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import coefficients
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined
+from genfun.engine.loss_curve import (
+    FIRST_CONTOUR_STEP,
+    AboveLimit,
+    LossCurve,
+    automatic,
+    by_contour,
+    joined,
+    near_limit,
+)
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.scaled import EPS, Scaled
@@ -25,8 +32,8 @@ ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
 
-def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array, " t"]:
-    r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
+def circle_losses(F: ProjectedFunction, last: int, shift: float, limit: float = 0.0) -> Float[Array, " t"]:
+    r"""(L(t) - limit) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
               |z| = e^{-p_0 - 30/M},\quad M \ge 4(t+1)\ \text{points}
@@ -41,10 +48,13 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
         The last step.
     shift : float
         p_0 per step, at or right of the dominant singular point.
+    limit : float
+        What is taken out, so that the circle may be wider than 1 where the loss decays to a floor.
     """
+    function: Any = AboveLimit(F, limit) if limit > 0.0 else F
     points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
-    values = F.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
+    values = function.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
     steps = np.arange(last + 1)
     return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
@@ -113,20 +123,19 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         Ascending, without repeats.
     singular : Singularity
     """
-    shift, last = singular.shift, int(steps[-1])
+    last = int(steps[-1])
+    shift, limit = _below(F, singular)
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
     while True:
-        early = circle_losses(F, reach, shift)
+        early = circle_losses(F, reach, shift, limit)
+        losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
         mismatch = 0.0
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-            later = coefficients(F, check.astype(float), shift)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                difference = np.abs(later.mantissa / early[check] - 1.0)
-            mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
+            mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
         if mismatch <= ACCEPT or reach >= min(last, LATEST):
             break
         reach = min(2 * reach, last, LATEST)
@@ -135,14 +144,24 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
         size = np.exp(ALIASING / 4.0) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300))
-        parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
+        with np.errstate(over="ignore", divide="ignore"):
+            share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
+            error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
+        parts.append(LossCurve(losses[soon], error, "circle"))
     if late.size:
-        found = coefficients(F, late.astype(float), shift)
-        power = shift * late.astype(float)
-        error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
-        parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))
+        found = by_contour(F, late, singular)
+        # What the hyperbola misses fades by itself, but next to a loss that falls faster it would grow.
+        fading = losses[np.array([reach])].log() + singular.unresolved_rate * (late - reach) - found.loss.log()
+        with np.errstate(over="ignore", invalid="ignore"):
+            missed = mismatch * np.maximum(1.0, np.exp(np.minimum(fading, 700.0)))
+        parts.append(LossCurve(found.loss, np.maximum(found.error, missed), "contour"))
     return joined(parts)
+
+
+def _below(F: ProjectedFunction, singular: Singularity) -> tuple[float, float]:
+    """The shift of the circle, and the limit that is taken out: none where it is above the start."""
+    apart, limit, rate = near_limit(F, np.array([2**62]), singular)
+    return (rate, limit) if apart == 0 and limit <= float(F.loss(np.ones(1))[0]) else (singular.shift, 0.0)
 
 
 class CurveSteps:
