@@ -13,7 +13,7 @@ from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import coefficients, windows
 from genfun.engine.powers import noiseless_loss
 from genfun.engine.recorded_run import SingleRecursion
-from genfun.engine.singularity import Singularity, dominant_singularity
+from genfun.engine.singularity import Singularity, dominant_singularity, mode_roots
 from genfun.engine.transform import Stepper, Transform
 from genfun.scaled import EPS, Scaled
 
@@ -32,6 +32,11 @@ ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
 TARGET = 1e-10
 """Beyond this estimated error the contour is repeated in extended precision."""
+FADED = 30.0
+"""What has decayed by exp(-FADED) relative to the loss no longer counts."""
+OUTSIDE = 20.0
+"""A singularity at the angle y off the real axis is outside the contour from step OUTSIDE/y on (measured: enclosed to
+12 digits at .4/y, lost from 20/y on)."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -56,7 +61,36 @@ def joined(parts: list[LossCurve]) -> LossCurve:
 def oscillation_steps(singular: Singularity, shift: float) -> float:
     """Steps until modes off the real axis have faded to 1e-13 of the loss; inf if they never do."""
     gap = shift - singular.unresolved_rate
-    return float(30.0 / gap) if gap > 1e-7 else np.inf
+    return float(FADED / gap) if gap > 1e-7 else np.inf
+
+
+def judged_from(G: Transform, singular: Singularity, step: float) -> float:
+    """The step from which a comparison of the contour with the recursion holds for later steps as well.
+
+    The contour closes in on the real axis as 1/t. A singularity beside the axis that it still encloses at one step is
+    outside at a later one, and must have faded by then.
+
+    Parameters
+    ----------
+    G : Transform
+    singular : Singularity
+    step : float
+        Of the comparison.
+
+    Returns
+    -------
+    float
+        0 where everything off the axis has faded by that step.
+    """
+    if oscillation_steps(singular, singular.shift) <= step:
+        return 0.0
+    _, roots = mode_roots(getattr(G, "inner", G))
+    products = (roots[:, :, None] * roots[:, None, :]).ravel()
+    with np.errstate(divide="ignore"):
+        lasting = np.log(np.abs(products)) > singular.shift - FADED / step
+    angles = np.abs(np.angle(products[lasting]))
+    angles = angles[angles > 1e-12]
+    return OUTSIDE / float(angles.min()) if angles.size else 0.0
 
 
 def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> Array:
@@ -269,11 +303,14 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
-        settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
+        representative = reach >= judged_from(G, singular, reach)
+        settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
-            return _by_doubling(run.function, steps, shift, early, singular)
+            until = int(np.searchsorted(steps, fade, side="right"))
+            parts = [_by_doubling(run.function, steps[:until], shift, early, singular)] if until else []
+            return joined([*parts, _late(G, steps[until:], singular, 0.0)] if until < steps.size else parts)
         reach = min(2 * reach, budget)
         early = Scaled.join([early, run.losses(reach)])
     soon, late = steps[steps <= reach], steps[steps > reach]
@@ -282,10 +319,16 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         error = recursion_error(G, soon, run) * _dips(early, soon, singular.rate)
         parts.append(LossCurve(early[soon], error, "recursion"))
     if late.size:
-        curve = _best_contour(G, late, singular)
-        drift = singular.rate_error * lasting(G, singular, late)
-        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
+        missed = 0.0 if representative else np.exp(np.minimum((singular.unresolved_rate - shift) * late, 0.0))
+        parts.append(_late(G, late, singular, mismatch + missed))
     return joined(parts)
+
+
+def _late(G: Transform, steps: Array, singular: Singularity, missed: Any) -> LossCurve:
+    """By the contour, with what it misses and what the rounding of the rate adds up to in its error."""
+    curve = _best_contour(G, steps, singular)
+    drift = singular.rate_error * lasting(G, singular, steps)
+    return LossCurve(curve.loss, np.maximum(curve.error, missed) + drift, curve.route)
 
 
 def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled, singular: Singularity) -> LossCurve:
