@@ -93,6 +93,30 @@ def judged_from(G: Transform, singular: Singularity, step: float) -> float:
     return OUTSIDE / float(angles.min()) if angles.size else 0.0
 
 
+def missed(curve: LossCurve, steps: Array, reach: tuple[int, Any], mismatch: float, rate: float, known: bool) -> Array:
+    """What the contour leaves out at later steps, relative to the loss there.
+
+    Parameters
+    ----------
+    curve : LossCurve
+        By the contour.
+    steps : array, shape (t,)
+        Of the curve.
+    reach : (int, float)
+        The last step of the comparison, and log L there.
+    mismatch : float
+        Relative disagreement there.
+    rate : float
+        Of what the contour does not see: next to a loss that falls faster it would grow.
+    known : bool
+        Whether the comparison holds for later steps, see `judged_from`; else all of the loss might have been enclosed.
+    """
+    fading = reach[1] + rate * (steps - reach[0]) - curve.loss.log()
+    with np.errstate(over="ignore", invalid="ignore"):
+        share = np.exp(np.minimum(np.nan_to_num(fading, nan=700.0), 700.0))
+    return np.maximum(mismatch, (mismatch if known else 1.0) * share)
+
+
 def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> Array:
     """Rounding of the recursion, measured against extended precision over random problems (see tests).
 

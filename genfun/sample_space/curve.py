@@ -15,7 +15,9 @@ from genfun.engine.loss_curve import (
     above_limit,
     automatic,
     joined,
+    judged_from,
     lasting,
+    missed,
     near_limit,
     oscillation_steps,
 )
@@ -78,9 +80,13 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     found = contour(G, np.concatenate((check, late)))
     mismatch = float(found.loss[: check.size].relative_difference(early.loss[check]).max())
     drift = singular.rate_error * lasting(G.mean_field, singular, late)
-    error = np.maximum(found.error[check.size :], mismatch) + drift
+    rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
+    at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
+    known = wanted >= judged_from(G, singular, wanted)
+    unseen = missed(rest, late, at, mismatch, singular.unresolved_rate, known)
+    error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
-    return joined([*parts, LossCurve(found.loss[check.size :], error, found.route)])
+    return joined([*parts, LossCurve(rest.loss, error, rest.route)])
 
 
 def contour(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:

@@ -147,6 +147,7 @@ class ExactFunction(Transform):
             result = result - 2.0 * (residuals * path).sum(axis=1) + squares / q
         return result
 
+    @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q.
 

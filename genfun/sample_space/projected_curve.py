@@ -16,6 +16,8 @@ from genfun.engine.loss_curve import (
     automatic,
     by_contour,
     joined,
+    judged_from,
+    missed,
     near_limit,
 )
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
@@ -132,11 +134,12 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     while True:
         early = circle_losses(F, reach, shift, limit)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
-        mismatch = 0.0
+        mismatch, known = 0.0, True
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
-        if mismatch <= ACCEPT or reach >= min(last, LATEST):
+            known = reach >= judged_from(F, singular, reach)
+        if (known and mismatch <= ACCEPT) or reach >= min(last, LATEST):
             break
         reach = min(2 * reach, last, LATEST)
     soon, late = steps[steps <= reach], steps[steps > reach]
@@ -150,11 +153,9 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         parts.append(LossCurve(losses[soon], error, "circle"))
     if late.size:
         found = by_contour(F, late, singular)
-        # What the hyperbola misses fades by itself, but next to a loss that falls faster it would grow.
-        fading = losses[np.array([reach])].log() + singular.unresolved_rate * (late - reach) - found.loss.log()
-        with np.errstate(over="ignore", invalid="ignore"):
-            missed = mismatch * np.maximum(1.0, np.exp(np.minimum(fading, 700.0)))
-        parts.append(LossCurve(found.loss, np.maximum(found.error, missed), "contour"))
+        at = (reach, float(losses[np.array([reach])].log()[0]))
+        rest = missed(found, late, at, mismatch, singular.unresolved_rate, known)
+        parts.append(LossCurve(found.loss, np.maximum(found.error, rest), "contour"))
     return joined(parts)
 
 
