@@ -332,7 +332,8 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
-            until = int(np.searchsorted(steps, fade, side="right"))
+            # Once what the contour does not see has faded it serves, if that is why the two disagreed.
+            until = int(np.searchsorted(steps, fade, side="right")) if fade > reach else steps.size
             parts = [_by_doubling(run.function, steps[:until], shift, early, singular)] if until else []
             return joined([*parts, _late(G, steps[until:], singular, 0.0)] if until < steps.size else parts)
         reach = min(2 * reach, budget)

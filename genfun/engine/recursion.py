@@ -135,11 +135,9 @@ class Recursion:
             self._rescale()
 
     def _rescale(self) -> None:
-        size = np.abs(self.state).max(axis=(0, 2))
+        size = np.maximum(np.abs(self.state).max(axis=(0, 2)), np.ldexp(self._sigma2, -self._scale))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
-        if self._sigma2 > 0.0:
-            move = np.maximum(move, -self._scale)
         if move.any():
             self.state = np.ldexp(self.state, -move[:, None])
             self._scale = self._scale + move

@@ -178,7 +178,8 @@ def _rate_error(G: Transform, rate: float) -> float:
     _, gains = G.regular(points)
     finer = G.regular(points.astype(np.longdouble))[1] if G.extended else gains
     good = np.isfinite(gains) & np.isfinite(finer.astype(np.float64))
-    falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
+    with np.errstate(invalid="ignore"):
+        falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
     if not good[0] or falls.size == 0:
         return _pole_error(G, rate)
     i = int(falls[0])
