@@ -29,6 +29,7 @@ FILES = (
     "mnist_pixels",
     "mnist_edge",
     "noise_weights",
+    "measured_noise",
     "mnist_best",
     "schedules",
     "critical_batch",
@@ -36,6 +37,7 @@ FILES = (
     "big_batch",
     "escape",
     "sweep_survives",
+    "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
