@@ -13,8 +13,9 @@ from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import coefficients, windows
 from genfun.engine.powers import noiseless_loss
 from genfun.engine.recorded_run import SingleRecursion
-from genfun.engine.singularity import Singularity, dominant_singularity, mode_roots
+from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Stepper, Transform
+from genfun.engine.unseen import FADED, judged_from, missed
 from genfun.scaled import EPS, Scaled
 
 ALWAYS_RECURSION = 256
@@ -32,11 +33,6 @@ ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
 TARGET = 1e-10
 """Beyond this estimated error the contour is repeated in extended precision."""
-FADED = 30.0
-"""What has decayed by exp(-FADED) relative to the loss no longer counts."""
-OUTSIDE = 20.0
-"""A singularity at the angle y off the real axis is outside the contour from step OUTSIDE/y on (measured: enclosed to
-12 digits at .4/y, lost from 20/y on)."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -62,59 +58,6 @@ def oscillation_steps(singular: Singularity, shift: float) -> float:
     """Steps until modes off the real axis have faded to 1e-13 of the loss; inf if they never do."""
     gap = shift - singular.unresolved_rate
     return float(FADED / gap) if gap > 1e-7 else np.inf
-
-
-def judged_from(G: Transform, singular: Singularity, step: float) -> float:
-    """The step from which a comparison of the contour with the recursion holds for later steps as well.
-
-    The contour closes in on the real axis as 1/t. A singularity beside the axis that it still encloses at one step is
-    outside at a later one, and must have faded by then.
-
-    Parameters
-    ----------
-    G : Transform
-    singular : Singularity
-    step : float
-        Of the comparison.
-
-    Returns
-    -------
-    float
-        0 where everything off the axis has faded by that step.
-    """
-    if oscillation_steps(singular, singular.shift) <= step:
-        return 0.0
-    _, roots = mode_roots(getattr(G, "inner", G))
-    products = (roots[:, :, None] * roots[:, None, :]).ravel()
-    with np.errstate(divide="ignore"):
-        lasting = np.log(np.abs(products)) > singular.shift - FADED / step
-    angles = np.abs(np.angle(products[lasting]))
-    angles = angles[angles > 1e-12]
-    return OUTSIDE / float(angles.min()) if angles.size else 0.0
-
-
-def missed(curve: LossCurve, steps: Array, reach: tuple[int, Any], mismatch: float, rate: float, known: bool) -> Array:
-    """What the contour leaves out at later steps, relative to the loss there.
-
-    Parameters
-    ----------
-    curve : LossCurve
-        By the contour.
-    steps : array, shape (t,)
-        Of the curve.
-    reach : (int, float)
-        The last step of the comparison, and log L there.
-    mismatch : float
-        Relative disagreement there.
-    rate : float
-        Of what the contour does not see: next to a loss that falls faster it would grow.
-    known : bool
-        Whether the comparison holds for later steps, see `judged_from`; else all of the loss might have been enclosed.
-    """
-    fading = reach[1] + rate * (steps - reach[0]) - curve.loss.log()
-    with np.errstate(over="ignore", invalid="ignore"):
-        share = np.exp(np.minimum(np.nan_to_num(fading, nan=700.0), 700.0))
-    return np.maximum(mismatch, (mismatch if known else 1.0) * share)
 
 
 def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> Array:
@@ -327,15 +270,19 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
-        representative = reach >= judged_from(G, singular, reach)
+        levels = early[np.array([0, reach])].log()
+        representative = reach >= judged_from(G, reach, float(levels[0] - levels[1]))
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
+            doubled = _by_doubling(run.function, steps, shift, early, singular)
             # Once what the contour does not see has faded it serves, if that is why the two disagreed.
-            until = int(np.searchsorted(steps, fade, side="right")) if fade > reach else steps.size
-            parts = [_by_doubling(run.function, steps[:until], shift, early, singular)] if until else []
-            return joined([*parts, _late(G, steps[until:], singular, 0.0)] if until < steps.size else parts)
+            faded = steps > max(fade, reach)
+            if fade < reach or not faded.any():
+                return doubled
+            late = _late(G, steps[faded], singular, (reach, float(levels[1])), 1.0, False)
+            return _better(doubled, late, faded)
         reach = min(2 * reach, budget)
         early = Scaled.join([early, run.losses(reach)])
     soon, late = steps[steps <= reach], steps[steps > reach]
@@ -344,16 +291,28 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         error = recursion_error(G, soon, run) * _dips(early, soon, singular.rate)
         parts.append(LossCurve(early[soon], error, "recursion"))
     if late.size:
-        missed = 0.0 if representative else np.exp(np.minimum((singular.unresolved_rate - shift) * late, 0.0))
-        parts.append(_late(G, late, singular, mismatch + missed))
+        parts.append(_late(G, late, singular, (reach, float(levels[1])), mismatch, representative))
     return joined(parts)
 
 
-def _late(G: Transform, steps: Array, singular: Singularity, missed: Any) -> LossCurve:
+def _late(
+    G: Transform, steps: Array, singular: Singularity, reach: tuple[int, float], mismatch: float, known: bool
+) -> LossCurve:
     """By the contour, with what it misses and what the rounding of the rate adds up to in its error."""
     curve = _best_contour(G, steps, singular)
     drift = singular.rate_error * lasting(G, singular, steps)
-    return LossCurve(curve.loss, np.maximum(curve.error, missed) + drift, curve.route)
+    unseen = missed(curve.loss.log(), steps, reach, mismatch, singular.unresolved_rate, known)
+    return LossCurve(curve.loss, np.maximum(curve.error, unseen) + drift, curve.route)
+
+
+def _better(curve: LossCurve, other: LossCurve, where: Array) -> LossCurve:
+    """The curve, but the other one at those of the steps where that errs less."""
+    mantissa, exponent, error = (np.array(x) for x in (curve.loss.mantissa, curve.loss.exponent, curve.error))
+    taken = other.error < error[where]
+    index = np.flatnonzero(where)[taken]
+    mantissa[index], exponent[index] = other.loss.mantissa[taken], other.loss.exponent[taken]
+    error[index] = other.error[taken]
+    return LossCurve(Scaled(mantissa, exponent), error, curve.route + (" + contour" if index.size else ""))
 
 
 def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled, singular: Singularity) -> LossCurve:

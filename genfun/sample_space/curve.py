@@ -15,12 +15,11 @@ from genfun.engine.loss_curve import (
     above_limit,
     automatic,
     joined,
-    judged_from,
     lasting,
-    missed,
     near_limit,
     oscillation_steps,
 )
+from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.exact_function import ExactFunction
 from genfun.sample_space.moments import MAX_RANK, exact_curve
 from genfun.sample_space.resolvent import TOLERANCE
@@ -82,8 +81,8 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     drift = singular.rate_error * lasting(G.mean_field, singular, late)
     rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
     at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
-    known = wanted >= judged_from(G, singular, wanted)
-    unseen = missed(rest, late, at, mismatch, singular.unresolved_rate, known)
+    known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]) - at[1])
+    unseen = missed(rest.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
     error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
     return joined([*parts, LossCurve(rest.loss, error, rest.route)])

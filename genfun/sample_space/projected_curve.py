@@ -16,11 +16,10 @@ from genfun.engine.loss_curve import (
     automatic,
     by_contour,
     joined,
-    judged_from,
-    missed,
     near_limit,
 )
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
+from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.scaled import EPS, Scaled
 
@@ -138,7 +137,7 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
-            known = reach >= judged_from(F, singular, reach)
+            known = reach >= judged_from(F, reach, float(np.subtract(*losses[np.array([0, reach])].log())))
         if (known and mismatch <= ACCEPT) or reach >= min(last, LATEST):
             break
         reach = min(2 * reach, last, LATEST)
@@ -154,7 +153,7 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     if late.size:
         found = by_contour(F, late, singular)
         at = (reach, float(losses[np.array([reach])].log()[0]))
-        rest = missed(found, late, at, mismatch, singular.unresolved_rate, known)
+        rest = missed(found.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
         parts.append(LossCurve(found.loss, np.maximum(found.error, rest), "contour"))
     return joined(parts)
 

@@ -114,3 +114,16 @@ def test_an_oscillation_that_the_early_contour_encloses_is_not_lost_later() -> N
     off = np.abs(np.expm1(found.log_loss - right.log_loss))
     assert (off <= 10.0 * found.error + 1e-8).all()
     assert gf.steps_to_loss(problem, method, float(right.loss[1])) == 10_000
+
+
+@pytest.mark.slow
+def test_maps_and_searches_on_data_with_little_label_noise() -> None:
+    data, rates, momenta = rows(1e-8), [0.05, 0.1, 0.19], [0.0, 0.5, 0.8]
+    for step in (200, 800, 3200):
+        found = gf.loss_map(data, rates, momenta, step, 2).log_loss
+        right = [[float(gf.predict(data, gf.SGD(a, b, 2), step).log_loss) for b in momenta] for a in rates]
+        assert np.abs(found - right).max() < 1e-6
+    best = gf.optimize(data, 2, 800)
+    grid = gf.loss_map(data, np.geomspace(0.01, 0.2, 8), [0.0, 0.5, 0.8, 0.9], 800, 2).loss
+    assert best.loss < grid.min() < 2.0 * data.noise_variance  # 1e-16 of the start
+    assert gf.predict(data, best.method, 800, noise="exact").loss == pytest.approx(best.loss, rel=0.01)
