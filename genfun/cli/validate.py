@@ -8,7 +8,7 @@ import numpy as np
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
-from genfun.cli.output import progress
+from genfun.cli.output import Block, Grid, progress
 from genfun.cli.runs import run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REALS, WHOLES
@@ -66,7 +66,11 @@ def validate(
         row | {"verdict_over_steps": word, "worst_ratio": float(ratio)}
         for row, word, ratio in zip(found.rows(), found.verdict, found.worst_ratio, strict=True)
     ]
-    shown = [*preamble(target), f"{replicas} runs of each setting on {data.n_samples} samples\n", found.table(), ""]
+    shown: list[Block] = [
+        *preamble(target),
+        f"{replicas} runs of each setting on {data.n_samples} samples",
+        Grid(*found.cells(), keys=3),
+    ]
     for share in sorted(shares):
         here = np.isclose(found.shares, share)
         words = [word for word, at in zip(found.verdict, here, strict=True) if at]

@@ -337,7 +337,16 @@ class LinearData:
     @cached_property
     def residuals(self) -> Float[Array, "n outputs"]:
         """y minus the predictions at the optimum."""
-        return self.targets - self.eigenfeatures @ self.coefficients
+        return np.vstack([y - phi @ self.coefficients for phi, y in self.blocks()])
+
+    def seen(self, weights: Float[Array, "rank m"]) -> Float[Array, "n m"]:
+        """Predictions of weights in the eigenbasis, for every sample.
+
+        Parameters
+        ----------
+        weights : array, shape (rank, m)
+        """
+        return np.vstack([phi @ weights for phi, _ in self.blocks()])
 
     def normalized(self) -> LinearData:
         """The same data with features scaled so that the largest eigenvalue is 1; the signal does not change."""

@@ -30,6 +30,25 @@ class FeatureStore(Protocol):
         """The same data with phi multiplied by a number."""
         ...
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether the eigenfeatures are in memory."""
+        ...
+
+    @property
+    def turn(self) -> Float[Array, "d rank"] | None:
+        """The matrix that makes phi of the rows; None where they are phi."""
+        ...
+
+    def rows(self) -> Iterator[Array]:
+        """Consecutive blocks of rows, as they are stored."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
@@ -51,6 +70,25 @@ class InMemory:
     def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
         """phi and y whole."""
         return self.eigenfeatures, self.targets
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        return self.eigenfeatures.shape
+
+    @property
+    def whole(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def turn(self) -> None:
+        """None: the rows are phi."""
+        return None
+
+    def rows(self) -> Iterator[Array]:
+        """phi whole."""
+        yield self.eigenfeatures
 
     def scaled(self, factor: float) -> InMemory:
         """The same data with phi multiplied by a number."""
@@ -86,6 +124,28 @@ class Streamed:
             )
         pieces = list(self.blocks())
         return np.vstack([phi for phi, _ in pieces]), np.vstack([y for _, y in pieces])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        return int(self.features.shape[0]), self.directions.shape[1]
+
+    @property
+    def whole(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def turn(self) -> Float[Array, "d rank"]:
+        """The eigenvectors."""
+        return self.directions * self.factor
+
+    def rows(self) -> Iterator[Array]:
+        """Blocks of X, which was found sound when the basis was made."""
+        n, d = self.features.shape
+        for rows in slices(n, d):
+            piece = self.features[rows]
+            yield np.asarray(piece.toarray() if hasattr(piece, "toarray") else piece)
 
     def scaled(self, factor: float) -> Streamed:
         """The same data with phi multiplied by a number."""

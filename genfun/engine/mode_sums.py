@@ -140,7 +140,10 @@ class ModeSums:
     def _table(self, real: Any) -> tuple[Array, Array]:
         """Powers of the nodes, and what they are multiplied with, in a precision."""
         degrees, nodes = self._degrees, self._nodes.astype(real)
-        powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
+        powers = np.empty((nodes.size, max(degrees[0], degrees[1] + 2, *degrees) + 1), dtype=real)
+        powers[:, 0] = 1.0
+        for j in range(1, powers.shape[1]):
+            powers[:, j] = powers[:, j - 1] * nodes
         blocks = [weights * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
         return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
@@ -174,6 +177,14 @@ class ModeSums:
 
     def __call__(self, table: list[Array], q: Array, g: Any, rate: Any) -> list[Array]:
         """One sum per column, each of the shape of q; arguments as for `denominator`."""
+        return self._summed(table, q, g, rate, None)
+
+    def on_axis(self, table: list[Array], q: Array, g: Any, rate: Any) -> tuple[list[Array], Array]:
+        """The sums, and the smallest S over the modes, at real q; arguments as for `denominator`."""
+        least = np.empty(q.size, dtype=q.dtype)
+        return self._summed(table, q, g, rate, least), least.reshape(q.shape)
+
+    def _summed(self, table: list[Array], q: Array, g: Any, rate: Any, least: Array | None) -> list[Array]:
         flat = self.denominator(table, q, g, rate)
         # Powers and weights are real, so that a complex row is two real ones: real products, and no casts.
         real = np.real(flat).dtype
@@ -183,6 +194,8 @@ class ModeSums:
         for start in range(0, flat.shape[1], rows):
             chunk = np.ascontiguousarray(flat[:, start : start + rows])
             inverse = (powers @ chunk.view(real)).view(flat.dtype)
+            if least is not None:
+                inverse.min(axis=0, out=least[start : start + rows])
             np.reciprocal(inverse, out=inverse)
             moments[:, start : start + rows] = (weights @ inverse.view(real)).view(flat.dtype)
         sums, first, rate = [], 0, _like(rate, q)

@@ -78,7 +78,12 @@ class Recursion:
     Attributes
     ----------
     map, force, state : array
-        A, the factor of the drive, and X, with the settings before the modes as their last two axes.
+        A, the factor of the drive, and X / 2^scale, with the settings before the modes as their last two axes.
+    scale : integer array, shape (B,)
+    tau1, noise_variance : float
+        In the precision of the run.
+    step : int
+        The present step.
 
     References
     ----------
@@ -105,10 +110,10 @@ class Recursion:
         self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
         self.map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
         self.force = kick * (gamma * rate * rate * w_capacity)
-        self._tau1, self._sigma2 = dtype(noise.tau1), dtype(problem.noise_variance)
+        self.tau1, self.noise_variance = dtype(noise.tau1), dtype(problem.noise_variance)
         self.state = np.zeros_like(kick)
         self.state[0] = w_signal
-        self._scale = np.zeros(len(methods), dtype=np.int64)
+        self.scale = np.zeros(len(methods), dtype=np.int64)
         self._coupled = bool((gamma > 0.0).any())
         self._every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
         self.step = 0
@@ -116,12 +121,12 @@ class Recursion:
 
     def loss(self) -> tuple[Shaped[Array, " settings"], Int[Array, " settings"]]:
         """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""
-        sigma2 = np.ldexp(self._sigma2, -self._scale)
-        return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self._scale.copy()
+        sigma2 = np.ldexp(self.noise_variance, -self.scale)
+        return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self.scale.copy()
 
     def drive(self) -> Shaped[Array, "settings modes"]:
         """Noise of a mode over gamma alpha^2 lambda^2: here the same for all modes, shape (settings, 1)."""
-        return (self._tau1 * self.state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale))[:, None]
+        return (self.tau1 * self.state[0].sum(axis=-1) + np.ldexp(self.noise_variance, -self.scale))[:, None]
 
     def advance(self) -> None:
         """One step."""
@@ -134,13 +139,30 @@ class Recursion:
         if self.step % self._every == 0:
             self._rescale()
 
+    @property
+    def coupled_by_the_loss(self) -> bool:
+        """Whether the drive is that of this class: the same for all modes, tau1 times the sum and the label noise."""
+        return type(self).drive is Recursion.drive
+
+    def move_to(self, step: int, state: Shaped[Array, "moments settings modes"]) -> None:
+        """Go on from a later step, whose state is known.
+
+        Parameters
+        ----------
+        step : int
+        state : array
+            At the present scale.
+        """
+        self.state, self.step = state, step
+        self._rescale()
+
     def _rescale(self) -> None:
-        size = np.maximum(np.abs(self.state).max(axis=(0, 2)), np.ldexp(self._sigma2, -self._scale))
+        size = np.maximum(np.abs(self.state).max(axis=(0, 2)), np.ldexp(self.noise_variance, -self.scale))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
         if move.any():
             self.state = np.ldexp(self.state, -move[:, None])
-            self._scale = self._scale + move
+            self.scale = self.scale + move
 
     def run(self, until: int) -> tuple[Shaped[Array, "settings steps"], Int[Array, "settings steps"]]:
         """Mantissas and exponents of the losses at the steps from the present one to `until`, inclusive."""

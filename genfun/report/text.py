@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from genfun._grid import Grid
 from genfun.report import tables
 from genfun.report.model import Report
 
@@ -47,20 +48,9 @@ def _print_facts(facts: tables.Facts, console: Console) -> None:
 
 
 def _print_table(table: tables.TextTable, console: Console) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     console.print(f"\n{table.title}", style="bold", markup=False)
     if table.rows:
-        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for heading in table.headings:
-            grid.add_column(heading.replace("step ", "step\n"), justify="right", no_wrap=True)
-        previous = None
-        for row in table.rows:
-            if previous is not None and row[0] != previous:
-                grid.add_section()
-            grid.add_row(*(Text(cell) for cell in row))
-            previous = row[0]
-        console.print(grid)
+        headings = [heading.replace("step ", "step\n") for heading in table.headings]
+        keys = 1 + ("momentum" in table.headings[:2])
+        console.print(Grid(headings, table.rows, keys, grouped=True))
     console.print(table.caption, style="dim", markup=False)

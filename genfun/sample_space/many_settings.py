@@ -11,8 +11,9 @@ from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
+from genfun.sample_space.elimination import first_solutions, gain_below_one
 from genfun.sample_space.fast_pairs import HeavyBallPairs
-from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
+from genfun.sample_space.projected_function import leading_eigenvalue
 from genfun.sample_space.projection import PairMeasure
 from genfun.scaled import EPS, Scaled
 
@@ -67,8 +68,8 @@ class _Evaluator:
         q = -np.expm1(-p)
         setting = (self.s.hyper[0][pick], self.s.gamma[pick], self.s.rates[pick])
         sums, least = self.heavy.sums(q, *setting, source=False)
-        gain = (1.0 - q) * leading_eigenvalue(self.heavy.kernel_matrix(sums, q, *setting))
-        return (least > 0.0) & (gain < 1.0)
+        kernel = self.heavy.kernel(sums, q, *setting)
+        return (least > 0.0) & gain_below_one(kernel, 1.0 - q, self.heavy.measure.size)
 
     def loss(self, q: Array) -> Array:
         """L~ less what is taken out, at the points of every setting, shape (settings, points)."""
@@ -76,21 +77,18 @@ class _Evaluator:
         setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
-        kernel = self.heavy.kernel_matrix(sums, flat, *setting)
-        source = self.heavy.source_vector(sums, flat, *setting)
-        return projected_loss(kernel, source, flat, self.samples).reshape(q.shape) - self.limit[:, None] / q
+        kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
+        solved = first_solutions(kernel, source, 1.0 - flat) / (2.0 * np.sqrt(self.samples))
+        return solved.reshape(q.shape) - self.limit[:, None] / q
 
     def limits(self) -> Array:
         """The loss that label noise leaves in the end; inf where there is no end."""
         q, setting = np.zeros(self.s.rates.size), (self.s.hyper[0], self.s.gamma, self.s.rates)
         sums, least = self.heavy.sums(q, *setting, source=False)
-        kernel = self.heavy.kernel_matrix(sums, q, *setting)
-        settles = (least > 0.0) & (leading_eigenvalue(kernel) < 1.0)
-        found, floor = np.full(q.size, np.inf), self.heavy.measure.floor
-        found[settles] = projected_loss(
-            kernel[settles], np.broadcast_to(floor, (settles.sum(), floor.size)), q[settles], self.samples
-        )
-        return found
+        kernel, floor = self.heavy.kernel(sums, q, *setting), self.heavy.measure.floor
+        source = np.repeat(floor[:, None], q.size, axis=1)
+        found = first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.samples))
+        return np.where((least > 0.0) & gain_below_one(kernel, 1.0 - q, floor.size), found, np.inf)
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:

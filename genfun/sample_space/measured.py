@@ -20,12 +20,21 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
-from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual, loss_residual
-from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
+from genfun.sample_space.skeleton import (
+    LARGEST_MOMENTUM,
+    TRUSTED,
+    WIDE_MOMENTUM,
+    FewPairs,
+    close_skeleton,
+    departure,
+    skeleton,
+)
+from genfun.sample_space.streamed import StreamedFeatures, features_of
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -190,6 +199,23 @@ class MeasuredNoise:
         """The same for momenta nearer to 1, of more pairs."""
         return skeleton(self.pairs, wide=True)
 
+    @cached_property
+    def _close(self) -> PairMeasure:
+        return close_skeleton(self.pairs)
+
+    def pairs_for(self, method: Method) -> FewPairs:
+        """The pairs that single curves of a method are summed over: few, where those serve.
+
+        Parameters
+        ----------
+        method : Method
+        """
+        beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
+        if beta is None or abs(beta) > LARGEST_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+            return FewPairs(self.pairs)
+        real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
+
     def quick(self, momentum: float) -> MeasuredNoise:
         """What searches run on, before their answer is computed with all pairs: this noise on the skeleton alone.
 
@@ -212,7 +238,7 @@ class MeasuredNoise:
     def _thinned(self) -> MeasuredNoise:
         thin = replace(self, pairs=self.wide_skeleton)
         # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin)
+        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _for(self, momenta: Array) -> PairMeasure:
@@ -252,7 +278,10 @@ def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
     data : Any
     basis : SampleBasis
     """
-    labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    if data.noise_variance > 0.0:
+        labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    else:  # Residuals at the rounding of the targets are none.
+        labels = np.zeros((basis.vectors.shape[1], data.rank)), np.zeros(basis.vectors.shape[1])
     pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
     return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
@@ -267,7 +296,9 @@ def measure_noise(
     the leading vector itself is searched for and joins the basis; where that of a loss is, its residual joins; and all
     are checked again, up to `ROUNDS` times. `MeasuredNoise.error` and `.loss_error` say what is left.
 
-    **Assumptions.** The eigenfeatures fit in memory. Time about 20 products of 4 N r^2 operations.
+    **Assumptions.** Time about 20 products of 4 N r^2 operations. Eigenfeatures that do not fit in memory are read in
+    blocks, once for half a product. Where N r^2 is large, vectors are searched for and judged in single precision; the
+    moments of those that are kept are double.
 
     Parameters
     ----------
@@ -293,7 +324,7 @@ def measure_noise(
     >>> noise.sound
     True
     """
-    features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+    features = features_of(data)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
     checks, count = 0.0, 0
@@ -319,6 +350,9 @@ def measure_noise(
     if count > 0 and steps:
         losses.append(loss_residual(data, features, noise, setting, JUDGED, basis.moments))
         checks += 1.0
+    if isinstance(features, StreamedFeatures) and features.single:
+        moments = np.stack([features.in_double().moment(vector) for vector in basis.vectors.T])
+        noise = project(data, replace(basis, moments=moments))
     return replace(
         noise,
         products=0.5 * space.halves + checks,

@@ -29,15 +29,25 @@ LATEST = 4_096
 """Beyond this step it does not."""
 ACCEPT = 1e-9
 """Relative difference at which the hyperbola takes over from the circle."""
+CONTOUR_FACTOR = 4.0
+"""Logarithm of the factor by which values on the contour enter a late loss at most."""
+SHOWN = 5e-8
+"""Error by few pairs from which losses are summed over all."""
+LITTLE = 1e-4
+"""A limit below this share of the start is taken out of sums over all pairs."""
+OVERSAMPLED, DENSE = 3, 8
+"""Points of the circle for every step; more where losses fall far."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
 
-def circle_losses(F: ProjectedFunction, last: int, shift: float, limit: float = 0.0) -> Float[Array, " t"]:
+def circle_losses(
+    F: ProjectedFunction, last: int, shift: float, limit: float = 0.0, oversampled: int = OVERSAMPLED
+) -> Float[Array, " t"]:
     r"""(L(t) - limit) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
-              |z| = e^{-p_0 - 30/M},\quad M \ge 4(t+1)\ \text{points}
+              |z| = e^{-p_0 - 30/M},\quad M \ge 3(t+1)\ \text{points}
 
     to about 1e-12, whatever the method's memory: the circle encloses no singularity. (The recursion of
     `genfun.sample_space.time_steps` rounds badly where a single pair is unstable but for the noise of the others.)
@@ -51,9 +61,13 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float, limit: float = 
         p_0 per step, at or right of the dominant singular point.
     limit : float
         What is taken out, so that the circle may be wider than 1 where the loss decays to a floor.
+    oversampled : int
+        Points for every step.
     """
+    from scipy.fft import next_fast_len
+
     function: Any = AboveLimit(F, limit) if limit > 0.0 else F
-    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
+    points = 2 * next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     values = function.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
@@ -111,7 +125,28 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     """
     if F.gamma == 0.0:
         return automatic(GeneratingFunction(F.problem, F.method), steps)
-    return inverted(F, steps, projected_singularity(F) if singular is None else singular)
+    singular = projected_singularity(F) if singular is None else singular
+    return inverted(F, steps, singular)
+
+
+def _few_pairs_error(F: ProjectedFunction, loss: Scaled, steps: Int[Array, " t"], singular: Singularity) -> Array:
+    r"""What it does to late losses, relative, that sums are taken over few pairs in place of all.
+
+    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + |p_0|\,t\Big)
+              \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
+
+    near the edge of the noise they move the loss by more, and late losses are a small part of what their generating
+    function sums; c is the largest factor of the contour.
+    """
+    t = steps.astype(float)
+    if F.few.real == 0.0:
+        return np.zeros(t.shape)
+    near = abs(1.0 - singular.noise_gain)
+    amplified = 1.0 / near if np.isfinite(near) and near > 0.0 else 1.0
+    rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
+    share = np.log(np.abs(F.loss(-np.expm1(-(singular.shift + 1.0 / t))))) - np.log(t) + CONTOUR_FACTOR
+    share = np.exp(np.clip(share - (loss.log() - singular.shift * t), 0.0, 700.0))
+    return F.few.real * (amplified + rate * t) * np.nan_to_num(share, nan=1.0)
 
 
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
@@ -125,13 +160,13 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     singular : Singularity
     """
     last = int(steps[-1])
-    shift, limit = _below(F, singular)
+    F, shift, limit, oversampled = _below(F, singular)
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
     while True:
-        early = circle_losses(F, reach, shift, limit)
+        early = circle_losses(F, reach, shift, limit, oversampled)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
         mismatch, known = 0.0, True
         if reach < last:
@@ -145,23 +180,50 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     parts = []
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
-        size = np.exp(ALIASING / 4.0) * np.abs(early).max() * np.sqrt(reach + 1.0)
+        size = np.exp(ALIASING / oversampled) * np.abs(early).max() * np.sqrt(reach + 1.0)
         with np.errstate(over="ignore", divide="ignore"):
             share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
             error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
-        parts.append(LossCurve(losses[soon], error, "circle"))
+        parts.append(LossCurve(losses[soon], error + max(F.few.real, F.few.circle), "circle"))
     if late.size:
-        found = by_contour(F, late, singular)
         at = (reach, float(losses[np.array([reach])].log()[0]))
-        rest = missed(found.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
-        parts.append(LossCurve(found.loss, np.maximum(found.error, rest), "contour"))
+        parts.append(_late(F, late, singular, at, mismatch, known))
     return joined(parts)
 
 
-def _below(F: ProjectedFunction, singular: Singularity) -> tuple[float, float]:
-    """The shift of the circle, and the limit that is taken out: none where it is above the start."""
+def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFunction, float, float, int]:
+    """The function, the shift of the circle, the limit that is taken out (none where it is above the start), and the
+    points of the circle for every step.
+    """
     apart, limit, rate = near_limit(F, np.array([2**62]), singular)
-    return (rate, limit) if apart == 0 and limit <= float(F.loss(np.ones(1))[0]) else (singular.shift, 0.0)
+    start = float(F.loss(np.ones(1))[0])
+    if apart > 0 or limit > start:
+        return F, singular.shift, 0.0, OVERSAMPLED
+    # Sums over few pairs are as good as a part of the start, and so are losses on a narrow circle.
+    return (F.on_all_pairs(), rate, limit, DENSE) if limit < LITTLE * start else (F, rate, limit, OVERSAMPLED)
+
+
+def _late(
+    F: ProjectedFunction,
+    steps: Int[Array, " t"],
+    singular: Singularity,
+    reach: tuple[int, float],
+    mismatch: float,
+    known: bool,
+) -> LossCurve:
+    """Losses by the hyperbola; over all pairs where few would show."""
+    found = by_contour(F, steps, singular)
+    loss = found.loss
+    error = np.maximum(found.error, missed(loss.log(), steps, reach, mismatch, singular.unresolved_rate, known))
+    few = _few_pairs_error(F, loss, steps, singular)
+    shown = np.flatnonzero(few > SHOWN)
+    if shown.size == 0:
+        return LossCurve(loss, error + few, "contour")
+    # One stretch, so that its steps share contours.
+    part = slice(int(shown[0]), int(shown[-1]) + 1)
+    again = _late(F.on_all_pairs(), steps[part], singular, reach, mismatch, known)
+    pieces = [LossCurve(loss[s], (error + few)[s], "contour") for s in (slice(0, part.start), slice(part.stop, None))]
+    return joined([piece for piece in (pieces[0], again, pieces[1]) if piece.error.size])
 
 
 class CurveSteps:
@@ -177,7 +239,7 @@ class CurveSteps:
 
     def __init__(self, F: ProjectedFunction) -> None:
         self._function, self._singular, self._next = F, projected_singularity(F), 0
-        self.size = F.noise.pairs.first.size
+        self.size = F.pairs.first.size
 
     def losses(self, until: int) -> Scaled:
         """Losses from the first step not asked for yet to `until`, inclusive.

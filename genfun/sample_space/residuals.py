@@ -90,7 +90,7 @@ def label_source(data: Any, responses: PairResponses, q: float) -> Float[Array, 
     if data.noise_variance == 0.0:
         return np.zeros(data.n_samples)
     mean = responses.mean(q, responses.method.learning_rate * data.eigenvalues)
-    path = data.eigenfeatures @ (data.coefficients * mean[:, None])
+    path = data.seen(data.coefficients * mean[:, None])
     return (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
 
 

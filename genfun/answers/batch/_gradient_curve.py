@@ -33,6 +33,8 @@ class GradientFunction(GeneratingFunction):
     times the noise tau1 Tr(HC) + sigma^2, whose generating function is the fraction (times tau1).
     """
 
+    records_the_loss = False
+
     def __init__(
         self,
         problem: Problem,
