@@ -103,13 +103,13 @@ class Prediction(Displayed):
         return f", noise error about {worst:.1e}" if worst > 0.0 else ""
 
 
-def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Array:
+def _noise_errors(case: Case, steps: Array, curve: LossCurve, singular: Singularity | None) -> Array:
     own = getattr(case.noise, "loss_errors", None)
     if isinstance(case.method, ScheduledSGD) or singular is None:
         return np.full(steps.size, np.nan)
     if case.gamma == 0.0:
         return np.zeros(steps.size)
-    return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
+    return np.full(steps.size, np.nan) if own is None else own(case.problem, case.method, steps, curve.loss.log())
 
 
 @overload
@@ -204,7 +204,7 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    noise_error = _noise_errors(case, unique, singular)
+    noise_error = _noise_errors(case, unique, curve, singular)
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )

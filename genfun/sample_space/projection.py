@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
 from typing import Any
@@ -69,6 +69,24 @@ class PairMeasure:
     def size(self) -> int:
         """m, vectors of the basis."""
         return self.floor.size
+
+    def on_first(self, count: int) -> PairMeasure:
+        """The same seen by the first vectors alone.
+
+        Parameters
+        ----------
+        count : int
+        """
+        first, second = np.triu_indices(self.size)
+        return replace(
+            self,
+            kernel=self.kernel[(first < count) & (second < count)],
+            source=self.source[:count],
+            modes=self.modes[:count],
+            floor=self.floor[:count],
+            norms=self.norms[:count],
+            gradient=self.gradient[:count],
+        )
 
     @cached_property
     def features(self) -> Float[Array, "P 4"]:

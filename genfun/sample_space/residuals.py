@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Shaped
 from genfun.methods.base import Method
 from genfun.sample_space.operator import SampleFeatures, SampleOperator, quadratic
 from genfun.sample_space.pairs import PairResponses
@@ -77,14 +77,14 @@ def edge_residual(
     return EdgeResidual(rest, error, weights)
 
 
-def label_source(data: Any, responses: PairResponses, q: float) -> Float[Array, " N"]:
-    """What label noise adds to b~ of every sample, at a real point.
+def label_source(data: Any, responses: PairResponses, q: complex) -> Shaped[Array, " N"]:
+    """What label noise adds to b~ of every sample.
 
     Parameters
     ----------
     data : Any
     responses : PairResponses
-    q : float
+    q : float or complex
         1 - z.
     """
     if data.noise_variance == 0.0:
