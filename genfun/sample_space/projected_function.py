@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
-from genfun.engine.transform import Measures, Transform
+from genfun.engine.singularity import mean_rate
+from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.measure import SpectralMeasure
@@ -132,6 +133,19 @@ class ProjectedFunction(Transform):
         kernel, _ = self.parts(np.zeros(1))
         settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], self.noise.pairs.floor)
         return float(settled[0] / (2.0 * np.sqrt(self.noise.n_samples))) - 0.5 * self.problem.noise_variance
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return max(singular.rate, mean_rate(self))
+
+    def floor_error(self) -> float:
+        """Its relative rounding error."""
+        return solved_limit_error(self)
 
     @cached_property
     def _nodes(self) -> SpectralMeasure:
