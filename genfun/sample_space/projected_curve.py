@@ -67,7 +67,8 @@ def circle_losses(
     from scipy.fft import next_fast_len
 
     function: Any = AboveLimit(F, limit) if limit > 0.0 else F
-    points = 2 * next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
+    half: Any = next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
+    points = 2 * half
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     values = function.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
@@ -172,7 +173,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
-            known = reach >= judged_from(F, reach, float(np.subtract(*losses[np.array([0, reach])].log())))
+            levels = losses[np.array([0, reach])].log()
+            known = reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
         if (known and mismatch <= ACCEPT) or reach >= min(last, LATEST):
             break
         reach = min(2 * reach, last, LATEST)
