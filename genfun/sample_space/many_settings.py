@@ -20,7 +20,7 @@ from genfun.scaled import EPS, Scaled
 FADED = 16.0
 """Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
 CIRCLE_ALIASING = 16.0
-"""Logarithm of what later losses are damped by on the circle; its points are 1.5 times the step."""
+"""Logarithm of what later losses are damped by on the circle; its points are 1.1 times the step."""
 LITTLE = 1e-6
 """Share of the loss at the start up to which the limit is taken out before the inversion."""
 LEAST_CIRCLE = 48
@@ -200,7 +200,7 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
 
 def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
     """One coefficient from points in the upper half plane, half a spacing off the real axis."""
-    points = max(LEAST_CIRCLE, int(np.ceil(1.5 * step)))
+    points = max(LEAST_CIRCLE, int(np.ceil(1.1 * step)))
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
 from genfun.sample_space.skeleton import (
+    CLOSE_MOMENTUM,
     LARGEST_MOMENTUM,
     TRUSTED,
     WIDE_MOMENTUM,
@@ -86,8 +87,8 @@ class MeasuredNoise(ErrorEstimate):
     MeasuredNoise(n_samples=100, vectors=..., pairs=3, error=..., loss_error=...)
     """
 
-    pairs: PairMeasure
-    basis: Float[Array, "N m"]
+    pairs: PairMeasure = field(repr=False)
+    basis: Float[Array, "N m"] = field(repr=False)
     n_samples: int
     products: float
     error: float = np.nan
@@ -116,7 +117,7 @@ class MeasuredNoise(ErrorEstimate):
     @cached_property
     def skeleton(self) -> PairMeasure:
         """Few pairs that stand for all in maps of heavy-ball SGD with momentum up to 0.9; found on first use."""
-        return skeleton(self.pairs)
+        return skeleton(self._close)
 
     def sampling(self, method: Method) -> float:
         """gamma of a method on these data.
@@ -220,7 +221,7 @@ class MeasuredNoise(ErrorEstimate):
         method : Method
         """
         beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
-        if beta is None or abs(beta) > LARGEST_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+        if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
             return FewPairs(self.pairs)
         real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
         return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
@@ -241,7 +242,7 @@ class MeasuredNoise(ErrorEstimate):
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        few = self.coarser if 0 < self.fewer < self.pairs.size else self
+        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
         return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
@@ -254,7 +255,8 @@ class MeasuredNoise(ErrorEstimate):
     def _for(self, momenta: Array) -> PairMeasure:
         """A skeleton for maps and searches; all pairs for a few settings, or momenta that no skeleton serves."""
         largest = float(np.abs(momenta).max(initial=0.0))
-        if momenta.size < MANY or largest > WIDE_MOMENTUM:
+        thinned = vars(self).get("_thinned") is self
+        if (momenta.size < MANY and not thinned) or largest > WIDE_MOMENTUM:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
 

@@ -165,6 +165,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
+    # Twice as far nothing of it is left: where the two still differ, it is for rounding.
+    furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
     while True:
         early = circle_losses(F, reach, shift, limit, oversampled)
@@ -175,9 +177,9 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
             levels = losses[np.array([0, reach])].log()
             known = reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
-        if (known and mismatch <= ACCEPT) or reach >= min(last, LATEST):
+        if (known and mismatch <= ACCEPT) or reach >= furthest:
             break
-        reach = min(2 * reach, last, LATEST)
+        reach = min(2 * reach, furthest)
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:

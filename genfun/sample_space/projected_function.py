@@ -51,6 +51,8 @@ class ProjectedFunction(Transform):
         Of the same data.
     method : Method
         Learning rate, batch size and update.
+    few : bool
+        Whether sums may be taken over few pairs where those serve.
 
     Raises
     ------
@@ -67,7 +69,7 @@ class ProjectedFunction(Transform):
     1.25
     """
 
-    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method) -> None:
+    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
             raise ValueError(
                 f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
@@ -77,7 +79,7 @@ class ProjectedFunction(Transform):
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self._responses = PairResponses(method, self.gamma)
         self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
-        self._sum_over(noise.pairs_for(method))
+        self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
 
     def _sum_over(self, few: FewPairs) -> None:
         self.few, self.pairs = few, few.pairs

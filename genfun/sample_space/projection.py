@@ -99,6 +99,11 @@ class PairMeasure:
         """Weights of K, of the source, and of the source times s."""
         return np.concatenate([self.kernel, self.source, self.source * self.features[:, 1]])
 
+    @cached_property
+    def sizes(self) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
+        """Norms of the weights of every pair, in K and in the source."""
+        return np.linalg.norm(self.kernel, axis=0), np.linalg.norm(self.source, axis=0)
+
     def __repr__(self) -> str:
         return f"PairMeasure({self.size} vectors, {self.nodes.size} nodes, {self.first.size} pairs)"
 

@@ -124,7 +124,7 @@ def loss_residual(
     moments : array, shape (m, r (r + 1)/2), optional
         Q of the basis, if known: it saves half of the products.
     """
-    F = ProjectedFunction(noise, data.problem, method)
+    F = ProjectedFunction(noise, data.problem, method, few=False)
     q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
     z = 1.0 - q
     kernel, source = (part[0] for part in F.parts(np.array([q])))
