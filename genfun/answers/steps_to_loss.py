@@ -141,8 +141,8 @@ def steps_to_loss(
             return float(steps[below[0]])
         check = np.unique(np.linspace(max(0.9 * last, seen + 1), last, 33).astype(np.int64))
         mismatch = by_contour(G, check, singular).loss.relative_difference(one_by_one[check - steps[0]]).max()
-        fallen = np.log(case.initial_loss) - float(one_by_one[np.array([-1])].log()[0])
-        if mismatch <= SETTLED and last >= judged_from(G, float(last), fallen):
+        level = float(one_by_one[np.array([-1])].log()[0])
+        if mismatch <= SETTLED and last >= judged_from(G, float(last), float(np.log(case.initial_loss)), level):
             return _search(contour, last, target)
         longer = int(np.ceil(fade)) if last < fade < GROWTH * last else GROWTH * last
         if longer > min(STEP_BUDGET, WORK_BUDGET / G.stepper(float(longer), longer).size):

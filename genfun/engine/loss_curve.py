@@ -280,7 +280,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
         levels = early[np.array([0, reach])].log()
-        representative = reach >= judged_from(G, reach, float(levels[0] - levels[1]))
+        representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break

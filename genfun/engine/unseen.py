@@ -17,7 +17,7 @@ OUTSIDE = 20.0
 12 digits at .4/y, lost from 20/y on)."""
 
 
-def judged_from(G: Transform, step: float, fallen: float) -> float:
+def judged_from(G: Transform, step: float, start: float, level: float) -> float:
     """The step from which a comparison of the contour with the recursion holds for later steps as well.
 
     The contour closes in on the real axis as 1/t. A singularity beside the axis that it still encloses at one step is
@@ -28,14 +28,15 @@ def judged_from(G: Transform, step: float, fallen: float) -> float:
     G : Transform
     step : float
         Of the comparison.
-    fallen : float
-        log L(0)/L(step).
+    start, level : float
+        log L(0) and log L(step), -inf where there is no loss.
 
     Returns
     -------
     float
         0 where everything off the axis has faded by that step.
     """
+    fallen = start - level if np.isfinite(level) else np.inf
     _, roots = mode_roots(getattr(G, "inner", G))
     products = (roots[:, :, None] * roots[:, None, :]).ravel()
     with np.errstate(divide="ignore"):
@@ -63,7 +64,9 @@ def missed(log_loss: Array, steps: Array, reach: tuple[int, Any], mismatch: floa
     known : bool
         Whether the comparison holds for later steps, see `judged_from`; else all of the loss might have been enclosed.
     """
-    fading = reach[1] + rate * (steps - reach[0]) - log_loss
+    if np.isneginf(reach[1]):  # no loss at all
+        return np.full(steps.shape, mismatch)
     with np.errstate(over="ignore", invalid="ignore"):
+        fading = reach[1] + rate * (steps - reach[0]) - log_loss
         share = np.exp(np.minimum(np.nan_to_num(fading, nan=700.0), 700.0))
     return np.maximum(mismatch, mismatch * share) if known else share

@@ -81,7 +81,7 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     drift = singular.rate_error * lasting(G.mean_field, singular, late)
     rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
     at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
-    known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]) - at[1])
+    known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]), at[1])
     unseen = missed(rest.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
     error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []

@@ -175,7 +175,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
-            known = reach >= judged_from(F, reach, float(np.subtract(*losses[np.array([0, reach])].log())))
+            levels = losses[np.array([0, reach])].log()
+            known = reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
         if (known and mismatch <= ACCEPT) or reach >= furthest:
             break
         reach = min(2 * reach, furthest)

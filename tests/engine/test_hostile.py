@@ -179,6 +179,7 @@ def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
         (1717, "a singularity that the contour still encloses where it is compared, and later does not"),
         (2860, "a gain that is infinite right of the root, next to the curvature limit"),
         (3037, "two computations of a power that round alike"),
+        (4085, "no loss at all, of which no logarithm is to be taken"),
         (3529, "what the contour does not see, faded next to the start but not next to a loss near its floor"),
     ],
 )
