@@ -191,7 +191,7 @@ def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):
     assert "--learning-rate" in error
     assert error.count("\n") == 1
     assert all(part in error for part in parts)
-    assert [path.name for path in folder.iterdir()] == ["norms.csv", "points.csv", "sweep.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["norms.csv", "points.csv", "sweep.csv", "task.py"]
 
 
 def test_help_lists_the_jobs_by_their_kind_and_each_shows_examples():
