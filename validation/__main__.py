@@ -39,6 +39,10 @@ FILES = (
     "escape",
     "escape_tradeoff",
     "sweep_survives",
+    "measured_noise",
+    "regret",
+    "own_noise",
+    "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -11,6 +11,8 @@ from genfun import _check
 from genfun._typing import Array, Float, Progress
 
 BLOCK_BYTES = 1 << 25
+LARGEST = 1e150
+"""Of features and targets, whose squares are added up."""
 
 
 def table(name: str, value: Any) -> Any:
@@ -100,17 +102,30 @@ def _check_kind(name: str, array: Any) -> None:
 
 
 def block(name: str, source: Any, rows: slice, columns: slice = slice(None)) -> Float[Array, "rows columns"]:
-    """One block as finite float64; the message of a bad value has its place in the whole array."""
+    """One block as finite float64 of its own; the message of a bad value has its place in the whole array."""
+    return np.array(view(name, source, rows, columns=columns))
+
+
+def view(
+    name: str, source: Any, rows: slice, checked: bool = True, columns: slice = slice(None)
+) -> Float[Array, "rows columns"]:
+    """One block as float64, to be read only: it may be the source's own memory; finite, where that is checked."""
     piece = source[rows, columns] if columns != slice(None) else source[rows]
     if hasattr(piece, "toarray"):
         piece = piece.toarray()
     result = np.asarray(_check.plain(name, piece))
     _check_kind(name, result)
-    result = result.astype(np.float64)
-    if not np.isfinite(result).all():
+    result = np.asarray(result, dtype=np.float64)
+    if checked and not np.isfinite(result).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])
         where = f"{(rows.start or 0) + i}, {(columns.start or 0) + j}"
         raise ValueError(f"{name}[{where}] is {float(result[i, j])!r}; remove or repair non-finite values")
+    largest = max(float(result.max(initial=0.0)), -float(result.min(initial=0.0))) if checked else 0.0
+    if largest > LARGEST:
+        raise ValueError(
+            f"{name} holds {largest:.3g}, beyond {LARGEST:.0e}, whose products doubles do not hold; divide it by "
+            f"{2.0 ** np.round(np.log2(largest)):.3g}"
+        )
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.data._arrays import block, slices
+from genfun.data._arrays import block, slices, view
 
 Blocks = Iterator[tuple[Float[Array, "block rank"], Float[Array, "block outputs"]]]
 
@@ -110,8 +110,8 @@ class Streamed:
         """Pairs (phi, y), each block of X read anew."""
         n, d = self.features.shape
         for rows in slices(n, d):
-            phi = block("X", self.features, rows) @ self.directions
-            yield phi * self.factor, block("y", self.targets, rows)
+            phi = view("X", self.features, rows) @ (self.directions * self.factor)
+            yield phi, block("y", self.targets, rows)
 
     def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
         """phi and y whole, if they fit."""
@@ -122,8 +122,13 @@ class Streamed:
                 f"memory_limit={self.memory_limit / 1e9:.3g} GB; read them with LinearData.blocks(), "
                 "or pass a larger memory_limit to LinearData.from_features"
             )
-        pieces = list(self.blocks())
-        return np.vstack([phi for phi, _ in pieces]), np.vstack([y for _, y in pieces])
+        features, start = np.empty((n, rank)), 0
+        targets = []
+        for phi, y in self.blocks():
+            features[start : start + len(phi)] = phi
+            targets.append(y)
+            start += len(phi)
+        return features, np.concatenate(targets)
 
     @property
     def shape(self) -> tuple[int, int]:

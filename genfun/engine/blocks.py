@@ -11,15 +11,15 @@ from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
 TABLE, LARGEST_TABLE = 1 << 18, 1 << 22
-"""Numbers in each of the two matrices: 2 MiB, which the cache holds, and what is not exceeded for short blocks either."""
+"""Numbers in each of the two matrices: 2 MiB, which the cache holds; and what short blocks do not exceed either."""
 SHORTEST, SHORT, LONGEST = 8, 16, 128
-"""Steps of a block: shorter ones gain nothing; as long as SHORT whatever the cache holds; longer ones cost more for the
+"""Steps of a block: shorter ones gain nothing; as many as SHORT whatever the cache holds; longer ones cost more for the
 steps within than for the modes."""
 WORTH = 128
 """From so many steps on the matrices are worth building; a quarter of the steps is the longest block worth it."""
 AMPLIFIED = 10.0
-"""Growth of a mode within a block while the drive is kept: where a mode's own share of the drive holds it (tau2 and large
-steps), rounding would grow by as much."""
+"""Growth of a mode within a block while the drive is kept: where a mode's own share of the drive holds it (tau2 and
+large steps), rounding would grow by as much."""
 LEAST, GREATEST = 1e-200, 1e200
 """A block whose losses leave this range is stepped through, which checks the range more often."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Bool, Float
 from genfun.engine.dispatch import transform
+from genfun.engine.fused import advance_to, load
 from genfun.engine.generating_function import assemble
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
@@ -211,6 +212,9 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
     measures = coarse_measures(settings.problem)
+    # A contour looks at some forty points; a step costs as much as five of them.
+    points = 5 * step if step < LEAST_CONTOUR_STEP else 40
+    load(float(settings.rates.size * sum(m.nodes.size for m in measures) * points))
     nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
     spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
     return contour_or_recursion(
@@ -218,9 +222,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         step,
         nodes,
         lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
-        lambda own: Recursion(
-            own.problem, own.methods(), model, merged_below(spectrum, own.still_below(float(max(step, 1))))
-        ),
+        lambda own: Recursion.of_settings(own, model, merged_below(spectrum, own.still_below(float(max(step, 1))))),
     )
 
 
@@ -306,10 +308,9 @@ def _quadrature(evaluator: Evaluator, shift: Array, step: float, count: int) -> 
 def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[Settings], Recursion]) -> Scaled:
     """The batched recursion, a few hundred settings at a time."""
     parts = []
-    for start in range(0, cells.size, 256):
-        run = recursion(settings.take(cells[start : start + 256]))
-        while run.step < step:
-            run.advance()
+    for start in range(0, cells.size, 64):
+        run = recursion(settings.take(cells[start : start + 64]))
+        advance_to(run, step)
         parts.append(Scaled(*run.loss()))
     return Scaled.join(parts)
 

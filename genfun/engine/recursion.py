@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
+from genfun.engine.settings import Settings
+from genfun.engine.transform import Measures
 from genfun.methods.base import Method, UpdateMatrices
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import SpectralMeasure
@@ -82,6 +84,8 @@ class Recursion:
     scale : integer array, shape (B,)
     tau1, noise_variance : float
         In the precision of the run.
+    every : int
+        Steps between checks of the range.
     step : int
         The present step.
 
@@ -95,27 +99,55 @@ class Recursion:
         problem: Problem,
         methods: Sequence[Method],
         noise: SpectrallyExpressible = SpectrallyExpressible(),
-        measures: tuple[SpectralMeasure, SpectralMeasure] | None = None,
+        measures: Measures | None = None,
         dtype: Any = np.float64,
     ) -> None:
         kind = type(methods[0])
         if any(type(m) is not kind for m in methods):
             raise TypeError(f"methods must all be of one class, got {sorted({type(m).__name__ for m in methods})}")
+        rate = np.array([m.learning_rate for m in methods], dtype)
+        hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
+        gamma = np.array([sampling_factor(m.batch_size, problem.n_samples, m.replacement) for m in methods], dtype)
+        self._start(problem, kind, rate, tuple(hyper.T), gamma, noise, measures, dtype)
+
+    @classmethod
+    def of_settings(cls, settings: Settings, noise: SpectrallyExpressible, measures: Measures) -> Recursion:
+        """The same of settings that are arrays already.
+
+        Parameters
+        ----------
+        settings : Settings
+        noise : SpectrallyExpressible
+        measures : (SpectralMeasure, SpectralMeasure)
+        """
+        self, s = cls.__new__(cls), settings
+        self._start(s.problem, s.kind, s.rates, s.hyper, s.gamma, noise, measures, np.float64)
+        return self
+
+    def _start(
+        self,
+        problem: Problem,
+        kind: type[Any],
+        rates: Array,
+        hypers: tuple[Array, ...],
+        gammas: Array,
+        noise: SpectrallyExpressible,
+        measures: Measures | None,
+        dtype: Any,
+    ) -> None:
         capacity, signal = problem.measures() if measures is None else measures
         lam, w_capacity, w_signal = (np.asarray(x, dtype) for x in joint_modes(capacity, signal))
-        rate = np.array([[m.learning_rate] for m in methods], dtype)
-        hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
-        gamma = np.array([[sampling_factor(m.batch_size, problem.n_samples, m.replacement)] for m in methods], dtype)
+        rate, gamma = rates[:, None], gammas[:, None]
         a = rate * lam
-        self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
+        self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hypers)), a)
         self.map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
         self.force = kick * (gamma * rate * rate * w_capacity)
         self.tau1, self.noise_variance = dtype(noise.tau1), dtype(problem.noise_variance)
         self.state = np.zeros_like(kick)
         self.state[0] = w_signal
-        self.scale = np.zeros(len(methods), dtype=np.int64)
+        self.scale = np.zeros(rates.size, dtype=np.int64)
         self._coupled = bool((gamma > 0.0).any())
-        self._every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
+        self.every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
         self.step = 0
         self._rescale()
 
@@ -136,7 +168,7 @@ class Recursion:
             new += self.force * self.drive()
         self.state = new
         self.step += 1
-        if self.step % self._every == 0:
+        if self.step % self.every == 0:
             self._rescale()
 
     @property
@@ -157,11 +189,9 @@ class Recursion:
         self._rescale()
 
     def _rescale(self) -> None:
-        size = np.abs(self.state).max(axis=(0, 2))
+        size = np.maximum(np.abs(self.state).max(axis=(0, 2)), np.ldexp(self.noise_variance, -self.scale))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
-        if self.noise_variance > 0.0:
-            move = np.maximum(move, -self.scale)
         if move.any():
             self.state = np.ldexp(self.state, -move[:, None])
             self.scale = self.scale + move
