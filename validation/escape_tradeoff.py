@@ -18,6 +18,7 @@ import genfun as gf
 from genfun.answers.escape.two_minima import escape_time, minimum_odds
 from genfun.experiments.simulation.escape import DoubleWell, occupation, passages
 from validation.claim import Claim
+from validation.escape import diffusion_time
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
 WELL = DoubleWell(1.0, 0.0, (1.0, 9.0))
@@ -88,8 +89,16 @@ def claims(fast: bool = False) -> list[Claim]:
         name = f"two wells, rate/batch {p.ratio:.2e} (barrier/T = {p.barrier:.2f})"
         error = p.steps_error / p.predicted_steps
         note = f"standard error {error:.3f}; {p.steps:.0f} over {p.predicted_steps:.0f} steps; 15 % granted"
-        text = f"{name}: steps to the flat minimum, simulated/predicted"
-        result.append(Claim(text, p.steps / p.predicted_steps, 1.0, 0.15, "approximate", "arXiv 1812.00542", note))
+        text = f"{name}: steps to the flat minimum, simulated/Kramers"
+        ratio = p.steps / p.predicted_steps
+        known = "" if abs(ratio - 1.0) <= 0.15 else "for high barriers; the diffusion takes longer"
+        result.append(Claim(text, ratio, 1.0, 0.15, "approximate", "arXiv 1812.00542", note, known))
+        # The same wells with the sharp one on the left, where the integrals begin.
+        mirrored = DoubleWell(1.0, 0.0, (9.0, 1.0))
+        steps = diffusion_time(mirrored, 0.25 / p.barrier, -PAST) / RATE
+        text = f"{name}: steps to the flat minimum, simulated/diffusion"
+        note = f"{p.steps:.0f} over {steps:.0f} steps; 15 % granted"
+        result.append(Claim(text, p.steps / steps, 1.0, 0.15, "approximate", "two integrals of the diffusion", note))
         error = p.excess_error / p.predicted_excess
         note = f"standard error {error:.3f}; the well is no parabola; odds {p.odds:.3f} at any ratio"
         text = f"{name}: excess loss in the flat minimum, simulated/predicted"
