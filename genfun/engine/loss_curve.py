@@ -10,7 +10,7 @@ import numpy as np
 from genfun._typing import Array, Float, Int
 from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import coefficients, windows
+from genfun.engine.inversion import FEWER_NODES, NODES, coefficients, windows
 from genfun.engine.powers import noiseless_loss
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.singularity import Singularity, dominant_singularity
@@ -126,7 +126,13 @@ class _AboveFloor:
         return self._function.loss(q) - self._limit / q
 
 
-def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, extended: bool = False) -> LossCurve:
+def by_contour(
+    G: Transform,
+    steps: Int[Array, " t"],
+    singular: Singularity,
+    extended: bool = False,
+    counts: tuple[int, ...] = (NODES, FEWER_NODES),
+) -> LossCurve:
     """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
 
     A loss that decays towards the floor of label noise would be lost in the rounding of the pole at p = 0, which
@@ -141,13 +147,15 @@ def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, ext
         p_0.
     extended : bool
         Whether to use extended precision.
+    counts : tuple of int
+        See `genfun.engine.inversion.coefficients`.
     """
     apart = int(np.searchsorted(steps, NEAR_FLOOR / -singular.rate)) if _levels(G, singular) else steps.size
     limit = 0.5 * G.problem.noise_variance + (G.floor() if apart < steps.size else 0.0)
     if apart == steps.size or not np.isfinite(limit):
-        return _contour(G, steps, singular.shift, extended)
-    parts = [_contour(G, steps[:apart], singular.shift, extended)] if apart else []
-    return joined([*parts, _contour(G, steps[apart:], singular.rate, extended, limit)])
+        return _contour(G, steps, singular.shift, extended, counts)
+    parts = [_contour(G, steps[:apart], singular.shift, extended, counts)] if apart else []
+    return joined([*parts, _contour(G, steps[apart:], singular.rate, extended, counts, limit)])
 
 
 def _levels(G: Transform, singular: Singularity) -> bool:
@@ -155,10 +163,14 @@ def _levels(G: Transform, singular: Singularity) -> bool:
     return G.levels and G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
 
 
-def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:
+def _contour(
+    G: Transform, steps: Array, shift: float, extended: bool, counts: tuple[int, ...], limit: float = 0.0
+) -> LossCurve:
     function: Any = G.narrowed(float(steps[-1]))
     above, times = limit > 0.0, steps.astype(np.float64)
-    found = coefficients(_AboveFloor(function, limit) if above else function, times, shift, extended, signed=above)
+    found = coefficients(
+        _AboveFloor(function, limit) if above else function, times, shift, extended, counts=counts, signed=above
+    )
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
@@ -232,7 +244,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
+        mismatch = float(by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check]).max())
         settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
