@@ -1,8 +1,10 @@
 """Time genfun against its targets and against the usual ways; print, and write JSON beside this file.
 
 "engine" times predictions against the recursion over all steps (results.json), "simulate" simulated runs on the CPU
-(simulate-cpu.json). Without a part both run. With --compare OLD.json a table follows: work, seconds before,
-seconds now, ratio. What needs a GPU is `bash benchmarks/gpu.sh`.
+(simulate-cpu.json), "measured" answers under the data's own noise (measured.json). Without a part these run. "blocks"
+measures the noise of 60,000 x 784 features read from a file in blocks (blocks.json), some minutes, only if asked for.
+With --compare OLD.json a table follows: work, seconds before, seconds now, ratio. What needs a GPU is
+`bash benchmarks/gpu.sh`.
 
 The recursion is timed over a few hundred steps and EXTRAPOLATED in proportion to 10^9 steps; its ratio to genfun is
 of that extrapolated time, measured in the same run.
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import genfun as gf
-from benchmarks import simulate
+from benchmarks import measured, simulate
 from benchmarks.compare import table
 from benchmarks.dense_recursion import DenseRecursion
 from benchmarks.timing import import_seconds, machine, seconds, summary, timed
@@ -148,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate"), default="all")
+    parser.add_argument("part", nargs="?", choices=("all", "engine", "simulate", "measured", "blocks"), default="all")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the JSON files")
     parser.add_argument(
@@ -165,6 +167,10 @@ def main() -> None:
         parts["results.json"] = lambda: engine(arguments.repeats)
     if arguments.part in ("all", "simulate"):
         parts["simulate-cpu.json"] = lambda: simulate.on_cpu(arguments.repeats)
+    if arguments.part in ("all", "measured"):
+        parts["measured.json"] = lambda: measured.measured(arguments.repeats)
+    if arguments.part == "blocks":
+        parts["blocks.json"] = measured.in_blocks
     for name, run in parts.items():
         found = run()
         new |= found

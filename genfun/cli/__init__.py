@@ -17,6 +17,7 @@ from genfun.cli.explain import explain
 from genfun.cli.explore import explore
 from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
+from genfun.cli.measure_steps import measure_steps
 from genfun.cli.measured_batch import critical_batch, noise_scale
 from genfun.cli.prune import prune
 from genfun.cli.report import report
@@ -32,7 +33,7 @@ JOBS = {
     "Which settings": (optimize, best_schedule, max_lr, loss_map, translate),
     "How it trains": (predict, steps, stability, phase, escape),
     "Batch size": (batch_size, critical_batch, noise_scale, big_batch),
-    "Against real runs": (validate, sweep, prune),
+    "Against real runs": (validate, sweep, prune, measure_steps),
     "Tools": (convert, derive, doctor, completion),
 }
 

@@ -8,7 +8,7 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting
+from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting, told
 from genfun.cli.output import Block, Grid
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REAL, REALS, WHOLES
@@ -114,7 +114,7 @@ def big_batch(
         (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", loss(r["loss"], unknown, 4))
         for r in rows
     ]
-    shown: list[Block] = [*preamble(target, only), repr(method)]
+    shown: list[Block] = [*preamble(target, only), told(method)]
     shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:

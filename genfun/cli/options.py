@@ -89,6 +89,18 @@ def notes(lines: Any) -> list[str]:
     return [f"note: {line}" for line in lines]
 
 
+def told(method: Any) -> str:
+    """A setting in words, the full batch by its name.
+
+    Parameters
+    ----------
+    method : SGD or ScheduledSGD
+    """
+    from genfun.answers.words.settings import setting_words
+
+    return setting_words(method)
+
+
 def banded(target: Target, batch_size: Any, only: Any = None) -> bool:
     """Whether the noise model is a guess of constants, so that the band over tau2 belongs to the answer.
 

@@ -10,7 +10,7 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting
+from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting, told
 from genfun.cli.output import Grid
 from genfun.cli.overlay import read_runs
 from genfun.cli.schedule import method_of, scheduled_setting
@@ -77,7 +77,7 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
 )
 @on_target
 @setting
-@answers()
+@answers(picture=True)
 def stability(target: Target, learning_rate: float, momentum: float, batch_size: int | None) -> Answer:
     """Say whether a setting converges, how fast, and what binds."""
     from genfun.answers import stability as ask
@@ -85,17 +85,24 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 
     method = SGD(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, target.noise)
+
+    def draw() -> Any:
+        from genfun.plotting.stability_edge import stability_edge
+
+        return stability_edge(target.problem, method, target.noise)
+
     return Answer(
         inputs(target, method=asked(method)),
         found,
         [
             *preamble(target),
-            repr(method),
+            told(method),
             f"{found.status}; as the learning rate grows, {found.limit} is the first to bind",
             f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
         ],
+        draw=draw,
     )
 
 
@@ -175,7 +182,7 @@ def predict(
     ]
     headings = [*([] if measured is None else ["measured"]), *headings]
     headings += ["relative error", *(["of the noise"] if known else [])]
-    shown = [*preamble(target, only), repr(method), Grid(("step", *headings), lines)]
+    shown = [*preamble(target, only), told(method), Grid(("step", *headings), lines)]
     shown.append(f"{found.status}: {found.meaning}")
     tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
             if -math.inf < log < words.LEAST]  # fmt: skip

@@ -329,6 +329,7 @@ class GeneratingFunction(Transform):
         Parameters
         ----------
         last : int
+            The step.
         """
         return 4.0 * EPS * float(self.conditioning.growth(np.array([last]))[0])
 

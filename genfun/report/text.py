@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from genfun._grid import Grid
 from genfun.report import tables
+from genfun.report.headline import headline, why
 from genfun.report.model import Report
 
 if TYPE_CHECKING:
@@ -25,12 +26,15 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"genfun {report.version} report: {report.target}", style="bold", markup=False)
     console.print(report.data.description, markup=False)
     console.print()
-    console.print(tables.headline(report), style="bold", markup=False)
-    for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
-        _print_facts(facts, console)
-    shown = (tables.limit_table, tables.curve_table, tables.best_table, tables.cost_table, tables.phase_table)
+    console.print(headline(report), style="bold", markup=False)
+    console.print(why(report), markup=False)
+    shown = (tables.best_table, tables.limit_table, tables.curve_table, tables.cost_table)
     for table in shown:
         _print_table(table(report), console)
+    for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
+        _print_facts(facts, console)
+    if report.fit.is_power_law:
+        _print_table(tables.phase_table(report), console)
     title, lines = tables.in_words(report)
     if lines:
         console.print(f"\n{title}", style="bold", markup=False)

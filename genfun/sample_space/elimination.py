@@ -42,6 +42,7 @@ def _minus(kernel: Array, z: Array, m: int) -> Array:
     return packed
 
 
+@np.errstate(all="ignore")
 def first_solutions(
     kernel: Shaped[Array, "mm k"], source: Shaped[Array, "m k"], z: Shaped[Array, " k"]
 ) -> Shaped[Array, " k"]:
@@ -76,6 +77,7 @@ def first_solutions(
     return result
 
 
+@np.errstate(all="ignore")
 def gain_below_one(kernel: Float[Array, "mm k"], z: Float[Array, " k"], m: int) -> Bool[Array, " k"]:
     """Whether the largest eigenvalue of zK is below 1, z > 0: all pivots of I - zK are positive.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
-from genfun.engine.transform import Measures, Transform
+from genfun.engine.singularity import mean_rate
+from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.measure import SpectralMeasure
@@ -50,6 +51,8 @@ class ProjectedFunction(Transform):
         Of the same data.
     method : Method
         Learning rate, batch size and update.
+    few : bool
+        Whether sums may be taken over few pairs where those serve.
 
     Raises
     ------
@@ -66,7 +69,7 @@ class ProjectedFunction(Transform):
     1.25
     """
 
-    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method) -> None:
+    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
             raise ValueError(
                 f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
@@ -76,7 +79,7 @@ class ProjectedFunction(Transform):
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self._responses = PairResponses(method, self.gamma)
         self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
-        self._sum_over(noise.pairs_for(method))
+        self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
 
     def _sum_over(self, few: FewPairs) -> None:
         self.few, self.pairs = few, few.pairs
@@ -130,6 +133,19 @@ class ProjectedFunction(Transform):
         kernel, _ = self.parts(np.zeros(1))
         settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], self.noise.pairs.floor)
         return float(settled[0] / (2.0 * np.sqrt(self.noise.n_samples))) - 0.5 * self.problem.noise_variance
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return max(singular.rate, mean_rate(self))
+
+    def floor_error(self) -> float:
+        """Its relative rounding error."""
+        return solved_limit_error(self)
 
     @cached_property
     def _nodes(self) -> SpectralMeasure:

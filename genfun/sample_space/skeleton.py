@@ -20,10 +20,11 @@ TOLERANCE = 1e-9
 LARGEST_MOMENTUM = 0.9
 WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 """Largest momentum, pairs kept and mixtures of the skeleton for searches near momentum 1, which takes more pairs."""
-BLOCK, BLOCK_SETTINGS = 24, 160
-"""Nodes a side of the blocks of pairs that are thinned each by itself first, and the settings for that."""
-CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 1_200, 400, 1e-13
-"""Settings, mixtures and tolerance where little beyond rounding is to be lost."""
+BLOCK, BLOCK_SETTINGS, MANY = 20, 160, 1_000
+"""Nodes a side of the blocks of pairs that are thinned each by itself first, the settings for that, and pairs from
+which it pays."""
+CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-13
+"""Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
 TRUSTED = 1e-7
@@ -66,7 +67,7 @@ def curve_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> 
     rng : numpy Generator
     """
     low, high = float(pairs.nodes[0]), float(pairs.nodes[-1])
-    beta = _momenta(count, LARGEST_MOMENTUM, rng)
+    beta = _momenta(count, CLOSE_MOMENTUM, rng)
     least = np.where(np.arange(count) % 2 == 0, 3e-2, 1e-5)
     rate = 2.0 * (1.0 + beta) / high * np.exp(np.log(least) * rng.random(count))
     gamma = np.exp(rng.uniform(np.log(1e-3), 0.0, count))
@@ -99,7 +100,7 @@ def _contour_points(count: int, rng: np.random.Generator) -> Array:
     return np.where(np.abs(p.imag) < np.pi, p, 1.0j * rng.uniform(0.0, np.pi, count))
 
 
-def _turn(beta: Any, a: Any) -> Array:
+def _turn(beta: Any, a: Any) -> Any:
     """The angle of the roots of a mode; 0 where they are real and positive."""
     half = 0.5 * (1.0 + np.asarray(beta) - a)
     return np.arccos(np.clip(half / np.sqrt(np.maximum(beta, 1e-300)), -1.0, 1.0))
@@ -132,15 +133,17 @@ def skeleton(pairs: PairMeasure, seed: int = 0, wide: bool = False) -> PairMeasu
     if pairs.first.size <= most:
         return pairs
     rng = np.random.default_rng(seed)
-    pairs = _block_by_block(pairs, random_settings(pairs, BLOCK_SETTINGS, rng, wide))
-    return _thinned(pairs, random_settings(pairs, SETTINGS * (2 if wide else 1), rng, wide), sketch, TOLERANCE, most)
+    if pairs.first.size > MANY:
+        pairs = _block_by_block(pairs, random_settings(pairs, BLOCK_SETTINGS, rng, wide))
+    settings = random_settings(pairs, SETTINGS * (2 if wide else 1), rng, wide)
+    return _thinned(pairs, settings, sketch, TOLERANCE, most - SLOWEST * (SLOWEST + 1) // 2)
 
 
 def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
     r"""The same with as many pairs as it takes to lose little beyond rounding, for single curves.
 
-    **Assumptions.** Heavy-ball SGD with abs(momentum) up to 0.9. Values are good to about 1e-12 up to momentum 0.5, and
-    to 1e-7 at 0.9 near the resonances of fast modes: `departure` tells for a setting.
+    **Assumptions.** Heavy-ball SGD with abs(momentum) up to 0.95. Values are good to about 1e-12 up to momentum 0.5,
+    and to 1e-7 at 0.9 near the resonances of fast modes: `departure` tells for a setting.
 
     Parameters
     ----------
@@ -194,12 +197,12 @@ def departure(pairs: PairMeasure, few: PairMeasure, method: SGD, gamma: float) -
     pole = 2.0 * rate * pairs.nodes[0] / (1.0 - beta)
     real = -min(pole, 0.5) * np.array([0.0, 0.9, 0.999, 1.0 - 1e-6])
     p = np.concatenate([real, 1e-3 - 1.0j * angle])
-    table = denominator_coefficients(-np.expm1(-p), beta, gamma, rate)
-    inverse, other = (1.0 / (measure.features @ table) for measure in (pairs, few))
-    worst = np.zeros(p.size)
-    for old, new in ((pairs.kernel, few.kernel), (pairs.source, few.source)):
-        size = np.linalg.norm(old, axis=0) @ np.abs(inverse)
-        worst = np.maximum(worst, (np.abs(old @ inverse - new @ other) / size).max(axis=0))
+    table = np.ascontiguousarray(denominator_coefficients(-np.expm1(-p), beta, gamma, rate))
+    inverse, other = (np.reciprocal((each.features @ table.view(float)).view(complex)) for each in (pairs, few))
+    sizes, worst = np.abs(inverse), np.zeros(p.size)
+    for old, new, norms in ((pairs.kernel, few.kernel, pairs.sizes[0]), (pairs.source, few.source, pairs.sizes[1])):
+        difference = (old @ inverse.view(float)).view(complex) - (new @ other.view(float)).view(complex)
+        worst = np.maximum(worst, (np.abs(difference) / (norms @ sizes)).max(axis=0))
     near = real.size + 3
     return float(worst[:near].max()), float(worst[near:].max())
 
@@ -236,8 +239,8 @@ def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) 
     v = (forgets * forgets * (1.0 - beta**2 * z))[:, None] * inverse
     v = v + (forgets * beta * z * rate)[:, None] * (inverse * pairs.features[:, 1])
     tables = []
-    for values, weights in ((u, pairs.kernel), (v, pairs.source)):
-        rows = np.concatenate([values.real, values.imag[q.imag != 0.0]]) * np.linalg.norm(weights, axis=0)
+    for values, sizes in zip((u, v), pairs.sizes, strict=True):
+        rows = np.concatenate([values.real, values.imag[q.imag != 0.0]]) * sizes
         tables.append(rows / np.maximum(np.abs(rows).sum(axis=1, keepdims=True), 1e-300))
     return tables[0], tables[1]
 
@@ -245,7 +248,7 @@ def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) 
 def _moved(pairs: PairMeasure, table: Array, blocks: list[Array], tolerance: float, most: int) -> PairMeasure:
     """The weights of every block of pairs moved to the few of it from which the columns of a table follow."""
     largest = tolerance * float(np.linalg.norm(table, axis=0).max())
-    kernel, source = (np.linalg.norm(weights, axis=0) for weights in (pairs.kernel, pairs.source))
+    kernel, source = pairs.sizes
     slow = np.flatnonzero(pairs.second < SLOWEST)
     kept, kernels, sources = [slow], [pairs.kernel[:, slow]], [pairs.source[:, slow]]
     for block in (block[pairs.second[block] >= SLOWEST] for block in blocks):

@@ -104,6 +104,22 @@ def test_a_momentum_left_open_is_no_worse_than_those_given():
         assert rates[t] <= 0.8 * gf.max_learning_rate(PROBLEM, momenta[t], b, NOISE) * 1.005
 
 
+def test_a_warm_up_saves_steep_noise_dominated_problems_and_inverse_time_flat_ones():
+    # Steep: a large rate at first excites the many small modes by the large loss of the few that learn.
+    law = gf.PowerLaw(1.5, 2.0, n_modes=60)
+    steep = gf.best_schedule(gf.LinearProblem(law.eigenvalues, law.signal), 1, 200)
+    assert steep.family == "warm-up, hold, linear"
+    assert steep.loss < 1.15 * steep.free_loss
+    assert steep.gaps["hold then linear"] > 2.0
+    rates = steep.table()["learning_rate"]
+    assert rates[0] < 0.5 * steep.peak
+    assert rates[-1] < 0.5 * steep.peak
+    # Flat: every mode wants c/(c + noise), which is 1/(1 + t).
+    flat = gf.best_schedule(gf.LinearProblem(np.full(8, 0.125), np.full(8, 0.125), noise_variance=0.5), 1, 200)
+    assert flat.family == "inverse time"
+    assert flat.loss < 1.01 * flat.free_loss
+
+
 def test_the_momentum_chosen_for_a_full_batch_is_better_than_its_neighbours():
     best = gf.best_schedule(PROBLEM, None, 300, None)
     beta = float(best.method.at([0])[1][0])

@@ -34,22 +34,41 @@ DRAWN = {
     "batch-size": (*LAW, "--learning-rate", "0.3", "--share", "0.5"),
     "critical-batch": ("points.csv",),
     "big-batch": (*LAW, *SETTING, "--steps", "0,5"),
+    "stability": (*LAW, *SETTING),
+    "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "map": (*LAW, "--step", "9", "--cells", "3", "--batch-sizes", "5"),
 }
 WORDS = {
     "max-lr": (*LAW, *BATCH),
     "explain": (*LAW, *SETTING, "--steps", "9"),
-    "stability": (*LAW, *SETTING),
     "steps": (*LAW, *SETTING, "--share", "0.5"),
     "translate": (*LAW, *SETTING, "--to", "10", "--keep", "edge"),
     "convert": ("torch", "ema", "lr=0.1", "momentum=0.9"),
-    "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "sweep": (*LAW, *RUNS, "--learning-rates", "0.1,0.2", "--workers", "1"),
+    "measure-steps": (
+        "task.py",
+        "--batch-sizes",
+        "1,2,4,8",
+        "--target",
+        "0.01",
+        "--learning-rates",
+        "0.2",
+        "--runs",
+        "2",
+    ),
     "prune": ("sweep.csv", "--data", *LAW, *BATCH),
     "noise-scale": ("norms.csv",),
     "derive": (),
     "doctor": (),
 }
+TASK = """
+import torch
+def task():
+    model = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    return model, torch.nn.MSELoss(), (x, x[:, :1])
+"""
 OTHERWISE = {"report", "explore", "completion"}
 """Commands that answer with a folder, a page and a script."""
 SLOW = {"sweep", "derive", "explain"}
@@ -65,6 +84,7 @@ def run(*words: object, code: int = 0, **extra):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("points.csv").write_text("batch_size,steps\n4,900\n8,400\n16,220\n32,130\n64,90\n", encoding="utf-8")
+    Path("task.py").write_text(TASK, encoding="utf-8")
     Path("sweep.csv").write_text("lr,momentum\n0.1,0\n1,0.9\n", encoding="utf-8")
     Path("norms.csv").write_text("bs,squared_norm\n4,17\n16,6\n64,3\n", encoding="utf-8")
     return tmp_path
@@ -167,11 +187,13 @@ def test_schedules_are_written_as_in_python():
     ],
 )
 def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):
+    before = sorted(folder.iterdir())
     error = run("predict", *LAW, *BATCH, "--learning-rate", text, "--steps", "9", code=2).stderr
     assert "--learning-rate" in error
     assert error.count("\n") == 1
     assert all(part in error for part in parts)
-    assert [path.name for path in folder.iterdir()] == ["norms.csv", "points.csv", "sweep.csv"]
+    assert not (folder / "x").exists()
+    assert sorted(folder.iterdir()) == before
 
 
 def test_help_lists_the_jobs_by_their_kind_and_each_shows_examples():

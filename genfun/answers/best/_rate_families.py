@@ -19,8 +19,6 @@ LEAST_SHARE = 1e-4
 """Of the cap: free rates go no lower."""
 ROOT_TIME = 0.1
 """Share of the steps after which the inverse square root has fallen to 1/sqrt(2)."""
-RISE = 0.1
-"""Share of the steps of a warm-up."""
 WIDER = 1.5
 """Factor by which a search goes beyond the peaks between which the best is expected."""
 PEAKS, HOLDS = 9, 7
@@ -34,11 +32,6 @@ def _halving(peak: float, steps: int) -> Any:
     return Piecewise(tuple(peak * 0.5**i for i in range(len(edges) + 1)), tuple(edges))
 
 
-def _warm(peak: float, steps: int) -> Any:
-    rise = max(int(RISE * steps), 1)
-    return Warmup(rise, then=HoldThenLinear(peak, 0.0, steps - rise))
-
-
 def _root(peak: float, steps: int) -> Any:
     return Table(peak / np.sqrt(1.0 + np.arange(steps) / (ROOT_TIME * steps)))
 
@@ -50,9 +43,8 @@ FAMILIES: dict[str, Callable[[float, int], Any]] = {
     "wsd": lambda peak, steps: HoldThenLinear(peak, 0.8, steps),
     "inverse sqrt": _root,
     "halving": _halving,
-    "warm-up, then linear": _warm,
 }
-"""Peak and number of steps to a schedule; "hold then linear" has a share as well and is searched apart."""
+"""Peak and number of steps to a schedule; families of one number more are searched apart."""
 
 
 def knots(steps: int, count: int = KNOTS) -> Float[Array, " knots"]:
@@ -138,7 +130,20 @@ def best_families(excess: Callable[[Any], float], cap: float, steps: int) -> dic
         peak, least = near_peak(value, cap, (known[0], known[1])) if len(known) == 2 else best_peak(value, cap)
         found[name] = make(peak, steps), least
     around = (float(found["constant"][0].initial), float(found["linear"][0].initial))
-    found["hold then linear"] = hold_then_linear(excess, cap, steps, around)
+    flat, _ = found["hold then linear"] = hold_then_linear(excess, cap, steps, around)
+
+    def risen(peak: float, share: float) -> Any:
+        rise = max(round(share * steps), 1)
+        # The fall ends with the steps, and takes as many of them as it did.
+        left = steps - rise
+        return Warmup(rise, then=HoldThenLinear(peak, max(1.0 - (1.0 - flat.hold) * steps / left, 0.0), left))
+
+    def inverse(peak: float, share: float) -> Any:
+        return Table(peak / (1.0 + np.arange(steps) / (share * steps)))
+
+    near = (flat.initial, flat.initial)
+    found["warm-up, hold, linear"] = shaped(risen, np.geomspace(0.01, 0.9, HOLDS), excess, cap, near)
+    found["inverse time"] = shaped(inverse, np.geomspace(1e-3, 1.0, HOLDS), excess, cap, (around[0], cap))
     return found
 
 
@@ -224,19 +229,43 @@ def hold_then_linear(
     around : (float, float)
         The best peaks at a share of 1 and of 0.
     """
-    from scipy.optimize import minimize_scalar
-
-    def at(hold: float) -> tuple[float, float]:
-        return near_peak(lambda peak: excess(HoldThenLinear(peak, hold, steps)), cap, around)
-
     # 1 - h in geometric steps, with both ends: for signal-dominated problems the best fall is a few per cent.
     falls = np.concatenate(([0.0], np.geomspace(0.01, 1.0, HOLDS)))
-    values = [at(1.0 - f)[1] for f in falls]
+    return shaped(lambda peak, fall: HoldThenLinear(peak, 1.0 - fall, steps), falls, excess, cap, around)
+
+
+def shaped(
+    make: Callable[[float, float], Any],
+    shapes: Array,
+    excess: Callable[[Any], float],
+    cap: float,
+    around: tuple[float, float],
+) -> tuple[Any, float]:
+    """The best member of a family of a peak and one number more, and its excess.
+
+    Parameters
+    ----------
+    make : callable
+        (peak, number) to a schedule.
+    shapes : array
+        Numbers tried first, ascending; then between the neighbours of the best.
+    excess : callable
+        Of a schedule.
+    cap : float
+    around : (float, float)
+        Peaks of neighbouring schedules.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def at(shape: float) -> tuple[float, float]:
+        return near_peak(lambda peak: excess(make(peak, shape)), cap, around)
+
+    values = [at(float(x))[1] for x in shapes]
     i = int(np.argmin(values))
-    low, high = falls[max(i - 1, 0)], falls[min(i + 1, falls.size - 1)]
+    low, high = float(shapes[max(i - 1, 0)]), float(shapes[min(i + 1, shapes.size - 1)])
     found: Any = minimize_scalar(
-        lambda f: at(1.0 - f)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3, "maxiter": 8}
+        lambda x: at(x)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3 * high, "maxiter": 8}
     )
-    fall = float(found.x) if found.fun < values[i] else float(falls[i])
-    peak, value = at(1.0 - fall)
-    return HoldThenLinear(peak, 1.0 - fall, steps), value
+    best = float(found.x) if found.fun < values[i] else float(shapes[i])
+    peak, value = at(best)
+    return make(peak, best), value

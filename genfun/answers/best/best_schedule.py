@@ -42,11 +42,12 @@ def best_schedule(
 
     The free optimum is found by its gradient in one backward pass. The answer is "hold, then linear to 0" with tuned
     peak and share h, or the family that beats it: constant, linear, cosine, "wsd" (hold for 80 %), "inverse sqrt"
-    (1/sqrt(1 + 10 t/T)), "halving" (at 1/2, 3/4, 7/8, ... of the steps), "warm-up, then linear" (over a tenth of the
-    steps). Beside it stands a constant rate whose last weights are averaged, with tuned rate and first step. A
-    momentum left open is the best of a few constant ones, or one that moves, 1 - beta_t = max(.01, k1/(t + k1),
-    k2/(T - t + k2)). With a number of samples, "batch ramp" (constant rate, batches growing to 2-64 times) and
-    "seesaw" (rate over the root of 2 and twice the batch at 1/2, 3/4, 7/8, ... of the samples) are tried too.
+    (1/sqrt(1 + 10 t/T)), "halving" (at 1/2, 3/4, 7/8, ... of the steps), "inverse time" (1/(1 + t/t_0), t_0 tuned; for
+    flat spectra under label noise), "warm-up, hold, linear" (tuned rise; for steep noise-dominated problems). Beside it
+    stands a constant rate whose last weights are averaged, with tuned rate and first step. A momentum left open is the
+    best constant one, or one that moves, 1 - beta_t = max(.01, k1/(t + k1), k2/(T - t + k2)). With a number of samples,
+    "batch ramp" (constant rate, batches growing to 2-64 times) and "seesaw" (rate over the root of 2 and twice the
+    batch at 1/2, 3/4, 7/8, ... of the samples) are tried too.
 
     **Assumptions.** Those of `predict` under a schedule: fresh batches and spectrally expressible noise; data bring
     their fitted constants, and `noise_error` says what that is worth. The cap is a share of the edge of that noise or,

@@ -28,7 +28,7 @@ def measure_steps(
     optimizer: str | Maker,
     batch_sizes: Sequence[int],
     target: float,
-    learning_rate: float | Sequence[float] | Callable[[int], float],
+    learning_rate: float | Sequence[float] | Callable[[int], Any],
     runs: int = 5,
     max_steps: int = 20_000,
     max_samples: float | None = None,

@@ -81,27 +81,34 @@ class MeasuredSteps(Displayed):
 
     @property
     def fewest_steps(self) -> int | None:
-        """The batch size of fewest steps, if a larger one was slower by 2.5 standard errors; None if none was."""
+        """The batch size of fewest steps, if a larger one was slower; None if none was.
+
+        Slower by 2.5 standard errors, or every run was given up after as many steps.
+        """
         means, errors = self.means, self.errors
         if not self.reached.any():
             return None
         best = int(np.argmin(means))
         for i in range(best + 1, means.size):
-            gap = np.log(means[i] / means[best])
-            if gap > SURE * np.hypot(errors[i], errors[best]):
+            given_up = np.isinf(self.steps[i]).all() and self.limits[i] > means[best]
+            with np.errstate(invalid="ignore"):
+                slower = np.log(means[i] / means[best]) > SURE * np.hypot(errors[i], errors[best])
+            if given_up or slower:
                 return int(self.batch_sizes[best])
         return None
 
     def fit(self, **options: Any) -> StepsFit:
         """The critical batch size with an interval, from the batch sizes of which every run reached the target.
 
+        Fitted are the means over the runs: single runs scatter more at small batches, and the fit assumes one size of
+        errors.
+
         Parameters
         ----------
         **options
             As for `fit_steps`.
         """
-        sizes = np.repeat(self.batch_sizes[self.reached], self.steps.shape[1])
-        return fit_steps(sizes, self.steps[self.reached].ravel(), **options)
+        return fit_steps(self.batch_sizes[self.reached], self.means[self.reached], **options)
 
     def rows(self) -> list[dict[str, Any]]:
         """A line for every run."""
