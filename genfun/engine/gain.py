@@ -10,7 +10,7 @@ from genfun._typing import Array, Shaped
 from genfun.problems.measure import SpectralMeasure
 from genfun.symbolic.arrays import responses
 
-TOGETHER = 12_000
+TOGETHER = 43_000
 """Settings times modes worked on at once: the working arrays stay in the cache."""
 
 
@@ -38,6 +38,9 @@ def resting_kernel(
     together = max(1, TOGETHER // capacity.nodes.size)
     if np.size(rates) <= together:
         return _resting(kind, capacity, np.asarray(rates), [np.asarray(h) for h in hyper], np.asarray(gamma), tau2)
+    # Once a larger array has been freed, glibc takes those of the blocks from its heap; else every one of them would be
+    # mapped anew, page by page, which takes longer than the arithmetic.
+    np.empty(4 * TOGETHER)
     whole = np.broadcast_arrays(rates, gamma, *hyper)
     value = np.empty(whole[0].shape, dtype=np.result_type(whole[0], np.float64))
     flat, (each, gammas, *hypers) = value.reshape(-1), (x.reshape(-1) for x in whole)

@@ -105,6 +105,7 @@ class GeneratingFunction(Transform):
                 f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
+        self._usual = measures is None and type(self) is GeneratingFunction
         self._polynomials = of_method(method)
         largest = method.learning_rate * problem.lambda_max
         self._scale = float(2.0 ** np.clip(np.round(np.log2(largest)), -60, 0))
@@ -227,6 +228,10 @@ class GeneratingFunction(Transform):
             return self
         signal = SpectralMeasure.trusted(self.signal_measure.nodes[moving], self.signal_measure.weights[moving])
         return self.on((signal, signal))
+
+    def same(self) -> Any:
+        """Method and noise, where the measures are those of the problem."""
+        return (self.method, self.noise_model) if self._usual else None
 
     @property
     def measures(self) -> Measures:

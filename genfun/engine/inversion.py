@@ -104,7 +104,7 @@ def coefficients(
     rate: float,
     extended: bool = False,
     ratio: float = WINDOW_RATIO,
-    counts: tuple[int, int] = (NODES, FEWER_NODES),
+    counts: tuple[int, ...] = (NODES, FEWER_NODES),
     signed: bool = False,
 ) -> Inversion:
     r"""L(t) from a contour integral shifted to the dominant singular point.
@@ -128,8 +128,8 @@ def coefficients(
         Evaluate in extended precision, where the machine has it.
     ratio : float
         Steps from t to ratio * t share one contour.
-    counts : (int, int)
-        Nodes in the upper half plane of the quadrature and of the coarser one.
+    counts : tuple of int
+        Nodes in the upper half plane of the quadrature, and of the coarser one; without that the error is 0.
     signed : bool
         Whether a negative result may be right; else its error is inf.
 
@@ -145,7 +145,7 @@ def coefficients(
     slices = windows(steps, ratio)
     values = [_quadrature(G, steps, slices, rate, hyperbola(count, ratio, extended), extended) for count in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(values[0] - values[1]) / np.abs(values[0])
+        error = np.abs(values[0] - values[-1]) / np.abs(values[0])
     if not signed:
         error[~(values[0] > 0.0)] = np.inf
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))

@@ -10,7 +10,7 @@ import numpy as np
 from genfun._typing import Array, Float, Int
 from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import coefficients, windows
+from genfun.engine.inversion import FEWER_NODES, NODES, coefficients, windows
 from genfun.engine.powers import noiseless_loss
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.singularity import Singularity, dominant_singularity
@@ -140,7 +140,13 @@ class AboveLimit:
         return self._function.loss(q) - self._limit / q
 
 
-def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, extended: bool = False) -> LossCurve:
+def by_contour(
+    G: Transform,
+    steps: Int[Array, " t"],
+    singular: Singularity,
+    extended: bool = False,
+    counts: tuple[int, ...] = (NODES, FEWER_NODES),
+) -> LossCurve:
     """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
 
     A loss that decays towards the floor of label noise would be lost in the rounding of the pole at p = 0, which
@@ -155,10 +161,12 @@ def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, ext
         p_0.
     extended : bool
         Whether to use extended precision.
+    counts : tuple of int
+        See `genfun.engine.inversion.coefficients`.
     """
     apart, limit, rate = near_limit(G, steps, singular)
-    parts = [_contour(G, steps[:apart], singular.shift, extended)] if apart else []
-    return joined([*parts, _contour(G, steps[apart:], rate, extended, limit)] if apart < steps.size else parts)
+    parts = [_contour(G, steps[:apart], singular.shift, extended, counts)] if apart else []
+    return joined([*parts, _contour(G, steps[apart:], rate, extended, counts, limit)] if apart < steps.size else parts)
 
 
 def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, float, float]:
@@ -187,10 +195,14 @@ def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, 
     return (apart, limit, rate) if 0.0 < limit < np.inf else never
 
 
-def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:
+def _contour(
+    G: Transform, steps: Array, shift: float, extended: bool, counts: tuple[int, ...], limit: float = 0.0
+) -> LossCurve:
     function: Any = G.narrowed(float(steps[-1]))
     above, times = limit > 0.0, steps.astype(np.float64)
-    found = coefficients(AboveLimit(function, limit) if above else function, times, shift, extended, signed=above)
+    found = coefficients(
+        AboveLimit(function, limit) if above else function, times, shift, extended, counts=counts, signed=above
+    )
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
@@ -278,7 +290,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
+        mismatch = float(by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check]).max())
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))

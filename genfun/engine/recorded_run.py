@@ -88,7 +88,7 @@ class SingleRecursion(RecordedRun):
         """
         count, known = max(until + 1 - self._next, 0), self._ahead.mantissa.size
         if not self.in_blocks(count - known):
-            return super().losses(until)
+            return self._single_steps(count) if self.function.records_the_loss else super().losses(until)
         while self._run.step < self._next:
             self._run.advance()
         found = [self._ahead]
@@ -100,3 +100,23 @@ class SingleRecursion(RecordedRun):
         whole = Scaled.join(found)
         self._next, self._ahead = self._next + count, whole[count:]
         return whole[:count]
+
+    def _single_steps(self, count: int) -> Scaled:
+        """Losses at the next `count` steps, one by one, with the range looked at as often as the recursion does."""
+        run, mantissas = self._run, np.empty(count)
+        exponents = np.empty(count, dtype=np.int64)
+        A, force, done = run.map[:, :, 0], run.force[:, 0], 0
+        while run.step < self._next:
+            run.advance()
+        while done < count:
+            state, label = run.state[:, 0], np.ldexp(run.noise_variance, -run.scale)[0]
+            size, exponent = min(run.every, count - done), run.scale[0]
+            for i in range(done, done + size):
+                total = state[0].sum()
+                mantissas[i] = 0.5 * (total + label)
+                state = np.einsum("ijn,jn->in", A, state) + force * (run.tau1 * total + label)
+            exponents[done : done + size] = exponent
+            run.move_to(run.step + size, state[:, None])
+            done += size
+        self._next += count
+        return Scaled(mantissas, exponents)

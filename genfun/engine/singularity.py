@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +19,9 @@ VISIBLE = 1e-6
 """Relative fall of the noise gain from which its slope is taken."""
 POLE_RANGE = 1e-4
 """Relative distance within which the pole of a mode is found again in extended precision."""
+MOST_KEPT = 256
+"""Singularities kept for each problem."""
+_KEPT: WeakKeyDictionary[Any, dict[Any, Singularity]] = WeakKeyDictionary()
 
 
 def mode_roots(G: Transform) -> tuple[Shaped[Array, " n"], Complex[Array, "n m"]]:
@@ -156,7 +160,20 @@ def dominant_singularity(G: Transform) -> Singularity:
     arXiv 2206.11124, section 4 and appendix on eventual divergence.
     """
     known = G.known_singularity()
-    return searched_singularity(G) if known is None else known
+    if known is not None:
+        return known
+    try:
+        kept, key = _KEPT.setdefault(G.problem, {}), G.same()
+        found = None if key is None else kept.get(key)
+    except TypeError:  # a problem or a method of a user's own that has no hash
+        return searched_singularity(G)
+    if found is None:
+        found = searched_singularity(G)
+        if key is not None:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[key] = found
+    return found
 
 
 def searched_singularity(G: Transform) -> Singularity:

@@ -135,6 +135,10 @@ class Transform(ABC):
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
         return None
 
+    def same(self) -> Any:
+        """What tells this function from others of its problem, hashable; None where nothing does."""
+        return None
+
     def known_curve(self, steps: Any, singular: Any) -> Any:
         """The `LossCurve` at ascending steps, where this function has a route of its own to it, else None.
 

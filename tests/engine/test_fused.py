@@ -108,3 +108,23 @@ def test_blocks_are_short_where_a_mode_would_outgrow_its_own_noise():
     smooth = GeneratingFunction(PROBLEMS["listed"], gf.SGD(0.1, 0.0, 1), gf.SpectrallyExpressible(1.0, 1.0))
     assert Blocks.of(SingleRecursion(steep)._run, 1000) is None
     assert Blocks.of(SingleRecursion(smooth)._run, 1000).length >= 64
+
+
+def test_a_singularity_is_searched_once_for_a_problem_and_a_setting(monkeypatch):
+    from genfun.engine import singularity
+
+    seen = []
+    search = singularity.searched_singularity
+    monkeypatch.setattr(singularity, "searched_singularity", lambda G: seen.append(G) or search(G))
+    problem, other = (gf.LinearProblem([1.0, 0.5], [1.0, scale]) for scale in (1.0, 3.0))
+    noise = gf.SpectrallyExpressible(1.0, 0.5)
+    asked = [
+        (problem, gf.SGD(0.3, 0.0, 4), noise),
+        (other, gf.SGD(0.3, 0.0, 4), noise),
+        (problem, gf.SGD(0.3, 0.1, 4), noise),
+        (problem, gf.SGD(0.3, 0.0, 4), gf.SpectrallyExpressible(1.0, 0.6)),
+        (gf.LinearProblem([1.0, 0.5], [1.0, 1.0], noise_variance=0.1), gf.SGD(0.3, 0.0, 4), noise),
+    ]
+    for case in asked * 2:
+        gf.predict(case[0], case[1], [1, 1000], case[2])
+    assert len(seen) == len(asked)
