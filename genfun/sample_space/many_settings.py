@@ -20,7 +20,10 @@ from genfun.scaled import EPS, Scaled
 FADED = 16.0
 """Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
 CIRCLE_ALIASING = 16.0
-"""Logarithm of what later losses are damped by on the circle; its points are 1.1 times the step."""
+"""Logarithm of what later losses are damped by on the circle."""
+OVERSAMPLED, DENSE = 1.1, 4.0
+"""Points of the circle over the step; and where rounding shows more than ROUGH, in losses far below the start."""
+ROUGH = 1e-3
 LITTLE = 1e-6
 """Share of the loss at the start up to which the limit is taken out before the inversion."""
 LEAST_CIRCLE = 48
@@ -177,7 +180,9 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
         return _above(Scaled.exponential(mantissa, shift * step), limit), error
     hard = np.flatnonzero(~(error < HOPELESS))
-    fill(hard, step, lambda own, at: _on_circle(own, at, step))
+    fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED))
+    # Points cost time, and few amplify rounding: more where it shows.
+    fill(hard[error[hard] > ROUGH], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE))
     return _above(Scaled.exponential(mantissa, shift * step), limit), error
 
 
@@ -198,9 +203,9 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
     return first, np.where(whole > 0.0, np.abs(second - first) / whole, np.inf)
 
 
-def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
+def _on_circle(own: _Evaluator, shift: Array, step: int, oversampled: float) -> tuple[Array, Array]:
     """One coefficient from points in the upper half plane, half a spacing off the real axis."""
-    points = max(LEAST_CIRCLE, int(np.ceil(1.1 * step)))
+    points = max(LEAST_CIRCLE, int(np.ceil(oversampled * step)))
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points
