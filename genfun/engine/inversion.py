@@ -148,26 +148,67 @@ def coefficients(
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
 
 
-def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
+@dataclass(frozen=True)
+class Rule:
+    """A quadrature rule for the coefficients of any function: f(t) exp(-rate t) = Im(weights @ f~(q)).
+
+    Parameters
+    ----------
+    window : slice or array
+        Of the steps.
+    q : array, shape (k,)
+        1 - z of the nodes.
+    weights : array, shape (t, k)
+        nan where a node is outside the strip of the first sheet.
+    """
+
+    window: Any
+    q: Array
+    weights: Array
+
+
+def rules(
+    steps: Float[Array, " t"], slices: list[slice], rate: float, contour: Contour, extended: bool = False
+) -> list[Rule]:
+    """The rules of one hyperbola for the windows of ascending steps.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+        Ascending, at least about 30.
+    slices : list of slice
+        From `windows`.
+    rate : float
+        p_0 per step.
+    contour : Contour
+        From `hyperbola`, of a ratio no less than that of the windows.
+    extended : bool
+        In extended precision.
+    """
     real: Any = np.longdouble if extended else np.float64
-    contours = []
+    found = []
     for window in slices:
         first, last = steps[window.start], steps[window.stop - 1]
         # One contour for windows of any width: of a narrower one the vertex would lie further right, and many nodes
         # would lose digits to exp(Re(c)).
         # The term decays as exp(Re(c) t/t_max) and matters most at the first step of the window.
         keep = np.real(contour.nodes) * (first / last) > NEGLIGIBLE
-        contours.append((contour.nodes[keep], contour.weights[keep], last))
-    p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
-    values = G.loss(-np.expm1(-p))
-    result, start = np.empty(steps.size), 0
-    for window, (c, weight, last) in zip(slices, contours, strict=True):
-        stop = start + c.size
+        c, weight = contour.nodes[keep], contour.weights[keep]
         # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
         relative = (steps[window] / last).astype(real)
-        terms = np.exp(np.multiply.outer(relative, c)) @ (weight / real(last) * values[start:stop])
-        result[window] = terms.imag.astype(np.float64)
-        if (np.abs(c.imag) / last >= np.pi).any():
-            result[window] = np.nan
+        weights = np.exp(np.multiply.outer(relative, c)) * (weight / real(last))
+        if (np.abs(np.imag(c)) / last >= np.pi).any():
+            weights = np.full_like(weights, np.nan)
+        found.append(Rule(window, -np.expm1(-(real(rate) + c / real(last))), weights))
+    return found
+
+
+def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
+    found = rules(steps, slices, rate, contour, extended)
+    values = G.loss(np.concatenate([rule.q for rule in found]))
+    result, start = np.empty(steps.size), 0
+    for rule in found:
+        stop = start + rule.q.size
+        result[rule.window] = np.imag(rule.weights @ values[start:stop]).astype(np.float64)
         start = stop
     return result

@@ -112,22 +112,29 @@ class HeavyBallPairs:
             least[part] = smallest
         return result, least
 
+    def kicks(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "rows k"]:
+        """gamma alpha^2 u from sums over 1/S; the other arguments as for `sums`."""
+        top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
+        return sums * (g * rate**2 * top)
+
+    def starts(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "rows k"]:
+        """v from the sums of the sources over 1/S, and of those times s; the other arguments as for `sums`."""
+        plain, scaled = np.split(sums, 2)
+        forgets = (1.0 - beta) + beta * q
+        squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
+        return forgets * (forgets * squared * plain + beta * (1.0 - q) * rate * scaled)
+
     def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
         """K(z) at every point from the first rows of `sums`; the other arguments as there."""
         m = self.measure.size
-        top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
-        scaled = sums[: m * (m + 1) // 2] * (g * rate**2 * top)
-        return symmetric(scaled, m)
+        return symmetric(self.kicks(sums[: m * (m + 1) // 2], q, beta, g, rate), m)
 
     def source_vector(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m"]:
         """X^T b at every point, label noise included; arguments as for `kernel_matrix`."""
         m, pairs = self.measure.size, self.measure
-        z = 1.0 - q
-        plain, scaled = sums[-2 * m : -m], sums[-m:]
-        forgets = (1.0 - beta) + beta * q
-        squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
-        result = forgets * (forgets * squared * plain + beta * z * rate * scaled)
+        result = self.starts(sums[-2 * m :], q, beta, g, rate)
         if pairs.floor[0] > 0.0:
-            single = np.multiply.outer(pairs.nodes, rate * z) + forgets * q
+            forgets = (1.0 - beta) + beta * q
+            single = np.multiply.outer(pairs.nodes, rate * (1.0 - q)) + forgets * q
             result = result + pairs.modes @ (forgets / single) + np.multiply.outer(pairs.floor, 1.0 / q)
         return result.T

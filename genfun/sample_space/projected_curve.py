@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import coefficients
+from genfun.engine.inversion import HasLoss, Rule, coefficients
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -25,7 +25,7 @@ ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
 
-def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array, " t"]:
+def circle_losses(F: HasLoss, last: int, shift: float) -> Float[Array, " t"]:
     r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
@@ -37,17 +37,37 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
     Parameters
     ----------
     F : ProjectedFunction
+        Or anything else with a `loss` of q = 1 - z.
     last : int
         The last step.
     shift : float
         p_0 per step, at or right of the dominant singular point.
     """
-    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
-    angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
-    values = F.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
+    points, _, q = _circle(last, shift)
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
     steps = np.arange(last + 1)
-    return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
+    return np.fft.irfft(np.conj(F.loss(q)), points)[: last + 1] * np.exp(ALIASING * steps / points)
+
+
+def _circle(last: int, shift: float) -> tuple[int, Array, Array]:
+    """How many points a circle has, the angles of its upper half, and 1 - z there."""
+    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
+    angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
+    return points, angle, -np.expm1(-(shift + ALIASING / points - 1j * angle))
+
+
+def circle_rule(steps: Int[Array, " t"], shift: float) -> Rule:
+    """The same as a rule for a few steps of any function.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+    shift : float
+    """
+    points, angle, q = _circle(int(steps.max()), shift)
+    weights = np.exp(-1j * np.multiply.outer(steps, angle)) * np.exp(ALIASING * steps / points)[:, None] / points
+    weights[:, 1:-1] *= 2.0
+    return Rule(slice(0, steps.size), q, 1j * weights)
 
 
 def unresolved_rate(F: ProjectedFunction) -> float:
@@ -103,6 +123,36 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     return inverted(F, steps, projected_singularity(F) if singular is None else singular)
 
 
+def handover(F: HasLoss, last: int, singular: Singularity) -> tuple[int, Float[Array, " t"], float]:
+    """Up to which step the circle is needed, the losses exp(-shift t) up to there, and what the hyperbola then misses.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+        Or anything else with a `loss` of q = 1 - z.
+    last : int
+        The last step.
+    singular : Singularity
+    """
+    shift = singular.shift
+    gap = shift - singular.unresolved_rate
+    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
+    fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
+    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
+    while True:
+        early = circle_losses(F, reach, shift)
+        if reach >= last:
+            return reach, early, 0.0
+        check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
+        later = coefficients(F, check.astype(float), shift)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            difference = np.abs(later.mantissa / early[check] - 1.0)
+        mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
+        if mismatch <= ACCEPT or reach >= min(last, LATEST):
+            return reach, early, mismatch
+        reach = min(2 * reach, last, LATEST)
+
+
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
     """Coefficients of a projected function at ascending steps.
 
@@ -113,23 +163,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         Ascending, without repeats.
     singular : Singularity
     """
-    shift, last = singular.shift, int(steps[-1])
-    gap = shift - singular.unresolved_rate
-    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
-    fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
-    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
-    while True:
-        early = circle_losses(F, reach, shift)
-        mismatch = 0.0
-        if reach < last:
-            check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-            later = coefficients(F, check.astype(float), shift)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                difference = np.abs(later.mantissa / early[check] - 1.0)
-            mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
-        if mismatch <= ACCEPT or reach >= min(last, LATEST):
-            break
-        reach = min(2 * reach, last, LATEST)
+    shift = singular.shift
+    reach, early, mismatch = handover(F, int(steps[-1]), singular)
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:

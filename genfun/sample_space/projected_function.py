@@ -15,7 +15,7 @@ from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projection import symmetric
+from genfun.sample_space.projection import PairMeasure, symmetric
 
 if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve
@@ -71,9 +71,9 @@ class ProjectedFunction(Transform):
             )
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
-        self._responses = PairResponses(method, self.gamma)
-        self._heavy = HeavyBallPairs(noise.pairs) if self._responses.momentum is not None else None
-        self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
+        self.responses = PairResponses(method, self.gamma)
+        self._heavy = HeavyBallPairs(noise.pairs) if self.responses.momentum is not None else None
+        self._setting = (self.responses.momentum, self.gamma, method.learning_rate)
 
     def __repr__(self) -> str:
         return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
@@ -172,14 +172,36 @@ class ProjectedFunction(Transform):
         kernel, source = [], []
         for start in range(0, q.size, ROWS):
             some = q[start : start + ROWS]
-            u, v = self._responses.dressed(some, a_j[:, None], a_k[:, None])
+            u, v = self.responses.dressed(some, a_j[:, None], a_k[:, None])
             kernel.append(self._scale * (pairs.kernel @ u))
             part = pairs.source @ v
             if pairs.floor[0] > 0.0:
-                part = part + pairs.modes @ self._responses.mean(some, a[:, None])
+                part = part + pairs.modes @ self.responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
             source.append(part.T)
         return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
+
+    def sums(
+        self, measure: PairMeasure, heavy: HeavyBallPairs | None, q: Shaped[Array, " k"]
+    ) -> tuple[Shaped[Array, "rows k"], Shaped[Array, "sources k"]]:
+        """gamma alpha^2 u and v summed over the pairs with other weights.
+
+        Parameters
+        ----------
+        measure : PairMeasure
+            The weights, on the same pairs.
+        heavy : HeavyBallPairs or None
+            The same arranged for heavy ball, where the method is that.
+        q : array, shape (k,)
+            1 - z.
+        """
+        rows = measure.kernel.shape[0]
+        if heavy is not None:
+            sums, _ = heavy.sums(q, *self._setting)
+            return heavy.kicks(sums[:rows], q, *self._setting), heavy.starts(sums[rows:], q, *self._setting)
+        _, a_j, a_k = self._rates
+        u, v = self.responses.dressed(q, a_j[:, None], a_k[:, None])
+        return self._scale * (measure.kernel @ u), measure.source @ v
 
     @property
     def _scale(self) -> float:
@@ -199,8 +221,8 @@ class ProjectedFunction(Transform):
             positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
         else:
             _, a_j, a_k = self._rates
-            columns = [self._scale * (self.noise.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
-            positive = np.array([bool(np.all(self._responses.positive(x, a_j, a_k))) for x in q])
+            columns = [self._scale * (self.noise.pairs.kernel @ self.responses.kick(x, a_j, a_k)) for x in q]
+            positive = np.array([bool(np.all(self.responses.positive(x, a_j, a_k))) for x in q])
             matrix = symmetric(np.stack(columns, axis=1), self.noise.pairs.size)
         return positive, leading_eigenvalue(matrix)
 

@@ -1,0 +1,180 @@
+"""The loss at samples left out, one at a time, at any step and for any setting, from the training samples alone."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.answers.held_out.curve import check_held_out
+from genfun.answers.held_out.ridge import Resolvent
+from genfun.data.linear import LinearData
+from genfun.engine.inversion import NODES, WINDOW_RATIO, Rule, hyperbola, rules, windows
+from genfun.engine.powers import mean_path
+from genfun.engine.singularity import update_roots
+from genfun.methods.sgd import SGD
+from genfun.sample_space.moment_forms import FormFunction, MomentForms, form_values, packed_moments
+from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.projected_curve import ALWAYS_EARLY, circle_rule
+from genfun.sample_space.projected_function import ProjectedFunction
+
+KNOTS = 2
+"""Paces a factor of 2, at which the leverage rule is taken; in between it is interpolated."""
+LATEST = 20_000
+"""Oscillations are waited for up to this step."""
+TOGETHER = 1 << 22
+"""Numbers, samples times nodes, that are kept at once."""
+
+
+class LeftOutCurve:
+    r"""Leave-one-out losses of one data set, for any heavy-ball setting and step.
+
+    .. math:: \frac{1}{1-z}\,\frac{[(K/N+p)^{-1}y]_i}{[(K/N+p)^{-1}]_{ii}},\qquad
+              p(z) = \frac{(1-z)(1-\beta z)}{\alpha z}
+
+    generates the residual at i of the mean path of the run without i. To the noise the leverage rule applies:
+
+    .. math:: \tfrac12\operatorname{mean}_i\,\Big[\varphi_i'^T\operatorname{Cov}_t\,\varphi_i'
+              - \text{kicks of } i\Big],\qquad
+              \varphi_{ij}' = \frac{\varphi_{ij}}{p_j[(K/N+p_j)^{-1}]_{ii}},\quad
+              p_j = \lambda_j + \frac{1-\beta}{2\alpha t}
+
+    **Assumptions.** Fresh batches, w_0 = 0. Time does not grow with the step.
+
+    Parameters
+    ----------
+    data : LinearData
+    """
+
+    def __init__(self, data: LinearData) -> None:
+        self.data = data
+        self._questions: dict[int, Any] = {}
+
+    @cached_property
+    def resolvent(self) -> Resolvent:
+        """Of the data."""
+        return Resolvent(self.data)
+
+    @cached_property
+    def _forms(self) -> MomentForms:
+        return MomentForms(self.data, self.data.measured_noise)
+
+    def check(self, method: SGD, name: str) -> None:
+        """Refuse what this does not know.
+
+        Parameters
+        ----------
+        method : SGD
+        name : str
+            Of the answer.
+        """
+        check_held_out(self.data, method, name)
+        if not isinstance(method, SGD):
+            raise TypeError(f"method must be an SGD, got {type(method).__name__}; {name} knows heavy ball alone")
+        limit = method.curvature_limit(method.momentum) / self.data.eigenvalues[0]
+        if method.learning_rate >= limit:
+            raise ValueError(
+                f"learning_rate must be below {limit:.6g}, where the full batch diverges, got {method.learning_rate}"
+            )
+
+    def mean_residuals(self, method: SGD, steps: Int[Array, " t"]) -> Float[Array, "n t"]:
+        """Squares of the left-out residuals of the mean path, summed over outputs.
+
+        Parameters
+        ----------
+        method : SGD
+        steps : array, shape (t,)
+            Ascending.
+        """
+        reach = self._reach(method, int(steps[-1]))
+        soon = int(np.searchsorted(steps, reach, side="right"))
+        late = steps[soon:].astype(np.float64)
+        found = [(0, circle_rule(steps[:soon], 0.0))] if soon else []
+        if late.size:
+            found += [(soon, rule) for rule in rules(late, windows(late), 0.0, hyperbola(NODES, WINDOW_RATIO))]
+        squares = np.zeros((self.data.n_samples, steps.size))
+        for offset, rule in found:
+            squares[:, offset:][:, rule.window] = self._squares(method, rule)
+        return squares
+
+    def _squares(self, method: SGD, rule: Rule) -> Float[Array, "n t"]:
+        q, result = rule.q, np.zeros((self.data.n_samples, rule.weights.shape[0]))
+        p = q * ((1.0 - method.momentum) + method.momentum * q) / (method.learning_rate * (1.0 - q))
+        together = max(1, TOGETHER // q.size)
+        for start in range(0, self.data.n_samples, together):
+            rows = slice(start, start + together)
+            diagonal = self.resolvent.diagonal(p, rows) * q
+            for output in range(self.data.n_outputs):
+                values = self.resolvent.residual(p, output, rows) / diagonal
+                result[rows] += (values @ rule.weights.T).imag ** 2
+        return result
+
+    def _reach(self, method: SGD, last: int) -> int:
+        """Until when roots off the positive real axis matter: to 1e-13, those of all eigenvalues up to the largest."""
+        nodes = np.concatenate(([0.0], self.data.eigenvalues))
+        a = method.learning_rate * nodes
+        roots: Any = update_roots(method.update(a, *method.hyperparameters)[0], a.shape)
+        off = (np.abs(np.imag(roots)) > 1e-12) | (np.real(roots) < 0.0)
+        radius = float(np.where(off, np.abs(roots), 0.0).max())
+        fade = 30.0 / -np.log(radius) if radius > 0.0 else 0.0
+        return int(min(last, max(ALWAYS_EARLY, min(fade, LATEST))))
+
+    def _question(self, knot: int) -> tuple[Any, Float[Array, "r r"]]:
+        """Weights of the leverage rule at the pace lambda_1 2^-knot, and its matrix."""
+        if knot not in self._questions:
+            data = self.data
+            p = data.eigenvalues + data.eigenvalues[0] * float(KNOTS) ** -knot
+            left = data.eigenfeatures / self.resolvent.diagonal(p)
+            matrix = left.T @ left / data.n_samples
+            products = SampleFeatures(left * data.eigenfeatures, data.eigenvalues)
+            own = packed_moments(products, data.measured_noise.basis) / data.n_samples
+            self._questions[knot] = self._forms.weights(matrix, self._forms.fold.ascending(own)), matrix
+        return self._questions[knot]
+
+    def noise_losses(self, method: SGD, steps: Int[Array, " t"]) -> Float[Array, " t"]:
+        """What batch noise adds, by the leverage rule; inf where it diverges beyond doubles.
+
+        Parameters
+        ----------
+        method : SGD
+        steps : array, shape (t,)
+            Ascending.
+        """
+        data, noise = self.data, self.data.measured_noise
+        if noise.sampling(method) == 0.0:
+            return np.zeros(steps.size)
+        pace = (1.0 - method.momentum) / (2.0 * method.learning_rate * np.maximum(steps, 1))
+        # Far below all eigenvalues, or above them, the pace does not matter.
+        pace = np.clip(pace, 1e-3 * data.eigenvalues[-1], 1e3 * data.eigenvalues[0])
+        place = np.log(data.eigenvalues[0] / pace) / np.log(KNOTS)
+        first, last = int(np.floor(place.min())), int(np.floor(place.max())) + 1
+        knots = range(first, last + 1)
+        found = [self._question(knot) for knot in knots]
+        low = np.floor(place).astype(np.int64) - first
+        mix = np.zeros((steps.size, len(knots)))
+        mix[np.arange(steps.size), low] = 1.0 - (place - np.floor(place))
+        mix[np.arange(steps.size), low + 1] = place - np.floor(place)
+        F = ProjectedFunction(noise, data.problem, method)
+        values, _ = form_values(FormFunction(F, [weights for weights, _ in found]), steps, mix)
+        means = mean_path(method, data.eigenvalues, steps)
+        start = data.coefficients @ data.coefficients.T
+        squares = np.stack([((means @ (matrix * start)) * means).sum(axis=1) for _, matrix in found], axis=1)
+        with np.errstate(invalid="ignore"):
+            noise = np.nan_to_num(
+                0.5 * np.maximum(values - (mix * squares).sum(axis=1), 0.0), nan=np.inf, posinf=np.inf
+            )
+        return np.where(steps > 0, noise, 0.0)
+
+    def losses(self, method: SGD, steps: Int[Array, " t"]) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
+        """Leave-one-out losses, and those of the mean path.
+
+        Parameters
+        ----------
+        method : SGD
+        steps : array, shape (t,)
+            Ascending.
+        """
+        mean = 0.5 * self.mean_residuals(method, steps).mean(axis=0)
+        return mean + self.noise_losses(method, steps), mean
