@@ -66,6 +66,34 @@ class MomentForms:
     def _start(self) -> Float[Array, "r r"]:
         return (self.data.coefficients @ self.data.coefficients.T)[::-1, ::-1]
 
+    def sources(
+        self, F: ProjectedFunction, q: Shaped[Array, " k"], starts: list[Array], labels: list[Any]
+    ) -> Shaped[Array, "s k m"]:
+        """X^T b of other targets at z = 1 - q, the noise being the same.
+
+        Parameters
+        ----------
+        F : ProjectedFunction
+        q : array, shape (k,)
+        starts : list of array, shape (r, r)
+            w* w*^T of each target.
+        labels : list of (array, array) or None
+            From `label_moments`; None without label noise.
+        """
+        pairs, size = self.noise.pairs, self.noise.pairs.size
+        weights = [
+            self.fold(self.noise.n_samples * moment * start[::-1, ::-1]) for start in starts for moment in self._own
+        ]
+        measure = replace(pairs, kernel=np.zeros((0, pairs.first.size)), source=np.stack(weights))
+        heavy = HeavyBallPairs(measure) if F.responses.momentum is not None else None
+        result = np.moveaxis(F.sums(measure, heavy, q)[1].reshape(len(starts), size, q.size), 1, 2)
+        for i, found in enumerate(labels):
+            if found is not None:
+                modes, floor = self.fold.rule.fold(found[0][:, ::-1].T), found[1]
+                mean = F.responses.mean(q[:, None], F.method.learning_rate * pairs.nodes)
+                result[i] += mean @ modes + np.multiply.outer(1.0 / q, floor)
+        return result
+
     def weights(self, matrix: Float[Array, "r r"], own: Float[Array, "m r r"] | None = None) -> PairMeasure:
         """The weights of one question.
 
@@ -126,6 +154,22 @@ class FormFunction:
         q : array, shape (k,)
         """
         return self.values(q)[:, 0]
+
+
+def rules_at(F: ProjectedFunction, step: int) -> tuple[Rule, float]:
+    """The rule for a single step, and the rate that it leaves out.
+
+    Parameters
+    ----------
+    F : ProjectedFunction
+    step : int
+    """
+    singular, steps = F.known_singularity(), np.array([step])
+    reach, _, _ = handover(F, step, singular)
+    if step <= reach:
+        return circle_rule(steps, singular.shift), singular.shift
+    late = steps.astype(np.float64)
+    return rules(late, windows(late), singular.shift, hyperbola(NODES, WINDOW_RATIO))[0], singular.shift
 
 
 def form_values(

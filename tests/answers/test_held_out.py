@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import genfun as gf
+from genfun.answers.held_out.curve import HeldOutCurve
+from genfun.answers.held_out.scores import score_variances
 from genfun.data.digits import mnist_arrays
 from genfun.data.kernels import relu_ntk
+from genfun.plotting import table as plot_table
 
 
 def table(n=60, d=6, seed=3, noise=0.5):
@@ -204,6 +208,74 @@ def test_leave_one_out_with_batches_is_near_the_test_loss_over_splits():
     assert abs(left - test) <= 0.05 * test + 2.5 * gap.std() / np.sqrt(20)
     left, test = np.mean(noises, axis=0)
     assert 0.7 < left / test < 1.4
+
+
+def one_hot(n=200, d=6, classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, 2 * n)
+    X = rng.standard_normal((2 * n, d)) + 1.2 * np.eye(classes, d)[labels]
+    return X[:n], np.eye(classes)[labels[:n]] - 0.3, X[n:], labels[n:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("momentum", "batch"), [(-0.3, 8), (0.0, 8), (0.8, 16)])
+def test_error_rate_is_that_of_simulated_runs_within_a_point(momentum, batch):
+    X, Y, Xt, labels = one_hot()
+    data = gf.LinearData.from_features(X, Y)
+    m = gf.SGD(0.6 * gf.max_learning_rate(data, momentum, batch), momentum, batch)
+    steps, rng, count = [10, 40, 150], np.random.default_rng(2), 400
+    w = np.zeros((count, X.shape[1], 3))
+    v, seen = np.zeros_like(w), []
+    for t in range(max(steps) + 1):
+        if t in steps:
+            seen.append((np.argmax(Xt @ w, axis=2) != labels).mean())
+        rows = rng.random((count, len(X))).argpartition(batch, axis=1)[:, :batch]
+        x = X[rows]
+        v = momentum * v - m.learning_rate * np.swapaxes(x, 1, 2) @ (x @ w - Y[rows]) / batch
+        w = w + v
+    told = gf.predict_test(data, m, steps, Xt, np.eye(3)[labels] - 0.3)
+    np.testing.assert_allclose(told.error_rate, seen, atol=0.01)
+    # Without the noise of the scores it is points off, so that a dropped covariance would show.
+    quiet = gf.predict_test(data, gf.SGD(m.learning_rate, momentum), steps, Xt, np.eye(3)[labels] - 0.3)
+    assert np.abs(quiet.error_rate - seen).max() > 0.02
+
+
+def test_score_variances_add_up_to_the_noise_in_the_loss():
+    X, Y, Xt, labels = one_hot(n=60)
+    data = gf.LinearData.from_features(X, Y)
+    m = gf.SGD(0.5 * gf.max_learning_rate(data, 0.0, 2), 0.0, 2)
+    told = gf.predict_test(data, m, [5, 300], Xt, np.eye(3)[labels])
+    for step, noise in zip(told.steps, told.loss - told.mean_loss, strict=True):
+        variances = score_variances(HeldOutCurve(data, Xt, np.eye(3)[labels]), m, int(step))
+        assert 0.5 * np.trace(variances, axis1=1, axis2=2).mean() == pytest.approx(noise, rel=1e-8)
+        # Scores of one-hot targets sum to one but for what the features miss; a wrong sign of covariances would show.
+        assert variances.sum(axis=(1, 2)).mean() < 0.5 * np.trace(variances, axis1=1, axis2=2).mean()
+
+
+def test_error_rate_is_none_where_targets_are_no_classes_and_a_sign_for_one_output():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, np.sign(y))
+    m = gf.SGD(0.1, batch_size=4)
+    assert gf.predict_test(data, m, 20, Xt, yt).error_rate is None
+    told = gf.predict_test(data, gf.SGD(0.1), [20], Xt, np.sign(yt))
+    scores = Xt @ np.linalg.lstsq(X, np.sign(y), rcond=None)[0]
+    late = gf.predict_test(data, gf.SGD(0.1), 10**7, Xt, np.sign(yt))
+    assert float(late.error_rate) == pytest.approx((np.sign(scores) != np.sign(yt)).mean())
+    assert 0.0 < told.error_rate[0] < 0.5
+
+
+def test_the_picture_shows_what_was_asked_for_and_more():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    m = gf.SGD(0.1, batch_size=4)
+    told = gf.predict_test(data, m, [7, 500], Xt, yt)
+    rows = {(name, x): y for _, name, x, y, _ in plot_table(told.plot(Figure().subplots()))}
+    assert rows["held-out", 500] == told.loss[1]
+    assert rows["held-out, without batch noise", 7] == told.mean_loss[0]
+    assert rows["training", 500] == told.train_loss[1]
+    left = gf.leave_one_out(data, m, 90)
+    rows = {(name, x): y for _, name, x, y, _ in plot_table(left.plot(Figure().subplots()))}
+    assert rows["left-out", 90] == left.loss
 
 
 @pytest.mark.other_kinds

@@ -95,9 +95,13 @@ class HeldOutCurve:
         return project(self.data, orthonormal_basis(features, [*known.basis.T, *vectors]))
 
     @cached_property
-    def _asked(self) -> tuple[MomentForms, Any]:
-        forms = MomentForms(self.data, self.noise)
-        return forms, forms.weights(self.gram)
+    def forms(self) -> MomentForms:
+        """What can be asked about the second moments under that noise."""
+        return MomentForms(self.data, self.noise)
+
+    @cached_property
+    def _question(self) -> Any:
+        return self.forms.weights(self.gram)
 
     @cached_property
     def ridge(self) -> tuple[float, float]:
@@ -140,7 +144,7 @@ class HeldOutCurve:
         if self.noise.sampling(method) == 0.0:
             return np.zeros(steps.size)
         F = ProjectedFunction(self.noise, self.data.problem, method)
-        values, _ = form_values(FormFunction(F, [self._asked[1]]), steps, np.ones((steps.size, 1)))
+        values, _ = form_values(FormFunction(F, [self._question]), steps, np.ones((steps.size, 1)))
         with np.errstate(invalid="ignore"):
             noise = np.nan_to_num(0.5 * np.maximum(values - squares, 0.0), nan=np.inf, posinf=np.inf)
         return np.where(steps > 0, noise, 0.0)
@@ -179,7 +183,7 @@ class HeldOutCurve:
         features = SampleFeatures(self.data.eigenfeatures, self.data.eigenvalues)
         j, k = features.pair_index
         at = np.unique(np.rint(np.geomspace(some[0], some[-1], JUDGED)))
-        moments = self._asked[0].packed
+        moments = self.forms.packed
         found = [
             loss_residual(self.data, features, self.noise, method, t, moments, self.gram[j, k])[1] for t in at.tolist()
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,13 @@ class LeaveOneOut(Displayed):
     ridge_loss: float
     ridge_penalty: float
     method: SGD
+    _looked: tuple[Any, Any, Any] = field(init=False, repr=False, compare=False)
+
+    @property
+    def curves(self) -> dict[str, tuple[Any, Any]]:
+        """Steps and losses of all steps that were looked at, by name, for the picture."""
+        steps, loss, mean = self._looked
+        return {"left-out": (steps, loss), "left-out, without batch noise": (steps, mean)}
 
     def __repr__(self) -> str:
         last = int(np.argmax(self.steps))
@@ -143,7 +150,7 @@ def leave_one_out(data: LinearData, method: SGD, steps: Any) -> LeaveOneOut:
     deviation = np.sqrt(single**2 + (4.0 * mean + 2.0 * noise) * noise / data.n_outputs)
     at = np.searchsorted(looked, wanted)
     ridge = best_ridge(data)
-    return LeaveOneOut(
+    result = LeaveOneOut(
         steps=wanted,
         loss=loss[at],
         mean_loss=mean[at],
@@ -155,3 +162,5 @@ def leave_one_out(data: LinearData, method: SGD, steps: Any) -> LeaveOneOut:
         ridge_penalty=ridge.penalty,
         method=method,
     )
+    object.__setattr__(result, "_looked", (looked, loss, mean))
+    return result

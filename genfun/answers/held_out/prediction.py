@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun.answers.held_out.curve import HeldOutCurve, best_of, check_held_out, looked_at
+from genfun.answers.held_out.scores import classes_of, error_rate
 from genfun.answers.predict import predict
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
@@ -85,11 +87,31 @@ class HeldOut(Displayed):
     ridge_loss: float
     ridge_penalty: float
     _curve: HeldOutCurve = field(init=False, repr=False, compare=False)
+    _looked: tuple[Any, Any, Any, Any] = field(init=False, repr=False, compare=False)
 
     @property
     def meaning(self) -> str:
         """The status in words."""
         return MEANING[self.status]
+
+    @cached_property
+    def error_rate(self) -> Any:
+        """Expected share of wrongly classified held-out samples at the steps asked for; None if targets are no classes.
+
+        Classes are one-hot targets, shifted and scaled at will, or one output of two values.
+        """
+        classes = classes_of(self._curve.targets)
+        if classes is None:
+            return None
+        unique, inverse = np.unique(self.steps, return_inverse=True)
+        rates = np.array([error_rate(self._curve, self.method, int(t), classes) for t in unique])
+        return np.reshape(rates[inverse.ravel()], self.steps.shape)
+
+    @property
+    def curves(self) -> dict[str, tuple[Any, Any]]:
+        """Steps and losses of all steps that were looked at, by name, for the picture."""
+        steps, loss, mean, train = self._looked
+        return {"held-out": (steps, loss), "held-out, without batch noise": (steps, mean), "training": (steps, train)}
 
     @property
     def at_end(self) -> bool:
@@ -204,12 +226,12 @@ def _projected(curve: HeldOutCurve, method: Method, wanted: Any) -> HeldOut:
     losses, means = curve.losses(method, looked)
     best, least, near = best_of(lambda steps: curve.losses(method, steps)[0], looked, losses)
     at = np.searchsorted(looked, wanted)
-    train = predict(curve.data, method, wanted)
+    train = predict(curve.data, method, looked)
     error = curve.noise_errors(method, looked, losses, means)[at]
     uncertain = "noise uncertain" if (error > UNCERTAIN).any() else "ok"
     status = "diverges" if train.status == "diverges" else uncertain
-    values = (wanted, losses[at], means[at], train.loss, best, least, near, status)
-    return _answer(curve, *values, method, curve.n_test, error)
+    values = (wanted, losses[at], means[at], train.loss[at], best, least, near, status)
+    return _answer(curve, (looked, losses, means, train.loss), *values, method, curve.n_test, error)
 
 
 def _exact(curve: HeldOutCurve, method: Method, wanted: Any) -> HeldOut:
@@ -230,12 +252,15 @@ def _exact(curve: HeldOutCurve, method: Method, wanted: Any) -> HeldOut:
     stable = method.learning_rate < edge(data.problem, method, data.measured_noise)
     status = "ok" if stable and np.isfinite(curves[0, -1]) else "diverges"
     values = (wanted, loss, mean_loss, train_loss, best, least, near, status)
-    return _answer(curve, *values, method, curve.n_test, np.zeros(wanted.shape))
+    looked = (np.arange(last + 1), *curves)
+    return _answer(curve, looked, *values, method, curve.n_test, np.zeros(wanted.shape))
 
 
-def _answer(curve: HeldOutCurve, *values: Any) -> HeldOut:
-    result = HeldOut(*values, *curve.ridge)
+def _answer(curve: HeldOutCurve, looked: tuple[Any, Any, Any, Any], *values: Any) -> HeldOut:
+    loss, penalty = curve.ridge
+    result = HeldOut(*values, ridge_loss=loss, ridge_penalty=penalty)
     object.__setattr__(result, "_curve", curve)
+    object.__setattr__(result, "_looked", looked)
     return result
 
 
