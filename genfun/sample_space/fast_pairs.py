@@ -124,6 +124,21 @@ class HeavyBallPairs:
         squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
         return forgets * (forgets * squared * plain + beta * (1.0 - q) * rate * scaled)
 
+    def answers(self, x: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k f"]:
+        """v of the sources plus z x u of the kernel, where the measure holds one source and a row of each x a question.
+
+        Parameters
+        ----------
+        x : array, shape (k, m)
+            Second moments on the basis.
+        q, beta, g, rate
+            As for `sums`.
+        """
+        rows, count = self.measure.kernel.shape[0], self.measure.source.shape[0]
+        sums, _ = self.sums(q, beta, g, rate)
+        kicks = self.kicks(sums[:rows], q, beta, g, rate).reshape(count, -1, q.size)
+        return (self.starts(sums[rows:], q, beta, g, rate) + (1.0 - q) * np.einsum("ka,fak->fk", x, kicks)).T
+
     def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
         """K(z) at every point from the first rows of `sums`; the other arguments as there."""
         m = self.measure.size

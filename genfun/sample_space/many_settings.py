@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
 from genfun.sample_space.fast_pairs import HeavyBallPairs
-from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
+from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss, projected_moments
 from genfun.sample_space.projection import PairMeasure
 from genfun.scaled import EPS, Scaled
 
@@ -53,11 +54,36 @@ def projected_gains(pairs: PairMeasure, rates: Array, momenta: Array, gammas: Ar
     return np.where(rates * pairs.nodes[-1] >= 2.0 * (1.0 + momenta), np.inf, gains)
 
 
-class _Evaluator:
-    """The projected generating function of every setting at its own points."""
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is asked of every setting in place of the training loss: a mixture of questions about second moments.
 
-    def __init__(self, settings: Settings, heavy: HeavyBallPairs) -> None:
-        self.s, self.heavy = settings, heavy
+    Parameters
+    ----------
+    heavy : HeavyBallPairs
+        The weights of all questions, from `genfun.sample_space.moment_forms`, on the same pairs as the noise.
+    mix : array, shape (S, f)
+        The weight of every question in every setting.
+    """
+
+    heavy: HeavyBallPairs
+    mix: Float[Array, "S f"]
+
+    def take(self, pick: Array) -> Asked:
+        """Those of some settings.
+
+        Parameters
+        ----------
+        pick : array
+        """
+        return Asked(self.heavy, self.mix[pick])
+
+
+class _Evaluator:
+    """The projected generating function of every setting at its own points, or that of what is asked."""
+
+    def __init__(self, settings: Settings, heavy: HeavyBallPairs, asked: Asked | None = None) -> None:
+        self.s, self.heavy, self.asked = settings, heavy, asked
         self.samples = settings.problem.n_samples or 1
 
     def regular(self, pick: Array, p: Array) -> Array:
@@ -74,10 +100,12 @@ class _Evaluator:
         setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
-        kernel = self.heavy.kernel_matrix(sums, flat, *setting)
-        return projected_loss(kernel, self.heavy.source_vector(sums, flat, *setting), flat, self.samples).reshape(
-            q.shape
-        )
+        kernel, source = (part(sums, flat, *setting) for part in (self.heavy.kernel_matrix, self.heavy.source_vector))
+        if self.asked is None:
+            return projected_loss(kernel, source, flat, self.samples).reshape(q.shape)
+        x = projected_moments(kernel, source, flat)
+        found = self.asked.heavy.answers(x, flat, *setting).reshape(*q.shape, -1)
+        return (found * self.asked.mix[:, None]).sum(axis=2)
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -102,7 +130,9 @@ def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Ar
         return 2.0 * np.log(largest), np.log(off * partner)
 
 
-def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+def projected_losses_at(
+    pairs: PairMeasure, settings: Settings, step: int, asked: Asked | None = None
+) -> tuple[Scaled, Float[Array, " S"]]:
     r"""Mean loss under the measured noise of every setting at one step, and its estimated numeric error.
 
     On a hyperbola shifted to the dominant singularity of every setting; where the step is small, or modes off the real
@@ -119,6 +149,8 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         S settings on the problem of the same data; its spectrally expressible noise is not looked at.
     step : int
         t >= 0.
+    asked : Asked, optional
+        What else than the training loss is wanted, t > 0 and with mini-batches.
 
     Returns
     -------
@@ -144,7 +176,8 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         for start in range(0, cells.size, together):
             pick = cells[start : start + together]
             with np.errstate(all="ignore"):
-                mantissa[pick], error[pick] = rule(_Evaluator(settings.take(pick), heavy), shift[pick])
+                own = _Evaluator(settings.take(pick), heavy, None if asked is None else asked.take(pick))
+                mantissa[pick], error[pick] = rule(own, shift[pick])
 
     fading = np.minimum((outside - shift) * step, 0.0)
     # Beyond the patience of a search what oscillates is averaged over, and the error says how much is left of it.

@@ -14,8 +14,9 @@ from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.measured import MeasuredNoise
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_curve import circle_rule, handover
-from genfun.sample_space.projected_function import ProjectedFunction
+from genfun.sample_space.projected_function import ProjectedFunction, projected_moments
 from genfun.sample_space.projection import PairFold, PairMeasure
+from genfun.sample_space.skeleton import skeleton
 
 TOGETHER = 4_096
 """Points evaluated together."""
@@ -85,8 +86,7 @@ class MomentForms:
             self.fold(self.noise.n_samples * moment * start[::-1, ::-1]) for start in starts for moment in self._own
         ]
         measure = replace(pairs, kernel=np.zeros((0, pairs.first.size)), source=np.stack(weights))
-        heavy = HeavyBallPairs(measure) if F.responses.momentum is not None else None
-        result = np.moveaxis(F.sums(measure, heavy, q)[1].reshape(len(starts), size, q.size), 1, 2)
+        result = np.moveaxis(F.sums(measure, q)[1].reshape(len(starts), size, q.size), 1, 2)
         for i, found in enumerate(labels):
             if found is not None:
                 modes, floor = self.fold.rule.fold(found[0][:, ::-1].T), found[1]
@@ -123,9 +123,7 @@ class FormFunction:
 
     def __init__(self, F: ProjectedFunction, questions: list[PairMeasure]) -> None:
         self.F, self._count = F, len(questions)
-        kernel = np.concatenate([question.kernel for question in questions])
-        source = np.concatenate([question.source for question in questions])
-        self._measure = replace(questions[0], kernel=kernel, source=source)
+        self._measure = combined(questions)
         self._heavy = HeavyBallPairs(self._measure) if F.responses.momentum is not None else None
 
     @np.errstate(all="ignore")
@@ -140,11 +138,12 @@ class FormFunction:
         return np.concatenate(chunks)
 
     def _some(self, q: Array) -> Array:
-        kernel, source = self.F.parts(q)
-        z, size = 1.0 - q, kernel.shape[1]
-        x = np.linalg.solve(np.eye(size) - z[:, None, None] * kernel, source[:, :, None])[:, :, 0]
-        kicks, started = self.F.sums(self._measure, self._heavy, q)
-        return started.T + z[:, None] * np.einsum("ka,fak->kf", x, kicks.reshape(self._count, size, -1))
+        x = projected_moments(*self.F.parts(q), q)
+        if self._heavy is not None:
+            return self._heavy.answers(x, q, *self.F.setting)
+        kicks, started = self.F.sums(self._measure, q)
+        kicks = kicks.reshape(self._count, x.shape[1], -1)
+        return (started + (1.0 - q) * np.einsum("ka,fak->fk", x, kicks)).T
 
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """The first of them, by the name that inversion knows.
@@ -154,6 +153,35 @@ class FormFunction:
         q : array, shape (k,)
         """
         return self.values(q)[:, 0]
+
+
+def combined(questions: list[PairMeasure]) -> PairMeasure:
+    """Several questions as one measure.
+
+    Parameters
+    ----------
+    questions : list of PairMeasure
+        From `MomentForms.weights`.
+    """
+    kernel = np.concatenate([question.kernel for question in questions])
+    source = np.concatenate([question.source for question in questions])
+    return replace(questions[0], kernel=kernel, source=source)
+
+
+def thinned(pairs: PairMeasure, questions: list[PairMeasure]) -> tuple[PairMeasure, HeavyBallPairs]:
+    """The noise and the questions on few pairs of eigenvalues, for searches over heavy-ball SGD.
+
+    Parameters
+    ----------
+    pairs : PairMeasure
+        Of the noise.
+    questions : list of PairMeasure
+        From `MomentForms.weights`, under that noise.
+    """
+    few = skeleton(combined([pairs, *questions]), wide=True)
+    rows, sources = pairs.kernel.shape[0], pairs.source.shape[0]
+    noise = replace(few, kernel=few.kernel[:rows], source=few.source[:sources])
+    return noise, HeavyBallPairs(replace(few, kernel=few.kernel[rows:], source=few.source[sources:]))
 
 
 def rules_at(F: ProjectedFunction, step: int) -> tuple[Rule, float]:

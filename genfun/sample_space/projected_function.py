@@ -73,7 +73,7 @@ class ProjectedFunction(Transform):
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self.responses = PairResponses(method, self.gamma)
         self._heavy = HeavyBallPairs(noise.pairs) if self.responses.momentum is not None else None
-        self._setting = (self.responses.momentum, self.gamma, method.learning_rate)
+        self.setting = (self.responses.momentum, self.gamma, method.learning_rate)
 
     def __repr__(self) -> str:
         return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
@@ -164,10 +164,8 @@ class ProjectedFunction(Transform):
         q : real or complex array, shape (k,)
         """
         if self._heavy is not None:
-            sums, _ = self._heavy.sums(q, *self._setting)
-            return self._heavy.kernel_matrix(sums, q, *self._setting), self._heavy.source_vector(
-                sums, q, *self._setting
-            )
+            sums, _ = self._heavy.sums(q, *self.setting)
+            return self._heavy.kernel_matrix(sums, q, *self.setting), self._heavy.source_vector(sums, q, *self.setting)
         pairs, (a, a_j, a_k) = self.noise.pairs, self._rates
         kernel, source = [], []
         for start in range(0, q.size, ROWS):
@@ -182,7 +180,7 @@ class ProjectedFunction(Transform):
         return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
 
     def sums(
-        self, measure: PairMeasure, heavy: HeavyBallPairs | None, q: Shaped[Array, " k"]
+        self, measure: PairMeasure, q: Shaped[Array, " k"]
     ) -> tuple[Shaped[Array, "rows k"], Shaped[Array, "sources k"]]:
         """gamma alpha^2 u and v summed over the pairs with other weights.
 
@@ -190,15 +188,9 @@ class ProjectedFunction(Transform):
         ----------
         measure : PairMeasure
             The weights, on the same pairs.
-        heavy : HeavyBallPairs or None
-            The same arranged for heavy ball, where the method is that.
         q : array, shape (k,)
             1 - z.
         """
-        rows = measure.kernel.shape[0]
-        if heavy is not None:
-            sums, _ = heavy.sums(q, *self._setting)
-            return heavy.kicks(sums[:rows], q, *self._setting), heavy.starts(sums[rows:], q, *self._setting)
         _, a_j, a_k = self._rates
         u, v = self.responses.dressed(q, a_j[:, None], a_k[:, None])
         return self._scale * (measure.kernel @ u), measure.source @ v
@@ -217,8 +209,8 @@ class ProjectedFunction(Transform):
             1 - z.
         """
         if self._heavy is not None:
-            sums, least = self._heavy.sums(q, *self._setting, source=False)
-            positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
+            sums, least = self._heavy.sums(q, *self.setting, source=False)
+            positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self.setting)
         else:
             _, a_j, a_k = self._rates
             columns = [self._scale * (self.noise.pairs.kernel @ self.responses.kick(x, a_j, a_k)) for x in q]
@@ -250,6 +242,19 @@ def leading_eigenvalue(matrix: Float[Array, "k m m"]) -> Float[Array, " k"]:
     return values
 
 
+def projected_moments(kernel: Array, source: Array, q: Array) -> Shaped[Array, "k m"]:
+    """The second moments of the residuals on the basis, from K and X^T b at z = 1 - q.
+
+    Parameters
+    ----------
+    kernel : array, shape (k, m, m)
+    source : array, shape (k, m)
+    q : array, shape (k,)
+    """
+    matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
+    return np.linalg.solve(matrix, source[:, :, None])[:, :, 0]
+
+
 def projected_loss(kernel: Array, source: Array, q: Array, n_samples: int) -> Shaped[Array, " k"]:
     """L~ from K and X^T b at z = 1 - q.
 
@@ -260,6 +265,4 @@ def projected_loss(kernel: Array, source: Array, q: Array, n_samples: int) -> Sh
     q : array, shape (k,)
     n_samples : int
     """
-    matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
-    solution = np.linalg.solve(matrix, source[:, :, None])[:, 0, 0]
-    return solution / (2.0 * np.sqrt(n_samples))
+    return projected_moments(kernel, source, q)[:, 0] / (2.0 * np.sqrt(n_samples))

@@ -15,17 +15,25 @@ from genfun.case import Case
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
 from genfun.engine.powers import mean_path
+from genfun.engine.settings import Settings
 from genfun.methods.base import Method
+from genfun.methods.family import Family
+from genfun.methods.sgd import SGD
 from genfun.sample_space.basis import orthonormal_basis
+from genfun.sample_space.fast_pairs import HeavyBallPairs
+from genfun.sample_space.many_settings import Asked, projected_losses_at
 from genfun.sample_space.measured import MeasuredNoise, project
-from genfun.sample_space.moment_forms import FormFunction, MomentForms, form_values
+from genfun.sample_space.moment_forms import FormFunction, MomentForms, form_values, thinned
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_function import ProjectedFunction
+from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.residuals import loss_residual
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 PACES = (1e-4, 1e-2, 0.3)
 """Rates 1/(2 alpha_eff t), over the largest eigenvalue, at which the mean path's own squares join the basis."""
+BELIEVED = 0.1
+"""Estimated relative error up to which a search takes a number."""
 NEAR = 1.01
 """Losses up to this many times the least are as good."""
 JUDGED, SAFETY = 4, 2.0
@@ -110,6 +118,27 @@ class HeldOutCurve:
         rest = self.targets - self.phi @ found.coefficients(self.data)
         return 0.5 * float((rest**2).sum()) / self.n_test, found.penalty
 
+    @cached_property
+    def _thin(self) -> tuple[PairMeasure, HeavyBallPairs]:
+        return thinned(self.noise.pairs, [self._question])
+
+    def many(self, rates: Array, momenta: Array, batch_size: int | None, step: int) -> Float[Array, " S"]:
+        """Losses of many settings of heavy-ball SGD at one step, for searches: to about 1e-4.
+
+        Parameters
+        ----------
+        rates, momenta : array, shape (S,)
+        batch_size : int or None
+        step : int
+            t > 0.
+        """
+        at = np.array([step])
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = [self.mean_losses(SGD(a, b), at) for a, b in zip(rates.tolist(), momenta.tolist(), strict=True)]
+        mean, squares = np.concatenate(found, axis=1)
+        setting = (rates, momenta, batch_size)
+        return mean + added_by_noise(self.data, self._thin, np.ones((rates.size, 1)), squares, setting, step)
+
     def mean_losses(self, method: Method, steps: Int[Array, " t"]) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
         """The loss of the mean path, exactly, and its part m^T H_test m.
 
@@ -191,6 +220,40 @@ class HeldOutCurve:
         with np.errstate(invalid="ignore", divide="ignore"):
             share = (losses - means) / losses
         return np.where(steps > 0, np.nan_to_num(relative * share, nan=0.0), 0.0)
+
+
+def added_by_noise(
+    data: LinearData,
+    thin: tuple[PairMeasure, HeavyBallPairs],
+    mix: Float[Array, "S f"],
+    squares: Float[Array, " S"],
+    setting: tuple[Array, Array, int | None],
+    step: int,
+) -> Float[Array, " S"]:
+    """What batch noise adds to the losses of many settings, inf where the search does not believe it.
+
+    Parameters
+    ----------
+    data : LinearData
+    thin : (PairMeasure, HeavyBallPairs)
+        From `thinned`.
+    mix : array, shape (S, f)
+        The weight of every question in every setting.
+    squares : array, shape (S,)
+        The same mixture of the questions about the mean path.
+    setting : (array, array, int or None)
+        Learning rates, momenta and the batch size.
+    step : int
+        t > 0.
+    """
+    rates, momenta, batch_size = setting
+    family = Family()
+    settings = Settings.of(data.problem, family, rates, momenta, batch_size, data.measured_noise)
+    if not settings.gamma.any():
+        return np.zeros(rates.size)
+    found, error = projected_losses_at(thin[0], settings, step, Asked(thin[1], mix))
+    values = np.where(error <= BELIEVED, found.value(), np.inf)
+    return np.maximum(0.5 * (values - squares), 0.0)
 
 
 def best_of(losses: Any, steps: Int[Array, " t"], known: Float[Array, " t"]) -> tuple[int, float, tuple[int, int]]:

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.answers.held_out.curve import check_held_out
+from genfun.answers.held_out.curve import added_by_noise, check_held_out
 from genfun.answers.held_out.ridge import Resolvent
 from genfun.data.linear import LinearData
 from genfun.engine.inversion import NODES, WINDOW_RATIO, Rule, hyperbola, rules, windows
 from genfun.engine.powers import mean_path
 from genfun.engine.singularity import update_roots
 from genfun.methods.sgd import SGD
-from genfun.sample_space.moment_forms import FormFunction, MomentForms, form_values, packed_moments
+from genfun.sample_space.measured import MeasuredNoise
+from genfun.sample_space.moment_forms import FormFunction, MomentForms, form_values, packed_moments, thinned
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_curve import ALWAYS_EARLY, circle_rule
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -51,6 +52,7 @@ class LeftOutCurve:
     def __init__(self, data: LinearData) -> None:
         self.data = data
         self._questions: dict[int, Any] = {}
+        self._thin: tuple[range, Any] = (range(0), None)
 
     @cached_property
     def resolvent(self) -> Resolvent:
@@ -58,8 +60,19 @@ class LeftOutCurve:
         return Resolvent(self.data)
 
     @cached_property
+    def noise(self) -> MeasuredNoise:
+        """That of the data."""
+        return self.data.measured_noise
+
+    @cached_property
     def _forms(self) -> MomentForms:
-        return MomentForms(self.data, self.data.measured_noise)
+        return MomentForms(self.data, self.noise)
+
+    def _place(self, pace: Float[Array, " t"]) -> Float[Array, " t"]:
+        """Where a pace lies among the knots."""
+        lam = self.data.eigenvalues
+        # Far below all eigenvalues, or above them, the pace does not matter.
+        return np.log(lam[0] / np.clip(pace, 1e-3 * lam[-1], 1e3 * lam[0])) / np.log(KNOTS)
 
     def check(self, method: SGD, name: str) -> None:
         """Refuse what this does not know.
@@ -129,7 +142,7 @@ class LeftOutCurve:
             left = data.eigenfeatures / self.resolvent.diagonal(p)
             matrix = left.T @ left / data.n_samples
             products = SampleFeatures(left * data.eigenfeatures, data.eigenvalues)
-            own = packed_moments(products, data.measured_noise.basis) / data.n_samples
+            own = packed_moments(products, self.noise.basis) / data.n_samples
             self._questions[knot] = self._forms.weights(matrix, self._forms.fold.ascending(own)), matrix
         return self._questions[knot]
 
@@ -142,30 +155,58 @@ class LeftOutCurve:
         steps : array, shape (t,)
             Ascending.
         """
-        data, noise = self.data, self.data.measured_noise
+        data, noise = self.data, self.noise
         if noise.sampling(method) == 0.0:
             return np.zeros(steps.size)
         pace = (1.0 - method.momentum) / (2.0 * method.learning_rate * np.maximum(steps, 1))
-        # Far below all eigenvalues, or above them, the pace does not matter.
-        pace = np.clip(pace, 1e-3 * data.eigenvalues[-1], 1e3 * data.eigenvalues[0])
-        place = np.log(data.eigenvalues[0] / pace) / np.log(KNOTS)
-        first, last = int(np.floor(place.min())), int(np.floor(place.max())) + 1
-        knots = range(first, last + 1)
+        knots, mix = self._mixture(pace)
         found = [self._question(knot) for knot in knots]
-        low = np.floor(place).astype(np.int64) - first
-        mix = np.zeros((steps.size, len(knots)))
-        mix[np.arange(steps.size), low] = 1.0 - (place - np.floor(place))
-        mix[np.arange(steps.size), low + 1] = place - np.floor(place)
         F = ProjectedFunction(noise, data.problem, method)
         values, _ = form_values(FormFunction(F, [weights for weights, _ in found]), steps, mix)
         means = mean_path(method, data.eigenvalues, steps)
-        start = data.coefficients @ data.coefficients.T
-        squares = np.stack([((means @ (matrix * start)) * means).sum(axis=1) for _, matrix in found], axis=1)
+        squares = self._squares_of(means, knots)
         with np.errstate(invalid="ignore"):
-            noise = np.nan_to_num(
-                0.5 * np.maximum(values - (mix * squares).sum(axis=1), 0.0), nan=np.inf, posinf=np.inf
-            )
-        return np.where(steps > 0, noise, 0.0)
+            added = 0.5 * np.maximum(values - (mix * squares).sum(axis=1), 0.0)
+        return np.where(steps > 0, np.nan_to_num(added, nan=np.inf, posinf=np.inf), 0.0)
+
+    def _mixture(self, pace: Float[Array, " t"]) -> tuple[range, Float[Array, "t f"]]:
+        """The knots about some paces, and the weights of linear interpolation."""
+        place = self._place(pace)
+        knots = range(int(np.floor(place.min())), int(np.floor(place.max())) + 2)
+        low, rows = np.floor(place).astype(np.int64) - knots.start, np.arange(place.size)
+        mix = np.zeros((place.size, len(knots)))
+        mix[rows, low] = 1.0 - (place - np.floor(place))
+        mix[rows, low + 1] = place - np.floor(place)
+        return knots, mix
+
+    def _squares_of(self, means: Float[Array, "t r"], knots: range) -> Float[Array, "t f"]:
+        """m^T H' m of the mean path, for every knot."""
+        start = self.data.coefficients @ self.data.coefficients.T
+        matrices = [self._question(knot)[1] * start for knot in knots]
+        return np.stack([((means @ matrix) * means).sum(axis=1) for matrix in matrices], axis=1)
+
+    def many(self, rates: Array, momenta: Array, batch_size: int | None, step: int) -> Float[Array, " S"]:
+        """Losses of many settings at one step, for searches: to about 1e-4.
+
+        Parameters
+        ----------
+        rates, momenta : array, shape (S,)
+        batch_size : int or None
+        step : int
+            t > 0.
+        """
+        at, methods = np.array([step]), [SGD(a, b) for a, b in zip(rates.tolist(), momenta.tolist(), strict=True)]
+        mean = np.array([0.5 * self.mean_residuals(method, at).mean() for method in methods])
+        knots, mix = self._mixture((1.0 - momenta) / (2.0 * rates * step))
+        if not set(knots) <= set(self._thin[0]):
+            weights = [self._question(knot)[0] for knot in knots]
+            self._thin = knots, thinned(self.noise.pairs, weights)
+        known, thin = self._thin
+        wide = np.zeros((rates.size, len(known)))
+        wide[:, knots.start - known.start : knots.stop - known.start] = mix
+        means = np.concatenate([mean_path(method, self.data.eigenvalues, at) for method in methods])
+        squares = (mix * self._squares_of(means, knots)).sum(axis=1)
+        return mean + added_by_noise(self.data, thin, wide, squares, (rates, momenta, batch_size), step)
 
     def losses(self, method: SGD, steps: Int[Array, " t"]) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
         """Leave-one-out losses, and those of the mean path.
