@@ -31,11 +31,18 @@ FILES = (
     "noise_weights",
     "mnist_best",
     "schedules",
+    "best_schedules",
     "critical_batch",
     "fit_steps",
+    "steps_vs_batch",
     "big_batch",
     "escape",
+    "escape_tradeoff",
     "sweep_survives",
+    "measured_noise",
+    "regret",
+    "own_noise",
+    "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -13,6 +13,7 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.engine.average_curve import UniformAverage, uniform_curve
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
 from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
@@ -102,13 +103,13 @@ class Prediction(Displayed):
         return f", noise error about {worst:.1e}" if worst > 0.0 else ""
 
 
-def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Array:
+def _noise_errors(case: Case, steps: Array, curve: LossCurve, singular: Singularity | None) -> Array:
     own = getattr(case.noise, "loss_errors", None)
     if isinstance(case.method, ScheduledSGD) or singular is None:
         return np.full(steps.size, np.nan)
     if case.gamma == 0.0:
         return np.zeros(steps.size)
-    return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
+    return np.full(steps.size, np.nan) if own is None else own(case.problem, case.method, steps, curve.loss.log())
 
 
 @overload
@@ -203,7 +204,7 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    noise_error = _noise_errors(case, unique, singular)
+    noise_error = _noise_errors(case, unique, curve, singular)
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )
@@ -227,6 +228,8 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
     if route == "auto":
         return automatic(G, steps, singular)
+    if isinstance(G, UniformAverage):  # what a route gives is the sum of the weights
+        return uniform_curve(G, steps, singular, lambda core, wanted, at: _curve(core, wanted, route, at))
     if route == "recursion":
         if steps[-1] > MAX_RECURSION:
             raise ValueError(

@@ -19,6 +19,9 @@ FEWER_NODES = 28
 NEGLIGIBLE = -42.0
 """Logarithm of the weight below which a node of the contour is left out."""
 
+DENSE, FEW = 4.0, 64
+"""Powers are tabulated where at least FEW steps are asked for, and at least one in DENSE."""
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -154,7 +157,7 @@ class Rule:
 
     Parameters
     ----------
-    window : slice or array
+    window : slice
         Of the steps.
     q : array, shape (k,)
         1 - z of the nodes.
@@ -162,53 +165,69 @@ class Rule:
         nan where a node is outside the strip of the first sheet.
     """
 
-    window: Any
+    window: slice
     q: Array
     weights: Array
 
 
-def rules(
-    steps: Float[Array, " t"], slices: list[slice], rate: float, contour: Contour, extended: bool = False
-) -> list[Rule]:
-    """The rules of one hyperbola for the windows of ascending steps.
+def rules(steps: Float[Array, " t"], rate: float, count: int = NODES) -> list[Rule]:
+    """The rules of one hyperbola for ascending steps, of which those within `WINDOW_RATIO` share one.
 
     Parameters
     ----------
     steps : array, shape (t,)
         Ascending, at least about 30.
-    slices : list of slice
-        From `windows`.
     rate : float
         p_0 per step.
-    contour : Contour
-        From `hyperbola`, of a ratio no less than that of the windows.
-    extended : bool
-        In extended precision.
+    count : int
+        Nodes in the upper half plane.
     """
-    real: Any = np.longdouble if extended else np.float64
-    found = []
+    slices, found = windows(steps), []
+    for window, (c, weight, last) in zip(slices, _kept(steps, slices, hyperbola(count, WINDOW_RATIO)), strict=True):
+        weights = np.exp(np.multiply.outer(steps[window] / last, c)) * (weight / last)
+        if (np.abs(np.imag(c)) / last >= np.pi).any():
+            weights = np.full_like(weights, np.nan)
+        found.append(Rule(window, -np.expm1(-(rate + c / last)), weights))
+    return found
+
+
+def _kept(steps: Array, slices: list[slice], contour: Contour) -> list[tuple[Array, Array, Any]]:
+    """Nodes, weights and t_max of every window, without nodes that do not count there."""
+    contours = []
     for window in slices:
         first, last = steps[window.start], steps[window.stop - 1]
         # One contour for windows of any width: of a narrower one the vertex would lie further right, and many nodes
         # would lose digits to exp(Re(c)).
         # The term decays as exp(Re(c) t/t_max) and matters most at the first step of the window.
         keep = np.real(contour.nodes) * (first / last) > NEGLIGIBLE
-        c, weight = contour.nodes[keep], contour.weights[keep]
-        # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
-        relative = (steps[window] / last).astype(real)
-        weights = np.exp(np.multiply.outer(relative, c)) * (weight / real(last))
-        if (np.abs(np.imag(c)) / last >= np.pi).any():
-            weights = np.full_like(weights, np.nan)
-        found.append(Rule(window, -np.expm1(-(real(rate) + c / real(last))), weights))
-    return found
+        contours.append((contour.nodes[keep], contour.weights[keep], last))
+    return contours
 
 
 def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
-    found = rules(steps, slices, rate, contour, extended)
-    values = G.loss(np.concatenate([rule.q for rule in found]))
+    real: Any = np.longdouble if extended else np.float64
+    contours = _kept(steps, slices, contour)
+    p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
+    values = G.loss(-np.expm1(-p))
     result, start = np.empty(steps.size), 0
-    for rule in found:
-        stop = start + rule.q.size
-        result[rule.window] = np.imag(rule.weights @ values[start:stop]).astype(np.float64)
+    for window, (c, weight, last) in zip(slices, contours, strict=True):
+        stop = start + c.size
+        result[window] = _at_steps(steps[window], c, weight / real(last) * values[start:stop], real).astype(np.float64)
+        if (np.abs(c.imag) / last >= np.pi).any():
+            result[window] = np.nan
         start = stop
     return result
+
+
+def _at_steps(steps: Array, c: Array, weighted: Array, real: Any) -> Array:
+    """Imaginary parts of the sums of weighted * exp(c t/t_max) at ascending steps t, the last of which is t_max."""
+    # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
+    first, last = steps[0], steps[-1]
+    if last - first + 1.0 > DENSE * steps.size or steps.size < FEW:
+        return (np.exp(np.multiply.outer((steps / last).astype(real), c)) @ weighted).imag
+    # Nearly every step: t = first + B i + j, so that a product of two small tables of powers serves all.
+    width = int(np.ceil(np.sqrt(last - first + 1.0)))
+    fine, coarse = np.arange(width), first + width * np.arange(width)
+    rows = np.exp(np.multiply.outer((coarse / last).astype(real), c)) * weighted
+    table = (rows @ np.exp(np.multiply.outer(c, (fine / last).astype(real)))).imag
+    return table.ravel()[(steps - first).astype(np.int64)]

@@ -26,6 +26,8 @@ FULL_WORK = 3e7
 """Up to this many steps times modes the recursion runs on the spectrum itself."""
 FADED = 30.0
 """Oscillations are over when they have faded by exp(-30)."""
+BOUNDED = 0.99
+"""What is left of the lower bound: its corner at lambda R = 1 is no place for Gauss nodes, which err there by 1e-3."""
 NEGLIGIBLE = 1e-280
 """Moments below are set to 0 between chunks: arithmetic on numbers below the normal range is a hundred times slower."""
 LAST_STEP = 10**8
@@ -77,6 +79,37 @@ def extent(method: ScheduledSGD, last: int) -> Extent:
             turning = min(turning, float(((1.0 - np.sqrt(momenta[turns])) ** 2 / rates[turns]).min()))
     fade = FADED / -np.log(most) if most > 0.0 else 0.0
     return Extent(turning, float(min(fade, last, MAX_PHASE)), total / (1.0 - most))
+
+
+def least_loss(problem: Problem, method: ScheduledSGD, last: int) -> float:
+    r"""A lower bound of the mean loss at every step up to a last one, from the slow modes alone.
+
+    .. math:: L_t \ge \tfrac12\sum_k s_k \max(0,\, 1 - \lambda_k R)^2 + \tfrac12\sigma^2,\qquad
+              R = \sum_{t} \frac{\alpha_t}{1 - \max\beta}
+
+    E w^2 >= (E w)^2, and without negative momentum the mean of a mode with lambda R < 1 falls monotonically, by
+    lambda R of its start at most.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : ScheduledSGD
+    last : int
+
+    Returns
+    -------
+    float
+        sigma^2/2 alone where a momentum is negative.
+    """
+    total, most, floor = 0.0, 0.0, 0.5 * problem.noise_variance
+    for steps in chunks(0, last):
+        rates, momenta, _ = method.at(steps)
+        total, most = total + float(rates.sum()), max(most, float(momenta.max()))
+        if momenta.min() < 0.0:
+            return floor
+    signal = problem.measures()[1]
+    left = np.maximum(1.0 - total / (1.0 - most) * signal.nodes, 0.0) ** 2
+    return BOUNDED * 0.5 * float(signal.weights @ left) + floor
 
 
 def resolved(measure: SpectralMeasure, width: float, turning: float) -> SpectralMeasure:

@@ -12,10 +12,15 @@ from genfun._typing import Array, Bool, Shaped
 from genfun.methods.base import Method
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 Measures = tuple[SpectralMeasure, SpectralMeasure]
 """Capacity and signal measures."""
+
+NEXT_TO_POLE = 1e-150
+"""1 - z beside the pole of label noise, where that outweighs all else."""
+SOLVED = 64.0 * EPS
+"""Rounding of a limit where the noise gain is far from 1."""
 
 
 @runtime_checkable
@@ -108,6 +113,24 @@ class Transform(ABC):
         """The relative rounding error of the floor, which grows as the noise gain comes close to 1."""
         return 0.0
 
+    def limit(self) -> float:
+        """What the generating function's coefficients tend to in the end: the loss that label noise leaves."""
+        return 0.5 * self.problem.noise_variance + self.floor()
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a converging loss is left with label noise or a bias: a pole at z = 1."""
+        return self.problem.noise_variance > 0.0 and self.gamma > 0.0
+
+    def settling_rate(self, singular: Any) -> float:
+        """The rate per step at which the limit is approached, negative where the loss converges.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return singular.rate
+
     def known_singularity(self) -> Any:
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
         return None
@@ -153,6 +176,26 @@ class Transform(ABC):
         return not (np.isinf(self.problem.trace) or np.isinf(self.problem.capacity_total))
 
 
+def residue(G: Transform) -> float:
+    """The limit of what a function generates, from its value beside the pole at z = 1.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    return float(G.loss(np.array([NEXT_TO_POLE]))[0] * NEXT_TO_POLE)
+
+
+def solved_limit_error(G: Transform) -> float:
+    """The relative rounding error of a limit that is found by solving an equation: it grows next to the edge.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    return SOLVED / max(1.0 - float(G.regular(np.zeros(1))[1][0]), SOLVED)
+
+
 @lru_cache(maxsize=256)
 def memory(kind: type[Any], hyperparameters: tuple[float, ...]) -> float:
     """1 - the largest modulus below 1 of an eigenvalue of the update matrix at a = 0.
@@ -193,5 +236,31 @@ def still_below(method: Method, step: float) -> float:
     method : Method
     step : float
     """
-    pace = max(slowness(type(method), method.hyperparameters), 1e-3)
-    return 1e-3 / (2.0 * pace * method.learning_rate * step)
+    return hardly_moved(type(method), method.learning_rate, method.hyperparameters, step)
+
+
+def hardly_moved(kind: type[Any], rate: float, hyperparameters: tuple[float, ...], step: float) -> float:
+    """As `still_below`, of a learning rate and further hyperparameters of a class.
+
+    Parameters
+    ----------
+    kind : type
+    rate : float
+    hyperparameters : tuple of float
+    step : float
+    """
+    return 1e-3 / (2.0 * max(slowness(kind, hyperparameters), 1e-3) * rate * step)
+
+
+def merged_below(measures: Measures, below: float) -> Measures:
+    """Measures with what lies below an eigenvalue merged into three nodes; themselves where nothing does.
+
+    Parameters
+    ----------
+    measures : (SpectralMeasure, SpectralMeasure)
+    below : float
+    """
+    capacity, signal = measures
+    if below <= min(capacity.nodes.min(), signal.nodes.min()):
+        return measures
+    return capacity.lump(below), signal.lump(below)

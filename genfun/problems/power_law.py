@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
 from genfun.problems.problem import check_scales
@@ -76,7 +77,7 @@ def _zeta_tail(s: float, first: float) -> float:
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class PowerLaw(Displayed):
     r"""A power-law problem; by default with infinitely many modes.
 
     .. math:: \lambda_k = \Lambda k^{-\nu},\qquad \sum_{j\ge k} s_j = Q\,\lambda_k^{\zeta}\quad\text{exactly},
@@ -140,7 +141,7 @@ class PowerLaw:
         if self.nu > 50.0:
             raise ValueError(f"nu must be at most 50, got {self.nu!r}; use LinearProblem for a few separated modes")
         object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", self.noise_variance))
-        check_scales(self.eigenvalue_scale, np.array([self.signal_total]))
+        check_scales(self.eigenvalue_scale, np.array([self.signal_total]), self.noise_variance)
 
     @property
     def kappa(self) -> float:

@@ -29,6 +29,8 @@ LEADING_TOLERANCE = 1e-12
 LARGEST, START, SOLUTIONS = 60, 8, 12
 """A larger subspace (than this, or sqrt(2 N)) costs more than it saves, and is reduced to its first vectors and those
 of recent solutions."""
+SOLVED = 1e-12
+"""Relative error of the floor where the noise gain is far from 1."""
 NEAREST = 1e-15
 """Closest approach to the slowest mode's own rate, relative to it."""
 
@@ -145,6 +147,7 @@ class ExactFunction(Transform):
             result = result - 2.0 * (residuals * path).sum(axis=1) + squares / q
         return result
 
+    @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q.
 
@@ -222,6 +225,19 @@ class ExactFunction(Transform):
         weights = self.features.weights(self.pairs, 0.0)
         found = solve(self.space, weights, 1.0, self._start[3])
         return float(found.total.real / (2.0 * self.features.size)) - 0.5 * self.problem.noise_variance
+
+    def floor_error(self) -> float:
+        """Its relative error: that of the solver, and rounding next to the edge."""
+        return SOLVED / max(1.0 - self._singularity.noise_gain, SOLVED)
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return max(singular.rate, 0.5 * self.slowest_rate)
 
     def _operator_weights(self, p: float) -> Any:
         """z A(z) at z = exp(-p)."""

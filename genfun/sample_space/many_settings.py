@@ -12,15 +12,18 @@ from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
+from genfun.sample_space.elimination import first_solutions, gain_below_one, solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
-from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss, projected_moments
-from genfun.sample_space.projection import PairMeasure
+from genfun.sample_space.projected_function import leading_eigenvalue
+from genfun.sample_space.projection import PairMeasure, symmetric
 from genfun.scaled import EPS, Scaled
 
 FADED = 16.0
 """Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
 CIRCLE_ALIASING = 16.0
-"""Logarithm of what later losses are damped by on the circle; its points are 1.5 times the step."""
+"""Logarithm of what later losses are damped by on the circle; its points are 1.1 times the step."""
+LITTLE = 1e-6
+"""Share of the loss at the start up to which the limit is taken out before the inversion."""
 LEAST_CIRCLE = 48
 """Points of the circle at least."""
 CELLS = 40_000
@@ -82,8 +85,9 @@ class Asked:
 class _Evaluator:
     """The projected generating function of every setting at its own points, or that of what is asked."""
 
-    def __init__(self, settings: Settings, heavy: HeavyBallPairs, asked: Asked | None = None) -> None:
-        self.s, self.heavy, self.asked = settings, heavy, asked
+    def __init__(self, settings: Settings, heavy: HeavyBallPairs, limit: Any = 0.0, asked: Asked | None = None) -> None:
+        self.asked = asked
+        self.s, self.heavy, self.limit = settings, heavy, np.broadcast_to(limit, settings.rates.shape)
         self.samples = settings.problem.n_samples or 1
 
     def regular(self, pick: Array, p: Array) -> Array:
@@ -91,21 +95,31 @@ class _Evaluator:
         q = -np.expm1(-p)
         setting = (self.s.hyper[0][pick], self.s.gamma[pick], self.s.rates[pick])
         sums, least = self.heavy.sums(q, *setting, source=False)
-        gain = (1.0 - q) * leading_eigenvalue(self.heavy.kernel_matrix(sums, q, *setting))
-        return (least > 0.0) & (gain < 1.0)
+        kernel = self.heavy.kernel(sums, q, *setting)
+        return (least > 0.0) & gain_below_one(kernel, 1.0 - q, self.heavy.measure.size)
 
     def loss(self, q: Array) -> Array:
-        """L~ at the points of every setting, shape (settings, points)."""
+        """L~ less what is taken out, at the points of every setting, shape (settings, points)."""
         beta, g, rate = (np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates))
         setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
-        kernel, source = (part(sums, flat, *setting) for part in (self.heavy.kernel_matrix, self.heavy.source_vector))
-        if self.asked is None:
-            return projected_loss(kernel, source, flat, self.samples).reshape(q.shape)
-        x = projected_moments(kernel, source, flat)
-        found = self.asked.heavy.answers(x, flat, *setting).reshape(*q.shape, -1)
-        return (found * self.asked.mix[:, None]).sum(axis=2)
+        kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
+        if self.asked is not None:
+            x = solutions(symmetric(kernel, self.heavy.measure.size), source.T, 1.0 - flat)
+            found = self.asked.heavy.answers(x, flat, *setting).reshape(*q.shape, -1)
+            return (found * self.asked.mix[:, None]).sum(axis=2)
+        solved = first_solutions(kernel, source, 1.0 - flat) / (2.0 * np.sqrt(self.samples))
+        return solved.reshape(q.shape) - self.limit[:, None] / q
+
+    def limits(self) -> Array:
+        """The loss that label noise leaves in the end; inf where there is no end."""
+        q, setting = np.zeros(self.s.rates.size), (self.s.hyper[0], self.s.gamma, self.s.rates)
+        sums, least = self.heavy.sums(q, *setting, source=False)
+        kernel, floor = self.heavy.kernel(sums, q, *setting), self.heavy.measure.floor
+        source = np.repeat(floor[:, None], q.size, axis=1)
+        found = first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.samples))
+        return np.where((least > 0.0) & gain_below_one(kernel, 1.0 - q, floor.size), found, np.inf)
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -163,20 +177,25 @@ def projected_losses_at(
     heavy = HeavyBallPairs(pairs)
     slowest, outside = root_radii(settings, pairs.nodes)
     mantissa, error, shift = np.empty(size), np.full(size, np.inf), np.zeros(size)
+    limit, start_loss = np.zeros(size), 0.5 * (settings.problem.signal_total + settings.problem.noise_variance)
     for start in range(0, size, BLOCK):
         part = np.arange(start, min(start + BLOCK, size))
         evaluator = _Evaluator(settings.take(part), heavy)
         with np.errstate(all="ignore"):
             shift[part] = shifts(evaluator.regular, slowest[part], float(step))
-    if settings.problem.noise_variance > 0.0:
-        shift = np.maximum(shift, 0.0)
+            if settings.problem.noise_variance > 0.0:
+                # As for a single curve; where the limit is no small part of the losses, its pole costs no digits.
+                end, settling = evaluator.limits(), np.maximum(shift[part], 0.5 * slowest[part])
+                apart = (settling < 0.0) & (end > 0.0) & (end <= LITTLE * start_loss)
+                shift[part] = np.where(apart, settling, np.maximum(shift[part], 0.0))
+                limit[part] = np.where(apart, end, 0.0)
 
     def fill(cells: Array, points: int, rule: Callable[[_Evaluator, Array], tuple[Array, Array]]) -> None:
         together = max(1, CELLS // points)
         for start in range(0, cells.size, together):
             pick = cells[start : start + together]
             with np.errstate(all="ignore"):
-                own = _Evaluator(settings.take(pick), heavy, None if asked is None else asked.take(pick))
+                own = _Evaluator(settings.take(pick), heavy, limit[pick], None if asked is None else asked.take(pick))
                 mantissa[pick], error[pick] = rule(own, shift[pick])
 
     fading = np.minimum((outside - shift) * step, 0.0)
@@ -191,10 +210,17 @@ def projected_losses_at(
         )
     if not patient:
         error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
-        return Scaled.exponential(mantissa, shift * step), error
+        return _above(Scaled.exponential(mantissa, shift * step), limit), error
     hard = np.flatnonzero(~(error < HOPELESS))
     fill(hard, step, lambda own, at: _on_circle(own, at, step))
-    return Scaled.exponential(mantissa, shift * step), error
+    return _above(Scaled.exponential(mantissa, shift * step), limit), error
+
+
+def _above(decay: Scaled, limit: Array) -> Scaled:
+    """The sum with what was taken out."""
+    apart = limit > 0.0
+    value = decay.value() + limit
+    return Scaled(np.where(apart, value, decay.mantissa), np.where(apart, 0, decay.exponent))
 
 
 def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: int) -> tuple[Array, Array]:
@@ -203,16 +229,18 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
     values = own.loss(-np.expm1(-(shift[:, None] + nodes / step)))
     weights = [np.exp(contour.nodes) * contour.weights / step for contour in contours]
     first, second = (values[:, :fine] @ weights[0]).imag, (values[:, fine:] @ weights[1]).imag
-    return first, np.where(first > 0.0, np.abs(second / first - 1.0), np.inf)
+    whole = first + own.limit * np.exp(-shift * step)
+    return first, np.where(whole > 0.0, np.abs(second - first) / whole, np.inf)
 
 
 def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
     """One coefficient from points in the upper half plane, half a spacing off the real axis."""
-    points = max(LEAST_CIRCLE, int(np.ceil(1.5 * step)))
+    points = max(LEAST_CIRCLE, int(np.ceil(1.1 * step)))
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points
     values: Any = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
     found = 2.0 / points * np.exp(radius * step) * np.real(values @ np.exp(-1j * step * angle))
     rounding = EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
-    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(found), 1e-300)
+    whole = found + own.limit * np.exp(-shift * step)
+    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(whole), 1e-300)

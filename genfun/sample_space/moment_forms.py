@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
-from genfun.engine.inversion import FEWER_NODES, NODES, WINDOW_RATIO, Rule, hyperbola, rules, windows
+from genfun.engine.inversion import FEWER_NODES, NODES, Rule, rules
+from genfun.engine.singularity import Singularity
+from genfun.sample_space.elimination import solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.measured import MeasuredNoise
 from genfun.sample_space.operator import SampleFeatures
-from genfun.sample_space.projected_curve import circle_rule, handover
-from genfun.sample_space.projected_function import ProjectedFunction, projected_moments
+from genfun.sample_space.projected_curve import ALWAYS_EARLY, LATEST, circle_rule
+from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairFold, PairMeasure
 from genfun.sample_space.skeleton import skeleton
 
+FADED = 22.0
+"""Singularities off the real axis must have faded to exp(-22) = 3e-10 for the hyperbola to be used."""
 TOGETHER = 4_096
 """Points evaluated together."""
 
@@ -138,7 +142,7 @@ class FormFunction:
         return np.concatenate(chunks)
 
     def _some(self, q: Array) -> Array:
-        x = projected_moments(*self.F.parts(q), q)
+        x = solutions(*self.F.parts(q), 1.0 - q)
         if self._heavy is not None:
             return self._heavy.answers(x, q, *self.F.setting)
         kicks, started = self.F.sums(self._measure, q)
@@ -184,7 +188,22 @@ def thinned(pairs: PairMeasure, questions: list[PairMeasure]) -> tuple[PairMeasu
     return noise, HeavyBallPairs(replace(few, kernel=few.kernel[rows:], source=few.source[sources:]))
 
 
-def rules_at(F: ProjectedFunction, step: int) -> tuple[Rule, float]:
+def handover(singular: Singularity, last: int) -> tuple[int, float]:
+    """Up to which step the circle is needed, and what the hyperbola misses beyond, relative.
+
+    Parameters
+    ----------
+    singular : Singularity
+    last : int
+        The last step.
+    """
+    gap = singular.shift - singular.unresolved_rate
+    fade = FADED / gap if gap > FADED / LATEST else LATEST
+    reach = int(min(last, max(ALWAYS_EARLY, fade)))
+    return reach, 0.0 if reach == last else float(np.exp(-gap * reach))
+
+
+def rule_at(F: ProjectedFunction, step: int) -> tuple[Rule, float]:
     """The rule for a single step, and the rate that it leaves out.
 
     Parameters
@@ -193,11 +212,9 @@ def rules_at(F: ProjectedFunction, step: int) -> tuple[Rule, float]:
     step : int
     """
     singular, steps = F.known_singularity(), np.array([step])
-    reach, _, _ = handover(F, step, singular)
-    if step <= reach:
+    if step <= handover(singular, step)[0]:
         return circle_rule(steps, singular.shift), singular.shift
-    late = steps.astype(np.float64)
-    return rules(late, windows(late), singular.shift, hyperbola(NODES, WINDOW_RATIO))[0], singular.shift
+    return rules(steps.astype(np.float64), singular.shift)[0], singular.shift
 
 
 def form_values(
@@ -205,7 +222,7 @@ def form_values(
 ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
     """A mixture of the questions at every step, and the estimated relative error of the computation.
 
-    Early steps by the circle, later ones by the hyperbola, handed over where the losses on the training samples agree.
+    Early steps by the circle, later ones by the hyperbola, once what the latter does not see has faded.
 
     Parameters
     ----------
@@ -222,21 +239,17 @@ def form_values(
     """
     singular = forms.F.known_singularity()
     shift = singular.shift
-    reach, _, mismatch = handover(forms.F, int(steps[-1]), singular)
+    reach, missed = handover(singular, int(steps[-1]))
     soon = int(np.searchsorted(steps, reach, side="right"))
     late = steps[soon:].astype(np.float64)
     result, error = np.zeros(steps.size), np.zeros(steps.size)
     if soon:
         result[:soon] = _applied(forms, [circle_rule(steps[:soon], shift)], mix[:soon])
     if late.size:
-        spans = windows(late)
-        fine, coarse = (
-            _applied(forms, rules(late, spans, shift, hyperbola(n, WINDOW_RATIO)), mix[soon:])
-            for n in (NODES, FEWER_NODES)
-        )
+        fine, coarse = (_applied(forms, rules(late, shift, n), mix[soon:]) for n in (NODES, FEWER_NODES))
         with np.errstate(divide="ignore", invalid="ignore"):
             gap = np.abs(fine - coarse) / np.abs(fine)
-        result[soon:], error[soon:] = fine, np.maximum(np.nan_to_num(gap, nan=np.inf), mismatch)
+        result[soon:], error[soon:] = fine, np.maximum(np.nan_to_num(gap, nan=np.inf), missed)
     with np.errstate(over="ignore", invalid="ignore"):
         return result * np.exp(np.minimum(shift * steps, 1e4)), error
 

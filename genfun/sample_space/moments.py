@@ -83,6 +83,9 @@ def second_moments(
     update = [[np.broadcast_to(np.asarray(x, float), lam.shape) for x in row] for row in rows]
     start = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
     residual = np.asarray(data.residuals, float).reshape(phi.shape[0], -1)
+    if data.noise_variance == 0.0:
+        # What rounding leaves of targets that are fitted exactly would be a floor.
+        residual = np.zeros_like(residual)
     mean = [start] + [np.zeros_like(start) for _ in range(m - 1)]
     zero = np.zeros((lam.size, lam.size))
     moment = [[start @ start.T if i == j == 0 else zero.copy() for j in range(m)] for i in range(m)]

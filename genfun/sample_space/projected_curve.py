@@ -9,9 +9,18 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import HasLoss, Rule, coefficients
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined
+from genfun.engine.inversion import Rule
+from genfun.engine.loss_curve import (
+    FIRST_CONTOUR_STEP,
+    AboveLimit,
+    LossCurve,
+    automatic,
+    by_contour,
+    joined,
+    near_limit,
+)
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
+from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.scaled import EPS, Scaled
 
@@ -21,15 +30,25 @@ LATEST = 4_096
 """Beyond this step it does not."""
 ACCEPT = 1e-9
 """Relative difference at which the hyperbola takes over from the circle."""
+CONTOUR_FACTOR = 4.0
+"""Logarithm of the factor by which values on the contour enter a late loss at most."""
+SHOWN = 5e-8
+"""Error by few pairs from which losses are summed over all."""
+LITTLE = 1e-4
+"""A limit below this share of the start is taken out of sums over all pairs."""
+OVERSAMPLED, DENSE = 3, 8
+"""Points of the circle for every step; more where losses fall far."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
 
-def circle_losses(F: HasLoss, last: int, shift: float) -> Float[Array, " t"]:
-    r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
+def circle_losses(
+    F: ProjectedFunction, last: int, shift: float, limit: float = 0.0, oversampled: int = OVERSAMPLED
+) -> Float[Array, " t"]:
+    r"""(L(t) - limit) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
-              |z| = e^{-p_0 - 30/M},\quad M \ge 4(t+1)\ \text{points}
+              |z| = e^{-p_0 - 30/M},\quad M \ge 3(t+1)\ \text{points}
 
     to about 1e-12, whatever the method's memory: the circle encloses no singularity. (The recursion of
     `genfun.sample_space.time_steps` rounds badly where a single pair is unstable but for the noise of the others.)
@@ -37,27 +56,34 @@ def circle_losses(F: HasLoss, last: int, shift: float) -> Float[Array, " t"]:
     Parameters
     ----------
     F : ProjectedFunction
-        Or anything else with a `loss` of q = 1 - z.
     last : int
         The last step.
     shift : float
         p_0 per step, at or right of the dominant singular point.
+    limit : float
+        What is taken out, so that the circle may be wider than 1 where the loss decays to a floor.
+    oversampled : int
+        Points for every step.
     """
-    points, _, q = _circle(last, shift)
+    function: Any = AboveLimit(F, limit) if limit > 0.0 else F
+    points, _, q = _circle(last, shift, oversampled)
+    values = function.loss(q)
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
     steps = np.arange(last + 1)
-    return np.fft.irfft(np.conj(F.loss(q)), points)[: last + 1] * np.exp(ALIASING * steps / points)
+    return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
 
 
-def _circle(last: int, shift: float) -> tuple[int, Array, Array]:
+def _circle(last: int, shift: float, oversampled: int = OVERSAMPLED) -> tuple[int, Array, Array]:
     """How many points a circle has, the angles of its upper half, and 1 - z there."""
-    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
+    from scipy.fft import next_fast_len
+
+    points = 2 * next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     return points, angle, -np.expm1(-(shift + ALIASING / points - 1j * angle))
 
 
 def circle_rule(steps: Int[Array, " t"], shift: float) -> Rule:
-    """The same as a rule for a few steps of any function.
+    """The circle of `circle_losses` as a rule for a few steps of any function.
 
     Parameters
     ----------
@@ -120,37 +146,28 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     """
     if F.gamma == 0.0:
         return automatic(GeneratingFunction(F.problem, F.method), steps)
-    return inverted(F, steps, projected_singularity(F) if singular is None else singular)
+    singular = projected_singularity(F) if singular is None else singular
+    return inverted(F, steps, singular)
 
 
-def handover(F: HasLoss, last: int, singular: Singularity) -> tuple[int, Float[Array, " t"], float]:
-    """Up to which step the circle is needed, the losses exp(-shift t) up to there, and what the hyperbola then misses.
+def _few_pairs_error(F: ProjectedFunction, loss: Scaled, steps: Int[Array, " t"], singular: Singularity) -> Array:
+    r"""What it does to late losses, relative, that sums are taken over few pairs in place of all.
 
-    Parameters
-    ----------
-    F : ProjectedFunction
-        Or anything else with a `loss` of q = 1 - z.
-    last : int
-        The last step.
-    singular : Singularity
+    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + |p_0|\,t\Big)
+              \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
+
+    near the edge of the noise they move the loss by more, and late losses are a small part of what their generating
+    function sums; c is the largest factor of the contour.
     """
-    shift = singular.shift
-    gap = shift - singular.unresolved_rate
-    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
-    fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
-    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
-    while True:
-        early = circle_losses(F, reach, shift)
-        if reach >= last:
-            return reach, early, 0.0
-        check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-        later = coefficients(F, check.astype(float), shift)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            difference = np.abs(later.mantissa / early[check] - 1.0)
-        mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
-        if mismatch <= ACCEPT or reach >= min(last, LATEST):
-            return reach, early, mismatch
-        reach = min(2 * reach, last, LATEST)
+    t = steps.astype(float)
+    if F.few.real == 0.0:
+        return np.zeros(t.shape)
+    near = abs(1.0 - singular.noise_gain)
+    amplified = 1.0 / near if np.isfinite(near) and near > 0.0 else 1.0
+    rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
+    share = np.log(np.abs(F.loss(-np.expm1(-(singular.shift + 1.0 / t))))) - np.log(t) + CONTOUR_FACTOR
+    share = np.exp(np.clip(share - (loss.log() - singular.shift * t), 0.0, 700.0))
+    return F.few.real * (amplified + rate * t) * np.nan_to_num(share, nan=1.0)
 
 
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
@@ -163,21 +180,73 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         Ascending, without repeats.
     singular : Singularity
     """
-    shift = singular.shift
-    reach, early, mismatch = handover(F, int(steps[-1]), singular)
+    last = int(steps[-1])
+    F, shift, limit, oversampled = _below(F, singular)
+    gap = shift - singular.unresolved_rate
+    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
+    fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
+    # Twice as far nothing of it is left: where the two still differ, it is for rounding.
+    furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
+    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
+    while True:
+        early = circle_losses(F, reach, shift, limit, oversampled)
+        losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
+        mismatch, known = 0.0, True
+        if reach < last:
+            check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
+            mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
+            known = reach >= judged_from(F, reach, float(np.subtract(*losses[np.array([0, reach])].log())))
+        if (known and mismatch <= ACCEPT) or reach >= furthest:
+            break
+        reach = min(2 * reach, furthest)
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
-        size = np.exp(ALIASING / 4.0) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300))
-        parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
+        size = np.exp(ALIASING / oversampled) * np.abs(early).max() * np.sqrt(reach + 1.0)
+        with np.errstate(over="ignore", divide="ignore"):
+            share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
+            error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
+        parts.append(LossCurve(losses[soon], error + max(F.few.real, F.few.circle), "circle"))
     if late.size:
-        found = coefficients(F, late.astype(float), shift)
-        power = shift * late.astype(float)
-        error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
-        parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))
+        at = (reach, float(losses[np.array([reach])].log()[0]))
+        parts.append(_late(F, late, singular, at, mismatch, known))
     return joined(parts)
+
+
+def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFunction, float, float, int]:
+    """The function, the shift of the circle, the limit that is taken out (none where it is above the start), and the
+    points of the circle for every step.
+    """
+    apart, limit, rate = near_limit(F, np.array([2**62]), singular)
+    start = float(F.loss(np.ones(1))[0])
+    if apart > 0 or limit > start:
+        return F, singular.shift, 0.0, OVERSAMPLED
+    # Sums over few pairs are as good as a part of the start, and so are losses on a narrow circle.
+    return (F.on_all_pairs(), rate, limit, DENSE) if limit < LITTLE * start else (F, rate, limit, OVERSAMPLED)
+
+
+def _late(
+    F: ProjectedFunction,
+    steps: Int[Array, " t"],
+    singular: Singularity,
+    reach: tuple[int, float],
+    mismatch: float,
+    known: bool,
+) -> LossCurve:
+    """Losses by the hyperbola; over all pairs where few would show."""
+    found = by_contour(F, steps, singular)
+    loss = found.loss
+    error = np.maximum(found.error, missed(loss.log(), steps, reach, mismatch, singular.unresolved_rate, known))
+    few = _few_pairs_error(F, loss, steps, singular)
+    shown = np.flatnonzero(few > SHOWN)
+    if shown.size == 0:
+        return LossCurve(loss, error + few, "contour")
+    # One stretch, so that its steps share contours.
+    part = slice(int(shown[0]), int(shown[-1]) + 1)
+    again = _late(F.on_all_pairs(), steps[part], singular, reach, mismatch, known)
+    pieces = [LossCurve(loss[s], (error + few)[s], "contour") for s in (slice(0, part.start), slice(part.stop, None))]
+    return joined([piece for piece in (pieces[0], again, pieces[1]) if piece.error.size])
 
 
 class CurveSteps:
@@ -193,7 +262,7 @@ class CurveSteps:
 
     def __init__(self, F: ProjectedFunction) -> None:
         self._function, self._singular, self._next = F, projected_singularity(F), 0
-        self.size = F.noise.pairs.first.size
+        self.size = F.pairs.first.size
 
     def losses(self, until: int) -> Scaled:
         """Losses from the first step not asked for yet to `until`, inclusive.

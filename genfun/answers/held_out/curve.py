@@ -172,7 +172,7 @@ class HeldOutCurve:
         """
         if self.noise.sampling(method) == 0.0:
             return np.zeros(steps.size)
-        F = ProjectedFunction(self.noise, self.data.problem, method)
+        F = ProjectedFunction(self.noise, self.data.problem, method, few=False)
         values, _ = form_values(FormFunction(F, [self._question]), steps, np.ones((steps.size, 1)))
         with np.errstate(invalid="ignore"):
             noise = np.nan_to_num(0.5 * np.maximum(values - squares, 0.0), nan=np.inf, posinf=np.inf)

@@ -11,7 +11,7 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.curve import added_by_noise, check_held_out
 from genfun.answers.held_out.ridge import Resolvent
 from genfun.data.linear import LinearData
-from genfun.engine.inversion import NODES, WINDOW_RATIO, Rule, hyperbola, rules, windows
+from genfun.engine.inversion import Rule, rules
 from genfun.engine.powers import mean_path
 from genfun.engine.singularity import update_roots
 from genfun.methods.sgd import SGD
@@ -106,7 +106,7 @@ class LeftOutCurve:
         late = steps[soon:].astype(np.float64)
         found = [(0, circle_rule(steps[:soon], 0.0))] if soon else []
         if late.size:
-            found += [(soon, rule) for rule in rules(late, windows(late), 0.0, hyperbola(NODES, WINDOW_RATIO))]
+            found += [(soon, rule) for rule in rules(late, 0.0)]
         squares = np.zeros((self.data.n_samples, steps.size))
         for offset, rule in found:
             squares[:, offset:][:, rule.window] = self._squares(method, rule)
@@ -161,7 +161,7 @@ class LeftOutCurve:
         pace = (1.0 - method.momentum) / (2.0 * method.learning_rate * np.maximum(steps, 1))
         knots, mix = self._mixture(pace)
         found = [self._question(knot) for knot in knots]
-        F = ProjectedFunction(noise, data.problem, method)
+        F = ProjectedFunction(noise, data.problem, method, few=False)
         values, _ = form_values(FormFunction(F, [weights for weights, _ in found]), steps, mix)
         means = mean_path(method, data.eigenvalues, steps)
         squares = self._squares_of(means, knots)

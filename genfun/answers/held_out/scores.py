@@ -11,7 +11,7 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.curve import HeldOutCurve
 from genfun.engine.powers import mean_path
 from genfun.methods.base import Method
-from genfun.sample_space.moment_forms import MomentForms, rules_at
+from genfun.sample_space.moment_forms import MomentForms, rule_at
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import label_moments
@@ -114,8 +114,8 @@ def _noise_moments(
 ) -> Float[Array, "k pairs"]:
     """Covariances of the weights, packed, for every mixture of the outputs."""
     data, noise = curve.data, curve.noise
-    F = ProjectedFunction(noise, data.problem, method)
-    rule, shift = rules_at(F, step)
+    F = ProjectedFunction(noise, data.problem, method, few=False)
+    rule, shift = rule_at(F, step)
     q, z = rule.q, 1.0 - rule.q
     forms: MomentForms = curve.forms
     starts = [np.outer(weights, weights) for weights in (data.coefficients @ mixtures.T).T]
