@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from genfun.answers.best.best_schedule import best_schedule
     from genfun.answers.best.budget import StepTime, fit_step_time
     from genfun.answers.best.budget_map import BudgetMap, budget_map
+    from genfun.answers.best.held_out_optimum import HeldOutOptimum
     from genfun.answers.best.loss_map import LossMap, loss_map
     from genfun.answers.best.momentum_map import MomentumMap, momentum_map
     from genfun.answers.best.optimize import Optimum, optimize
@@ -85,6 +86,7 @@ __all__ = [
     "FourthMoments",
     "GeneratingFunction",
     "HeldOut",
+    "HeldOutOptimum",
     "LeaveOneOut",
     "LinearData",
     "LinearProblem",
@@ -174,6 +176,7 @@ _ON_FIRST_USE = {
     "LeaveOneOut": "answers.held_out.leave_one_out",
     "predict_test": "answers.held_out.prediction",
     "HeldOut": "answers.held_out.prediction",
+    "HeldOutOptimum": "answers.best.held_out_optimum",
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
     "BestSchedule": "answers.best.schedule_answer",
     "BigBatch": "answers.batch.big_batch",

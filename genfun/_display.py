@@ -45,6 +45,8 @@ class Displayed:
         `StepsFit`               `steps_fit`
         `BigBatch`               `big_batch`
         `EscapeChart`            `escape_chart`   `against`, `at`
+        `HeldOut`                `held_out`
+        `LeaveOneOut`            `held_out`
         `experiments.Agreement`  `agreement`
         `experiments.Ladder`     `ladder`
         ======================== ================ ================

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "measured_noise",
         "regret",
         "own_noise",
+        "held_out",
     ],
 )
 def test_every_claim_of_the_file_holds(file):

@@ -42,6 +42,7 @@ FILES = (
     "measured_noise",
     "regret",
     "own_noise",
+    "held_out",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed
-from genfun._typing import Array, Float, Progress
+from genfun._typing import Array, Float, Progress, Shaped
 from genfun.data import _arrays
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
 from genfun.data.noise_fit import NoiseFit, fit_noise
@@ -340,7 +340,7 @@ class LinearData(Displayed):
         """y minus the predictions at the optimum."""
         return np.vstack([y - phi @ self.coefficients for phi, y in self.blocks()])
 
-    def seen(self, weights: Float[Array, "rank m"]) -> Float[Array, "n m"]:
+    def seen(self, weights: Shaped[Array, "rank m"]) -> Shaped[Array, "n m"]:
         """Predictions of weights in the eigenbasis, for every sample.
 
         Parameters

@@ -151,8 +151,48 @@ def coefficients(
     return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
 
 
-def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
-    real: Any = np.longdouble if extended else np.float64
+@dataclass(frozen=True)
+class Rule:
+    """A quadrature rule for the coefficients of any function: f(t) exp(-rate t) = Im(weights @ f~(q)).
+
+    Parameters
+    ----------
+    window : slice
+        Of the steps.
+    q : array, shape (k,)
+        1 - z of the nodes.
+    weights : array, shape (t, k)
+        nan where a node is outside the strip of the first sheet.
+    """
+
+    window: slice
+    q: Array
+    weights: Array
+
+
+def rules(steps: Float[Array, " t"], rate: float, count: int = NODES) -> list[Rule]:
+    """The rules of one hyperbola for ascending steps, of which those within `WINDOW_RATIO` share one.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+        Ascending, at least about 30.
+    rate : float
+        p_0 per step.
+    count : int
+        Nodes in the upper half plane.
+    """
+    slices, found = windows(steps), []
+    for window, (c, weight, last) in zip(slices, _kept(steps, slices, hyperbola(count, WINDOW_RATIO)), strict=True):
+        weights = np.exp(np.multiply.outer(steps[window] / last, c)) * (weight / last)
+        if (np.abs(np.imag(c)) / last >= np.pi).any():
+            weights = np.full_like(weights, np.nan)
+        found.append(Rule(window, -np.expm1(-(rate + c / last)), weights))
+    return found
+
+
+def _kept(steps: Array, slices: list[slice], contour: Contour) -> list[tuple[Array, Array, Any]]:
+    """Nodes, weights and t_max of every window, without nodes that do not count there."""
     contours = []
     for window in slices:
         first, last = steps[window.start], steps[window.stop - 1]
@@ -161,6 +201,12 @@ def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, cont
         # The term decays as exp(Re(c) t/t_max) and matters most at the first step of the window.
         keep = np.real(contour.nodes) * (first / last) > NEGLIGIBLE
         contours.append((contour.nodes[keep], contour.weights[keep], last))
+    return contours
+
+
+def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
+    real: Any = np.longdouble if extended else np.float64
+    contours = _kept(steps, slices, contour)
     p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
     values = G.loss(-np.expm1(-p))
     result, start = np.empty(steps.size), 0

@@ -224,3 +224,41 @@ def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array
     terms = np.where(mantissa == 0.0, 0.0, mantissa * np.ldexp(each.mantissa.astype(mantissa.dtype), exponent))
     found = Scaled.exponential(terms.sum(axis=1).astype(np.float64), lead_power[:, 0])
     return Scaled(found.mantissa, found.exponent + lead_binary[:, 0]), np.abs(lead_power[:, 0]), top[:, 0]
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def mean_path(method: Method, nodes: Float[Array, " n"], steps: Int[Array, " t"]) -> Float[Array, "t n"]:
+    r"""What the mean of every mode has left of a unit initial error, g_t = (T^t)_{ww}, with its sign.
+
+    .. math:: T^{2^j} = I - D_j,\quad D_{j+1} = 2 D_j - D_j^2
+
+    so that slow modes keep their digits, at a cost that grows as log t.
+
+    **Assumptions.** Updates affine in a = learning rate * lambda. Modes beyond the edge of the curvature become inf.
+
+    Parameters
+    ----------
+    method : Method
+    nodes : array, shape (n,)
+        lambda_k.
+    steps : array, shape (t,)
+
+    Examples
+    --------
+    >>> from genfun.methods import SGD
+    >>> mean_path(SGD(0.5), np.array([1.0, 3.0]), np.array([0, 1, 3]))
+    array([[ 1.   ,  1.   ],
+           [ 0.5  , -0.5  ],
+           [ 0.125, -0.125]])
+    """
+    d = deviation_from_identity(method, nodes, np.zeros_like(nodes))
+    size = d.shape[1]
+    rows = np.zeros((size, steps.size, nodes.size))
+    rows[0] = 1.0
+    for j in range(int(steps.max()).bit_length()):
+        odd = np.flatnonzero(steps >> j & 1)
+        before = rows[:, odd]
+        for i, k in np.ndindex(size, size):
+            rows[k, odd] -= before[i] * d[:, i, k]
+        d = 2.0 * d - d @ d
+    return rows[0]

@@ -8,6 +8,7 @@ from genfun.plotting.agreement import agreement
 from genfun.plotting.big_batch import big_batch
 from genfun.plotting.budget_map import budget_map
 from genfun.plotting.escape_chart import escape_chart
+from genfun.plotting.held_out import held_out
 from genfun.plotting.ladder import ladder
 from genfun.plotting.loss_curves import loss_curves
 from genfun.plotting.loss_map import loss_map
@@ -26,6 +27,7 @@ __all__ = [
     "budget_map",
     "draw",
     "escape_chart",
+    "held_out",
     "ladder",
     "loss_curves",
     "loss_map",

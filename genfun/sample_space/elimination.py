@@ -93,3 +93,17 @@ def gain_below_one(kernel: Float[Array, "mm k"], z: Float[Array, " k"], m: int) 
         part = slice(start, start + TOGETHER)
         below[part] = (_eliminate(_minus(kernel[:, part], z[part], m), None, m) > 0.0).all(axis=0)
     return below
+
+
+def solutions(matrix: Shaped[Array, "k m m"], source: Shaped[Array, "k m"], z: Shaped[Array, " k"]) -> Array:
+    """All unknowns of every system (I - zK) x = b, shape (k, m).
+
+    Parameters
+    ----------
+    matrix : array, shape (k, m, m)
+        K.
+    source : array, shape (k, m)
+        b.
+    z : array, shape (k,)
+    """
+    return np.linalg.solve(np.eye(matrix.shape[1]) - z[:, None, None] * matrix, source[:, :, None])[:, :, 0]

@@ -89,11 +89,37 @@ class HeavyBallPairs:
             least[part] = smallest
         return result, least
 
+    def kicks(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "rows k"]:
+        """gamma alpha^2 u from sums over 1/S; the other arguments as for `sums`."""
+        top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
+        return sums * (g * rate**2 * top)
+
+    def starts(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "rows k"]:
+        """v from the sums of the sources over 1/S, and of those times s; the other arguments as for `sums`."""
+        plain, scaled = np.split(sums, 2)
+        forgets = (1.0 - beta) + beta * q
+        squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
+        return (forgets * forgets * squared) * plain + (forgets * beta * (1.0 - q) * rate) * scaled
+
+    def answers(self, x: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k f"]:
+        """v of the sources plus z x u of the kernel, where the measure holds questions: a source and m rows for each.
+
+        Parameters
+        ----------
+        x : array, shape (k, m)
+            Second moments on the basis.
+        q, beta, g, rate
+            As for `sums`.
+        """
+        rows, count = self.measure.kernel.shape[0], self.measure.source.shape[0]
+        sums, _ = self.sums(q, beta, g, rate)
+        kicks = self.kicks(sums[:rows], q, beta, g, rate).reshape(count, -1, q.size)
+        return (self.starts(sums[rows:], q, beta, g, rate) + (1.0 - q) * np.einsum("ka,fak->fk", x, kicks)).T
+
     def kernel(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "mm k"]:
         """K(z) at every point, packed, from the first rows of `sums`; the other arguments as there."""
         m = self.measure.size
-        top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
-        return sums[: m * (m + 1) // 2] * (g * rate**2 * top)
+        return self.kicks(sums[: m * (m + 1) // 2], q, beta, g, rate)
 
     def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
         """K(z) at every point as matrices; arguments as for `kernel`."""
@@ -103,10 +129,8 @@ class HeavyBallPairs:
         """X^T b at every point, label noise included; arguments as for `kernel`."""
         m, pairs = self.measure.size, self.measure
         z = 1.0 - q
-        plain, scaled = sums[-2 * m : -m], sums[-m:]
         forgets = (1.0 - beta) + beta * q
-        squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
-        result = (forgets * forgets * squared) * plain + (forgets * beta * z * rate) * scaled
+        result = self.starts(sums[-2 * m :], q, beta, g, rate)
         if pairs.floor[0] > 0.0:
             result += np.multiply.outer(pairs.floor, 1.0 / q)
             slope, constant = np.broadcast_arrays(rate * z, forgets * q)

@@ -76,6 +76,6 @@ class FullGradient(_Observed):
         q : real or complex array, shape (k,)
         """
         pairs, a = self.noise.pairs, self.method.learning_rate * self.noise.pairs.nodes
-        u, v = self._responses.dressed(q, a[:, None], a[:, None])
+        u, v = self.responses.dressed(q, a[:, None], a[:, None])
         kicked = ((pairs.gradient @ u).T * self.residuals(q)).sum(axis=1)
         return pairs.start @ v + (1.0 - q) * self.gamma * self.method.learning_rate**2 * kicked

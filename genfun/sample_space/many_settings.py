@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
-from genfun.sample_space.elimination import first_solutions, gain_below_one
+from genfun.sample_space.elimination import first_solutions, gain_below_one, solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.projected_function import leading_eigenvalue
-from genfun.sample_space.projection import PairMeasure
+from genfun.sample_space.projection import PairMeasure, symmetric
 from genfun.scaled import EPS, Scaled
 
 FADED = 16.0
@@ -59,10 +60,36 @@ def projected_gains(pairs: PairMeasure, rates: Array, momenta: Array, gammas: Ar
     return np.where(rates * pairs.nodes[-1] >= 2.0 * (1.0 + momenta), np.inf, gains)
 
 
-class _Evaluator:
-    """The projected generating function of every setting at its own points."""
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is asked of every setting in place of the training loss: a mixture of questions about second moments.
 
-    def __init__(self, settings: Settings, heavy: HeavyBallPairs, limit: Any = 0.0) -> None:
+    Parameters
+    ----------
+    heavy : HeavyBallPairs
+        The weights of all questions, from `genfun.sample_space.moment_forms`, on the same pairs as the noise.
+    mix : array, shape (S, f)
+        The weight of every question in every setting.
+    """
+
+    heavy: HeavyBallPairs
+    mix: Float[Array, "S f"]
+
+    def take(self, pick: Array) -> Asked:
+        """Those of some settings.
+
+        Parameters
+        ----------
+        pick : array
+        """
+        return Asked(self.heavy, self.mix[pick])
+
+
+class _Evaluator:
+    """The projected generating function of every setting at its own points, or that of what is asked."""
+
+    def __init__(self, settings: Settings, heavy: HeavyBallPairs, limit: Any = 0.0, asked: Asked | None = None) -> None:
+        self.asked = asked
         self.s, self.heavy, self.limit = settings, heavy, np.broadcast_to(limit, settings.rates.shape)
         self.samples = settings.problem.n_samples or 1
 
@@ -81,6 +108,10 @@ class _Evaluator:
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
         kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
+        if self.asked is not None:
+            x = solutions(symmetric(kernel, self.heavy.measure.size), source.T, 1.0 - flat)
+            found = self.asked.heavy.answers(x, flat, *setting).reshape(*q.shape, -1)
+            return (found * self.asked.mix[:, None]).sum(axis=2)
         solved = first_solutions(kernel, source, 1.0 - flat) / (2.0 * np.sqrt(self.samples))
         return solved.reshape(q.shape) - self.limit[:, None] / q
 
@@ -116,7 +147,9 @@ def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Ar
         return 2.0 * np.log(largest), np.log(off * partner)
 
 
-def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+def projected_losses_at(
+    pairs: PairMeasure, settings: Settings, step: int, asked: Asked | None = None
+) -> tuple[Scaled, Float[Array, " S"]]:
     r"""Mean loss under the measured noise of every setting at one step, and its estimated numeric error.
 
     On a hyperbola shifted to the dominant singularity of every setting; where the step is small, or modes off the real
@@ -133,6 +166,8 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         S settings on the problem of the same data; its spectrally expressible noise is not looked at.
     step : int
         t >= 0.
+    asked : Asked, optional
+        What else than the training loss is wanted, t > 0 and with mini-batches.
 
     Returns
     -------
@@ -163,7 +198,7 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         for start in range(0, cells.size, together):
             pick = cells[start : start + together]
             with np.errstate(all="ignore"):
-                own = _Evaluator(settings.take(pick), heavy, limit[pick])
+                own = _Evaluator(settings.take(pick), heavy, limit[pick], None if asked is None else asked.take(pick))
                 mantissa[pick], error[pick] = rule(own, shift[pick])
 
     fading = np.minimum((outside - shift) * step, 0.0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.inversion import Rule
 from genfun.engine.loss_curve import (
     FIRST_CONTOUR_STEP,
     AboveLimit,
@@ -64,16 +65,36 @@ def circle_losses(
     oversampled : int
         Points for every step.
     """
-    from scipy.fft import next_fast_len
-
     function: Any = AboveLimit(F, limit) if limit > 0.0 else F
-    half: Any = next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
-    points = 2 * half
-    angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
-    values = function.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
+    points, _, q = _circle(last, shift, oversampled)
+    values = function.loss(q)
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
     steps = np.arange(last + 1)
     return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
+
+
+def _circle(last: int, shift: float, oversampled: int = OVERSAMPLED) -> tuple[int, Array, Array]:
+    """How many points a circle has, the angles of its upper half, and 1 - z there."""
+    from scipy.fft import next_fast_len
+
+    half: Any = next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
+    points = 2 * half
+    angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
+    return points, angle, -np.expm1(-(shift + ALIASING / points - 1j * angle))
+
+
+def circle_rule(steps: Int[Array, " t"], shift: float) -> Rule:
+    """The circle of `circle_losses` as a rule for a few steps of any function.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+    shift : float
+    """
+    points, angle, q = _circle(int(steps.max()), shift)
+    weights = np.exp(-1j * np.multiply.outer(steps, angle)) * np.exp(ALIASING * steps / points)[:, None] / points
+    weights[:, 1:-1] *= 2.0
+    return Rule(slice(0, steps.size), q, 1j * weights)
 
 
 def unresolved_rate(F: ProjectedFunction) -> float:

@@ -18,7 +18,7 @@ from genfun.problems.problem import Problem
 from genfun.sample_space.elimination import first_solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projection import symmetric
+from genfun.sample_space.projection import PairMeasure, symmetric
 from genfun.sample_space.skeleton import FewPairs
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ class ProjectedFunction(Transform):
             )
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
-        self._responses = PairResponses(method, self.gamma)
-        self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
+        self.responses = PairResponses(method, self.gamma)
+        self.setting = (self.responses.momentum, self.gamma, method.learning_rate)
         self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
 
     def _sum_over(self, few: FewPairs) -> None:
         self.few, self.pairs = few, few.pairs
-        self._heavy = HeavyBallPairs(self.pairs) if self._responses.momentum is not None else None
+        self._heavy = HeavyBallPairs(self.pairs) if self.responses.momentum is not None else None
 
     def on_all_pairs(self) -> ProjectedFunction:
         """The same function, its sums over all pairs of the noise."""
@@ -199,20 +199,36 @@ class ProjectedFunction(Transform):
     def _packed(self, q: Array) -> tuple[Array, Array]:
         """The same, K as upper triangles and the points along the last axis."""
         if self._heavy is not None:
-            sums, _ = self._heavy.sums(q, *self._setting)
-            return self._heavy.kernel(sums, q, *self._setting), self._heavy.source(sums, q, *self._setting)
+            sums, _ = self._heavy.sums(q, *self.setting)
+            return self._heavy.kernel(sums, q, *self.setting), self._heavy.source(sums, q, *self.setting)
         pairs, (a, a_j, a_k) = self.pairs, self._rates
         kernel, source = [], []
         for start in range(0, q.size, ROWS):
             some = q[start : start + ROWS]
-            u, v = self._responses.dressed(some, a_j[:, None], a_k[:, None])
+            u, v = self.responses.dressed(some, a_j[:, None], a_k[:, None])
             kernel.append(self._scale * (pairs.kernel @ u))
             part = pairs.source @ v
             if pairs.floor[0] > 0.0:
-                part = part + pairs.modes @ self._responses.mean(some, a[:, None])
+                part = part + pairs.modes @ self.responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
             source.append(part)
         return np.concatenate(kernel, axis=1), np.concatenate(source, axis=1)
+
+    def sums(self, measure: PairMeasure, q: Shaped[Array, " k"]) -> tuple[Array, Array]:
+        """gamma alpha^2 u and v summed over all pairs with other weights.
+
+        Parameters
+        ----------
+        measure : PairMeasure
+            The weights, on the pairs of the noise.
+        q : array, shape (k,)
+            1 - z.
+        """
+        a_j, a_k = (
+            self.method.learning_rate * measure.nodes[index][:, None] for index in (measure.first, measure.second)
+        )
+        u, v = self.responses.dressed(q, a_j, a_k)
+        return self._scale * (measure.kernel @ u), measure.source @ v
 
     @property
     def _scale(self) -> float:
@@ -228,12 +244,12 @@ class ProjectedFunction(Transform):
             1 - z.
         """
         if self._heavy is not None:
-            sums, least = self._heavy.sums(q, *self._setting, source=False)
-            positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
+            sums, least = self._heavy.sums(q, *self.setting, source=False)
+            positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self.setting)
         else:
             _, a_j, a_k = self._rates
-            columns = [self._scale * (self.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
-            positive = np.array([bool(np.all(self._responses.positive(x, a_j, a_k))) for x in q])
+            columns = [self._scale * (self.pairs.kernel @ self.responses.kick(x, a_j, a_k)) for x in q]
+            positive = np.array([bool(np.all(self.responses.positive(x, a_j, a_k))) for x in q])
             matrix = symmetric(np.stack(columns, axis=1), self.pairs.size)
         return positive, leading_eigenvalue(matrix)
 

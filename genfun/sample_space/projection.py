@@ -57,8 +57,8 @@ class PairMeasure:
     nodes: Float[Array, " n"]
     first: Int[Array, " P"]
     second: Int[Array, " P"]
-    kernel: Float[Array, "mm P"]
-    source: Float[Array, "m P"]
+    kernel: Float[Array, "kernels P"]
+    source: Float[Array, "sources P"]
     modes: Float[Array, "m n"]
     floor: Float[Array, " m"]
     norms: Float[Array, " m"]
@@ -199,6 +199,45 @@ def label_moments(
     return modes, floor
 
 
+class PairFold:
+    r"""Weights on all pairs of eigenvalues, moved to few nodes: :math:`W = \Lambda^T w \Lambda`, Lambda interpolates.
+
+    Parameters
+    ----------
+    eigenvalues : array, shape (r,)
+        lambda_k > 0, descending.
+    width, count : float and int
+        See `interpolation`; width 0 keeps every eigenvalue.
+    """
+
+    def __init__(self, eigenvalues: Float[Array, " r"], width: float = BIN_WIDTH, count: int = NODES_PER_BIN) -> None:
+        lam = eigenvalues[::-1]
+        whole = Interpolation(lam, [(slice(0, lam.size), None)])
+        self.rule = interpolation(lam, width, count) if width > 0.0 else whole
+        self.size = lam.size
+        self.first, self.second = np.triu_indices(self.rule.nodes.size)
+        self._twice = np.where(self.first == self.second, 1.0, 2.0)
+
+    def ascending(self, packed: Float[Array, "m pairs"]) -> Float[Array, "m r r"]:
+        """Packed symmetric matrices of descending eigenvalues as whole ones of ascending eigenvalues.
+
+        Parameters
+        ----------
+        packed : array, shape (m, r (r + 1)/2)
+        """
+        return symmetric(packed.T, self.size)[:, ::-1, ::-1]
+
+    def __call__(self, weights: Float[Array, "r r"]) -> Float[Array, " P"]:
+        """Weights of the pairs of nodes, those of different nodes counted twice.
+
+        Parameters
+        ----------
+        weights : array, shape (r, r)
+            Symmetric, of ascending eigenvalues.
+        """
+        return self.rule.fold(self.rule.fold(weights).T)[self.first, self.second] * self._twice
+
+
 def pair_measure(
     moments: Float[Array, "m pairs"],
     labels: tuple[Float[Array, "m r"], Float[Array, " m"]],
@@ -225,29 +264,21 @@ def pair_measure(
     width, count : float and int
         See `interpolation`; width 0 keeps every eigenvalue.
     """
-    lam, m = eigenvalues[::-1], moments.shape[0]
-    if width > 0.0:
-        rule = interpolation(lam, width, count)
-    else:
-        rule = Interpolation(lam, [(slice(0, lam.size), None)])
-    first, second = np.triu_indices(rule.nodes.size)
-    twice = np.where(first == second, 1.0, 2.0)
-    matrices = n_samples * symmetric(moments.T, lam.size)[:, ::-1, ::-1]
-
-    def folded(weights: Array) -> Array:
-        return rule.fold(rule.fold(weights).T)[first, second] * twice
-
-    kernel = np.empty((m * (m + 1) // 2, first.size))
+    m = moments.shape[0]
+    fold = PairFold(eigenvalues, width, count)
+    matrices = n_samples * fold.ascending(moments)
+    kernel = np.empty((m * (m + 1) // 2, fold.first.size))
     for row, (a, b) in enumerate(combinations_with_replacement(range(m), 2)):
-        kernel[row] = folded(matrices[a] * matrices[b]) / n_samples
+        kernel[row] = fold(matrices[a] * matrices[b]) / n_samples
     start = (coefficients @ coefficients.T)[::-1, ::-1]
-    source = np.stack([folded(matrices[a] * start) for a in range(m)])
+    source = np.stack([fold(matrices[a] * start) for a in range(m)])
+    rule, lam = fold.rule, eigenvalues[::-1]
     modes, floor = labels
     diagonals = np.diagonal(matrices, axis1=1, axis2=2)
     return PairMeasure(
         rule.nodes,
-        first,
-        second,
+        fold.first,
+        fold.second,
         kernel,
         source,
         rule.fold(modes[:, ::-1].T).T,

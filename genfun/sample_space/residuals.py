@@ -101,15 +101,17 @@ def loss_residual(
     method: Method,
     step: float,
     moments: Array | None = None,
+    asked: Array | None = None,
 ) -> tuple[Float[Array, " N"], float]:
     r"""The residual of the projected solution, and an estimate of the relative error of the loss, about a step.
 
-    .. math:: 1^T(x_{exact} - Xx) = \rho^T (I - zA)^{-1} R,\qquad
-              R = \tilde b + zAXx - Xx,\quad \rho = 1 + zAXw - Xw,\quad (I - zK)\,w = X^T 1
+    .. math:: a^T(x_{exact} - Xx) = \rho^T (I - zA)^{-1} R,\qquad
+              R = \tilde b + zAXx - Xx,\quad \rho = a + zAXw - Xw,\quad (I - zK)\,w = X^T a
 
     at the real point z = exp(-p_0 - 1/t), where L~ averages the losses up to about t. Both residuals are orthogonal to
-    the basis, so that the error is of second order. The estimate is :math:`\sum_i |\rho_i R_i|/1^T Xx`, because errors
-    at single steps have both signs where the average has one.
+    the basis, so that the error is of second order. a = 1 for the training loss; for tr(R Cov) it is
+    :math:`a_i = \gamma\alpha^2\varphi_i^T(u\circ R)\varphi_i`. The estimate is :math:`\sum_i |\rho_i R_i|` over
+    what is asked for, because errors at single steps have both signs where the average has one.
 
     Parameters
     ----------
@@ -123,15 +125,20 @@ def loss_residual(
         t > 0.
     moments : array, shape (m, r (r + 1)/2), optional
         Q of the basis, if known: it saves half of the products.
+    asked : array, shape (r (r + 1)/2,), optional
+        R, packed; the training loss is asked for otherwise.
     """
     F = ProjectedFunction(noise, data.problem, method, few=False)
     q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
     z = 1.0 - q
     kernel, source = (part[0] for part in F.parts(np.array([q])))
     unit = np.eye(kernel.shape[0])
-    x, w = np.linalg.solve(unit - z * kernel, np.stack([source, unit[0]], axis=1)).T
     responses = PairResponses(method, F.gamma)
     weights = features.weights(responses, q)
+    ones = np.full(noise.n_samples, noise.n_samples**-0.5)
+    question = ones if asked is None else features.quadratic(weights * asked)
+    sides = np.stack([source, noise.basis.T @ question], axis=1)
+    x, w = np.linalg.solve(unit - z * kernel, sides).T
 
     def image(coordinates: Array, start: Array | float = 0.0) -> Float[Array, " N"]:
         """The quadratic forms of start + z U o Q(X c)."""
@@ -140,9 +147,14 @@ def loss_residual(
         return features.quadratic(start + z * weights * moment)
 
     first, second = features.pair_index
-    optimum = data.coefficients
-    start = (optimum[first] * optimum[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
+    optimum, twice = data.coefficients, np.where(features.pair_index[0] == features.pair_index[1], 1.0, 2.0)
+    start = (optimum[first] * optimum[second]).sum(axis=1) * twice
     path = features.pair_values(responses, q, 1) * features.put(start)
     primal = image(x, path) + label_source(data, responses, q) - noise.basis @ x
-    dual = image(w) + noise.n_samples**-0.5 - noise.basis @ w
-    return primal, float(np.abs(primal) @ np.abs(dual) / np.abs(x[0]))
+    dual = image(w) + question - noise.basis @ w
+    total = float(x[0])
+    if asked is not None:
+        # Of tr(R C~) what noise has added: its part of the start's, and z/N of the product of question and moments.
+        quiet = features.pair_values(replace(responses, gamma=0.0), q, 1) * features.put(start)
+        total = float(features.fetch(path - quiet) @ asked) * noise.n_samples / z + float(question @ (noise.basis @ x))
+    return primal, float(np.abs(primal) @ np.abs(dual) / np.abs(total))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import genfun as gf
+from genfun.answers.held_out.curve import HeldOutCurve
+from genfun.answers.held_out.scores import score_variances
+from genfun.data.digits import mnist_arrays
+from genfun.data.kernels import relu_ntk
+from genfun.plotting import table as plot_table
 
 
 def table(n=60, d=6, seed=3, noise=0.5):
@@ -54,9 +60,65 @@ def test_held_out_loss_on_the_training_samples_is_the_training_loss():
     y = np.stack([y, y**2], axis=1)
     data = gf.LinearData.from_features(X, y)
     m = gf.SGD(0.1, 0.5, batch_size=3)
-    told = gf.predict_test(data, m, [[0, 10], [50, 200]], X, y)
+    told = gf.predict_test(data, m, [[0, 10], [50, 200]], X, y, noise="exact")
     assert told.loss == pytest.approx(gf.predict(data, m, told.steps, noise="exact").loss, rel=1e-8)
     assert told.loss == pytest.approx(told.train_loss, rel=1e-10)
+    near = gf.predict_test(data, m, told.steps, X, y)
+    assert near.loss == pytest.approx(told.loss, rel=1e-3)
+
+
+def sets():
+    """Tables, digits in a kernel and in pixels, with held-out rows: (data, X_test, y_test, X_train)."""
+    X, y, Xt, yt = table()
+    yield gf.LinearData.from_features(X, y), Xt, yt, None
+    images, labels = mnist_arrays(10_000)
+    some = np.random.default_rng(0).permutation(10_000)[:150]
+    x = images[some].reshape(150, -1) / 255.0
+    y = np.eye(10)[labels[some]] - 0.1
+    yield gf.LinearData.from_kernel(relu_ntk(x[:60]), y[:60]), relu_ntk(x[60:], x[:60]), y[60:], None
+    yield gf.LinearData.from_features(x[:60], y[:60]), x[60:], y[60:], x[:60]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("momentum", "batch"), [(-0.4, 4), (0.0, 1), (0.8, 8)])
+def test_held_out_loss_is_that_of_the_full_recursion_to_half_a_per_cent(momentum, batch):
+    steps = np.array([0, 1, 4, 15, 60, 200])
+    for data, Xt, yt, X in sets():
+        for share in (0.2, 0.8):
+            m = gf.SGD(share * gf.max_learning_rate(data, momentum, batch), momentum, batch)
+            told, full = (gf.predict_test(data, m, steps, Xt, yt, X, noise) for noise in ("measured", "exact"))
+            off = np.abs(told.loss / full.loss - 1.0)
+            assert off.max() <= 5e-3
+            # The estimate is honest: nothing is off by several times as much.
+            assert (off <= 3.0 * told.noise_error + 2e-4).all()
+            assert told.mean_loss == pytest.approx(full.mean_loss, rel=1e-9)
+            assert told.train_loss == pytest.approx(full.train_loss, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_late_steps_cost_nothing_and_level_off():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    m = gf.SGD(0.4 * gf.max_learning_rate(data, 0.5, 2), 0.5, 2)
+    told = gf.predict_test(data, m, [3000, 10**5, 10**9, 10**14], Xt, yt)
+    full = gf.predict_test(data, m, 3000, Xt, yt, noise="exact")
+    assert told.loss[0] == pytest.approx(float(full.loss), rel=1e-3)
+    assert told.loss[1:] == pytest.approx(told.loss[0], rel=1e-6)
+    assert told.best_step == pytest.approx(full.best_step, rel=0.1)
+    assert told.best_range[0] <= told.best_step <= told.best_range[1]
+    left = gf.leave_one_out(data, m, [3000, 10**9, 10**14])
+    assert left.loss[1] == pytest.approx(left.loss[0], rel=1e-3)
+    assert left.loss[2] == pytest.approx(left.loss[1], rel=1e-6)
+
+
+def test_beyond_the_edge_the_held_out_loss_diverges():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    told = gf.predict_test(data, gf.SGD(1.5 * gf.max_learning_rate(data, 0.0, 1), 0.0, 1), [10, 10**6], Xt, yt)
+    full = gf.predict_test(data, told.method, 10, Xt, yt, noise="exact")
+    assert told.status == "diverges"
+    assert told.loss[0] == pytest.approx(float(full.loss), rel=5e-3)
+    assert np.isinf(told.loss[1])
 
 
 def test_kernel_and_features_agree_on_held_out_samples():
@@ -92,6 +154,7 @@ def test_batch_noise_never_helps_and_the_best_step_is_the_least():
     assert full.best_loss == full.loss.min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [-0.4, 0.0, 0.9])
 def test_leave_one_out_of_the_mean_path_is_that_of_retrainings(momentum):
     X, y, _, _ = table(n=60, d=8)
@@ -122,6 +185,7 @@ def test_ridge_baseline_is_that_of_n_fits():
     assert told.ridge_loss == pytest.approx(total, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_leave_one_out_with_batches_is_near_the_test_loss_over_splits():
     # 20 data sets of one law, each with a large test set: both are estimates of the same mean.
     losses, noises = [], []
@@ -146,6 +210,74 @@ def test_leave_one_out_with_batches_is_near_the_test_loss_over_splits():
     assert 0.7 < left / test < 1.4
 
 
+def one_hot(n=200, d=6, classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, 2 * n)
+    X = rng.standard_normal((2 * n, d)) + 1.2 * np.eye(classes, d)[labels]
+    return X[:n], np.eye(classes)[labels[:n]] - 0.3, X[n:], labels[n:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("momentum", "batch"), [(-0.3, 8), (0.0, 8), (0.8, 16)])
+def test_error_rate_is_that_of_simulated_runs_within_a_point(momentum, batch):
+    X, Y, Xt, labels = one_hot()
+    data = gf.LinearData.from_features(X, Y)
+    m = gf.SGD(0.6 * gf.max_learning_rate(data, momentum, batch), momentum, batch)
+    steps, rng, count = [10, 40, 150], np.random.default_rng(2), 400
+    w = np.zeros((count, X.shape[1], 3))
+    v, seen = np.zeros_like(w), []
+    for t in range(max(steps) + 1):
+        if t in steps:
+            seen.append((np.argmax(Xt @ w, axis=2) != labels).mean())
+        rows = rng.random((count, len(X))).argpartition(batch, axis=1)[:, :batch]
+        x = X[rows]
+        v = momentum * v - m.learning_rate * np.swapaxes(x, 1, 2) @ (x @ w - Y[rows]) / batch
+        w = w + v
+    told = gf.predict_test(data, m, steps, Xt, np.eye(3)[labels] - 0.3)
+    np.testing.assert_allclose(told.error_rate, seen, atol=0.01)
+    # Without the noise of the scores it is points off, so that a dropped covariance would show.
+    quiet = gf.predict_test(data, gf.SGD(m.learning_rate, momentum), steps, Xt, np.eye(3)[labels] - 0.3)
+    assert np.abs(quiet.error_rate - seen).max() > 0.02
+
+
+def test_score_variances_add_up_to_the_noise_in_the_loss():
+    X, Y, Xt, labels = one_hot(n=60)
+    data = gf.LinearData.from_features(X, Y)
+    m = gf.SGD(0.5 * gf.max_learning_rate(data, 0.0, 2), 0.0, 2)
+    told = gf.predict_test(data, m, [5, 300], Xt, np.eye(3)[labels])
+    for step, noise in zip(told.steps, told.loss - told.mean_loss, strict=True):
+        variances = score_variances(HeldOutCurve(data, Xt, np.eye(3)[labels]), m, int(step))
+        assert 0.5 * np.trace(variances, axis1=1, axis2=2).mean() == pytest.approx(noise, rel=1e-8)
+        # Scores of one-hot targets sum to one but for what the features miss; a wrong sign of covariances would show.
+        assert variances.sum(axis=(1, 2)).mean() < 0.5 * np.trace(variances, axis1=1, axis2=2).mean()
+
+
+def test_error_rate_is_none_where_targets_are_no_classes_and_a_sign_for_one_output():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, np.sign(y))
+    m = gf.SGD(0.1, batch_size=4)
+    assert gf.predict_test(data, m, 20, Xt, yt).error_rate is None
+    told = gf.predict_test(data, gf.SGD(0.1), [20], Xt, np.sign(yt))
+    scores = Xt @ np.linalg.lstsq(X, np.sign(y), rcond=None)[0]
+    late = gf.predict_test(data, gf.SGD(0.1), 10**7, Xt, np.sign(yt))
+    assert float(late.error_rate) == pytest.approx((np.sign(scores) != np.sign(yt)).mean())
+    assert 0.0 < told.error_rate[0] < 0.5
+
+
+def test_the_picture_shows_what_was_asked_for_and_more():
+    X, y, Xt, yt = table()
+    data = gf.LinearData.from_features(X, y)
+    m = gf.SGD(0.1, batch_size=4)
+    told = gf.predict_test(data, m, [7, 500], Xt, yt)
+    rows = {(name, x): y for _, name, x, y, _ in plot_table(told.plot(Figure().subplots()))}
+    assert rows["held-out", 500] == told.loss[1]
+    assert rows["held-out, without batch noise", 7] == told.mean_loss[0]
+    assert rows["training", 500] == told.train_loss[1]
+    left = gf.leave_one_out(data, m, 90)
+    rows = {(name, x): y for _, name, x, y, _ in plot_table(left.plot(Figure().subplots()))}
+    assert rows["left-out", 90] == left.loss
+
+
 @pytest.mark.other_kinds
 def test_what_cannot_be_answered_is_refused_by_name():
     X, y, Xt, yt = table(n=10, d=3)
@@ -162,6 +294,8 @@ def test_what_cannot_be_answered_is_refused_by_name():
     with pytest.raises(ValueError, match="in the same order"):
         gf.predict_test(data, m, 3, Xt, yt, X_train=X[::-1])
     with pytest.raises(ValueError, match="steps must be at most"):
-        gf.predict_test(data, m, 10**14, Xt, yt)
+        gf.predict_test(data, m, 10**14, Xt, yt, noise="exact")
+    with pytest.raises(ValueError, match="noise must be 'measured' or 'exact'"):
+        gf.predict_test(data, m, 10, Xt, yt, noise="fitted")  # pyright: ignore
     with pytest.raises(ValueError, match="where the full batch diverges"):
         gf.leave_one_out(data, gf.SGD(1e3), 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from genfun._display import Displayed, digits_of, percent
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
+from genfun.answers.best.held_out_optimum import HeldOutOptimum, Objective, held_out_optimum
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -135,6 +136,21 @@ def optimize(
 
 @overload
 def optimize(
+    problem: LinearData,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    momentum: float | None = None,
+    *,
+    max_share_of_edge: float = 1.0,
+    objective: Literal["test", "folds"],
+    X_test: Any = None,
+    y_test: Any = None,
+    X_train: Any = None,
+) -> HeldOutOptimum: ...
+
+
+@overload
+def optimize(
     problem: Problem | LinearData,
     batch_size: int | None = None,
     steps: int | None = None,
@@ -144,6 +160,7 @@ def optimize(
     step_time: StepTime | tuple[float, float] | None = None,
     method: Method | None = None,
     max_share_of_edge: float = 1.0,
+    objective: Literal["train"] = "train",
 ) -> Optimum: ...
 
 
@@ -157,7 +174,11 @@ def optimize(
     step_time: StepTime | tuple[float, float] | None = None,
     method: Method | None = None,
     max_share_of_edge: float = 1.0,
-) -> Optimum | SoftmaxOptimum:
+    objective: Objective = "train",
+    X_test: Any = None,
+    y_test: Any = None,
+    X_train: Any = None,
+) -> Optimum | SoftmaxOptimum | HeldOutOptimum:
     r"""The learning rate and momentum, and under a budget the batch size, of least predicted loss.
 
     .. math:: \min_{\alpha,\beta}\ L(T)\qquad\text{or}\qquad \min_{\alpha,\beta,b}\ L(T(b)),\qquad
@@ -193,10 +214,15 @@ def optimize(
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
         converges. Near the edge the mean is carried by rare runs: 0.8 is a careful choice for single runs.
+    objective : "train", "test" or "folds"
+        Which loss is least: that on the training samples; that on held-out rows, or without any the leave-one-out
+        estimate from the training samples; or the mean over 5 folds.
+    X_test, y_test, X_train : array-like or None
+        Held-out rows with objective="test", as for `predict_test`.
 
     Returns
     -------
-    Optimum or SoftmaxOptimum
+    Optimum, SoftmaxOptimum or HeldOutOptimum
 
     Raises
     ------
@@ -214,17 +240,28 @@ def optimize(
     >>> o.method.momentum > 0.5, o.at_bound
     (True, False)
     """
+    if objective not in get_args(Objective):
+        raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
+    if objective == "train" and not (X_test is None and y_test is None):
+        raise ValueError("X_test and y_test go with objective='test', got objective='train'")
+    if objective != "train":
+        given = {"noise": noise, "budget": budget, "step_time": step_time, "method": method}
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{name} is not known with objective={objective!r}, got {value!r}; leave it out")
+        if isinstance(problem, SoftmaxData):
+            raise TypeError(f"objective={objective!r} is derived for squared loss, got a SoftmaxData")
+        rows, share = (X_test, y_test, X_train), _share(max_share_of_edge)
+        T = _check.integer("steps", steps, 1)
+        beta = None if momentum is None else _check.momentum(momentum)
+        return held_out_optimum(problem, batch_size, T, beta, objective, rows, share)  # pyright: ignore
     if isinstance(problem, SoftmaxData):
         return softmax_optimize(problem, batch_size, steps, momentum, noise, budget, step_time, method)
     if (steps is None) == (budget is None):
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
     if momentum is not None:
         momentum = _check.momentum(momentum)
-    share = _check.positive("max_share_of_edge", max_share_of_edge)
-    if share > 1.0:
-        raise ValueError(
-            f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
-        )
+    share = _share(max_share_of_edge)
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):
@@ -248,6 +285,15 @@ def optimize(
     best = _best_batch(search, most)
     ends = () if most == 1 else ((1, "smallest"), (most, "largest"))
     return _answer(best, tuple(f"batch size {b}, the {end} that was tried" for b, end in ends if b == best.batch))
+
+
+def _share(max_share_of_edge: float) -> float:
+    share = _check.positive("max_share_of_edge", max_share_of_edge)
+    if share > 1.0:
+        raise ValueError(
+            f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
+        )
+    return share
 
 
 def _best_batch(search: Callable[[int], Search], most: int) -> Search:
