@@ -69,7 +69,7 @@ class Case:
             constants, and another noise model is refused in this name.
         knows_options : bool
             Whether the answer knows averaged weights, weight decay and dampening, which most refuse. They are derived
-            for spectrally expressible noise alone.
+            for spectrally expressible noise and for that of data.
 
         Raises
         ------
@@ -87,9 +87,9 @@ class Case:
         data = problem if isinstance(problem, LinearData) else None
         spectrum: Any = problem if data is None else data.problem
         options = getattr(method, "options", "") if _is_constant(method) else ""
-        if knows_options and options:
-            only_expressible = only_expressible or options
         model = _named(noise, data, only_expressible)
+        if options and not (isinstance(model, SpectrallyExpressible) or getattr(model, "knows_options", False)):
+            only_expressible = only_expressible or options
         _check.setting(spectrum, method if _is_constant(method) else None, model, knows_options)
         if only_expressible and not isinstance(model, SpectrallyExpressible):
             raise ValueError(

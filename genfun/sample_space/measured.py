@@ -88,6 +88,9 @@ class MeasuredNoise:
             f"error={self.error:.2g}, loss_error={self.loss_error:.2g})"
         )
 
+    knows_options = True
+    """Weight decay, dampening and averaged weights are derived for it."""
+
     @property
     def words(self) -> str:
         """Where it is from and how well it is known, for a sentence."""

@@ -65,7 +65,8 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
     if not off.any() or np.abs(flat[off]).max() == 0.0:
         return -np.inf
-    partner = max(float(np.abs(flat).max()), 1.0 if F.problem.noise_variance > 0.0 else 0.0)
+    lasting = F.problem.noise_variance > 0.0 or F.decays
+    partner = max(float(np.abs(flat).max()), 1.0 if lasting else 0.0)
     return float(np.log(np.abs(flat[off]).max() * partner))
 
 
@@ -76,7 +77,9 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     ----------
     F : ProjectedFunction
     """
-    return replace(searched_singularity(F), unresolved_rate=unresolved_rate(F))
+    found = searched_singularity(F)
+    shift = max(found.shift, 0.0) if F.decays else found.shift
+    return replace(found, shift=shift, unresolved_rate=unresolved_rate(F))
 
 
 def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.sample_space.projected_curve import CurveSteps
 
-ROWS = 64
-"""Points evaluated together where every pair is solved for."""
+NEXT_TO_ONE = 1e-100
+"""1 - z where the end is looked at: smaller than any decay, yet no pole."""
+CHUNK = 16_384
+"""Points times pairs evaluated together where every pair is looked at, so that all working arrays stay in the cache."""
 
 
 class ProjectedFunction(Transform):
@@ -112,10 +114,17 @@ class ProjectedFunction(Transform):
         return CurveSteps(self)
 
     def floor(self) -> float:
-        """The excess loss that label noise leaves in the end."""
-        kernel, _ = self.parts(np.zeros(1))
-        settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], self.noise.pairs.floor)
+        """The excess loss in the end: what label noise leaves, and the bias of weight decay."""
+        q = np.full(1, NEXT_TO_ONE)
+        kernel, source = self.parts(q)
+        left = source[0] * q if self._responses.decays else self.noise.pairs.floor
+        settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], left)
         return float(settled[0] / (2.0 * np.sqrt(self.noise.n_samples))) - 0.5 * self.problem.noise_variance
+
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay leaves a bias in the end."""
+        return self._responses.decays
 
     @cached_property
     def _nodes(self) -> SpectralMeasure:
@@ -170,16 +179,29 @@ class ProjectedFunction(Transform):
             )
         pairs, (a, a_j, a_k) = self.noise.pairs, self._rates
         kernel, source = [], []
-        for start in range(0, q.size, ROWS):
-            some = q[start : start + ROWS]
+        rows = max(1, CHUNK // pairs.first.size)
+        for start in range(0, q.size, rows):
+            some = q[start : start + rows]
             u, v = self._responses.dressed(some, a_j[:, None], a_k[:, None])
-            kernel.append(self._scale * (pairs.kernel @ u))
+            sums = self._scale * (pairs.kernel @ u)
+            kernel.append(sums)
             part = pairs.source @ v
+            extra = self._responses.first_noise - 1.0
+            if extra > 0.0:
+                began = symmetric(sums, pairs.size) @ self._start
+                spared = self.gamma * (pairs.source @ ((a_j * a_k)[:, None] * u))
+                part = part + extra * (1.0 - some) * (began.T - spared)
             if pairs.floor[0] > 0.0:
                 part = part + pairs.modes @ self._responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
             source.append(part.T)
         return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
+
+    @cached_property
+    def _start(self) -> Float[Array, " m"]:
+        """X^T of the squared residuals at the start."""
+        pairs = self.noise.pairs
+        return pairs.source.sum(axis=1) + pairs.modes.sum(axis=1) + pairs.floor
 
     @property
     def _scale(self) -> float:
