@@ -109,11 +109,11 @@ class OutputFunction(Transform):
         alpha, q = self.method.learning_rate, np.array([NEXT_TO_ONE])
         bias = signal.weights * self.system.bias(signal.nodes) ** 2
         a = alpha * signal.nodes
-        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        u0, uo, _, _ = (x[0] for x in self.responses(q, a))
         spared = self.gamma * noise.tau2 * a * a
         start, output = bias @ (1.0 / (1.0 + spared * u0)), bias @ (1.0 - spared * uo / (1.0 + spared * u0))
         a = alpha * capacity.nodes
-        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        u0, uo, _, _ = (x[0] for x in self.responses(q, a))
         weights = self.gamma * alpha * alpha * capacity.weights / (1.0 + self.gamma * noise.tau2 * a * a * u0)
         drive = (noise.tau1 * start + self.problem.noise_variance) / (1.0 - noise.tau1 * (weights @ u0))
         return 0.5 * float(output + (weights @ uo) * drive)
@@ -164,7 +164,7 @@ class OutputFunction(Transform):
         alpha, noise, sigma2 = self.method.learning_rate, self.noise_model, self.problem.noise_variance
         extra = self.system.first_noise - 1.0
         a = alpha * signal.nodes
-        u0, uo, v0, vo = self._responses(q, a)
+        u0, uo, v0, vo = self.responses(q, a)
         spared = (self.gamma * noise.tau2) * z[:, None] * (a * a)
         dressed = (v0 - extra * spared * u0) / (1.0 + spared * u0)
         V = dressed @ signal.weights
@@ -172,7 +172,7 @@ class OutputFunction(Transform):
         if self.gamma > 0.0:
             if capacity.nodes is not signal.nodes:
                 a = alpha * capacity.nodes
-                u0, uo, _, _ = self._responses(q, a)
+                u0, uo, _, _ = self.responses(q, a)
                 spared = (self.gamma * noise.tau2) * z[:, None] * (a * a)
             weights, scale = capacity.weights, self.gamma * alpha * alpha * z
             U, Uo = (scale * ((u / (1.0 + spared * u0)) @ weights) for u in (u0, uo))
@@ -182,8 +182,16 @@ class OutputFunction(Transform):
             output = output + Uo * (drive + first)
         return 0.5 * (output + self.label_noise / q)
 
-    def _responses(self, q: Array, a: Array) -> tuple[Array, ...]:
-        """(u_0, u_o, v_0, v_o), each of shape (points, modes)."""
+    def responses(self, q: Array, a: Array) -> tuple[Array, ...]:
+        """(u_0, u_o, v_0, v_o), each of shape (points, modes).
+
+        Parameters
+        ----------
+        q : array, shape (points,)
+            1 - z.
+        a : array, shape (modes,)
+            Learning rate times eigenvalue, dimensionless.
+        """
         table, kick, start, places = self._tables
         size, z = kick.size, (1.0 - q)[:, None]
         powers = [np.ones_like(a), a, a * a]

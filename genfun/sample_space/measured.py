@@ -13,6 +13,7 @@ from genfun._typing import Array, Float
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import Singularity
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
@@ -135,8 +136,12 @@ class MeasuredNoise:
         ----------
         problem : Problem
             That of the data.
-        method : Method
+        method : Method or Averaged
         """
+        if isinstance(method, Averaged):
+            from genfun.sample_space.projected_average import ProjectedAverage
+
+            return ProjectedAverage(self, problem, method)
         return ProjectedFunction(self, problem, method)
 
     def edge(self, problem: Any, method: Method) -> float:

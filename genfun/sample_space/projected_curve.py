@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -42,12 +43,25 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
     shift : float
         p_0 per step, at or right of the dominant singular point.
     """
+    return circle_series(lambda q: F.loss(q)[:, None], last, shift)[:, 0]
+
+
+def circle_series(f: Callable[[Any], Any], last: int, shift: float) -> Float[Array, "t m"]:
+    """The coefficients 0..last of m functions at once, times exp(-shift t), as `circle_losses` has them.
+
+    Parameters
+    ----------
+    f : callable
+        Values, shape (k, m), at z = 1 - q for q of shape (k,).
+    last : int
+    shift : float
+    """
     points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
-    values = F.loss(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
+    values = f(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
-    steps = np.arange(last + 1)
-    return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
+    damped = np.exp(ALIASING * np.arange(last + 1) / points)
+    return np.fft.irfft(np.conj(values), points, axis=0)[: last + 1] * damped[:, None]
 
 
 def unresolved_rate(F: ProjectedFunction) -> float:

@@ -164,6 +164,17 @@ class ProjectedFunction(Transform):
         kernel, source = self.parts(q)
         return projected_loss(kernel, source, q, self.noise.n_samples)
 
+    def residuals(self, q: Shaped[Array, " k"]) -> Shaped[Array, "k m"]:
+        """x = X^T p~ at z = 1 - q, the squared residuals of the weights.
+
+        Parameters
+        ----------
+        q : real or complex array, shape (k,)
+        """
+        kernel, source = self.parts(q)
+        matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
+        return np.linalg.solve(matrix, source[:, :, None])[:, :, 0]
+
     @np.errstate(all="ignore")
     def parts(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, "k m m"], Shaped[Array, "k m"]]:
         """K and X^T b at z = 1 - q.
