@@ -14,7 +14,7 @@ from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
-from genfun.engine.scheduled import scheduled_curve
+from genfun.engine.scheduled import scheduled_curve, settings_on_the_way
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Transform
 from genfun.methods.base import Method
@@ -102,9 +102,27 @@ class Prediction(Displayed):
         return f", noise error about {worst:.1e}" if worst > 0.0 else ""
 
 
+def _under_schedule(case: Case, steps: Array) -> tuple[LossCurve, Array]:
+    """The losses, and what the noise model leaves out of them: the largest of the settings on the way, held still."""
+    last = int(steps[-1])
+    run = case.scheduled_run(last)
+    if run is None:
+        return scheduled_curve(case.problem, case.method, case.expressible, steps), np.full(steps.size, np.nan)
+    losses, errors = run.run(last + 1)
+    curve = LossCurve(losses[steps], errors[steps], "recursion under the schedule")
+    if run.noise_error == 0.0:
+        return curve, np.zeros(steps.size)
+    worst = np.zeros(steps.size)
+    for method in settings_on_the_way(case.method, last):
+        at = replace(case, method=method)
+        singular = dominant_singularity(at.transform)
+        worst = np.maximum(worst, _noise_errors(at, steps, singular))
+    return curve, worst
+
+
 def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Array:
     own = getattr(case.noise, "loss_errors", None)
-    if isinstance(case.method, ScheduledSGD) or singular is None:
+    if singular is None:
         return np.full(steps.size, np.nan)
     if case.gamma == 0.0:
         return np.zeros(steps.size)
@@ -137,7 +155,8 @@ def predict(
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
 
     **Assumptions.** Fresh batches, spectrally expressible noise, or that of the data themselves (noise="exact").
-    Constant hyperparameters and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8.
+    Constant hyperparameters and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8 (fewer with
+    the noise of data: all second moments, or their projection, whichever is quicker).
 
     Parameters
     ----------
@@ -164,7 +183,7 @@ def predict(
     ------
     ValueError
         On negative or fractional steps, a batch larger than the data, an unknown route, noise="exact" without
-        data, or "contour" or a noise other than spectrally expressible under a schedule.
+        data, or "contour" or a noise of one's own under a schedule.
 
     References
     ----------
@@ -189,11 +208,11 @@ def predict(
     only = "predict under a schedule" if scheduled else ""
     case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    singular = None
+    singular, noise_error = None, None
     if scheduled:
         if route == "contour":
             raise ValueError("route='contour' needs constant hyperparameters; leave it out with a ScheduledSGD")
-        curve = scheduled_curve(case.problem, method, case.expressible, unique)
+        curve, noise_error = _under_schedule(case, unique)
     elif case.explodes:
         singular = dominant_singularity(case.transform)
         losses = np.where(unique > 0, np.inf, case.initial_loss)
@@ -203,7 +222,7 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    noise_error = _noise_errors(case, unique, singular)
+    noise_error = _noise_errors(case, unique, singular) if noise_error is None else noise_error
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )

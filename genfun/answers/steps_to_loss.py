@@ -159,7 +159,8 @@ def _under_schedule(case: Case, target: float) -> float:
     most = LAST_SCHEDULED if method.length is None else min(method.length, LAST_SCHEDULED)
     horizon = min(FIRST_HORIZON, most)
     while True:
-        run = ScheduledRecursion(case.problem, method, case.expressible, horizon)
+        own = case.scheduled_run(horizon)
+        run = ScheduledRecursion(case.problem, method, case.expressible, horizon) if own is None else own
         for start in range(0, horizon + 1, CHUNK):
             losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
             below = np.flatnonzero(losses <= target)

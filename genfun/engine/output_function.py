@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Bool, Shaped
+from genfun._typing import Array, Bool, Float, Shaped
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.output_recursion import OutputRecursion, second_moment_tables
 from genfun.engine.singularity import Singularity, mode_roots, off_axis, searched_singularity, update_roots
@@ -181,6 +181,40 @@ class OutputFunction(Transform):
             drive = (noise.tau1 * V + sigma2 / q) / (1.0 - noise.tau1 * U)
             output = output + Uo * (drive + first)
         return 0.5 * (output + self.label_noise / q)
+
+    def driven(
+        self,
+        q: Shaped[Array, " k"],
+        nodes: Float[Array, " n"],
+        signal: Float[Array, " n"],
+        power: Shaped[Array, "k n"],
+        first: Float[Array, " n"],
+    ) -> Shaped[Array, " k"]:
+        r"""L~ where the noise that every mode receives is known, as of data: modes are then not coupled.
+
+        .. math:: \tilde L = \tfrac12\sum_k\Big\{s_k\,[v_o - z\gamma a_k^2u_o\,v_w/D]
+                  + z\gamma\alpha^2\,\lambda_kQ_{kk}\,u_o/D\Big\} + \frac{\sigma^2/2}{1-z},\qquad
+                  D = 1 + z\gamma a_k^2u_w
+
+        Parameters
+        ----------
+        q : array, shape (k,)
+            1 - z.
+        nodes, signal : array, shape (n,)
+            Eigenvalues and their signal.
+        power : array, shape (k, n)
+            lambda_k Q_kk, with Q_kk the mean over samples of phi_k^2 times the squared residual.
+        first : array, shape (n,)
+            The same at the start.
+        """
+        a, alpha = self.method.learning_rate * nodes, self.method.learning_rate
+        u, uo, v, vo = self.responses(q, a)
+        z = (1.0 - q)[:, None]
+        spared, extra = self.gamma * z * (a * a), self.system.first_noise - 1.0
+        began = (v - extra * spared * u) / (1.0 + spared * u)
+        total = (vo - spared * uo * (began + extra)) @ signal
+        kicked = (self.gamma * alpha**2) * (z * (power + extra * first) * uo / (1.0 + spared * u)).sum(axis=1)
+        return 0.5 * (total + kicked + self.label_noise / q)
 
     def responses(self, q: Array, a: Array) -> tuple[Array, ...]:
         """(u_0, u_o, v_0, v_o), each of shape (points, modes).

@@ -65,6 +65,24 @@ def sampling_factors(problem: Problem, method: ScheduledSGD, sizes: Array | None
     return np.array([sampling_factor(int(b), problem.n_samples, method.replacement) for b in distinct])[place]
 
 
+def paces(
+    method: ScheduledSGD, lambda_max: float, steps: Int[Array, " t"], rates: Float[Array, " t"]
+) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
+    """e and r of every step, for v' = beta_k v - e_k g, w' = w + r_k v'; see `ScheduledRecursion`.
+
+    Parameters
+    ----------
+    method : ScheduledSGD
+    lambda_max : float
+        Sets the scale of v.
+    steps, rates : array, shape (t,)
+    """
+    if method.convention == "keras":
+        return np.ascontiguousarray(rates), np.ones(rates.size)
+    whole = np.where(steps == 0, 1.0, 1.0 - method.dampening)
+    return whole / lambda_max, rates * lambda_max
+
+
 def extent(method: ScheduledSGD, last: int) -> Extent:
     """Summary of a schedule over the steps before `last`."""
     turning, total, most = np.inf, 0.0, 0.0
@@ -126,6 +144,31 @@ def schedule_measures(problem: Problem, span: Extent, last: int) -> tuple[Spectr
     return capacity, signal
 
 
+def settings_on_the_way(method: ScheduledSGD, last: int, count: int = 5) -> list[SGD]:
+    """Constant settings that a schedule passes through, evenly, and that of the largest effective rate.
+
+    Parameters
+    ----------
+    method : ScheduledSGD
+    last : int
+        Number of steps.
+    count : int
+        How many, at most, besides the largest.
+    """
+    if last == 0:
+        return []
+    grid = np.unique(np.linspace(0, last - 1, 4096).astype(np.int64))
+    rates, momenta, sizes = method.at(grid)
+    share = rates / (1.0 - momenta) / (1.0 if sizes is None else sizes)
+    picks = np.unique(np.append(np.linspace(0, grid.size - 1, count).astype(np.int64), np.argmax(share)))
+    found = {
+        SGD(float(rates[i]), float(momenta[i]), None if sizes is None else int(sizes[i]), method.replacement)
+        for i in picks
+        if rates[i] > 0.0
+    }
+    return sorted(found, key=lambda m: m.learning_rate)
+
+
 class ScheduledRecursion:
     r"""Mean loss step by step under a schedule.
 
@@ -178,7 +221,7 @@ class ScheduledRecursion:
             known = np.minimum(steps, max(self.last - 1, 0))
             rates, momenta, sizes = self.method.at(known) if self.last else (np.zeros(1), np.zeros(1), None)
             gammas = sampling_factors(self.problem, self.method, sizes, steps.size)
-            pace = self._pace(steps, rates)
+            pace = paces(self.method, self.problem.lambda_max, steps, rates)
             out = (np.empty(steps.size), np.zeros(steps.size, dtype=np.int64))
             with np.errstate(over="ignore", invalid="ignore"):
                 self._scale = int(
@@ -191,15 +234,6 @@ class ScheduledRecursion:
             errors.append(EPS * (16.0 + 2.0 * age))
         self.step = until
         return Scaled.join(losses), np.concatenate(errors)
-
-    def _pace(
-        self, steps: Int[Array, " t"], rates: Float[Array, " t"]
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        """e and r of every step."""
-        if self.method.convention == "keras":
-            return np.ascontiguousarray(rates), np.ones(rates.size)
-        whole = np.where(steps == 0, 1.0, 1.0 - self.method.dampening)
-        return whole / self.problem.lambda_max, rates * self.problem.lambda_max
 
 
 def scheduled_curve(

@@ -12,7 +12,7 @@ from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.average_curve import LAST_TAIL, averaged_loss
 from genfun.engine.inversion import coefficients
 from genfun.engine.loss_curve import LossCurve, joined
-from genfun.engine.output_function import OutputFunction
+from genfun.engine.output_function import NEXT_TO_ONE, OutputFunction
 from genfun.engine.singularity import Singularity, update_roots
 from genfun.methods.averaged import Averaged
 from genfun.noise import SpectrallyExpressible
@@ -31,13 +31,9 @@ PER_DECADE = 48
 
 
 class ProjectedAverage(ProjectedFunction):
-    r"""L~(z) of averaged weights, or of their sum: the squared residuals X x of the weights drive the output.
+    """L~(z) of averaged weights, or of their sum: the squared residuals X x of the weights drive the output.
 
-    .. math:: \tilde L = \tfrac12\sum_k\Big\{\lambda_kC_{kk}(0)\,[v_o - z\gamma a_k^2u_o\,v_w/D]
-              + z\gamma\alpha^2\,\lambda_kQ_{kk}\,u_o/D\Big\} + \frac{\sigma^2/2}{1-z},\qquad
-              D = 1 + z\gamma a_k^2u_w
-
-    with Q_kk the mean of phi_k^2 times the squared residuals: modes are not coupled once those are known.
+    The modes are not coupled once those are known: see `OutputFunction.driven`.
 
     **Assumptions.** Those of `ProjectedFunction`.
 
@@ -65,7 +61,7 @@ class ProjectedAverage(ProjectedFunction):
     @cached_property
     def output(self) -> OutputFunction:
         """The same average under spectrally expressible noise, whose responses serve here."""
-        return OutputFunction(self.problem, self.average, SpectrallyExpressible())
+        return OutputFunction(self.problem, self.average, SpectrallyExpressible(), label_noise=self.label_noise)
 
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -75,35 +71,18 @@ class ProjectedAverage(ProjectedFunction):
         ----------
         q : real or complex array, shape (k,)
         """
-        pairs, z = self.noise.pairs, 1.0 - q
-        a = self.method.learning_rate * pairs.nodes
-        u, uo, v, vo = self.output.responses(q, a)
-        spared = self.gamma * z[:, None] * (a * a)
-        extra = self.output.system.first_noise - 1.0
-        began = (v - extra * spared * u) / (1.0 + spared * u)
-        total = (vo - spared * uo * (began + extra)) @ (pairs.start / pairs.nodes)
-        drive = (self.residuals(q) + extra * self._start) @ (pairs.gradient / pairs.nodes)
-        kicked = self._scale * z * (drive * uo / (1.0 + spared * u)).sum(axis=1)
-        return 0.5 * (total + kicked + self.label_noise / q)
+        pairs = self.noise.pairs
+        power = pairs.gradient / pairs.nodes
+        signal = pairs.start / pairs.nodes
+        return self.output.driven(q, pairs.nodes, signal, self.residuals(q) @ power, self._start @ power)
 
     def known_singularity(self) -> Singularity:
         """That of the weights; the contour stays right of what the average keeps."""
-        found = projected_singularity(self)
-        system = self.output.system
-        rows = np.moveaxis(system.rows(self.method.learning_rate * self.noise.pairs.nodes), 0, -1)
-        roots: Any = update_roots(rows, (self.noise.pairs.nodes.size,)).ravel()
-        off = (np.abs(roots.imag) > 1e-12 * np.abs(roots)) | (roots.real < 0.0)
-        largest = float(np.abs(roots[off]).max(initial=0.0)) * float(np.abs(roots).max())
-        kept = [2.0 * np.log(x) for x in system.kept if x > 0.0]
-        return replace(
-            found,
-            shift=max([found.shift, *kept]),
-            unresolved_rate=max(found.unresolved_rate, float(np.log(largest)) if largest > 0.0 else -np.inf),
-        )
+        return kept_singularity(projected_singularity(self), self.output, self.noise.pairs.nodes)
 
     def floor(self) -> float:
         """The excess loss in the end."""
-        q = np.full(1, 1e-9 * max(1.0 - max(self.output.system.kept), 1e-6))
+        q = np.full(1, NEXT_TO_ONE)
         if self.average.is_uniform:
             bias = self.output.system.bias(self.noise.pairs.nodes)
             return 0.5 * float(bias**2 @ (self.noise.pairs.start / self.noise.pairs.nodes))
@@ -184,6 +163,30 @@ class ProjectedAverage(ProjectedFunction):
         scale = np.abs(table[:, 0]).max()
         error = float(np.abs(early[overlap] - table[: overlap.size]).max() / scale)
         return np.concatenate([early[:reach], late]), max(error, 1e-9)
+
+
+def kept_singularity(found: Singularity, output: OutputFunction, nodes: Float[Array, " n"]) -> Singularity:
+    """The singularity of averaged weights, from that of the weights.
+
+    Parameters
+    ----------
+    found : Singularity
+    output : OutputFunction
+        Its system has the average.
+    nodes : array, shape (n,)
+        Eigenvalues.
+    """
+    system = output.system
+    rows = np.moveaxis(system.rows(output.method.learning_rate * nodes), 0, -1)
+    roots: Any = update_roots(rows, nodes.shape).ravel()
+    off = (np.abs(roots.imag) > 1e-12 * np.abs(roots)) | (roots.real < 0.0)
+    largest = float(np.abs(roots[off]).max(initial=0.0)) * float(np.abs(roots).max())
+    kept = [2.0 * np.log(x) for x in system.kept if x > 0.0]
+    return replace(
+        found,
+        shift=max([found.shift, *kept]),
+        unresolved_rate=max(found.unresolved_rate, float(np.log(largest)) if largest > 0.0 else -np.inf),
+    )
 
 
 class _Component:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
+from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.transform import Measures, Transform
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.sample_space.projected_curve import CurveSteps
 
-NEXT_TO_ONE = 1e-100
-"""1 - z where the end is looked at: smaller than any decay, yet no pole."""
 CHUNK = 16_384
 """Points times pairs evaluated together where every pair is looked at, so that all working arrays stay in the cache."""
 
