@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from torch_moments import mean_losses
@@ -91,8 +93,7 @@ def test_other_answers_refuse_averages_by_name() -> None:
         lambda: gf.explain(problem(), method, 100),
         lambda: gf.optimize(problem(), 5, 100, method=method),
         lambda: gf.phase(problem(), method),
-        lambda: gf.experiments.simulate(data, method, 5, 2),
-        lambda: gf.predict(data, method, 5, "exact"),
+        lambda: gf.predict(data, replace(method, method=gf.SGD(0.1, batch_size=2)), 5, gf.FourthMoments.of(data)),
     ):
         with pytest.raises(ValueError, match=r"averaged weights|noise='fitted'"):
             ask()

@@ -152,7 +152,7 @@ def test_answers_that_do_not_know_an_option_refuse_it_by_name(options: dict) -> 
         lambda: gf.loss_map(problem(), [0.1], [0.5], 100, 5, method=method),
         lambda: gf.phase(problem(), method),
         lambda: gf.critical_batch_size(problem(), method, loss=0.1),
-        lambda: gf.experiments.simulate(data, replace(method, batch_size=2), 5, 2),
+        lambda: gf.predict(data, replace(method, batch_size=2), 5, gf.FourthMoments.of(data)),
         lambda: gf.GeneratingFunction(problem(), method),
     ]
     if name == "sampling":

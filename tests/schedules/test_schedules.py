@@ -265,7 +265,7 @@ def test_bad_schedules_are_refused_with_the_step(arguments, error, message):
     ("way", "message"),
     [
         ({"route": "contour"}, "needs constant hyperparameters"),
-        ({"noise": "exact"}, "predict under a schedule is derived for spectrally expressible noise only"),
+        ({"noise": "exact"}, "needs the data"),
     ],
 )
 def test_ways_for_constant_settings_are_refused(way, message):
