@@ -103,13 +103,21 @@ class Step:
         T.
     kick : sequence of float
         k.
-    variance : float
-        Factor of the noise covariance of a gradient: gamma times the square of the learning rate.
+    rate : float
+        What a gradient is multiplied with in the kick, the learning rate.
+    gamma : float
+        Sampling factor.
     """
 
     rows: list[list[Array]]
     kick: Sequence[float]
-    variance: float
+    rate: float
+    gamma: float
+
+    @property
+    def variance(self) -> float:
+        """Factor of the noise covariance of a gradient: gamma times the square of the learning rate."""
+        return self.gamma * self.rate**2
 
 
 def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank"], Iterator[Step]]:
@@ -125,18 +133,18 @@ def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank
     if isinstance(method, ScheduledSGD):
         return np.stack([np.ones_like(lam), np.zeros_like(lam)]), _scheduled(data, method, last)
     gamma = sampling_factor(method.batch_size, n, method.replacement)
-    variance, a = gamma * method.learning_rate**2, method.learning_rate * lam
+    rate, a = method.learning_rate, method.learning_rate * lam
     if getattr(method, "options", ""):
         system = system_of(method)
         table = system.rows(a)
         rows = [[table[:, i, k] for k in range(system.size)] for i in range(system.size)]
-        start, kick, first = system.start[:, None] + np.outer(system.start_slope, a), system.kick, system.first_noise
+        start, kick, first = system.start[:, None] + np.outer(system.start_slope, a), system.kick, system.first_noise**0.5
     else:
         given, kick = method.update(a, *method.hyperparameters)
         rows = [[np.broadcast_to(np.asarray(x, float), lam.shape) for x in row] for row in given]
         start, first = np.zeros((len(kick), lam.size)), 1.0
         start[0] = 1.0
-    return start, (Step(rows, kick, variance * (first if t == 0 else 1.0)) for t in range(last))
+    return start, (Step(rows, kick, rate * (first if t == 0 else 1.0), gamma) for t in range(last))
 
 
 def _scheduled(data: Any, method: ScheduledSGD, last: int) -> Iterator[Step]:
@@ -148,7 +156,7 @@ def _scheduled(data: Any, method: ScheduledSGD, last: int) -> Iterator[Step]:
         for e, r, beta, gamma in zip(scales, factors, momenta, gammas, strict=True):
             one = np.ones_like(lam)
             rows = [[1.0 - r * e * lam, r * beta * one], [-e * lam, beta * one]]
-            yield Step(rows, (float(r), 1.0), float(gamma * e * e))
+            yield Step(rows, (float(r), 1.0), float(e), float(gamma))
 
 
 def state_moments(data: Any, method: Any, last: int) -> Iterator[tuple[Any, Any]]:
