@@ -17,6 +17,7 @@ from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, b
 from genfun.engine.scheduled import scheduled_curve, settings_on_the_way
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Transform
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
@@ -66,6 +67,9 @@ class Prediction(Displayed):
     noise_error : array, same shape
         Estimated relative error of the loss by what the noise model leaves out: 0 for the exact noise of data, an
         estimate for the measured one, nan for a model that does not know.
+    logged_loss : array, same shape, or None
+        In epochs, the mean loss of the batch of that step before its update: what a training loop prints. None with
+        fresh batches, where it is the loss itself.
 
     Examples
     --------
@@ -84,6 +88,7 @@ class Prediction(Displayed):
     method: Method | ScheduledSGD
     noise: NoiseModel
     noise_error: Float[Array, "..."]
+    logged_loss: Float[Array, "..."] | None = None
 
     @property
     def meaning(self) -> str:
@@ -232,6 +237,10 @@ def predict(
 
 def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> Prediction:
     """By the closure over an epoch, see `genfun.epochs_curve`."""
+    if isinstance(method, Averaged):
+        raise ValueError(
+            "averaged weights: not derived with sampling='epochs'; sampling='fresh' knows them, and simulate runs them"
+        )
     case = Case.of(problem, replace(method, sampling="fresh"), noise)  # refuses weight decay and dampening
     found = epochs_curve(problem, method, steps, noise)
     status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
@@ -240,7 +249,9 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
     with np.errstate(divide="ignore", invalid="ignore"):
         logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
     error = EPS * (16.0 + 2.0 * steps)
-    return Prediction(steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown)
+    return Prediction(
+        steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, found.logged_loss
+    )
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:

@@ -37,7 +37,8 @@ def with_rate(method: Method, rate: float) -> Any:
             f"method must be a dataclass with a field learning_rate where learning rates are searched, "
             f"got {type(method).__name__}"
         )
-    return replace(method, learning_rate=rate)
+    inner = getattr(method, "method", None)
+    return replace(method, learning_rate=rate) if inner is None else replace(method, method=with_rate(inner, rate))
 
 
 def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: float) -> Float[Array, "..."]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed, digits_of, percent
+from genfun.answers.best._curve_search import CurveSearch
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
@@ -18,6 +19,7 @@ from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limit, edge, with_rate
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible
@@ -187,8 +189,10 @@ def optimize(
         Samples b T; or seconds, if step_time is given.
     step_time : StepTime, (float, float) or None
         (a, c): a step of batch size b takes a + c b seconds; `fit_step_time` fits it to measured times.
-    method : Method or None
-        A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD.
+    method : Method, Averaged or None
+        A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
+        `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
+        of training in epochs. Both are searched from a few starts, some seconds to a minute.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
@@ -225,6 +229,11 @@ def optimize(
         raise ValueError(
             f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
         )
+    if isinstance(method, Averaged) or getattr(method, "sampling", "fresh") == "epochs":
+        if steps is None:
+            raise ValueError("budget is not known with averaged weights or sampling='epochs'; give steps and batch_size")
+        search = CurveSearch(problem, batch_size, _check.integer("steps", steps, 1), noise, momentum, method, share)
+        return _of_curves(search)
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):
@@ -248,6 +257,29 @@ def optimize(
     best = _best_batch(search, most)
     ends = () if most == 1 else ((1, "smallest"), (most, "largest"))
     return _answer(best, tuple(f"batch size {b}, the {end} that was tried" for b, end in ends if b == best.batch))
+
+
+def _of_curves(search: CurveSearch) -> Optimum:
+    """The answer where every loss took a curve."""
+    found, noise = search.answer(), search.case.noise
+    curve = predict(search.asked[0], found.method, search.steps, search.asked[1])
+    rate = found.method.learning_rate
+    result = Optimum(
+        method=found.method,
+        loss=float(curve.loss),
+        steps=search.steps,
+        at_bound=bool(found.bounds),
+        bounds=found.bounds,
+        share_of_edge=found.share,
+        gain=max(0.0, 1.0 - math.exp(found.log_loss - found.plain)) if found.method.momentum != 0.0 else 0.0,
+        learning_rate_range=found.rates,
+        momentum_range=found.momenta,
+        loss_band=None,
+        noise_error=float(curve.noise_error),
+        smaller_rate_cost=math.expm1(search.loss(with_rate(found.method, SMALLER * rate), True) - found.log_loss),
+    )
+    object.__setattr__(result, "_asked", (search.case.problem, noise))
+    return result
 
 
 def _best_batch(search: Callable[[int], Search], most: int) -> Search:
