@@ -77,9 +77,7 @@ class EpochsCurve(Displayed):
         )
 
 
-def epochs_curve(
-    problem: Problem | LinearData, method: SGD, steps: Any, noise: NoiseChoice = None
-) -> EpochsCurve:
+def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: NoiseChoice = None) -> EpochsCurve:
     r"""Mean loss of SGD that visits every sample once an epoch, in a new order each time, without training.
 
     .. math:: C^{u,i} = C + D_i,\qquad C^{u,ik} = C + D_i + D_k

@@ -229,7 +229,9 @@ def spread(
         some = np.union1d(some, unique[[0, -1]])
     exactly = own and _affordable(case, some)
     status: SpreadStatus = "ok" if exactly or not own else "noise uncertain"
-    found = np.array([run_spread(case.data, method, t) if exactly else _of_spectrum(case, t, own) for t in some.tolist()])
+    found = np.array(
+        [run_spread(case.data, method, t) if exactly else _of_spectrum(case, t, own) for t in some.tolist()]
+    )
     if unique.size > some.size:
         with np.errstate(divide="ignore"):
             share = np.interp(np.log1p(unique), np.log1p(some), found[:, 1] / (found[:, 0] - case.label_noise))
@@ -260,7 +262,9 @@ def _of_spectrum(case: Case, last: int, own: bool) -> tuple[float, float]:
 def _steps(case: Case, last: int) -> Steps:
     method = case.method
     if getattr(method, "options", ""):
-        raise ValueError(f"{method.options}: the spread is derived for data small enough to be followed, not for a spectrum")
+        raise ValueError(
+            f"{method.options}: the spread is derived for data small enough to be followed, not for a spectrum"
+        )
     if not isinstance(method, ScheduledSGD):
         constant = [np.full(last, float(h)) for h in (method.learning_rate, *method.hyperparameters, case.gamma)]
         return Steps(method.update, constant[0], constant[1:-1], constant[-1])

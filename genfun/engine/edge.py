@@ -248,7 +248,8 @@ def edge(problem: Problem, method: Method, noise: NoiseModel) -> float:
     method, decay = _trained(method)
     if decay > 0.0 and not (isinstance(noise, SpectrallyExpressible) or getattr(noise, "knows_options", False)):
         raise ValueError(
-            f"weight_decay={decay:g}: the edge is derived for spectrally expressible noise and that of data, got {noise!r}"
+            f"weight_decay={decay:g}: the edge is derived for spectrally expressible noise and that of data, "
+            f"got {noise!r}"
         )
     gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
     if isinstance(noise, SpectrallyExpressible):

@@ -114,7 +114,7 @@ class ExactAverage(ExactFunction):
         ValueError
             If that takes too many operations.
         """
-        each = 4.0 * self.features.size * self.features.lam.size ** 2
+        each = 4.0 * self.features.size * self.features.lam.size**2
         if steps[-1] * each > MOST:
             raise ValueError(
                 f"steps must be at most {int(MOST / each)} for averaged weights with noise='exact' on these data, "

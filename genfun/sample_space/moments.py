@@ -138,7 +138,11 @@ def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank
         system = system_of(method)
         table = system.rows(a)
         rows = [[table[:, i, k] for k in range(system.size)] for i in range(system.size)]
-        start, kick, first = system.start[:, None] + np.outer(system.start_slope, a), system.kick, system.first_noise**0.5
+        start, kick, first = (
+            system.start[:, None] + np.outer(system.start_slope, a),
+            system.kick,
+            system.first_noise**0.5,
+        )
     else:
         given, kick = method.update(a, *method.hyperparameters)
         rows = [[np.broadcast_to(np.asarray(x, float), lam.shape) for x in row] for row in given]

@@ -36,12 +36,17 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
 
     The mean of the last loss, given the state x of a run at step t, is a form x^T Q x + 2 l x + const, found backwards:
 
-    .. math:: Q_t = T^\top Q T + \gamma\alpha^2\,\big[\tfrac1N\textstyle\sum_i\kappa_i\varphi_i\varphi_i^\top - HKH\big],
-              \quad l_t = T^\top l - \tfrac{\gamma\alpha^2}N\textstyle\sum_i\kappa_i\varepsilon_i\varphi_i,\quad
+    .. math:: Q_t = T^\top Q T + \gamma\alpha^2\,\big[\tfrac1N\textstyle\sum_i\kappa_i\varphi_i\varphi_i^\top
+              - HKH\big],\quad
+              l_t = T^\top l - \tfrac{\gamma\alpha^2}N\textstyle\sum_i\kappa_i\varepsilon_i\varphi_i,\quad
               K = k^\top Q k,\quad \kappa_i = \varphi_i^\top K\varphi_i
 
     Along a run it changes only by the choice of the batch: with xi the noise of the gradient, of which a sample has
-    :math:`r_i\varphi_i - g`, by :math:`-2\alpha\,\xi\cdot k^\top(QTx + l) + \alpha^2\xi^\top K\xi`. The variance of the loss is the sum of the variances of these changes, over the samples and the states.
+    r_i phi_i - g, by
+
+    .. math:: -2\alpha\,\xi\cdot k^\top(QTx + l) + \alpha^2\xi^\top K\xi
+
+    The variance of the loss is the sum of the variances of these changes, over the samples and the states.
 
     **Assumptions.** Fresh batches. Moments of fourth order of r_i and s_i are those of Gaussian variables with the
     exact second moments; outputs are alike. Nothing is assumed of the features.
@@ -61,7 +66,8 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
     for t, (moment, mean) in enumerate(state_moments(data, method, last)):
         if t in wanted:
             kept[t] = (moment, mean)
-    assert moment is not None and mean is not None
+    assert moment is not None
+    assert mean is not None
     lam = data.problem.eigenvalues
     loss = 0.5 * float(lam @ np.diag(moment[0][0])) + 0.5 * data.problem.noise_variance
     m = len(mean)

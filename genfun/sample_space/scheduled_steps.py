@@ -143,7 +143,7 @@ def _projected(
 
 
 def _hyperparameters(method: ScheduledSGD, problem: Problem, last: int) -> Iterator[tuple[float, float, float, float]]:
-    """(e, r, beta, gamma) of every step, as `genfun.engine.scheduled.paces` has them; one more, that changes nothing."""
+    """(e, r, beta, gamma) of every step, see `paces`; and one more, which changes nothing."""
     for steps in chunks(0, last):
         rates, momenta, sizes = method.at(steps)
         gammas = sampling_factors(problem, method, sizes, steps.size)

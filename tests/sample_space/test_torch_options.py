@@ -80,8 +80,7 @@ def test_the_edge_is_that_of_the_data(options: dict[str, Any]) -> None:
     edges = [gf.max_learning_rate(d, method=method, noise=noise) for noise in ("exact", None)]
     assert edges[1] == pytest.approx(edges[0], rel=2e-3)
     growth = [
-        np.diff(np.log(apart(replace(method, learning_rate=edges[0] * f), 400)[[300, 400]]))
-        for f in (0.95, 1.05)
+        np.diff(np.log(apart(replace(method, learning_rate=edges[0] * f), 400)[[300, 400]])) for f in (0.95, 1.05)
     ]
     assert growth[0] < 1e-6 < growth[1]
     assert gf.predict(d, replace(method, learning_rate=1.05 * edges[0]), 10).status == "diverges"

@@ -75,7 +75,13 @@ class CurveSearch:
     """
 
     def __init__(
-        self, problem: Any, batch: int | None, steps: int, noise: NoiseChoice, momentum: float | None, template: Any,
+        self,
+        problem: Any,
+        batch: int | None,
+        steps: int,
+        noise: NoiseChoice,
+        momentum: float | None,
+        template: Any,
         most_share: float,
     ) -> None:
         self.batch, self.steps, self.momentum, self.most_share = batch, steps, momentum, most_share
@@ -158,7 +164,9 @@ class CurveSearch:
             first = np.array([start[name] for name in self.sizes])
             corners = np.stack([first, *(first + np.eye(first.size) * np.array([1.0, 0.5, 0.7])[: first.size])])
             result: Any = minimize(
-                lambda x: min(self.loss(self.setting(x)), 700.0), first, method="Nelder-Mead",
+                lambda x: min(self.loss(self.setting(x)), 700.0),
+                first,
+                method="Nelder-Mead",
                 options={"initial_simplex": corners, "maxfev": ROUNDS, "xatol": 30.0 * CLOSE, "fatol": CLOSE},
             )
             method = self.setting(result.x)
@@ -175,11 +183,13 @@ class CurveSearch:
         beta = float(getattr(method, "momentum", 0.0))
         top = self.edge(beta)
         share = method.learning_rate / top
-        rates = np.concatenate((share * np.geomspace(0.05, 1.0, 13), share + (1.0 - share) * np.linspace(0, 1, 9)[1:-1]))
+        rates = np.concatenate((share * np.geomspace(0.1, 1.0, 25), share + (1.0 - share) * np.linspace(0, 1, 9)[1:-1]))
         losses = np.array([self.loss(with_rate(method, float(s) * top)) for s in rates])
-        around = crossings(rates * top, losses, 12, losses[12] + math.log1p(MARGIN))
+        around = crossings(rates * top, losses, 24, losses[24] + math.log1p(MARGIN))
         momenta = self._momenta(method, beta) if free else (beta, beta)
-        return Found(method, self.loss(method, exactly=True), share, self._bounds(method, share), around, momenta, plain[1])
+        return Found(
+            method, self.loss(method, exactly=True), share, self._bounds(method, share), around, momenta, plain[1]
+        )
 
     def _momenta(self, method: Any, beta: float) -> tuple[float, float]:
         y, cap = math.atanh(beta), math.atanh(self.cap)
@@ -188,7 +198,10 @@ class CurveSearch:
         changed = [replace(inner, momentum=float(b)) for b in values]
         settings = changed if self.average is None else [replace(method, method=m) for m in changed]
         losses = np.array(
-            [self.loss(m) if m.learning_rate < self.edge(float(b)) else np.inf for m, b in zip(settings, values, strict=True)]
+            [
+                self.loss(m) if m.learning_rate < self.edge(float(b)) else np.inf
+                for m, b in zip(settings, values, strict=True)
+            ]
         )
         losses[8] = self.loss(method)
         return crossings(values, losses, 8, losses[8] + math.log1p(MARGIN))

@@ -231,7 +231,9 @@ def optimize(
         )
     if isinstance(method, Averaged) or getattr(method, "sampling", "fresh") == "epochs":
         if steps is None:
-            raise ValueError("budget is not known with averaged weights or sampling='epochs'; give steps and batch_size")
+            raise ValueError(
+                "budget is not known with averaged weights or sampling='epochs'; give steps and batch_size"
+            )
         search = CurveSearch(problem, batch_size, _check.integer("steps", steps, 1), noise, momentum, method, share)
         return _of_curves(search)
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
