@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "mnist_ntk",
         "mnist_pixels",
         "noise_weights",
+        "epochs",
     ],
 )
 def test_every_claim_of_the_file_holds(file):

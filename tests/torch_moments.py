@@ -108,13 +108,13 @@ def data_losses(
             buffer = [b * x - alpha * g for x, g in zip([none, one, none, none, none], gradient, strict=True)]
             w = [x + y for x, y in zip([one, none, none, none, none], buffer, strict=True)]
         else:
-            buffer = gradient if b == 0.0 else [kept * g for g in gradient]
+            buffer: list[Any] = gradient if b == 0.0 else [kept * g for g in gradient]
             if b != 0.0:
                 buffer[1] = buffer[1] + b * one
             step = [g + b * x for g, x in zip(gradient, buffer, strict=True)] if nesterov else buffer
             w = [x - alpha * y for x, y in zip([one, none, none, none, none], step, strict=True)]
         old, new = (decay, 1.0 - decay) if average == "ema" else (1.0, 1.0)
-        mean = [new * x for x in w]
+        mean: list[Any] = [new * x for x in w]
         mean[3] = mean[3] + old * one
         rows = [w, buffer, [none, none, one, none, none], mean]
         half = [[sum(row[k] @ X[k][j] for k in range(4)) for j in range(4)] for row in rows]

@@ -35,6 +35,9 @@ FILES = (
     "fit_steps",
     "big_batch",
     "escape",
+    "epochs",
+    "run_spread",
+    "lms",
     "sweep_survives",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ class Step:
     """
 
     rows: list[list[Array]]
-    kick: Sequence[float]
+    kick: Any
     rate: float
     gamma: float
 

@@ -127,8 +127,8 @@ def _variance(data: Any, step: Step, form: Any, state: Any, batch: int) -> float
 
     def variances(B: list[Any], c: Any) -> tuple[float, float]:
         """Over samples of r s, and its covariance with r^2 kappa, for s = phi . (sum_j B_j x_j + c)."""
-        moved = sum(B[j] @ mean[j] for j in range(m)) + c
-        still = sum(B[j] @ mean[j] for j in range(m))
+        still: Any = sum(B[j] @ mean[j] for j in range(m))
+        moved = still + c
         square = sum(B[i] @ C[i][j] @ B[j].T for i in range(m) for j in range(m)) + moved @ moved.T - still @ still.T
         cross = sum(C[0][j] @ B[j].T for j in range(m)) + mean[0] @ (moved - still).T
         slope = phi @ moved

@@ -234,8 +234,8 @@ def optimize(
             raise ValueError(
                 "budget is not known with averaged weights or sampling='epochs'; give steps and batch_size"
             )
-        search = CurveSearch(problem, batch_size, _check.integer("steps", steps, 1), noise, momentum, method, share)
-        return _of_curves(search)
+        last = _check.integer("steps", steps, 1)
+        return _of_curves(CurveSearch(problem, batch_size, last, noise, momentum, method, share))
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):

@@ -81,7 +81,8 @@ def run_chunk(
         memory[...] = arrays.put(each.starts[:, i, None] * begin)
     first = None if np.array_equal(each.first_kicks, each.kicks) else Stepper(each, arrays, size, first=True)
     average = settings.average
-    counted = average is not None and average.is_uniform
+    # The step after which a uniform average begins; -1 where none does.
+    counted = average.start if average is not None and average.is_uniform else -1
     last, mark = int(kept[-1]), max(1, int(kept[-1]) // 100)
     losses = arrays.empty((kept.size, runs, each.count))
     place, at, block = 0, 0, None
@@ -90,16 +91,16 @@ def run_chunk(
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):
             if t == kept[place]:
-                whole = average is None or (counted and t <= average.start)
+                whole = average is None or t <= counted
                 shown = x[0] if whole else x[-1]
                 arrays.multiply(shown, shown, out=square)
                 losses[place] = square @ weights
-                if counted and not whole:
-                    losses[place] /= float(t - average.start) ** 2
+                if counted >= 0 and not whole:
+                    losses[place] /= float(t - counted) ** 2
                 place += 1
             if t == last:
                 break
-            if counted and t == average.start:
+            if t == counted:
                 x[-1][...] = 0.0
             if fed is not None:
                 if block is None or at == block.shape[0]:
