@@ -10,7 +10,7 @@ import numpy as np
 
 import genfun as gf
 from benchmarks.timing import machine, seconds, summary
-from genfun.schedules import Cosine, ExponentialGrowth, Polynomial, ScheduledSGD, Warmup, _kernel
+from genfun.schedules import Cosine, ExponentialGrowth, Polynomial, ScheduledSGD, Warmup, kernel
 
 RESULTS = Path(__file__).with_name("schedules.json")
 LAST, MODES, TARGET = 10**6, 10_000, 5.0
@@ -34,7 +34,7 @@ def measure(repeats: int) -> dict[str, Any]:
             gf.predict(problem, method, [10, 1000, LAST])
 
         times = seconds(run, repeats, fresh=lambda: gf.LinearProblem(lam, s))
-        result[name] = summary(times, TARGET) | {"modes": MODES, "steps": LAST, "numba": _kernel.compiled() is not None}
+        result[name] = summary(times, TARGET) | {"modes": MODES, "steps": LAST, "numba": kernel.compiled() is not None}
     return result
 
 
@@ -45,7 +45,7 @@ def without_numba(repeats: int) -> dict[str, Any]:
     momenta, gammas, pace = np.full(PLAIN, 0.9), np.full(PLAIN, 0.1), (np.full(PLAIN, 1.0), np.full(PLAIN, 0.1))
     out = (np.empty(PLAIN), np.zeros(PLAIN, dtype=np.int64))
     times = seconds(
-        lambda: _kernel.advance(state.copy(), lam, lam**2, pace, momenta, gammas, (1.0, 1.0, 0.0), 0, out), repeats
+        lambda: kernel.advance(state.copy(), lam, lam**2, pace, momenta, gammas, (1.0, 1.0, 0.0), 0, out), repeats
     )
     return summary([t * LAST / PLAIN for t in times]) | {"nodes": 500, "steps_timed": PLAIN}
 

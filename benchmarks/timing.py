@@ -46,6 +46,21 @@ def summary(times: list[float], target: float | None = None) -> dict[str, Any]:
     return result
 
 
+def timed(
+    run: Callable[..., Any], repeats: int, target: float | None = None, fresh: Callable[[], Any] | None = None
+) -> dict[str, Any]:
+    """`summary` of the wall clock, with the median of the processor's time of the same repeats."""
+    marks: list[float] = []
+
+    def both() -> float:
+        marks.append(time.process_time())
+        return time.perf_counter()
+
+    result = summary(seconds(run, repeats, fresh, both), target)
+    spent = [stop - start for start, stop in zip(marks[2::2], marks[3::2], strict=True)]
+    return result | {"processor_median_s": statistics.median(spent)}
+
+
 def import_seconds(code: str, repeats: int) -> list[float]:
     """Seconds that a fresh interpreter prints, after one start that is not counted (files then are in the cache)."""
 

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from genfun.answers.batch.translate import Translation, translate
     from genfun.answers.batch.tuned import Tuned
     from genfun.answers.best.asymptotic_optimum import AsymptoticOptimum, asymptotic_optimum
-    from genfun.answers.best.best_schedule import BestSchedule, best_schedule
+    from genfun.answers.best.best_schedule import best_schedule
     from genfun.answers.best.budget import StepTime, fit_step_time
     from genfun.answers.best.budget_map import BudgetMap, budget_map
     from genfun.answers.best.loss_map import LossMap, loss_map
     from genfun.answers.best.momentum_map import MomentumMap, momentum_map
     from genfun.answers.best.optimize import Optimum, optimize
     from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
+    from genfun.answers.best.schedule_answer import BestSchedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
     from genfun.answers.epochs import EpochsCurve, epochs_curve
     from genfun.answers.escape.escape_chart import EscapeChart, escape_chart
@@ -174,7 +175,7 @@ _ON_FIRST_USE = {
     "predict_test": "answers.held_out.prediction",
     "HeldOut": "answers.held_out.prediction",
     "AsymptoticOptimum": "answers.best.asymptotic_optimum",
-    "BestSchedule": "answers.best.best_schedule",
+    "BestSchedule": "answers.best.schedule_answer",
     "BigBatch": "answers.batch.big_batch",
     "BudgetMap": "answers.best.budget_map",
     "ClosedForm": "answers.batch.critical_batch",

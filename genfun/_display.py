@@ -36,6 +36,9 @@ class Displayed:
         `Prediction`             `loss_parts`
         `Phase`                  `phase_diagram`
         `PowerLawFit`            `spectrum`
+        `LinearProblem`          `spectrum`
+        `PowerLaw`               `spectrum`
+        `LinearData`             `spectrum`
         `Optimum`                `settings_map`
         `LossMap`                `loss_map`       `best`
         `MomentumMap`            `momentum_map`
@@ -73,6 +76,7 @@ class Displayed:
         rows = "".join(
             f"<tr><th {CELL}>{escape(field.name)}</th><td {CELL}>{escape(short(getattr(self, field.name)))}</td></tr>"
             for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+            if field.repr and not field.name.startswith("_")
         )
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
 

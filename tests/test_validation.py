@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[1]
         "mnist_pixels",
         "noise_weights",
         "epochs",
+        "measured_noise",
+        "regret",
+        "own_noise",
     ],
 )
 def test_every_claim_of_the_file_holds(file):

@@ -31,14 +31,20 @@ FILES = (
     "noise_weights",
     "mnist_best",
     "schedules",
+    "best_schedules",
     "critical_batch",
     "fit_steps",
+    "steps_vs_batch",
     "big_batch",
     "escape",
     "epochs",
     "run_spread",
     "lms",
+    "escape_tradeoff",
     "sweep_survives",
+    "measured_noise",
+    "regret",
+    "own_noise",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -24,20 +24,21 @@ def standardised(X: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(X)), (kept - kept.mean(axis=0)) / kept.std(axis=0)])
 
 
-def data_sets() -> Iterator[tuple[str, gf.LinearData]]:
-    """Tables, digits and kernels of many kinds."""
+def data_sets(n: int = 600, seed: int = 0) -> Iterator[tuple[str, gf.LinearData]]:
+    """Tables, digits and kernels of many kinds, of about n samples."""
     table = np.loadtxt(DOCS / "data" / "breast_cancer.csv", delimiter=",", skiprows=1)
+    table = table if n >= len(table) else np.random.default_rng(seed).permutation(table)[:n]
     X, y = table[:, :-1], table[:, -1]
     yield "breast cancer", gf.LinearData.from_features(X, y)
     yield "breast cancer, standardised", gf.LinearData.from_features(standardised(X), y)
     images, labels = gf.data.mnist_arrays()
-    pick = np.random.default_rng(0).choice(len(images), 600, replace=False)
-    pixels, even = images[pick].reshape(600, -1) / 255.0, np.where(labels[pick] % 2 == 0, 1.0, -1.0)
+    pick = np.random.default_rng(seed).choice(len(images), n, replace=False)
+    pixels, even = images[pick].reshape(n, -1) / 255.0, np.where(labels[pick] % 2 == 0, 1.0, -1.0)
     yield "digits, pixels", gf.LinearData.from_features(pixels, even)
     yield "digits, standardised", gf.LinearData.from_features(standardised(pixels), even)
-    yield "digits, NTK", gf.data.mnist(n=600, model="ntk")
-    rng = np.random.default_rng(0)
-    n, d = 600, 30
+    yield "digits, NTK", gf.data.mnist(n=n, seed=seed, model="ntk")
+    rng = np.random.default_rng(seed)
+    d = 30
     target = rng.standard_normal(d)
     for name, features in {
         "Gaussian": rng.standard_normal((n, d)),
@@ -51,7 +52,7 @@ def data_sets() -> Iterator[tuple[str, gf.LinearData]]:
     category = np.minimum(rng.zipf(1.5, n), 50) - 1
     onehot = np.eye(50)[category][:, np.unique(category)]
     yield "one-hot, Zipf", gf.LinearData.from_features(onehot, onehot @ rng.standard_normal(onehot.shape[1]))
-    place = rng.standard_normal((400, 5))
+    place = rng.standard_normal((min(n, 400), 5))
     squared = ((place[:, None] - place[None]) ** 2).sum(axis=-1)
     smooth = np.sin(place.sum(axis=1))
     yield "RBF kernel", gf.LinearData.from_kernel(np.exp(-squared / 8.0), smooth)

@@ -71,7 +71,7 @@ def noise_gain_map(
         raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")
     for beta in betas:
         _check.momentum(beta)
-    grid = gains_of(case.problem, family, *np.meshgrid(rates, betas, indexing="ij"), batch_size, case.noise)
+    grid = gains_of(case.problem, family, *np.meshgrid(rates, betas), batch_size, case.noise).T
     beyond = rates[:, None] >= curvature_limits(family.kind, family.hyper(betas), case.problem.lambda_max)
     return np.where(beyond, np.inf, grid)
 

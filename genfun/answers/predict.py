@@ -14,7 +14,7 @@ from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
-from genfun.engine.scheduled import scheduled_curve, settings_on_the_way
+from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Transform
 from genfun.methods.averaged import Averaged
@@ -108,30 +108,23 @@ class Prediction(Displayed):
 
 
 def _under_schedule(case: Case, steps: Array) -> tuple[LossCurve, Array]:
-    """The losses, and what the noise model leaves out of them: the largest of the settings on the way, held still."""
+    """The losses, and what the noise model leaves out of them."""
     last = int(steps[-1])
     run = case.scheduled_run(last)
     if run is None:
         return scheduled_curve(case.problem, case.method, case.expressible, steps), np.full(steps.size, np.nan)
     losses, errors = run.run(last + 1)
     curve = LossCurve(losses[steps], errors[steps], "recursion under the schedule")
-    if run.noise_error == 0.0:
-        return curve, np.zeros(steps.size)
-    worst = np.zeros(steps.size)
-    for method in settings_on_the_way(case.method, last):
-        at = replace(case, method=method)
-        singular = dominant_singularity(at.transform)
-        worst = np.maximum(worst, _noise_errors(at, steps, singular))
-    return curve, worst
+    return curve, run.noise_errors(steps, curve.loss.log())
 
 
-def _noise_errors(case: Case, steps: Array, singular: Singularity | None) -> Array:
+def _noise_errors(case: Case, steps: Array, curve: LossCurve, singular: Singularity | None) -> Array:
     own = getattr(case.noise, "loss_errors", None)
     if singular is None:
         return np.full(steps.size, np.nan)
     if case.gamma == 0.0:
         return np.zeros(steps.size)
-    return np.full(steps.size, np.nan) if own is None else own(steps.astype(np.float64), singular)
+    return np.full(steps.size, np.nan) if own is None else own(case.problem, case.method, steps, curve.loss.log())
 
 
 @overload
@@ -227,7 +220,8 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    noise_error = _noise_errors(case, unique, singular) if noise_error is None else noise_error
+    if noise_error is None:
+        noise_error = _noise_errors(case, unique, curve, singular)
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )

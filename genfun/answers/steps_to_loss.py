@@ -13,7 +13,7 @@ from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import by_contour, by_recursion, oscillation_steps
-from genfun.engine.scheduled import CHUNK, ScheduledRecursion
+from genfun.engine.scheduled import CHUNK, ScheduledRecursion, least_loss
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
 from genfun.problems.problem import Problem
@@ -159,15 +159,17 @@ def _under_schedule(case: Case, target: float) -> float:
     most = LAST_SCHEDULED if method.length is None else min(method.length, LAST_SCHEDULED)
     horizon = min(FIRST_HORIZON, most)
     while True:
-        own = case.scheduled_run(horizon)
-        run = ScheduledRecursion(case.problem, method, case.expressible, horizon) if own is None else own
-        for start in range(0, horizon + 1, CHUNK):
-            losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
-            below = np.flatnonzero(losses <= target)
-            if below.size:
-                return float(start + below[0])
-            if np.isinf(losses[-1]):
-                return np.inf
+        # To sum up the rates takes a fortieth of the steps themselves.
+        if horizon == FIRST_HORIZON or target >= least_loss(case.problem, method, horizon):
+            own = case.scheduled_run(horizon)
+            run = ScheduledRecursion(case.problem, method, case.expressible, horizon) if own is None else own
+            for start in range(0, horizon + 1, CHUNK):
+                losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
+                below = np.flatnonzero(losses <= target)
+                if below.size:
+                    return float(start + below[0])
+                if np.isinf(losses[-1]):
+                    return np.inf
         if horizon == most:
             return np.inf
         horizon = min(GROWTH**2 * horizon, most)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from genfun._version import __version__
-from genfun.cli.batch import batch_size, big_batch, critical_batch
+from genfun.cli.batch import batch_size, big_batch
 from genfun.cli.best import optimize, phase
+from genfun.cli.best_schedule import best_schedule
 from genfun.cli.completion import completion
 from genfun.cli.convert import convert
 from genfun.cli.derive import derive
@@ -16,6 +17,9 @@ from genfun.cli.explain import explain
 from genfun.cli.explore import explore
 from genfun.cli.group import Jobs, examples
 from genfun.cli.map import loss_map
+from genfun.cli.measure_steps import measure_steps
+from genfun.cli.measured_batch import critical_batch, noise_scale
+from genfun.cli.prune import prune
 from genfun.cli.report import report
 from genfun.cli.steps import steps, translate
 from genfun.cli.sweep import sweep
@@ -26,10 +30,10 @@ __all__ = ["main"]
 
 JOBS = {
     "The whole picture": (report, explain, explore),
-    "Which settings": (optimize, max_lr, loss_map, translate),
+    "Which settings": (optimize, best_schedule, max_lr, loss_map, translate),
     "How it trains": (predict, steps, stability, phase, escape),
-    "Batch size": (batch_size, critical_batch, big_batch),
-    "Against real runs": (validate, sweep),
+    "Batch size": (batch_size, critical_batch, noise_scale, big_batch),
+    "Against real runs": (validate, sweep, prune, measure_steps),
     "Tools": (convert, derive, doctor, completion),
 }
 
@@ -51,7 +55,7 @@ JOBS = {
 def main(traceback: bool) -> None:
     """Loss curves, stability and best settings of mini-batch SGD on linear models, without training.
 
-    A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own .npz or
-    .csv file. The exit code is 0 on success and 2 for bad input, with one line that
+    A TARGET is `mnist` (real digits, inside the package), `power-law` (with --nu and --zeta), or your own table
+    (.csv, .tsv, .parquet) or arrays (.npz). The exit code is 0 on success and 2 for bad input, with one line that
     names the argument, the value and the remedy.
     """

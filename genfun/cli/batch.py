@@ -1,17 +1,14 @@
-"""`genfun batch-size`, `genfun critical-batch` and `genfun big-batch`: how large a batch, predicted or measured."""
+"""`genfun batch-size` and `genfun big-batch`: how large a batch, predicted."""
 
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
-from typing import Any
 
 import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting
+from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting, told
 from genfun.cli.output import Block, Grid
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REAL, REALS, WHOLES
@@ -80,83 +77,6 @@ def batch_size(
 
 
 @click.command(
-    "critical-batch",
-    cls=Job,
-    epilog=examples(
-        "genfun critical-batch points.csv",
-        "genfun critical-batch points.csv --epoch 50000 --out fit.png",
-    ),
-)
-@click.argument("points", metavar="POINTS.csv", type=click.Path(path_type=Path))
-@click.option("--epoch", type=REAL, help="Samples between two checks of the target, where it is checked once an epoch.")
-@answers(picture=True)
-def critical_batch(points: Path, epoch: float | None) -> Answer:
-    """Find the batch size of fewest samples in measured runs.
-
-    POINTS.csv has the columns batch_size and steps (to the target), and may have the columns workload and series,
-    which are fitted one by one.
-    """
-    from genfun.answers.batch.fit_steps import fit_steps
-
-    found = {name: fit_steps(b, k, epoch) for name, (b, k) in _points(points).items()}
-    shown: list[Block] = []
-    for name, f in found.items():
-        if name:
-            shown.append(name)
-        best = f"batch size {f.batch_size:.4g}" if math.isfinite(f.batch_size) else f.notes[0]
-        shown.append(f"{f.status}: {best}")
-        ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
-        shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
-        ends = f"{f.ratio_interval[0]:.4g} .. {f.ratio_interval[1]:.4g}"
-        shown.append(
-            f"B of A (1 + B/b), twice the least steps and samples: {f.ratio:.4g}, {f.level:.0%} interval {ends}"
-        )
-        small = f"{f.batch_sizes.min():g}"
-        shown.append(f"by that curve 20% more samples than at batch size {small}: batch size {f.overhead(0.2):.4g}")
-        for share, (low, high) in f.ranges.items():
-            shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
-        lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
-        shown.append(Grid(("family", "formula", "misfit", "weight", "batch size"), lines))
-        shown += notes(f.notes)
-
-    def rows() -> list[dict[str, Any]]:
-        fields = ("name", "formula", "misfit", "weight", "batch_size")
-        families = [(name, x) for name, f in found.items() for x in f.families]
-        return [{"series": name} | {field: getattr(x, field) for field in fields} for name, x in families]
-
-    def draw() -> Any:
-        if len(found) > 1:
-            raise ValueError(f"--out draws one series, got {len(found)}; keep one in the file")
-        return next(iter(found.values())).plot()
-
-    return Answer({"points": str(points), "epoch": epoch}, found, shown, rows, draw)
-
-
-def _points(path: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Batch sizes and steps of every series of a file."""
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = {"batch_size", "steps"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path} must have the columns batch_size and steps, lacks {', '.join(sorted(missing))}")
-        series: dict[str, tuple[list[float], list[float]]] = {}
-        for number, row in enumerate(reader, start=2):
-            name = ", ".join(row[key] for key in ("workload", "series") if row.get(key))
-            values: list[Any] = []
-            for key in ("batch_size", "steps"):
-                try:
-                    values.append(float(row[key]))
-                except (TypeError, ValueError):
-                    raise ValueError(f"{path}, line {number}: {key} must be a number, got {row[key]!r}") from None
-            sizes, steps = series.setdefault(name, ([], []))
-            sizes.append(values[0])
-            steps.append(values[1])
-    if not series:
-        raise ValueError(f"{path} has no points; write a line for every batch size")
-    return series
-
-
-@click.command(
     "big-batch",
     cls=Job,
     epilog=examples(
@@ -194,7 +114,7 @@ def big_batch(
         (f"{r['step']:,}", f"{r['noise_scale']:,.4g}", f"{r['batch_grown']:,.4g}", loss(r["loss"], unknown, 4))
         for r in rows
     ]
-    shown: list[Block] = [*preamble(target, only), repr(method)]
+    shown: list[Block] = [*preamble(target, only), told(method)]
     shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:

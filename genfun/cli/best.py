@@ -8,7 +8,7 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
-from genfun.cli.options import asked, banded, inputs, notes, preamble, setting
+from genfun.cli.options import asked, banded, inputs, notes, preamble, setting, told
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL, WHOLE
 
@@ -40,6 +40,7 @@ def optimize(
 
     Of least predicted mean loss at a step, with a given batch size; or within a budget of samples, with the best.
     """
+    from genfun._display import percent
     from genfun.answers.best.optimize import optimize as ask
     from genfun.answers.words.numbers import batch, loss
 
@@ -59,7 +60,7 @@ def optimize(
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
     if o.gain > 0.0:
-        shown.append(f"momentum is worth {o.gain:.2%} of the least loss without it")
+        shown.append(f"momentum takes {percent(o.gain)} off the least loss without it")
     shown.append(o.caution)
     if o.noise_error > 0.0:
         shown.append(f"the loss is known, as the noise is, to {o.noise_error:.1e}, relative")
@@ -95,7 +96,7 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     method = SGD(learning_rate, momentum, batch_size)
     only = target.expressible
     f = ask(target.problem, method, only)
-    shown = [*preamble(target, only), repr(method), f.name]
+    shown = [*preamble(target, only), told(method), f.name]
     if math.isfinite(f.exponent):
         held = f", held at {f.floor:.4g} by label noise" if f.floor > 0.0 else ""
         shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}{held}")

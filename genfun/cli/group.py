@@ -17,6 +17,23 @@ OUTPUT = ("--json", "--out", "--help")
 """Options of every command, last in its help."""
 
 
+OTHER_NAMES = {
+    "--learning-rate": ("--lr", "--alpha", "--eta", "--rate", "--learning_rate", "--step-size"),
+    "--learning-rates": ("--lr", "--lrs", "--learning-rate", "--rates"),
+    "--batch-size": ("--bs", "--batch", "--batchsize", "--batch_size", "-b", "--batch-sizes"),
+    "--batch-sizes": ("--bs", "--batch", "--batch-size", "--batch_size"),
+    "--momentum": ("--beta", "--mom", "--mu", "--momenta"),
+    "--momenta": ("--momentum", "--beta", "--betas"),
+    "--steps": ("--iterations", "--iters", "--t", "--step"),
+    "--target": ("--label", "--y", "--target-column"),
+    "--standardize": ("--normalize", "--scale", "--standardise"),
+    "--intercept": ("--bias",),
+    "--drop-missing": ("--dropna", "--drop-na"),
+    "--one-hot": ("--onehot", "--dummies", "--categorical"),
+}
+"""What options are called elsewhere."""
+
+
 def examples(*lines: str) -> str:
     """An epilog of a help page that shows commands to copy, unwrapped.
 
@@ -113,6 +130,12 @@ class Jobs(click.Group):
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(BAD_INPUT)
+        except click.NoSuchOption as error:
+            known = set() if error.ctx is None else {name for p in error.ctx.command.params for name in p.opts}
+            named = [name for name, others in OTHER_NAMES.items() if error.option_name in others and name in known]
+            where = "" if error.ctx is None else f" (see {error.ctx.command_path} --help)"
+            hint = f"No such option {error.option_name!r}; here it is {named[0]}" if named else error.format_message()
+            _fail(hint + where)
         except click.ClickException as error:
             where = getattr(error, "ctx", None)
             hint = f" (see {where.command_path} --help)" if where is not None else ""

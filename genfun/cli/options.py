@@ -64,7 +64,7 @@ def aim_of(target: Target, loss: float | None, share: float | None) -> tuple[flo
 
 
 def preamble(target: Target, noise: Any = None) -> list[str]:
-    """What the answer is about, in two lines.
+    """What the answer is about, in two lines, and what was done to a table or could be, in further ones.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ def preamble(target: Target, noise: Any = None) -> list[str]:
     from genfun.answers.words.noise import noise_words as words_of
 
     source = target.noise_source if noise is None else target.expressible_source
-    return [f"{target.label}: {target.problem!r}", f"batch noise: {words_of(noise or target.noise)} ({source})"]
+    told = notes(target.remarks)
+    return [f"{target.label}: {target.problem!r}", *told, f"batch noise: {words_of(noise or target.noise)} ({source})"]
 
 
 def notes(lines: Any) -> list[str]:
@@ -86,6 +87,18 @@ def notes(lines: Any) -> list[str]:
     lines : iterable of str
     """
     return [f"note: {line}" for line in lines]
+
+
+def told(method: Any) -> str:
+    """A setting in words, the full batch by its name.
+
+    Parameters
+    ----------
+    method : SGD or ScheduledSGD
+    """
+    from genfun.answers.words.settings import setting_words
+
+    return setting_words(method)
 
 
 def banded(target: Target, batch_size: Any, only: Any = None) -> bool:

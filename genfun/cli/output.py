@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from genfun._display import steering
+from genfun._grid import Grid
 from genfun._typing import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PIPED_WIDTH = 100
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Right-aligned columns.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Headings.
-    rows : sequence of sequences of str
-        Cells.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def __rich__(self) -> Any:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for heading in self.columns:
-            grid.add_column(heading, justify="right", no_wrap=True)
-        for row in self.rows:
-            grid.add_row(*(Text(printable(cell)) for cell in row))
-        return grid
+"""Columns where the output is no terminal and COLUMNS does not say."""
 
 
 def printable(text: str) -> str:
@@ -70,11 +45,14 @@ Block = str | Grid
 
 
 def console() -> Console:
-    """Standard output; without colour, and 100 columns wide, where it is no terminal."""
+    """Standard output; where it is no terminal, without colour, and as wide as COLUMNS says, or else 100 columns."""
     from rich.console import Console
 
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    if found.is_terminal:
+        return found
+    told = os.environ.get("COLUMNS", "")
+    return Console(highlight=False, width=int(told) if told.isdecimal() and int(told) > 0 else PIPED_WIDTH)
 
 
 def show(blocks: Iterable[Block]) -> None:
@@ -89,7 +67,7 @@ def show(blocks: Iterable[Block]) -> None:
         if isinstance(block, str):
             click.echo(printable(block))
         else:
-            console().print(block)
+            console().print(_printable(block))
 
 
 def printed(blocks: Iterable[Block]) -> str:
@@ -107,8 +85,12 @@ def printed(blocks: Iterable[Block]) -> str:
         if isinstance(block, str):
             page.write(printable(block) + "\n")
         else:
-            writer.print(block)
+            writer.print(_printable(block))
     return page.getvalue()
+
+
+def _printable(grid: Grid) -> Grid:
+    return replace(grid, rows=[[printable(cell) for cell in row] for row in grid.rows])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, setting
+from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, setting, told
 from genfun.cli.output import Block, Grid
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
@@ -68,7 +68,7 @@ def steps(
         result |= {"at_tau2_plus": ask(problem, method, aim, PLUS), "at_tau2_minus": ask(problem, method, aim, MINUS)}
     elif math.isfinite(found):
         result |= {"noise_error": float(predict(problem, method, int(found), noise).noise_error)}
-    shown: list[Block] = [*preamble(target, only), repr(method)]
+    shown: list[Block] = [*preamble(target, only), told(method)]
     shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
     if math.isinf(found):
         end = stability(problem, method, noise) if isinstance(method, SGD) else None
@@ -150,7 +150,7 @@ def translate(
     ]
     shown = [
         *preamble(target),
-        repr(method),
+        told(method),
         f"batch size {batch(batch_size)} to {batch(to)}, {keep} kept",
         f"learning rate:       {found.learning_rate:.6g}  (largest stable {found.max_rate:.6g})",
         f"linear scaling:      {found.linear_rate:.6g}",

@@ -7,7 +7,7 @@ import click
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
-from genfun.cli.output import progress
+from genfun.cli.output import Block, Grid, progress
 from genfun.cli.runs import run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
@@ -60,7 +60,11 @@ def sweep(
         swept = run(data, grid, workers, store, steps, replicas, run_seed, "log", report)
     found = agreements(data.problem, cells(swept.isel(step=[-1])), target.noise)
     attributes = {key: swept.attrs[key] for key in ("data", "n_samples", "computed", "stored", "recomputed")}
-    shown = [*preamble(target), f"{replicas} runs of each setting on {data.n_samples} samples\n", found.table(), ""]
+    shown: list[Block] = [
+        *preamble(target),
+        f"{replicas} runs of each setting on {data.n_samples} samples",
+        Grid(*found.cells(), keys=3),
+    ]
     shown.append(f"{attributes['computed']} cells computed, {attributes['stored']} found in the store")
     for line in filter(None, attributes["recomputed"].split("; ")):
         shown.append(f"note: damaged and made again: {line}")

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 OPTIONS = {
     "mnist": {"n", "seed", "model", "path"},
     "power-law": {"nu", "zeta", "n_modes", "n_samples"},
-    "file": {"column"},
+    "file": {"column", "drop", "standardize", "intercept", "one_hot", "drop_missing", "classes"},
 }
-KINDS = {"mnist": "mnist", "power-law": "power-law", "file": ".npz and .csv files"}
+KINDS = {"mnist": "mnist", "power-law": "power-law", "file": "files"}
+FLAGS = {"column": "--target"}
+"""Of options whose names are not their flags."""
 NOISES = ("measured", "exact", "fitted")
 """The noise models that data bring."""
 WAITING = {
@@ -90,6 +92,11 @@ class Target:
         return SOURCES["fitted"] if isinstance(self.chosen, str) else self.noise_source
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to a table, and hints; none of data that come with genfun."""
+        return () if self.name in WORDS else getattr(self.source, "notes", ())
+
+    @property
     def asked(self) -> Any:
         """The data where they bring the noise, and otherwise the problem."""
         return self.source if isinstance(self.chosen, str) and self.inputs["noise_variance"] is None else self.problem
@@ -115,8 +122,17 @@ class Target:
     def label(self) -> str:
         """Name and the choices that make it what it is, in a line."""
         kind = self.name if self.name in OPTIONS else "file"
-        given = [f"{key}={self.inputs[key]}" for key in sorted(OPTIONS[kind]) if self.inputs[key] is not None]
-        return ", ".join([self.name, *given])
+        given = [(FLAGS.get(key, "--" + key)[2:], self.inputs[key]) for key in sorted(OPTIONS[kind])]
+        words = [key if value is True else f"{key}={_told(value)}" for key, value in given if _given(value)]
+        return ", ".join([self.name, *words])
+
+
+def _given(value: Any) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def _told(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 _option = functools.partial(click.option, cls=TargetOption)
@@ -128,16 +144,22 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return words or [CompletionItem(incomplete, type="file")]
 
 
-def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
+def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[..., Any]:
     """Give a command the argument TARGET and its options; the command receives a `Target`.
 
     Parameters
     ----------
     command : callable
         Takes `target` and its own options.
+    flag : str or None
+        The option that holds TARGET, of a command with another argument.
     """
     options = [
-        click.argument("name", metavar="TARGET", shell_complete=_complete),
+        click.argument("name", metavar="TARGET", shell_complete=_complete)
+        if flag is None
+        else _option(
+            flag, "name", metavar="TARGET", required=True, shell_complete=_complete, help="The data or problem."
+        ),
         _option("--n", type=WHOLE, default="1000", show_default=True, help="mnist: digits."),
         _option("--seed", type=WHOLE, default="0", show_default=True, help="mnist: choice of digits."),
         _option(
@@ -148,7 +170,20 @@ def on_target(command: Callable[..., Any]) -> Callable[..., Any]:
         _option("--zeta", type=REAL, default="0.5", show_default=True, help="power-law: signal tails lambda_k^zeta."),
         _option("--n-modes", type=WHOLE, default=None, help="power-law: number of modes  [default: no end]"),
         _option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
-        _option("--column", default=None, help="csv: column with the target, name or number  [default: last]"),
+        _option(
+            "--target",
+            "--column",
+            "column",
+            multiple=True,
+            metavar="COLUMN",
+            help="table: what is predicted, name or number; again for more  [default: last]",
+        ),
+        _option("--drop", multiple=True, metavar="COLUMN", help="table: column to leave out; again for more."),
+        _option("--standardize", is_flag=True, help="file: centre each column, and divide by its deviation."),
+        _option("--intercept", is_flag=True, help="file: add a column of ones."),
+        _option("--one-hot", is_flag=True, help="table: a column of 0 and 1 for each value of a text."),
+        _option("--drop-missing", is_flag=True, help="table: leave out rows with missing values."),
+        _option("--classes", is_flag=True, help="file: the target holds labels, also where they are numbers."),
         _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
         _option(
             "--noise",
@@ -197,7 +232,7 @@ def _refuse_foreign_options(ctx: click.Context, kind: str) -> None:
         for option in sorted(options):
             given = ctx.get_parameter_source(option) == click.core.ParameterSource.COMMANDLINE
             if other != kind and given:
-                flag = "--" + option.replace("_", "-")
+                flag = FLAGS.get(option, "--" + option.replace("_", "-"))
                 raise click.UsageError(f"{flag} belongs to {KINDS[other]}, not to {KINDS[kind]}; drop it", ctx)
 
 
@@ -216,18 +251,17 @@ def _power_law(name: str, options: dict[str, Any]) -> PowerLaw:
 
 def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
     from genfun.data import load
+    from genfun.data.files import FILES
 
     if not Path(name).suffix and not Path(name).is_file():
         near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, WORDS, 1))
-        raise ValueError(f"TARGET must be mnist, power-law, or a path ending in .npz or .csv, got {name!r}{near}")
+        raise ValueError(f"TARGET must be mnist, power-law, or a file ({FILES}), got {name!r}{near}")
     if not Path(name).exists():
         raise FileNotFoundError(f"TARGET {name!r} does not exist; check the path")
-    column = options["column"]
-    if column is not None and column.lstrip("-").isdecimal():
-        column = int(column)
+    chosen = {key: options[key] for key in sorted(OPTIONS["file"] - {"column"})}
     with progress() as report:
         report(0.0, f"reading {name}")
-        return load(name, target=column)
+        return load(name, target=options["column"] or None, **chosen)
 
 
 def _with_noise_variance(problem: Any, noise_variance: float | None) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting
+from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting, told
 from genfun.cli.output import Grid
+from genfun.cli.overlay import read_runs
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
@@ -75,7 +77,7 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
 )
 @on_target
 @setting
-@answers()
+@answers(picture=True)
 def stability(target: Target, learning_rate: float, momentum: float, batch_size: int | None) -> Answer:
     """Say whether a setting converges, how fast, and what binds."""
     from genfun.answers import stability as ask
@@ -83,17 +85,24 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
 
     method = SGD(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, target.noise)
+
+    def draw() -> Any:
+        from genfun.plotting.stability_edge import stability_edge
+
+        return stability_edge(target.problem, method, target.noise)
+
     return Answer(
         inputs(target, method=asked(method)),
         found,
         [
             *preamble(target),
-            repr(method),
+            told(method),
             f"{found.status}; as the learning rate grows, {found.limit} is the first to bind",
             f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
         ],
+        draw=draw,
     )
 
 
@@ -103,15 +112,27 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
         "genfun predict mnist --batch-size 10 --learning-rate 0.5 --steps 0,100,1000,1e6",
         "genfun predict mnist --model pixels --n 4000 --batch-size 8 --learning-rate 0.1 --steps 1e5 --out curve.png",
         'genfun predict mnist --batch-size 10 --learning-rate "Warmup(100, Cosine(1, 1000))" --steps 100,1100',
+        "genfun predict data.csv --batch-size 10 --learning-rate 0.1 --overlay runs.csv --out curve.png",
         "genfun predict power-law --nu 1.2 --batch-size 10 --learning-rate 0.3 --steps 1e3,1e9 --json",
     ),
 )
 @on_target
 @scheduled_setting
-@click.option("--steps", type=WHOLES, required=True, help="Steps, e.g. 100,1000,1e6.")
+@click.option("--steps", type=WHOLES, help="Steps, e.g. 100,1000,1e6; with --overlay some of its own.")
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path),
+    help="Own runs to lay over the prediction: a table with the columns step and loss, and run if there are several.",
+)
 @answers(picture=True)
 def predict(
-    target: Target, learning_rate: Any, momentum: Any, batch_size: Any, convention: str, steps: tuple[int, ...]
+    target: Target,
+    learning_rate: Any,
+    momentum: Any,
+    batch_size: Any,
+    convention: str,
+    steps: tuple[int, ...] | None,
+    overlay: Path | None,
 ) -> Answer:
     """Predict the mean loss at given steps.
 
@@ -128,6 +149,11 @@ def predict(
     from genfun.noise import SpectrallyExpressible
     from genfun.schedules import ScheduledSGD
 
+    runs = None if overlay is None else read_runs(overlay)
+    if steps is None:
+        if runs is None:
+            raise click.UsageError("give --steps, e.g. --steps 100,1000, or --overlay", click.get_current_context())
+        steps = runs.chosen()
     method = method_of(learning_rate, momentum, batch_size, convention)
     # Schedules know spectrally expressible noise only.
     only = target.expressible if isinstance(method, ScheduledSGD) else None
@@ -143,33 +169,45 @@ def predict(
     if band and banded(target, batch_size, only):
         columns += [(band.plus, band.log_plus, 4), (band.minus, band.log_minus, 4)]
         headings += ["tau2 = +1", "tau2 = -1"]
+    measured = None if runs is None else runs.mean(steps)
     lines = [
         (
             f"{t:,}",
+            *([] if measured is None else [words.figures(float(measured[i]), 4)]),
             *(words.loss(float(loss[i]), float(log[i]), digits) for loss, log, digits in columns),
             f"{found.error[i]:.1e}",
             *([f"{found.noise_error[i]:.1e}"] if known else []),
         )
         for i, t in enumerate(found.steps)
     ]
+    headings = [*([] if measured is None else ["measured"]), *headings]
     headings += ["relative error", *(["of the noise"] if known else [])]
-    shown = [*preamble(target, only), repr(method), Grid(("step", *headings), lines)]
+    shown = [*preamble(target, only), told(method), Grid(("step", *headings), lines)]
     shown.append(f"{found.status}: {found.meaning}")
     tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
             if -math.inf < log < words.LEAST]  # fmt: skip
     if tiny:
         more = f", and {len(tiny) - TOLD} more" if len(tiny) > TOLD else ""
         shown.append(f"log10 of the mean losses below 1e-300: {'; '.join(tiny[:TOLD])}{more}")
+    if runs is not None:
+        outputs = getattr(target.source, "n_outputs", 1)
+        shown += runs.words(lambda at: ask(target.problem, method, at, noise).loss, outputs)
+        result |= {"measured": measured}
     if len(columns) > 1:
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
 
     columns = {"step" if name == "steps" else name: result[name] for name in ("steps", "loss", "log_loss", "error")}
-    columns |= {name: result[name] for name in ("noise_error", "at_tau2_plus", "at_tau2_minus") if name in result}
+    columns |= {
+        name: result[name] for name in ("noise_error", "at_tau2_plus", "at_tau2_minus", "measured") if name in result
+    }
 
     def draw() -> Any:
         import numpy as np
 
-        filled = np.rint(np.geomspace(1, max(1, *steps), DRAWN)).astype(int)
-        return ask(target.problem, method, np.union1d(filled, [*steps]), noise).plot()
+        last = max(1, *steps, 0 if runs is None else int(runs.steps[-1]))
+        filled = np.rint(np.geomspace(1, last, DRAWN)).astype(int)
+        ax = ask(target.problem, method, np.union1d(filled, [*steps]), noise).plot()
+        return ax if runs is None else runs.draw(ax)
 
-    return Answer(inputs(target, only, method=asked(method)), result, shown, lambda: lines_of(columns), draw)
+    given = {} if overlay is None else {"overlay": str(overlay)}
+    return Answer(inputs(target, only, method=asked(method), **given), result, shown, lambda: lines_of(columns), draw)

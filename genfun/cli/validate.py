@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import numpy as np
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
-from genfun.cli.output import progress
+from genfun.cli.output import Block, Grid, progress
 from genfun.cli.runs import run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REALS, WHOLES
@@ -18,7 +20,7 @@ from genfun.cli.types import REALS, WHOLES
     cls=Job,
     epilog=examples(
         "genfun validate mnist",
-        "genfun validate mnist --fast --out theory.csv",
+        "genfun validate mnist --fast --out theory.png",
         "genfun validate data.csv --column price --batch-sizes 8,32 --momenta 0,0.9 --shares 0.25,0.5,0.8 --json",
     ),
 )
@@ -28,7 +30,7 @@ from genfun.cli.types import REALS, WHOLES
 @click.option("--shares", type=REALS, default="0.25,0.5", show_default=True, help="Learning rates over the largest.")
 @run_options(steps="1000", replicas="64")
 @click.option("--fast", is_flag=True, help="At most 200 steps and 40 runs.")
-@answers()
+@answers(picture=True)
 def validate(
     target: Target,
     batch_sizes: tuple[int, ...],
@@ -66,7 +68,11 @@ def validate(
         row | {"verdict_over_steps": word, "worst_ratio": float(ratio)}
         for row, word, ratio in zip(found.rows(), found.verdict, found.worst_ratio, strict=True)
     ]
-    shown = [*preamble(target), f"{replicas} runs of each setting on {data.n_samples} samples\n", found.table(), ""]
+    shown: list[Block] = [
+        *preamble(target),
+        f"{replicas} runs of each setting on {data.n_samples} samples",
+        Grid(*found.cells(), keys=3),
+    ]
     for share in sorted(shares):
         here = np.isclose(found.shares, share)
         words = [word for word, at in zip(found.verdict, here, strict=True) if at]
@@ -76,5 +82,11 @@ def validate(
             f"at {share:g} of the edge the theory agrees at all steps in {words.count('agrees')} of {len(words)} "
             f"settings; simulated over predicted is {furthest:.3f} where they are furthest apart"
         )
+
+    def draw() -> Any:
+        from genfun.plotting.agreement import agreement_panels
+
+        return agreement_panels(found)
+
     asked = {"steps": steps, "replicas": replicas, "run_seed": run_seed, "shares": shares}
-    return Answer(inputs(target, **asked), {"agrees": found.agrees, "settings": rows}, shown, lambda: rows)
+    return Answer(inputs(target, **asked), {"agrees": found.agrees, "settings": rows}, shown, lambda: rows, draw)

@@ -18,6 +18,8 @@ def table(name: str, value: Any) -> Any:
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {value!r}; read a file with genfun.data.load(path)")
     value = _check.plain(name, value)
+    if hasattr(value, "to_numpy") and hasattr(value, "columns"):
+        value = _of_frame(name, value)
     if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
         try:
             value = np.asarray(value)
@@ -34,11 +36,39 @@ def table(name: str, value: Any) -> Any:
     return value
 
 
+def _of_frame(name: str, frame: Any) -> Any:
+    """The numbers of a data frame whose columns are of several types, booleans and nullable numbers among them."""
+    kinds = [np.dtype(bool) if column.dtype.kind == "b" else column.dtype for column in map(_of_column, _each(frame))]
+    wrong = next((label for label, kind in zip(frame.columns, kinds, strict=True) if kind.kind not in "biuf"), None)
+    if wrong is not None:
+        raise TypeError(
+            f"{name} must hold numbers, and its column {wrong!r} does not; genfun.data.load(frame, one_hot=True) makes "
+            "columns of 0 and 1 of text and categories, or leave it out"
+        )
+    return np.column_stack([_of_column(column).astype(np.result_type(*kinds, np.int8)) for column in _each(frame)])
+
+
+def _each(frame: Any) -> list[Any]:
+    """Columns of a frame of pandas or polars."""
+    return [frame.iloc[:, i] for i in range(frame.shape[1])] if hasattr(frame, "iloc") else list(frame.iter_columns())
+
+
+def _of_column(column: Any) -> Any:
+    """A column as an array; nullable numbers become floats, with nan where there is none."""
+    found = column.to_numpy()
+    kind = getattr(column.dtype, "kind", "O")
+    return column.to_numpy(dtype=np.float64, na_value=np.nan) if found.dtype == object and kind in "biuf" else found
+
+
 def targets(name: str, value: Any, n: int) -> Any:
     """Targets as an unread (n, outputs) array-like; one-dimensional targets become a column."""
     if isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be an array of numbers, got {value!r}")
     value = _check.plain(name, value)
+    if hasattr(value, "to_numpy") and hasattr(value, "columns"):
+        value = _of_frame(name, value)
+    elif hasattr(value, "to_numpy") and len(value) == n:
+        value = _of_column(value)
     if hasattr(value, "to_numpy") or not (hasattr(value, "shape") and hasattr(value, "__getitem__")):
         try:
             value = np.asarray(value)
@@ -70,14 +100,21 @@ def _check_kind(name: str, array: Any) -> None:
 
 
 def block(name: str, source: Any, rows: slice, columns: slice = slice(None)) -> Float[Array, "rows columns"]:
-    """One block as finite float64; the message of a bad value has its place in the whole array."""
+    """One block as finite float64 of its own; the message of a bad value has its place in the whole array."""
+    return np.array(view(name, source, rows, columns=columns))
+
+
+def view(
+    name: str, source: Any, rows: slice, checked: bool = True, columns: slice = slice(None)
+) -> Float[Array, "rows columns"]:
+    """One block as float64, to be read only: it may be the source's own memory; finite, where that is checked."""
     piece = source[rows, columns] if columns != slice(None) else source[rows]
     if hasattr(piece, "toarray"):
         piece = piece.toarray()
     result = np.asarray(_check.plain(name, piece))
     _check_kind(name, result)
-    result = result.astype(np.float64)
-    if not np.isfinite(result).all():
+    result = np.asarray(result, dtype=np.float64)
+    if checked and not np.isfinite(result).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])
         where = f"{(rows.start or 0) + i}, {(columns.start or 0) + j}"
         raise ValueError(f"{name}[{where}] is {float(result[i, j])!r}; remove or repair non-finite values")

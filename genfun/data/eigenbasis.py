@@ -1,27 +1,28 @@
 """Eigenbasis of a data set: from features by a streamed triangular factor, or from a kernel matrix.
 
-One triangular factor R with R^T R = A^T A is all that the spectrum needs of a tall matrix A. It is accumulated over
-blocks of rows in one of two ways:
+All that the spectrum needs of a tall matrix A is accumulated over blocks of rows in one of two ways:
 
-- Gram: G = A^T A, R = chol(G). About four times cheaper, but it squares the condition number.
-- QR: R <- qr([R; block]). Backward stable whatever the spectrum.
+- Gram: the eigenvectors of A^T A. Several times cheaper, but it squares the condition number.
+- QR: a triangular factor, R <- qr([R; block]). Backward stable whatever the spectrum.
 
-Gram is tried where there are at least twice as many rows as columns and kept only if, judged on its own R, the
+Gram is tried where there are at least twice as many rows as columns and kept only if, judged on its own result, the
 eigenvalues span less than 1e6 and the residual exceeds 1e-6 of the targets: then the relative errors stay near
 1e6 eps = 2e-10. Otherwise the data are read again for QR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from genfun._typing import Array, Float, Progress
-from genfun.data._arrays import block, reported, slices
+from genfun.data._arrays import block, reported, slices, view
 
 SAFE_FOR_GRAM = 1e-6
+IN_PLACE = 3_000
+"""Kernels of so many samples are diagonalised where they lie: divide and conquer takes room for five more of them."""
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -47,34 +48,43 @@ def triangle_qr(blocks: Iterable[Float[Array, "rows width"]]) -> Float[Array, "k
     return triangle
 
 
-def triangle_gram(blocks: Iterable[Float[Array, "rows width"]]) -> Float[Array, "width width"] | None:
-    """R by Cholesky of the Gram matrix; None where that matrix is not numerically positive definite."""
-    gram: Array | None = None
-    for piece in blocks:
-        gram = piece.T @ piece if gram is None else gram + piece.T @ piece
+class GramSpectrum(NamedTuple):
+    """Singular values and right vectors of X, what they have of the targets, and the rest of these."""
+
+    singular: Float[Array, " d"]
+    right: Float[Array, "d d"]
+    overlap: Float[Array, "d outputs"]
+    residual: float
+    total: float
+
+
+def gram_spectrum(pairs: Iterable[tuple[Array, Array]]) -> GramSpectrum | None:
+    r"""From the Gram matrix of blocks of rows of X and y, nothing stacked; None where that would lose digits.
+
+    .. math:: X^TX = V\Sigma^2V^T,\qquad U^Ty = \Sigma^{-1}V^TX^Ty,\qquad |y|^2 - |U^Ty|^2
+
+    A value that is not finite shows in the sums.
+
+    Parameters
+    ----------
+    pairs : iterable of (array, array)
+    """
+    gram, cross, total = None, None, 0.0
+    for x, y in pairs:
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = x.T @ x, x.T @ y
+            gram, cross = parts if gram is None else (gram + parts[0], cross + parts[1])
+            total += float(np.vdot(y, y))
     assert gram is not None
-    try:
-        return np.linalg.cholesky(gram).T
-    except np.linalg.LinAlgError:
+    if not (np.isfinite(gram).all() and np.isfinite(cross).all() and np.isfinite(total)):
         return None
-
-
-def _is_safe(triangle: Array, d: int) -> bool:
-    spectrum = np.linalg.svd(triangle[:d, :d], compute_uv=False) ** 2
-    if spectrum[-1] <= SAFE_FOR_GRAM * spectrum[0]:
-        return False
-    targets, residual = np.sum(triangle[:, d:] ** 2), np.sum(triangle[d:, d:] ** 2)
-    return bool(residual >= SAFE_FOR_GRAM * targets)
-
-
-def _triangle(
-    blocks: Callable[[str], Iterable[Array]], length: int, width: int, d: int
-) -> tuple[Float[Array, "k width"], str]:
-    if length >= 2 * width:
-        triangle = triangle_gram(blocks("Gram matrix"))
-        if triangle is not None and _is_safe(triangle, d):
-            return triangle, "gram"
-    return triangle_qr(blocks("QR factor")), "qr"
+    values, right = np.linalg.eigh(gram)
+    if not values[0] > SAFE_FOR_GRAM * values[-1]:
+        return None
+    singular, right = np.sqrt(values[::-1]), right[:, ::-1]
+    overlap = right.T @ cross / singular[:, None]
+    residual = total - float(np.sum(overlap**2))
+    return GramSpectrum(singular, right, overlap, residual, total) if residual >= SAFE_FOR_GRAM * total else None
 
 
 def kept_count(singular: Float[Array, " k"], n: int, d: int) -> int:
@@ -92,12 +102,22 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
     n, d = features.shape
     m = targets.shape[1]
     pieces = slices(n, d + m, least=4 * (d + m))
-
-    def blocks(stage: str) -> Iterable[Array]:
-        for rows in reported(pieces, progress, stage):
-            yield np.hstack([block("X", features, rows), block("y", targets, rows)])
-
-    triangle, solver = _triangle(blocks, n, d + m, d)
+    gram = None
+    if n >= 2 * (d + m):
+        told = reported(pieces, progress, "Gram matrix")
+        gram = gram_spectrum((view("X", features, rows, False), view("y", targets, rows, False)) for rows in told)
+    if gram is not None:
+        return Eigenbasis(
+            eigenvalues=gram.singular**2 / n,
+            coefficients=gram.overlap / gram.singular[:, None],
+            noise_variance=_mean_square(gram.residual, gram.total, n, d),
+            n_dropped=0,
+            solver="gram",
+            directions=gram.right,
+            eigenfeatures=None,
+        )
+    told = reported(pieces, progress, "QR factor")
+    triangle = triangle_qr(np.hstack([view("X", features, rows), view("y", targets, rows)]) for rows in told)
     # With [X y] = Q R: X = Q1 R11, y = Q1 R12 + Q2 R22, so the part of y outside the columns of Q1 is R22.
     r11, r12, r22 = triangle[:d, :d], triangle[:d, d:], triangle[d:, d:]
     left, singular, right = np.linalg.svd(r11, full_matrices=False)
@@ -109,7 +129,7 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
         coefficients=overlap[:rank] / singular[:rank, None],
         noise_variance=_mean_square(residual, float(np.sum(triangle[:, d:] ** 2)), n, d),
         n_dropped=d - rank,
-        solver=solver,
+        solver="qr",
         directions=right[:rank].T,
         eigenfeatures=None,
     )
@@ -118,18 +138,27 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
 def from_wide(features: Any, targets: Any, progress: Progress | None = None) -> Eigenbasis:
     """Eigenbasis of d > n features, streamed over blocks of features."""
     n, d = features.shape
-    pieces = slices(d, n, least=4 * n)
+    pieces, y = slices(d, n, least=4 * n), block("y", targets, slice(0, n))
 
-    def blocks(stage: str) -> Iterable[Array]:
+    def blocks(stage: str, checked: bool) -> Iterable[Array]:
         for columns in reported(pieces, progress, stage):
-            yield block("X", features, slice(0, n), columns).T
+            yield view("X", features, slice(0, n), checked, columns).T
 
+    # Of X^T the right vectors are the left ones of X; there are no targets beside it.
+    gram = gram_spectrum((x, x[:, :0]) for x in blocks("Gram matrix", False)) if d >= 2 * n else None
+    if gram is not None:
+        return _from_left(gram.right, gram.singular**2 / n, y, 0, "gram", d)
     # X^T = Q R, hence X = R^T Q^T: the left singular vectors and singular values of X are those of R^T.
-    triangle, solver = _triangle(blocks, d, n, n)
-    left, singular, _ = np.linalg.svd(triangle.T, full_matrices=False)
+    left, singular, _ = np.linalg.svd(triangle_qr(blocks("QR factor", True)).T, full_matrices=False)
     rank = kept_count(singular, n, d)
-    y = block("y", targets, slice(0, n))
-    return _from_left(left[:, :rank], singular[:rank] ** 2 / n, y, n - rank, solver, d)
+    return _from_left(left[:, :rank], singular[:rank] ** 2 / n, y, n - rank, "qr", d)
+
+
+def _eigh_in_place(matrix: Array) -> tuple[Array, Array]:
+    """By relatively robust representations, with no room but that of the vectors; orthogonal to 1e-12 only."""
+    from scipy.linalg import eigh
+
+    return eigh(matrix.T, driver="evr", overwrite_a=True, check_finite=False)
 
 
 def _from_left(left: Array, eigenvalues: Array, y: Array, n_dropped: int, solver: str, d: int) -> Eigenbasis:
@@ -157,18 +186,25 @@ def from_kernel_matrix(kernel: Any, targets: Any, eps: float, progress: Progress
     """
     n = kernel.shape[0]
     matrix = block("K", kernel, slice(0, n))
-    largest = float(np.abs(matrix).max())
-    asymmetry = np.abs(matrix - matrix.T)
+    largest = max(float(matrix.max()), -float(matrix.min()))
     tolerance = max(eps, EPS) ** (2.0 / 3.0)
-    if asymmetry.max() > tolerance * largest:
-        i, j = (int(k) for k in np.unravel_index(int(asymmetry.argmax()), asymmetry.shape))
-        raise ValueError(
-            f"K must be symmetric, but K[{i}, {j}]={matrix[i, j]:.17g} and K[{j}, {i}]={matrix[j, i]:.17g}; "
-            "pass (K + K.T)/2 if that is rounding"
-        )
+    # A few rows at a time, and the mean in place: no second matrix beside that of the eigenvectors.
+    for rows in slices(n, n):
+        asymmetry = np.abs(matrix[rows] - matrix[:, rows].T)
+        if asymmetry.max() > tolerance * largest:
+            i, j = (int(k) for k in np.unravel_index(int(asymmetry.argmax()), asymmetry.shape))
+            i += rows.start
+            raise ValueError(
+                f"K must be symmetric, but K[{i}, {j}]={matrix[i, j]:.17g} and K[{j}, {i}]={matrix[j, i]:.17g}; "
+                "pass (K + K.T)/2 if that is rounding"
+            )
+    for rows in slices(n, n):
+        mean = 0.5 * (matrix[rows, rows.start :] + matrix[rows.start :, rows].T)
+        matrix[rows, rows.start :] = mean
+        matrix[rows.start :, rows] = mean.T
     if progress is not None:
         progress(0.0, "eigenvalues of the kernel")
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    values, vectors = _eigh_in_place(matrix) if n >= IN_PLACE else np.linalg.eigh(matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
     threshold = max(n * EPS * abs(values[0]), np.sqrt(n) * eps * largest)
     if values[-1] < -threshold or values[0] <= 0.0:

@@ -1,43 +1,75 @@
-"""A user's own data: NPZ and CSV files. Pickles are refused, because reading one can run any code."""
+"""A user's own data: tables, arrays and spectra. Pickles are refused, because reading one can run any code."""
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from genfun import _check
 from genfun._typing import Array
-from genfun.data._npz import check_size, opened
+from genfun.data._npz import opened
+from genfun.data.frames import PARQUET, TEXT, frame_of, is_frame, kind_of, read_frame
 from genfun.data.linear import LinearData
+from genfun.data.prepared import linear_data, of_arrays
+from genfun.data.tables import Choices, numbers
 from genfun.problems.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
-CSV_COST = 4
-"""Bytes of memory for one of text, at least."""
 CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum)"
+TABLES = {*TEXT, *PARQUET, ".npy"}
+ENDINGS = (".npz", ".csv", ".tsv", ".parquet", ".npy", ".gz")
+"""Of files that are read; .gz stands for packed text."""
+FILES = ".npz, .csv, .tsv (these two also .gz), .parquet or .npy"
 
 
 def load(
-    path: str | os.PathLike[str], target: str | int | None = None, memory_limit: int | None = None
+    source: Any,
+    target: str | int | Sequence[str | int] | None = None,
+    memory_limit: int | None = None,
+    *,
+    drop: str | int | Sequence[str | int] = (),
+    standardize: bool = False,
+    intercept: bool = False,
+    one_hot: bool = False,
+    drop_missing: bool = False,
+    classes: bool = False,
 ) -> LinearData | LinearProblem:
-    r"""Data or a spectrum from a file.
+    r"""Data from a table, or data or a spectrum from an archive; what was done, and hints, are in `.notes`.
 
-    **Assumptions.** The numbers are taken as they are: centre and scale them first if you mean to.
+    **Assumptions.** The numbers are taken as they are unless asked otherwise: features are neither centred nor scaled,
+    nor is an intercept added, whole numbers in the target are amounts, booleans are 0 and 1, and text or a missing
+    value is refused with the option that helps. Where columns differ in size, an intercept would help, or the target
+    looks like labels, the notes say so.
 
     Parameters
     ----------
-    path : path
-        .npz with X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum); or
-        .csv (comma, semicolon or tab; header optional) with one row a sample.
-    target : str, int or None
-        Column of a CSV file that holds y: its name in the header or its number, negative from the end. None means
-        the last.
+    source : path or DataFrame
+        A table, one row a sample: .csv (comma, semicolon or tab; header optional), .tsv, either also as .gz, .parquet,
+        .npy, or a frame of pandas or polars. Or .npz with X, y (features), K, y (kernel), eigenvalues, signal[,
+        n_samples, noise_variance] (spectrum), or what scipy.sparse.save_npz writes, which is a table too. Tables need
+        pandas, the extra `tables`; Parquet also pyarrow, the extra `parquet`.
+    target : str, int, sequence of them, or None
+        Column that holds y: its name in the header or its number, negative from the end; several are several outputs.
+        None means the last.
     memory_limit : int or None
         Bytes that the numbers in the file may take. None allows 4 GiB, and no archive of more than 64 MiB that is
         more than 200 times larger than the file: such are made to fill memories.
+    drop : str, int or sequence of them
+        Columns to leave out.
+    standardize : bool
+        Whether each column of numbers is centred and divided by its standard deviation (columns that one_hot makes are
+        not; constant ones are left out).
+    intercept : bool
+        Whether a column of ones is added, after standardizing.
+    one_hot : bool
+        Whether each column of text or categories becomes a column of 0 and 1 for each value.
+    drop_missing : bool
+        Whether rows with a missing value are left out.
+    classes : bool
+        Whether the target holds labels, also where they are numbers: each class then has an output of 0 and 1. For
+        cross-entropy instead of squared loss there is `genfun.SoftmaxData`.
 
     Returns
     -------
@@ -48,9 +80,11 @@ def load(
     ------
     FileNotFoundError
         If there is no such file.
+    ImportError
+        If the file is a table and pandas (or pyarrow) is not installed.
     ValueError
-        On an unknown extension, a missing key, a pickle, text where a number should be, or non-finite values; if the
-        file is damaged, or holds more than memory_limit.
+        On an unknown extension, a missing key, a pickle, text where a number should be, missing or non-finite values,
+        or an option that the file has no use for; if the file is damaged, or holds more than memory_limit.
 
     Examples
     --------
@@ -59,31 +93,52 @@ def load(
     >>> _ = file.write_text("height,weight\n1.0,2.0\n2.0,4.5\n")
     >>> load(file, target="weight").n_samples
     2
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"size": [1.0, 2.0, None, 4.0], "kind": ["a", "b", "a", "a"], "price": [3, 5, 4, 9]})
+    >>> load(frame, drop_missing=True, one_hot=True, standardize=True).notes[0]
+    '1 of 4 rows have missing values and were left out'
     """
-    place = Path(path)
-    suffix = place.suffix.lower()
-    if suffix in PICKLES:
+    asked = Choices(target, drop, standardize, intercept, one_hot, drop_missing, classes)
+    if is_frame(source):
+        return linear_data(numbers("the table", frame_of(source), asked), asked)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"source must be a path or a DataFrame, got {type(source).__name__}; of arrays, LinearData.from_features"
+        )
+    place = Path(source)
+    kind = kind_of(place)
+    if kind in PICKLES:
         raise ValueError(
             f"{place} is a pickle, and reading one can run any code; save it with numpy.savez(path, X=X, y=y)"
         )
-    if suffix not in (".npz", ".csv"):
-        raise ValueError(f"{place} has extension {suffix!r}; files are .npz with {CONTENTS}, or .csv")
+    packed = place.suffix.lower() == ".gz"
+    if (kind not in TABLES and kind != ".npz") or (packed and kind not in TEXT):
+        raise ValueError(f"{place} has extension {place.suffix!r}; files are .npz with {CONTENTS}, or a table: {FILES}")
     if not place.is_file():
         raise FileNotFoundError(f"{place} does not exist or is no file")
-    if suffix == ".csv":
-        check_size(place, CSV_COST * place.stat().st_size, CSV_COST * place.stat().st_size, memory_limit)
-        return _from_csv(place, target)
-    if target is not None:
-        raise ValueError(f"target={target!r} chooses a column of a CSV file; {place.name} is NPZ, whose targets are y")
-    return _from_npz(place, memory_limit)
+    if kind == ".npz":
+        return _from_npz(place, memory_limit, asked)
+    frame = read_frame(place, memory_limit)
+    try:
+        return linear_data(numbers(str(place), frame, asked), asked)
+    except ValueError as error:
+        raise ValueError(str(error) if str(place) in str(error) else f"{place}: {error}") from error
 
 
-def _from_npz(path: Path, memory_limit: int | None) -> LinearData | LinearProblem:
+def _from_npz(path: Path, memory_limit: int | None, asked: Choices) -> LinearData | LinearProblem:
     with opened(path, memory_limit, "numpy.savez(path, X=X, y=y)") as archive:
         keys, read = archive.keys, archive.read
         try:
+            if {"format", "shape", "data"} <= keys:
+                return _from_sparse(path, asked)
+            if asked.of_columns:
+                raise ValueError(f"{asked.of_columns[0]} is about the columns of a table; the targets of an NPZ are y")
             if {"X", "y"} <= keys:
-                return LinearData.from_features(read("X"), read("y"))
+                return of_arrays(read("X"), read("y"), asked)
+            if asked.standardize or asked.intercept or asked.classes:
+                raise ValueError(
+                    "standardize, intercept and classes are about features X, and it has none; leave them out"
+                )
             if {"K", "y"} <= keys:
                 return LinearData.from_kernel(read("K"), read("y"))
             if {"eigenvalues", "signal"} <= keys:
@@ -93,6 +148,32 @@ def _from_npz(path: Path, memory_limit: int | None) -> LinearData | LinearProble
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
     raise ValueError(f"{path} has keys {sorted(keys)}; it needs {CONTENTS}")
+
+
+def _from_sparse(path: Path, asked: Choices) -> LinearData:
+    """A sparse table: the target is a column of it, and the other ones stay sparse unless they are centred."""
+    from scipy.sparse import csc_array, hstack, load_npz
+
+    try:
+        whole = csc_array(load_npz(path))
+    except Exception as error:  # a damaged file may do anything to its readers
+        raise ValueError(f"it is no sparse matrix ({str(error)[:200]}); write it with scipy.sparse.save_npz") from error
+    refused = [name for name in asked.of_columns if name != "target"]
+    if refused:
+        raise ValueError(
+            f"{refused[0]} is about columns of text or with gaps, and a sparse matrix has none; leave it out"
+        )
+    shape: Any = whole.shape
+    n_columns = int(shape[1])
+    last = n_columns - 1 if asked.target is None else asked.target
+    last = int(last) if isinstance(last, str) and last.lstrip("-").isdecimal() else last
+    column = _check.integer("target", last, -n_columns, "the columns of a sparse matrix have numbers only")
+    if column >= n_columns or n_columns < 2:
+        raise ValueError(f"target={asked.target} is beyond the {n_columns} columns")
+    column %= n_columns
+    y = whole[:, [column]].toarray()[:, 0]
+    features = hstack([whole[:, :column], whole[:, column + 1 :]], format="csr")
+    return of_arrays(features, y, asked)
 
 
 def _scalar(name: str, value: Array) -> float:
@@ -105,63 +186,3 @@ def _whole(value: float | None) -> int | None:
     if value is not None and value != round(value):
         raise ValueError(f"n_samples must be a whole number, got {value!r}")
     return None if value is None else round(value)
-
-
-def _from_csv(path: Path, target: str | int | None) -> LinearData:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            delimiter = max(",;\t", key=first.count)
-            file.seek(0)
-            rows = [(line, row) for line, row in enumerate(csv.reader(file, delimiter=delimiter), start=1) if any(row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no text table ({error}); save it as UTF-8 CSV") from error
-    header = [name.strip() for name in rows[0][1]] if rows and not _is_numeric(rows[0][1]) else None
-    rows = rows[1:] if header is not None else rows
-    if not rows:
-        raise ValueError(f"{path} has no rows of numbers")
-    width = len(header if header is not None else rows[0][1])
-    if width < 2:
-        raise ValueError(f"{path} has one column; it needs at least one feature and the target")
-    table = np.empty((len(rows), width))
-    for i, (line, row) in enumerate(rows):
-        if len(row) != width:
-            raise ValueError(f"{path}, line {line}: {len(row)} fields where {width} are expected")
-        try:
-            table[i] = row
-        except ValueError:
-            column, field = next((j, field) for j, field in enumerate(row) if not _is_numeric([field]))
-            name = header[column] if header is not None else column
-            raise ValueError(f"{path}, line {line}, column {name!r}: {field!r} is no number; fill or drop it") from None
-        if not np.isfinite(table[i]).all():
-            column = int(np.flatnonzero(~np.isfinite(table[i]))[0])
-            name = header[column] if header is not None else column
-            raise ValueError(f"{path}, line {line}, column {name!r} is {row[column]}; fill or drop that row")
-    column = _column(path, target, header, width)
-    try:
-        return LinearData.from_features(np.delete(table, column, axis=1), table[:, column])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _is_numeric(fields: list[str]) -> bool:
-    try:
-        [float(field) for field in fields]
-    except ValueError:
-        return False
-    return True
-
-
-def _column(path: Path, target: str | int | None, header: list[str] | None, width: int) -> int:
-    if target is None:
-        return width - 1
-    if isinstance(target, str):
-        if header is None:
-            raise ValueError(f"target={target!r} names a column but {path} has no header; pass its number")
-        if header.count(target) != 1:
-            raise ValueError(f"target={target!r} is not one of the columns {header} of {path} (or not unique)")
-        return header.index(target)
-    number = _check.integer("target", target, -width)
-    if number >= width:
-        raise ValueError(f"target={target} is beyond the {width} columns of {path}")
-    return number % width

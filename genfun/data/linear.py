@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Progress
 from genfun.data import _arrays
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
@@ -21,7 +22,7 @@ from genfun.sample_space.measured import MeasuredNoise, measure_noise
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LinearData:
+class LinearData(Displayed):
     r"""Least squares on given data, in the eigenbasis of its Hessian, started at w_0 = 0.
 
     .. math:: H = \frac1N\sum_i \psi_i\psi_i^T = \sum_k \lambda_k e_k e_k^T,\quad
@@ -66,7 +67,7 @@ class LinearData:
     n_dropped: int
     solver: str
     notes: tuple[str, ...]
-    store: FeatureStore
+    store: FeatureStore = field(repr=False)
 
     def __post_init__(self) -> None:
         self.eigenvalues.setflags(write=False)
@@ -335,7 +336,16 @@ class LinearData:
     @cached_property
     def residuals(self) -> Float[Array, "n outputs"]:
         """y minus the predictions at the optimum."""
-        return self.targets - self.eigenfeatures @ self.coefficients
+        return np.vstack([y - phi @ self.coefficients for phi, y in self.blocks()])
+
+    def seen(self, weights: Float[Array, "rank m"]) -> Float[Array, "n m"]:
+        """Predictions of weights in the eigenbasis, for every sample.
+
+        Parameters
+        ----------
+        weights : array, shape (rank, m)
+        """
+        return np.vstack([phi @ weights for phi, _ in self.blocks()])
 
     def normalized(self) -> LinearData:
         """The same data with features scaled so that the largest eigenvalue is 1; the signal does not change."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.data._arrays import block, slices
+from genfun.data._arrays import block, slices, view
 
 Blocks = Iterator[tuple[Float[Array, "block rank"], Float[Array, "block outputs"]]]
 
@@ -28,6 +28,25 @@ class FeatureStore(Protocol):
 
     def scaled(self, factor: float) -> FeatureStore:
         """The same data with phi multiplied by a number."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether the eigenfeatures are in memory."""
+        ...
+
+    @property
+    def turn(self) -> Float[Array, "d rank"] | None:
+        """The matrix that makes phi of the rows; None where they are phi."""
+        ...
+
+    def rows(self) -> Iterator[Array]:
+        """Consecutive blocks of rows, as they are stored."""
         ...
 
 
@@ -52,6 +71,25 @@ class InMemory:
         """phi and y whole."""
         return self.eigenfeatures, self.targets
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        return self.eigenfeatures.shape
+
+    @property
+    def whole(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def turn(self) -> None:
+        """None: the rows are phi."""
+        return None
+
+    def rows(self) -> Iterator[Array]:
+        """phi whole."""
+        yield self.eigenfeatures
+
     def scaled(self, factor: float) -> InMemory:
         """The same data with phi multiplied by a number."""
         directions = None if self.directions is None else self.directions * factor
@@ -72,8 +110,8 @@ class Streamed:
         """Pairs (phi, y), each block of X read anew."""
         n, d = self.features.shape
         for rows in slices(n, d):
-            phi = block("X", self.features, rows) @ self.directions
-            yield phi * self.factor, block("y", self.targets, rows)
+            phi = view("X", self.features, rows) @ (self.directions * self.factor)
+            yield phi, block("y", self.targets, rows)
 
     def arrays(self) -> tuple[Float[Array, "n rank"], Float[Array, "n outputs"]]:
         """phi and y whole, if they fit."""
@@ -84,8 +122,35 @@ class Streamed:
                 f"memory_limit={self.memory_limit / 1e9:.3g} GB; read them with LinearData.blocks(), "
                 "or pass a larger memory_limit to LinearData.from_features"
             )
-        pieces = list(self.blocks())
-        return np.vstack([phi for phi, _ in pieces]), np.vstack([y for _, y in pieces])
+        features, start = np.empty((n, rank)), 0
+        targets = []
+        for phi, y in self.blocks():
+            features[start : start + len(phi)] = phi
+            targets.append(y)
+            start += len(phi)
+        return features, np.concatenate(targets)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+        return int(self.features.shape[0]), self.directions.shape[1]
+
+    @property
+    def whole(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def turn(self) -> Float[Array, "d rank"]:
+        """The eigenvectors."""
+        return self.directions * self.factor
+
+    def rows(self) -> Iterator[Array]:
+        """Blocks of X, which was found sound when the basis was made."""
+        n, d = self.features.shape
+        for rows in slices(n, d):
+            piece = self.features[rows]
+            yield np.asarray(piece.toarray() if hasattr(piece, "toarray") else piece)
 
     def scaled(self, factor: float) -> Streamed:
         """The same data with phi multiplied by a number."""

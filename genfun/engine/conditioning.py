@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,39 +17,53 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 
 
-def moment_maps(method: Any, nodes: Shaped[Array, " n"], own: float) -> tuple[Shaped[Array, "kept M M"], Array]:
-    """The maps of the second moments of some of the modes, the extreme ones among them, and their eigenvalues lambda.
+@dataclass(frozen=True)
+class MomentMaps:
+    """The maps of the second moments of some of the modes, the extreme ones among them.
 
     Parameters
     ----------
     method : Method
     nodes : array, shape (n,)
-        lambda_k.
-    own : float
-        gamma tau2, a mode's correction of its own noise.
+        lambda_k, of all modes.
     """
-    nodes = np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
-    a = method.learning_rate * nodes
-    square, kick = symmetric_square(method.update(a, *method.hyperparameters), a)
-    square[:, 0] -= kick * (own * a * a)
-    return np.moveaxis(square, 2, 0), nodes
 
+    method: Any
+    nodes: Shaped[Array, " n"]
 
-def off_axis_rate(method: Any, nodes: Shaped[Array, " n"], own: float) -> float:
-    """log of the largest modulus of an eigenvalue of these maps off the positive real axis; -inf if there is none.
+    @cached_property
+    def _parts(self) -> tuple[Array, Array, Array]:
+        """The square of the update, what is spared with own = 1, and lambda."""
+        nodes = np.sort(self.nodes)[np.unique(np.linspace(0, self.nodes.size - 1, SAMPLED).astype(int))]
+        a = self.method.learning_rate * nodes
+        square, kick = symmetric_square(self.method.update(a, *self.method.hyperparameters), a)
+        return square, kick * (a * a), nodes
 
-    Parameters
-    ----------
-    method : Method
-    nodes : array, shape (n,)
-        lambda_k.
-    own : float
-        gamma tau2.
-    """
-    values = np.linalg.eigvals(moment_maps(method, nodes, own)[0])
-    off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
-    with np.errstate(divide="ignore"):
-        return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+    def of(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array]:
+        """The maps, and their eigenvalues lambda.
+
+        Parameters
+        ----------
+        own : float
+            gamma tau2, a mode's correction of its own noise.
+        """
+        square, spared, nodes = self._parts
+        maps = square.copy()
+        maps[:, 0] -= own * spared
+        return np.moveaxis(maps, 2, 0), nodes
+
+    def off_axis_rate(self, own: tuple[float, ...]) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis; -inf if there is none.
+
+        Parameters
+        ----------
+        own : tuple of float
+            Several values of what a mode is spared of its own noise.
+        """
+        values = np.linalg.eigvals(np.concatenate([self.of(each)[0] for each in own]))
+        off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
+        with np.errstate(divide="ignore"):
+            return float(np.log(np.where(off, np.abs(values), 0.0).max()))
 
 
 @dataclass(frozen=True)
@@ -75,18 +90,16 @@ class Conditioning:
     size: Shaped[Array, " n"]
 
     @classmethod
-    def of(cls, method: Any, nodes: Shaped[Array, " n"], own: float) -> Conditioning:
+    def of(cls, maps: MomentMaps, own: float) -> Conditioning:
         """Of some of the modes, the extreme ones among them.
 
         Parameters
         ----------
-        method : Method
-        nodes : array, shape (n,)
-            lambda_k.
+        maps : MomentMaps
         own : float
             gamma tau2, a mode's correction of its own noise.
         """
-        matrix, nodes = moment_maps(method, nodes, own)
+        matrix, nodes = maps.of(own)
         values, right = np.linalg.eig(matrix)
         top, each = np.argmax(np.abs(values), axis=1), np.arange(nodes.size)
         modulus = np.abs(values[each, top])

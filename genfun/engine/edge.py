@@ -16,6 +16,8 @@ from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 
+POINTS = 32
+"""Learning rates looked at together, of one setting or of many."""
 SHARES = np.append(np.geomspace(1e-15, 1.0, 200)[:-1], 1.0 - 1e-13)
 """Of the curvature limit: where the first crossing of the noise gain is looked for."""
 HALVINGS = 60
@@ -229,10 +231,16 @@ def edges(
     first = np.where(good.all(axis=1), SHARES.size, np.argmin(good, axis=1))
     low = top * np.where(first == 0, 0.0, SHARES[np.maximum(first - 1, 0)])
     high = top * SHARES[np.minimum(first, SHARES.size - 1)]
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        fine = stable(middle[:, None])[:, 0]
-        low, high = np.where(fine, middle, low), np.where(fine, high, middle)
+    # Many points at once where the settings are few: a call costs as much as some tens of them.
+    inner = int(np.clip(POINTS // low.size, 1, POINTS))
+    shares, each = np.arange(1, inner + 1) / (inner + 1), np.arange(low.size)
+    for _ in range(int(np.ceil(HALVINGS / np.log2(inner + 1)))):
+        points = np.column_stack((low, low[:, None] + (high - low)[:, None] * shares, high))
+        good = stable(points[:, 1:-1])
+        bad = np.where(good.all(axis=1), inner, np.argmin(good, axis=1))
+        low, high = points[each, bad], points[each, bad + 1]
+        if (high - low <= 4e-16 * high).all():
+            break
     return np.where(first == SHARES.size, top, low)
 
 

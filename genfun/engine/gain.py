@@ -10,6 +10,9 @@ from genfun._typing import Array, Shaped
 from genfun.problems.measure import SpectralMeasure
 from genfun.symbolic.arrays import responses
 
+TOGETHER = 12_000
+"""Settings times modes worked on at once: the working arrays stay in the cache."""
+
 
 def resting_kernel(
     kind: type[Any], capacity: SpectralMeasure, rates: Any, hyper: tuple[Any, ...], gamma: Any, tau2: float
@@ -32,12 +35,32 @@ def resting_kernel(
         Sampling factors.
     tau2 : float
     """
-    rates = np.asarray(rates)[..., None]
-    hyper, gamma = tuple(np.asarray(h)[..., None] for h in hyper), np.asarray(gamma)[..., None]
+    together = max(1, TOGETHER // capacity.nodes.size)
+    if np.size(rates) <= together:
+        return _resting(kind, capacity, np.asarray(rates), [np.asarray(h) for h in hyper], np.asarray(gamma), tau2)
+    rates, gamma, *hyper = np.broadcast_arrays(rates, gamma, *hyper)
+    value = np.empty(rates.shape, dtype=np.result_type(rates, np.float64))
+    flat, (rates, gamma, *hyper) = value.reshape(-1), (x.reshape(-1) for x in (rates, gamma, *hyper))
+    # Runs of settings that differ in the learning rate alone: arithmetic with numbers is quicker than with columns.
+    starts = np.any([np.diff(x) != 0.0 for x in (gamma, *hyper)], axis=0).nonzero()[0] + 1
+    if starts.size * 8 < flat.size:
+        ends = np.unique(np.concatenate((starts, np.arange(0, flat.size, together), [flat.size])))
+    else:
+        ends, starts = np.append(np.arange(0, flat.size, together), flat.size), None
+    for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        own = slice(start, stop if starts is None else start + 1)
+        own_hyper = [h[own] for h in hyper]
+        flat[start:stop] = _resting(kind, capacity, rates[start:stop], own_hyper, gamma[own], tau2)
+    return value
+
+
+def _resting(kind: type[Any], capacity: SpectralMeasure, rates: Array, hyper: Any, gamma: Array, tau2: float) -> Array:
+    """`resting_kernel` of arrays of one shape, all at once."""
+    rates, gamma, *hyper = (x[..., None] for x in (rates, gamma, *hyper))
     a = rates * capacity.nodes
     d, kick, _ = responses(kind)(a, 0.0, *hyper)
-    d = d + gamma * tau2 * a * a * kick
+    d = d + gamma * tau2 * kick * a * a
+    least = d.min(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        terms = (rates * rates * capacity.weights) * kick / d
-        value = (gamma * terms.sum(axis=-1, keepdims=True))[..., 0]
-    return np.where((d > 0.0).all(axis=-1), value, np.inf)
+        value = (gamma * rates * rates)[..., 0] * (np.divide(kick, d, out=d) @ capacity.weights)
+    return np.where(least > 0.0, value, np.inf)

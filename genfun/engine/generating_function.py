@@ -9,12 +9,12 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, off_axis_rate
+from genfun.engine.conditioning import Conditioning, MomentMaps
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.transform import Measures, Transform, still_below
+from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
@@ -24,7 +24,9 @@ from genfun.scaled import EPS
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
 EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
-"""Steps, and steps times modes, up to which the recursion runs in extended precision."""
+"""Steps, and steps times modes, up to which the recursion runs in extended precision,"""
+EXTENDED_FROM = 1e-11
+"""where in doubles it might err by more than this."""
 
 
 def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
@@ -84,6 +86,8 @@ class GeneratingFunction(Transform):
     """
 
     extended = True
+    records_the_loss = True
+    """Whether what the recursion gives is the loss, or another mean of the modes."""
 
     def __init__(
         self,
@@ -188,19 +192,21 @@ class GeneratingFunction(Transform):
         q = -np.expm1(-p)
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
         arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
-        positive = self._capacity_sums.least_denominator(*arguments) > 0.0
+        sums, least = self._capacity_sums.on_axis(*arguments)
+        positive = least > 0.0
         if self._signal_sums is not self._capacity_sums:
             positive = positive & (self._signal_sums.least_denominator(*arguments) > 0.0)
-        kernel = self._capacity_sums(*arguments)[0]
-        gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * kernel, np.inf)
+        gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * sums[0], np.inf)
         return positive & (gain < 1.0), gain
+
+    @cached_property
+    def _moment_maps(self) -> MomentMaps:
+        return MomentMaps(self.method, np.concatenate([measure.nodes for measure in self.measures]))
 
     @cached_property
     def conditioning(self) -> Conditioning:
         """How much the direct recursion amplifies rounding."""
-        own = self.gamma * self.noise_model.tau2
-        nodes = np.concatenate([measure.nodes for measure in self.measures])
-        return Conditioning.of(self.method, nodes, own)
+        return Conditioning.of(self._moment_maps, self.gamma * self.noise_model.tau2)
 
     def off_axis_rate(self) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of a mode's second moments.
@@ -210,8 +216,8 @@ class GeneratingFunction(Transform):
         """
         if self.gamma == 0.0:
             return -np.inf
-        nodes, tau1, tau2 = self.measures[1].nodes, self.noise_model.tau1, self.noise_model.tau2
-        return max(off_axis_rate(self.method, nodes, self.gamma * tau) for tau in (tau2, tau2 - tau1))
+        tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
+        return self._moment_maps.off_axis_rate((self.gamma * tau2, self.gamma * (tau2 - tau1)))
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""
@@ -282,10 +288,7 @@ class GeneratingFunction(Transform):
         measures : (SpectralMeasure, SpectralMeasure)
         step : float
         """
-        below, (capacity, signal) = still_below(self.method, step), measures
-        if below <= min(capacity.nodes.min(), signal.nodes.min()):
-            return measures
-        return capacity.lump(below), signal.lump(below)
+        return merged_below(measures, still_below(self.method, step))
 
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
@@ -311,7 +314,13 @@ class GeneratingFunction(Transform):
         function = self.on(self.lumped(self.fine(phase), float(max(last, 1))))
         modes = function.capacity.nodes.size + function.signal_measure.nodes.size
         short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
-        return SingleRecursion(function, np.longdouble if short else np.float64)
+        # Where doubles are known to serve they do: they are some twenty times as fast.
+        real = np.longdouble if short and self.rounding(last) > EXTENDED_FROM else np.float64
+        return SingleRecursion(function, real)
+
+    def rounding(self, last: int) -> float:
+        """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding."""
+        return 4.0 * EPS * float(self.conditioning.growth(np.array([last]))[0])
 
     def observed(self, run: Recursion) -> tuple[Array, Array]:
         """Mantissa and exponent of what the recursion gives at its present step: the loss.

@@ -19,6 +19,9 @@ FEWER_NODES = 28
 NEGLIGIBLE = -42.0
 """Logarithm of the weight below which a node of the contour is left out."""
 
+DENSE, FEW = 4.0, 64
+"""Powers are tabulated where at least FEW steps are asked for, and at least one in DENSE."""
+
 
 @dataclass(frozen=True)
 class Contour:
@@ -163,11 +166,22 @@ def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, cont
     result, start = np.empty(steps.size), 0
     for window, (c, weight, last) in zip(slices, contours, strict=True):
         stop = start + c.size
-        # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
-        relative = (steps[window] / last).astype(real)
-        terms = np.exp(np.multiply.outer(relative, c)) @ (weight / real(last) * values[start:stop])
-        result[window] = terms.imag.astype(np.float64)
+        result[window] = _at_steps(steps[window], c, weight / real(last) * values[start:stop], real).astype(np.float64)
         if (np.abs(c.imag) / last >= np.pi).any():
             result[window] = np.nan
         start = stop
     return result
+
+
+def _at_steps(steps: Array, c: Array, weighted: Array, real: Any) -> Array:
+    """Imaginary parts of the sums of weighted * exp(c t/t_max) at ascending steps t, the last of which is t_max."""
+    # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
+    first, last = steps[0], steps[-1]
+    if last - first + 1.0 > DENSE * steps.size or steps.size < FEW:
+        return (np.exp(np.multiply.outer((steps / last).astype(real), c)) @ weighted).imag
+    # Nearly every step: t = first + B i + j, so that a product of two small tables of powers serves all.
+    width = int(np.ceil(np.sqrt(last - first + 1.0)))
+    fine, coarse = np.arange(width), first + width * np.arange(width)
+    rows = np.exp(np.multiply.outer((coarse / last).astype(real), c)) * weighted
+    table = (rows @ np.exp(np.multiply.outer(c, (fine / last).astype(real)))).imag
+    return table.ravel()[(steps - first).astype(np.int64)]

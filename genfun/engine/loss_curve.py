@@ -17,8 +17,8 @@ from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Stepper, Transform
 from genfun.scaled import EPS, Scaled
 
-ALWAYS_RECURSION = 256
-"""Up to this step the recursion is as cheap as the contour."""
+ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
+"""Up to this step, or in blocks up to so many steps times modes, the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 PATIENCE, FAR = 4_096, 40_000
@@ -105,8 +105,11 @@ def by_recursion(G: Transform, steps: Int[Array, " t"], phase: float = 0.0, rate
     rate : float
         Growth of the loss in the end; 0 if it does not grow.
     """
+    return _stepped(G, G.stepper(phase, int(steps[-1])), steps, rate)
+
+
+def _stepped(G: Transform, run: Stepper, steps: Int[Array, " t"], rate: float) -> LossCurve:
     last = int(steps[-1])
-    run = G.stepper(phase, last)
     # A little further, to see whether the last step is in a dip.
     found = run.losses(last + min(last // 16, 4_000) + 2)
     return LossCurve(found[steps], recursion_error(G, steps, run) * _dips(found, steps, rate), "recursion")
@@ -215,9 +218,15 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
-    if last <= max(ALWAYS_RECURSION, reach):
-        return by_recursion(G, steps, min(fade, last), singular.rate)
-    run = G.stepper(min(fade, MAX_PHASE), int(min(last, STEP_BUDGET)))
+    soon = last <= max(ALWAYS_RECURSION, reach)
+    run = G.stepper(min(fade, last if soon else MAX_PHASE), int(min(last, STEP_BUDGET)))
+    if soon or (
+        last * run.size <= ALWAYS_IN_BLOCKS
+        and isinstance(run, SingleRecursion)
+        and run.real is np.float64
+        and run.in_blocks(last)
+    ):
+        return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)
     early = run.losses(reach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Bool, Float
 from genfun.engine.dispatch import transform
+from genfun.engine.fused import advance_to, load
 from genfun.engine.generating_function import assemble
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
@@ -17,6 +19,7 @@ from genfun.engine.powers import LEAST_RADIUS
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
+from genfun.engine.transform import merged_below
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
@@ -33,7 +36,7 @@ SLACK = 0.4
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
-CACHED = 1 << 14
+CACHED = 12_000
 """Settings times modes whose matrices are squared together: the working arrays stay in the cache."""
 MAX_PHASE = 3_000.0
 """Modes that turn further than this within the run are not resolved one by one in a compressed spectrum."""
@@ -68,7 +71,8 @@ class _Evaluator:
         degrees = self.polynomials.degrees
         self.capacity = ModeSums(degrees, capacity.nodes, [(1, capacity.weights)])
         self.signal = ModeSums(degrees, signal.nodes, [(2, signal.weights)])
-        self.ends = ModeSums(degrees, signal.nodes[[0, -1]], [])
+        ends = [signal.nodes.argmin(), signal.nodes.argmax()]
+        self.ends = ModeSums(degrees, signal.nodes[ends], [])
 
     def arguments(self, pick: Any, q: Array) -> tuple[Any, ...]:
         """What `ModeSums` takes, for some of the settings."""
@@ -83,9 +87,11 @@ class _Evaluator:
         """Whether p lies right of the dominant singularity of each setting."""
         q = -np.expm1(-p)[:, None]
         arguments = self.arguments(pick, q)
-        positive = self.capacity.least_denominator(*arguments) > 0.0
+        sums, least = self.capacity.on_axis(*arguments)
+        positive = least > 0.0
         positive &= self.ends.least_denominator(*arguments) > 0.0
-        gain = (1.0 - q) * self.s.taus[0] * self.kernel(pick, arguments)
+        scale = self.s.gamma[pick] * self.s.rates[pick] ** 2
+        gain = (1.0 - q) * self.s.taus[0] * scale[:, None] * sums[0]
         return (positive & (gain < 1.0))[:, 0]
 
     def loss(self, q: Array) -> Array:
@@ -102,9 +108,10 @@ def log_roots(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
         if len(rows) == 2:
             half = 0.5 * (rows[0][0] + rows[1][1])
             determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
-            root = np.emath.sqrt(half * half - determinant)
-            largest = np.maximum(np.abs(half + root), np.abs(half - root)) ** 2
-            off = np.where((np.imag(root) != 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
+            split = half * half - determinant
+            # A pair of complex roots has the modulus of its product.
+            largest = np.where(split < 0.0, determinant, (np.abs(half) + np.sqrt(np.abs(split))) ** 2)
+            off = np.where((split < 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
         else:
             roots = update_roots(rows, shape).reshape(-1, len(rows))
             largest, off = np.abs(roots).max(axis=1).reshape(shape) ** 2, off_axis(roots).reshape(shape)
@@ -205,14 +212,17 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
     measures = coarse_measures(settings.problem)
+    # A contour looks at some forty points; a step costs as much as five of them.
+    points = 5 * step if step < LEAST_CONTOUR_STEP else 40
+    load(float(settings.rates.size * sum(m.nodes.size for m in measures) * points))
     nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
     spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
     return contour_or_recursion(
         settings,
         step,
         nodes,
-        lambda own: _Evaluator(own, measures),
-        lambda methods: Recursion(settings.problem, methods, model, spectrum),
+        lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
+        lambda own: Recursion.of_settings(own, model, merged_below(spectrum, own.still_below(float(max(step, 1))))),
     )
 
 
@@ -221,7 +231,7 @@ def contour_or_recursion(
     step: int,
     nodes: Float[Array, " n"],
     evaluator: Callable[[Settings], Evaluator],
-    recursion: Callable[[list[Any]], Recursion],
+    recursion: Callable[[Settings], Recursion],
 ) -> tuple[Scaled, Float[Array, " S"]]:
     """Losses of settings by a contour for each, and by the batched recursion where that does not serve.
 
@@ -235,7 +245,7 @@ def contour_or_recursion(
     evaluator : callable
         Settings -> the generating function of each at its own points.
     recursion : callable
-        Methods -> their direct recursion.
+        Settings -> their direct recursion.
     """
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
@@ -295,13 +305,12 @@ def _quadrature(evaluator: Evaluator, shift: Array, step: float, count: int) -> 
     return (value * np.exp(contour.nodes) * contour.weights / step).sum(axis=1).imag
 
 
-def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[list[Any]], Recursion]) -> Scaled:
+def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[[Settings], Recursion]) -> Scaled:
     """The batched recursion, a few hundred settings at a time."""
     parts = []
-    for start in range(0, cells.size, 256):
-        run = recursion([settings.method(i) for i in cells[start : start + 256]])
-        while run.step < step:
-            run.advance()
+    for start in range(0, cells.size, 64):
+        run = recursion(settings.take(cells[start : start + 64]))
+        advance_to(run, step)
         parts.append(Scaled(*run.loss()))
     return Scaled.join(parts)
 
@@ -364,8 +373,19 @@ def _log_decays(settings: Settings, nodes: Array, step: int) -> Array:
     left = step
     while True:
         if left & 1:
-            row = [row[k] - sum(row[j] * d[j][k] for j in each) for k in each]
+            row = [row[k] - functools.reduce(np.add, [row[j] * d[j][k] for j in each]) for k in each]
         left >>= 1
         if not left:
             return 2.0 * (np.log(np.abs(row[0])) + rate * step)
-        d = [[2.0 * d[i][k] - sum(d[i][j] * d[j][k] for j in each) for k in each] for i in each]
+        d = _doubled(d)
+
+
+def _doubled(d: list[list[Array]]) -> list[list[Array]]:
+    """2 D - D^2."""
+    each = range(len(d))
+    if len(d) > 2:
+        products = [[functools.reduce(np.add, [d[i][j] * d[j][k] for j in each]) for k in each] for i in each]
+        return [[2.0 * d[i][k] - products[i][k] for k in each] for i in each]
+    beside, (first, last) = d[0][1] * d[1][0], (2.0 - d[0][0], 2.0 - d[1][1])
+    rest = first - d[1][1]
+    return [[d[0][0] * first - beside, d[0][1] * rest], [d[1][0] * rest, d[1][1] * last - beside]]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Shaped
+from genfun.engine.fused import loaded, sums_at_points
 from genfun.methods.base import Method
 from genfun.symbolic.arrays import responses
 
@@ -140,7 +141,10 @@ class ModeSums:
     def _table(self, real: Any) -> tuple[Array, Array]:
         """Powers of the nodes, and what they are multiplied with, in a precision."""
         degrees, nodes = self._degrees, self._nodes.astype(real)
-        powers = nodes[:, None] ** np.arange(max(degrees[0], degrees[1] + 2, *degrees) + 1)
+        powers = np.empty((nodes.size, max(degrees[0], degrees[1] + 2, *degrees) + 1), dtype=real)
+        powers[:, 0] = 1.0
+        for j in range(1, powers.shape[1]):
+            powers[:, j] = powers[:, j - 1] * nodes
         blocks = [weights * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
         return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
@@ -175,6 +179,21 @@ class ModeSums:
     def __call__(self, table: list[Array], q: Array, g: Any, rate: Any) -> list[Array]:
         """One sum per column, each of the shape of q; arguments as for `denominator`."""
         flat = self.denominator(table, q, g, rate)
+        quick = loaded(sums_at_points) if flat.dtype == np.complex128 and flat.shape[0] > 2 else None
+        if quick is None:
+            return self._columned(self._moments(flat, None), table, q, rate)
+        moments = np.empty((self._weights.shape[0] - 1, 2 * flat.shape[1]))
+        quick(flat.view(np.float64), self._nodes, self._weights[:-1], moments)
+        return self._columned(moments.view(np.complex128), table, q, rate)
+
+    def on_axis(self, table: list[Array], q: Array, g: Any, rate: Any) -> tuple[list[Array], Array]:
+        """The sums, and the smallest S over the modes, at real q; arguments as for `denominator`."""
+        least = np.empty(q.size, dtype=q.dtype)
+        moments = self._moments(self.denominator(table, q, g, rate), least)
+        return self._columned(moments, table, q, rate), least.reshape(q.shape)
+
+    def _moments(self, flat: Array, least: Array | None) -> Array:
+        """Sums of weights over S, shape (rows, points); `least` receives the smallest S."""
         # Powers and weights are real, so that a complex row is two real ones: real products, and no casts.
         real = np.real(flat).dtype
         powers, weights = self._in(real)
@@ -183,8 +202,14 @@ class ModeSums:
         for start in range(0, flat.shape[1], rows):
             chunk = np.ascontiguousarray(flat[:, start : start + rows])
             inverse = (powers @ chunk.view(real)).view(flat.dtype)
+            if least is not None:
+                inverse.min(axis=0, out=least[start : start + rows])
             np.reciprocal(inverse, out=inverse)
             moments[:, start : start + rows] = (weights @ inverse.view(real)).view(flat.dtype)
+        return moments
+
+    def _columned(self, moments: Array, table: list[Array], q: Array, rate: Any) -> list[Array]:
+        """One sum per column."""
         sums, first, rate = [], 0, _like(rate, q)
         for part in self._parts:
             order = self._degrees[part] + 1

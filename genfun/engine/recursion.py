@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
+from genfun.engine.settings import Settings
+from genfun.engine.transform import Measures
 from genfun.methods.base import Method, UpdateMatrices
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import SpectralMeasure
@@ -78,7 +80,14 @@ class Recursion:
     Attributes
     ----------
     map, force, state : array
-        A, the factor of the drive, and X, with the settings before the modes as their last two axes.
+        A, the factor of the drive, and X / 2^scale, with the settings before the modes as their last two axes.
+    scale : integer array, shape (B,)
+    tau1, noise_variance : float
+        In the precision of the run.
+    every : int
+        Steps between checks of the range.
+    step : int
+        The present step.
 
     References
     ----------
@@ -90,38 +99,66 @@ class Recursion:
         problem: Problem,
         methods: Sequence[Method],
         noise: SpectrallyExpressible = SpectrallyExpressible(),
-        measures: tuple[SpectralMeasure, SpectralMeasure] | None = None,
+        measures: Measures | None = None,
         dtype: Any = np.float64,
     ) -> None:
         kind = type(methods[0])
         if any(type(m) is not kind for m in methods):
             raise TypeError(f"methods must all be of one class, got {sorted({type(m).__name__ for m in methods})}")
+        rate = np.array([m.learning_rate for m in methods], dtype)
+        hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
+        gamma = np.array([sampling_factor(m.batch_size, problem.n_samples, m.replacement) for m in methods], dtype)
+        self._start(problem, kind, rate, tuple(hyper.T), gamma, noise, measures, dtype)
+
+    @classmethod
+    def of_settings(cls, settings: Settings, noise: SpectrallyExpressible, measures: Measures) -> Recursion:
+        """The same of settings that are arrays already.
+
+        Parameters
+        ----------
+        settings : Settings
+        noise : SpectrallyExpressible
+        measures : (SpectralMeasure, SpectralMeasure)
+        """
+        self, s = cls.__new__(cls), settings
+        self._start(s.problem, s.kind, s.rates, s.hyper, s.gamma, noise, measures, np.float64)
+        return self
+
+    def _start(
+        self,
+        problem: Problem,
+        kind: type[Any],
+        rates: Array,
+        hypers: tuple[Array, ...],
+        gammas: Array,
+        noise: SpectrallyExpressible,
+        measures: Measures | None,
+        dtype: Any,
+    ) -> None:
         capacity, signal = problem.measures() if measures is None else measures
         lam, w_capacity, w_signal = (np.asarray(x, dtype) for x in joint_modes(capacity, signal))
-        rate = np.array([[m.learning_rate] for m in methods], dtype)
-        hyper = np.array([m.hyperparameters for m in methods], dtype).reshape(len(methods), -1)
-        gamma = np.array([[sampling_factor(m.batch_size, problem.n_samples, m.replacement)] for m in methods], dtype)
+        rate, gamma = rates[:, None], gammas[:, None]
         a = rate * lam
-        self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hyper.T)), a)
+        self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hypers)), a)
         self.map[:, 0] -= kick * (gamma * dtype(noise.tau2) * a * a)
         self.force = kick * (gamma * rate * rate * w_capacity)
-        self._tau1, self._sigma2 = dtype(noise.tau1), dtype(problem.noise_variance)
+        self.tau1, self.noise_variance = dtype(noise.tau1), dtype(problem.noise_variance)
         self.state = np.zeros_like(kick)
         self.state[0] = w_signal
-        self._scale = np.zeros(len(methods), dtype=np.int64)
+        self.scale = np.zeros(rates.size, dtype=np.int64)
         self._coupled = bool((gamma > 0.0).any())
-        self._every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
+        self.every = RESCALE_EVERY if np.abs(self.map).max() < 1e6 else 1
         self.step = 0
         self._rescale()
 
     def loss(self) -> tuple[Shaped[Array, " settings"], Int[Array, " settings"]]:
         """(m, e) with the mean loss of every setting = m 2^e; it neither overflows nor underflows."""
-        sigma2 = np.ldexp(self._sigma2, -self._scale)
-        return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self._scale.copy()
+        sigma2 = np.ldexp(self.noise_variance, -self.scale)
+        return 0.5 * (self.state[0].sum(axis=-1) + sigma2), self.scale.copy()
 
     def drive(self) -> Shaped[Array, "settings modes"]:
         """Noise of a mode over gamma alpha^2 lambda^2: here the same for all modes, shape (settings, 1)."""
-        return (self._tau1 * self.state[0].sum(axis=-1) + np.ldexp(self._sigma2, -self._scale))[:, None]
+        return (self.tau1 * self.state[0].sum(axis=-1) + np.ldexp(self.noise_variance, -self.scale))[:, None]
 
     def advance(self) -> None:
         """One step."""
@@ -131,18 +168,35 @@ class Recursion:
             new += self.force * self.drive()
         self.state = new
         self.step += 1
-        if self.step % self._every == 0:
+        if self.step % self.every == 0:
             self._rescale()
+
+    @property
+    def coupled_by_the_loss(self) -> bool:
+        """Whether the drive is that of this class: the same for all modes, tau1 times the sum and the label noise."""
+        return type(self).drive is Recursion.drive
+
+    def move_to(self, step: int, state: Shaped[Array, "moments settings modes"]) -> None:
+        """Go on from a later step, whose state is known.
+
+        Parameters
+        ----------
+        step : int
+        state : array
+            At the present scale.
+        """
+        self.state, self.step = state, step
+        self._rescale()
 
     def _rescale(self) -> None:
         size = np.abs(self.state).max(axis=(0, 2))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
-        if self._sigma2 > 0.0:
-            move = np.maximum(move, -self._scale)
+        if self.noise_variance > 0.0:
+            move = np.maximum(move, -self.scale)
         if move.any():
             self.state = np.ldexp(self.state, -move[:, None])
-            self._scale = self._scale + move
+            self.scale = self.scale + move
 
     def run(self, until: int) -> tuple[Shaped[Array, "settings steps"], Int[Array, "settings steps"]]:
         """Mantissas and exponents of the losses at the steps from the present one to `until`, inclusive."""

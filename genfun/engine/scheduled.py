@@ -26,6 +26,8 @@ FULL_WORK = 3e7
 """Up to this many steps times modes the recursion runs on the spectrum itself."""
 FADED = 30.0
 """Oscillations are over when they have faded by exp(-30)."""
+BOUNDED = 0.99
+"""What is left of the lower bound: its corner at lambda R = 1 is no place for Gauss nodes, which err there by 1e-3."""
 NEGLIGIBLE = 1e-280
 """Moments below are set to 0 between chunks: arithmetic on numbers below the normal range is a hundred times slower."""
 LAST_STEP = 10**8
@@ -97,6 +99,37 @@ def extent(method: ScheduledSGD, last: int) -> Extent:
     return Extent(turning, float(min(fade, last, MAX_PHASE)), total / (1.0 - most))
 
 
+def least_loss(problem: Problem, method: ScheduledSGD, last: int) -> float:
+    r"""A lower bound of the mean loss at every step up to a last one, from the slow modes alone.
+
+    .. math:: L_t \ge \tfrac12\sum_k s_k \max(0,\, 1 - \lambda_k R)^2 + \tfrac12\sigma^2,\qquad
+              R = \sum_{t} \frac{\alpha_t}{1 - \max\beta}
+
+    E w^2 >= (E w)^2, and without negative momentum the mean of a mode with lambda R < 1 falls monotonically, by
+    lambda R of its start at most.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : ScheduledSGD
+    last : int
+
+    Returns
+    -------
+    float
+        sigma^2/2 alone where a momentum is negative.
+    """
+    total, most, floor = 0.0, 0.0, 0.5 * problem.noise_variance
+    for steps in chunks(0, last):
+        rates, momenta, _ = method.at(steps)
+        total, most = total + float(rates.sum()), max(most, float(momenta.max()))
+        if momenta.min() < 0.0:
+            return floor
+    signal = problem.measures()[1]
+    left = np.maximum(1.0 - total / (1.0 - most) * signal.nodes, 0.0) ** 2
+    return BOUNDED * 0.5 * float(signal.weights @ left) + floor
+
+
 def resolved(measure: SpectralMeasure, width: float, turning: float) -> SpectralMeasure:
     """Compressed in narrow bins above the threshold, where modes oscillate, in default ones below.
 
@@ -142,31 +175,6 @@ def schedule_measures(problem: Problem, span: Extent, last: int) -> tuple[Spectr
     if below > min(capacity.nodes.min(), signal.nodes.min()):
         capacity, signal = capacity.lump(below), signal.lump(below)
     return capacity, signal
-
-
-def settings_on_the_way(method: ScheduledSGD, last: int, count: int = 5) -> list[SGD]:
-    """Constant settings that a schedule passes through, evenly, and that of the largest effective rate.
-
-    Parameters
-    ----------
-    method : ScheduledSGD
-    last : int
-        Number of steps.
-    count : int
-        How many, at most, besides the largest.
-    """
-    if last == 0:
-        return []
-    grid = np.unique(np.linspace(0, last - 1, 4096).astype(np.int64))
-    rates, momenta, sizes = method.at(grid)
-    share = rates / (1.0 - momenta) / (1.0 if sizes is None else sizes)
-    picks = np.unique(np.append(np.linspace(0, grid.size - 1, count).astype(np.int64), np.argmax(share)))
-    found = {
-        SGD(float(rates[i]), float(momenta[i]), None if sizes is None else int(sizes[i]), method.replacement)
-        for i in picks
-        if rates[i] > 0.0
-    }
-    return sorted(found, key=lambda m: m.learning_rate)
 
 
 class ScheduledRecursion:

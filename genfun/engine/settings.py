@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.engine.transform import hardly_moved
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
@@ -95,3 +96,21 @@ class Settings:
         index : int
         """
         return self.make(float(self.rates[index]), tuple(float(h[index]) for h in self.hyper), int(index))
+
+    def methods(self) -> list[Any]:
+        """All of them as methods."""
+        return [self.method(i) for i in range(self.rates.size)]
+
+    def still_below(self, step: float) -> float:
+        """Eigenvalues below this have hardly moved by a step, whichever the setting.
+
+        Parameters
+        ----------
+        step : float
+        """
+        table = np.column_stack((*self.hyper, self.rates))
+        each, place = np.unique(table[:, :-1], axis=0, return_inverse=True)
+        fastest = np.zeros(len(each))
+        np.maximum.at(fastest, place.ravel(), table[:, -1])
+        pairs = zip(each.tolist(), fastest.tolist(), strict=True)
+        return min(hardly_moved(self.kind, rate, tuple(hyper), step) for hyper, rate in pairs)

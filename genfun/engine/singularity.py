@@ -12,6 +12,8 @@ from genfun.engine.transform import Transform
 
 SECTIONS = 48
 """Points of one multisection sweep: a vectorised evaluation costs little more than a single one."""
+CROWDED = np.geomspace(1e-9, 0.5, SECTIONS // 2)
+"""Distances from a guess, in units of the interval that it lies in."""
 VISIBLE = 1e-6
 """Relative fall of the noise gain from which its slope is taken."""
 POLE_RANGE = 1e-4
@@ -92,20 +94,39 @@ def _noise_gain(G: Transform, regular: bool, at_one: float) -> float:
 
 def _boundary(G: Transform, left: float, right: float) -> float:
     """The point between an irregular left and a regular right end where regularity begins, to rounding."""
+    guess = None
     for _ in range(60):
-        if 0.0 < left / right < 0.5 or 0.0 < right / left < 0.5:
-            p = np.sign(left) * np.geomspace(abs(left), abs(right), SECTIONS)
-        else:
-            p = np.linspace(left, right, SECTIONS)
-        regular, _ = G.regular(p[1:-1])
+        p = _points(left, right, guess)
+        regular, gains = G.regular(p[1:-1])
         # The rightmost irregular point counts: left of it the sign of single modes may change back.
         bad = np.flatnonzero(~regular)
         i = 0 if bad.size == 0 else int(bad[-1]) + 1
         new_left, new_right = p[i], p[i + 1]
         if (new_left, new_right) == (left, right) or abs(new_right - new_left) <= 1e-13 * abs(new_right):
             return float(new_right)
+        guess = _crossing(p[1:-1], gains, i - 1) if abs(new_right - new_left) < 0.5 * abs(new_right) else None
         left, right = new_left, new_right
     return float(right)
+
+
+def _crossing(p: Array, gains: Array, i: int) -> Any:
+    """Where the gain is 1 between points i and i + 1, by interpolation through four; None if they do not serve."""
+    own = slice(i - 1, i + 3) if 0 < i < p.size - 2 else slice(max(i, 0), i + 2)
+    x, y = p[own], gains[own]
+    if x.size < 2 or i < 0 or not (np.isfinite(y).all() and (np.diff(y) < 0.0).all()):
+        return None
+    return sum(x[k] * np.prod([(1.0 - y[j]) / (y[k] - y[j]) for j in range(x.size) if j != k]) for k in range(x.size))
+
+
+def _points(left: float, right: float, guess: Any) -> Shaped[Array, " k"]:
+    """Ends and points between them: evenly in the logarithm, evenly, or crowded about a guess."""
+    if guess is not None and left < guess < right:
+        offsets = (right - left) * CROWDED
+        p = np.concatenate(([left, right, guess], guess - offsets, guess + offsets))
+        return np.unique(p[(p >= left) & (p <= right)])
+    if 0.0 < left / right < 0.5 or 0.0 < right / left < 0.5:
+        return np.sign(left) * np.geomspace(abs(left), abs(right), SECTIONS)
+    return np.linspace(left, right, SECTIONS)
 
 
 def dominant_singularity(G: Transform) -> Singularity:
@@ -165,19 +186,18 @@ def _rate_error(G: Transform, rate: float) -> float:
     # A little right of the root: at the root itself, rounding may put the point on the other side.
     points = rate + 1e-6 * abs(rate) + distances
     _, gains = G.regular(points)
-    finer = G.regular(points.astype(np.longdouble))[1] if G.extended else gains
+    falls = np.flatnonzero(np.isfinite(gains) & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
+    # Extended precision is slow, and what it says of points further right is not looked at.
+    count = max(int(falls[0]), 3) + 1 if falls.size else 1
+    gains = gains[:count]
+    finer = G.regular(points[:count].astype(np.longdouble))[1] if G.extended else gains
     good = np.isfinite(gains) & np.isfinite(finer.astype(np.float64))
-    falls = np.flatnonzero(good & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
-    if not good[0] or falls.size == 0:
+    if falls.size == 0 or not (good[0] and good[falls[0]]):
         return _pole_error(G, rate)
     i = int(falls[0])
     eps = 4.0 * np.finfo(float).eps / (1.0 if G.extended else G.memory)
     rounding = (
-        eps * gains[0]
-        + 2.0
-        * np.abs(np.subtract(gains, finer, out=np.zeros_like(finer), where=good))[
-            good & (np.arange(good.size) <= max(i, 3))
-        ].max()
+        eps * gains[0] + 2.0 * np.abs(np.subtract(gains, finer, out=np.zeros_like(finer), where=good))[good].max()
     )
     return float(rounding * distances[i] / (gains[0] - gains[i]))
 

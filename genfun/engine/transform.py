@@ -193,5 +193,31 @@ def still_below(method: Method, step: float) -> float:
     method : Method
     step : float
     """
-    pace = max(slowness(type(method), method.hyperparameters), 1e-3)
-    return 1e-3 / (2.0 * pace * method.learning_rate * step)
+    return hardly_moved(type(method), method.learning_rate, method.hyperparameters, step)
+
+
+def hardly_moved(kind: type[Any], rate: float, hyperparameters: tuple[float, ...], step: float) -> float:
+    """As `still_below`, of a learning rate and further hyperparameters of a class.
+
+    Parameters
+    ----------
+    kind : type
+    rate : float
+    hyperparameters : tuple of float
+    step : float
+    """
+    return 1e-3 / (2.0 * max(slowness(kind, hyperparameters), 1e-3) * rate * step)
+
+
+def merged_below(measures: Measures, below: float) -> Measures:
+    """Measures with what lies below an eigenvalue merged into three nodes; themselves where nothing does.
+
+    Parameters
+    ----------
+    measures : (SpectralMeasure, SpectralMeasure)
+    below : float
+    """
+    capacity, signal = measures
+    if below <= min(capacity.nodes.min(), signal.nodes.min()):
+        return measures
+    return capacity.lump(below), signal.lump(below)

@@ -16,6 +16,8 @@ from genfun.experiments.simulation.escape import DoubleWell, Passages, occupatio
 from genfun.experiments.simulation.record import log_grid
 from genfun.experiments.simulation.runs import Runs
 from genfun.experiments.simulation.simulate import simulate, simulate_many
+from genfun.experiments.steps.measure import measure_steps
+from genfun.experiments.steps.measured import MeasuredSteps
 from genfun.experiments.sweeps.sweep import cells, sweep
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "DiagonalNetwork",
     "DoubleWell",
     "Ladder",
+    "MeasuredSteps",
     "NetworkRuns",
     "Passages",
     "Rung",
@@ -38,6 +41,7 @@ __all__ = [
     "diagonal_loss",
     "ladder",
     "log_grid",
+    "measure_steps",
     "occupation",
     "passages",
     "simulate",

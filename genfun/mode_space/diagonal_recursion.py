@@ -57,7 +57,7 @@ class DiagonalRecursion(Recursion):
 
     def drive(self) -> Array:
         """What every mode's noise is made of, shape (settings, modes)."""
-        c, scale = self.coupling, self._scale[:, None]
+        c, scale = self.coupling, self.scale[:, None]
         found = self.state[0] @ c.matrix + np.ldexp(np.broadcast_to(c.label, self.state[0].shape), -scale)
         if self._mean is None or c.cross is None:
             return found

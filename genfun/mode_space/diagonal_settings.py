@@ -119,5 +119,5 @@ def diagonal_losses_at(coupling: Coupling, settings: Settings, step: int) -> tup
         step,
         nodes,
         lambda own: DiagonalSettings(coupling, own),
-        lambda methods: DiagonalRecursion(coupling, settings.problem, methods),
+        lambda own: DiagonalRecursion(coupling, own.problem, own.methods()),
     )

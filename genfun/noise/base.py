@@ -17,8 +17,8 @@ class Noise(Protocol):
     mean loss of a method on a problem under this noise, an object with the members of
     `genfun.engine.transform.Transform`. Two optional members make answers fast where they would otherwise try one
     setting after the other: `edge(problem, method)`, the largest stable learning rate, and
-    `losses_at(settings, step)`, the losses of many settings at one step. `loss_errors(steps, singular)` says what the
-    model may leave out of a loss, as a relative error.
+    `losses_at(settings, step)`, the losses of many settings at one step. `loss_errors(problem, method, steps,
+    log_losses)` says what the model may leave out of losses, as relative errors.
 
     Examples
     --------

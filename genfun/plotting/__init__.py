@@ -15,6 +15,7 @@ from genfun.plotting.loss_parts import loss_parts
 from genfun.plotting.momentum_map import momentum_map
 from genfun.plotting.phase_diagram import phase_diagram
 from genfun.plotting.samples import samples
+from genfun.plotting.schedule import schedule
 from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
 from genfun.plotting.steps_fit import steps_fit
@@ -33,6 +34,7 @@ __all__ = [
     "phase_diagram",
     "samples",
     "save",
+    "schedule",
     "settings_map",
     "spectrum",
     "steps_fit",

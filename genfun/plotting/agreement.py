@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genfun.experiments.agreement.agree import Agreement
+from genfun.experiments.agreement.agreements import Agreements
 from genfun.plotting._draw import draw
 from genfun.plotting._table import note
-from genfun.plotting.style import COLOURS, HIGHEST, axes, legend_below, line, log_axes
+from genfun.plotting.style import COLOURS, HIGHEST, axes, legend_below, line, log_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,6 +95,29 @@ def agreement(found: Agreement, ax: Axes | None = None) -> Axes:
         ax.set_ylim(max(min(seen.min(), top) / 2.0, DEEPEST * start), 2.0 * top)
     legend_below(ax, handles[::-1], 2)
     return ax
+
+
+def agreement_panels(found: Agreements, most: int = 12) -> Any:
+    """A panel for each of many settings, the first ones, with the legend of the first under all.
+
+    Parameters
+    ----------
+    found : Agreements
+    most : int
+        Panels.
+    """
+    figure, places = panels(min(most, len(found.parts)), (4.2, 3.4))
+    for method, part, share, ax in zip(found.methods, found.parts, found.shares, places, strict=False):
+        agreement(part, ax)
+        size = "full batch" if method.batch_size is None else f"batch {method.batch_size}"
+        beta = getattr(method, "momentum", 0.0)
+        ax.set_title(f"{size}, momentum {beta:g}, {share:.0%} of the edge", fontsize="medium")
+    legends: list[Any] = [ax.get_legend() for ax in places]
+    shown, labels = legends[0].legend_handles, [text.get_text() for text in legends[0].texts]
+    for legend in legends:
+        legend.remove()
+    figure.legend(shown, labels, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    return figure
 
 
 draw.register(Agreement, agreement)

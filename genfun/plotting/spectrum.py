@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints, spectrum_points
+from genfun.data.linear import LinearData
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
-from genfun.problems.problem import Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import LinearProblem, Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,4 +85,10 @@ def _of_fit(result: PowerLawFit, ax: Axes | None = None) -> Axes:
     return spectrum(result._problem, result, ax)
 
 
+def _of_problem(result: Any, ax: Axes | None = None) -> Axes:
+    return spectrum(getattr(result, "problem", result), None, ax)
+
+
 draw.register(PowerLawFit, _of_fit)
+for kind in (LinearProblem, PowerLaw, LinearData):
+    draw.register(kind, _of_problem)

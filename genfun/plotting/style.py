@@ -33,6 +33,26 @@ def axes(ax: Axes | None) -> Axes:
     return plt.subplots(figsize=(5.6, 4.4), layout="constrained")[1]
 
 
+def panels(count: int, size: tuple[float, float] = (4.6, 4.2)) -> tuple[Any, list[Axes]]:
+    """A figure of several panels, three in a row at most, and its axes.
+
+    Parameters
+    ----------
+    count : int
+    size : (float, float)
+        Of a panel, in inches.
+    """
+    from matplotlib.figure import Figure
+
+    across = min(count, 3)
+    down = -(-count // across)
+    figure = Figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
+    places = list(figure.subplots(down, across, squeeze=False).flat)
+    for extra in places[count:]:
+        figure.delaxes(extra)
+    return figure, places[:count]
+
+
 def log_axes(ax: Axes, x: str, y: str) -> None:
     """Logarithmic axes with labels and a faint grid.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
 from genfun.problems.problem import check_scales
@@ -76,7 +77,7 @@ def _zeta_tail(s: float, first: float) -> float:
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class PowerLaw(Displayed):
     r"""A power-law problem; by default with infinitely many modes.
 
     .. math:: \lambda_k = \Lambda k^{-\nu},\qquad \sum_{j\ge k} s_j = Q\,\lambda_k^{\zeta}\quad\text{exactly},

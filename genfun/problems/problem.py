@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Float, Progress
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 
@@ -66,7 +67,7 @@ class Problem(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LinearProblem:
+class LinearProblem(Displayed):
     r"""Least squares seen through its spectrum.
 
     .. math:: L(w) = \tfrac12 \langle w-w^*, H (w-w^*)\rangle + \tfrac12\sigma^2,\qquad

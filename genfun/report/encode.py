@@ -21,6 +21,8 @@ CONVENTIONS = (
 def plain(value: Any) -> Any:
     """The same value in the types of JSON; dataclasses become objects, arrays lists, non-finite numbers strings.
 
+    Fields that a dataclass leaves out of its repr are left out here too.
+
     Parameters
     ----------
     value : any
@@ -33,7 +35,9 @@ def plain(value: Any) -> Any:
     {'a': [1.0, 'inf'], 'b': None}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.name.startswith("_")}
+        # What a repr leaves out, the weights of a measured noise say, is no result: it would be megabytes.
+        shown = [f.name for f in dataclasses.fields(value) if f.repr and not f.name.startswith("_")]
+        return {name: plain(getattr(value, name)) for name in shown}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -11,6 +11,7 @@ from genfun.answers.words import numbers as words
 from genfun.plotting import loss_curves, spectrum
 from genfun.report import tables
 from genfun.report.columns import columns
+from genfun.report.headline import headline, why
 from genfun.report.model import Report
 
 SIZE = (5.6, 4.5)
@@ -52,13 +53,14 @@ def page(report: Report) -> str:
     last = int(report.curves[0].prediction.steps[-1]) if report.curves else 0
     return environment.from_string(source).render(
         report=report,
-        headline=tables.headline(report),
+        headline=headline(report),
+        why=why(report),
         facts=(tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)),
         limits=tables.limit_table(report),
         curves=tables.curve_table(report),
         best=tables.best_table(report),
         costs=tables.cost_table(report),
-        phases=tables.phase_table(report),
+        phases=tables.phase_table(report) if report.fit.is_power_law else None,
         words=tables.in_words(report),
         figures={name: _data_uri(figure, name) for name, figure in figures(report).items()},
         last_step=f"{last:,}",

@@ -36,25 +36,6 @@ class Facts:
     remarks: tuple[str, ...] = ()
 
 
-def headline(report: Report) -> str:
-    """The one sentence to take away.
-
-    Parameters
-    ----------
-    report : Report
-    """
-    worst = max(report.limits, key=lambda limit: limit.factor)
-    if np.isinf(worst.factor):
-        return "No learning rate converges with mini-batches: the trace of the Hessian is infinite."
-    setting = f"batch size {words.batch(worst.batch_size)} and momentum {worst.momentum:g}"
-    if worst.factor < 1.0 + 1e-9:
-        return "Curvature alone limits the learning rate in every setting below: 2(1+beta)/lambda_max holds."
-    return (
-        f"With {setting} the largest stable learning rate is {words.figures(worst.learning_rate)}; "
-        f"the popular formula 2(1+beta)/lambda_max is {words.figures(worst.factor, 3)} times too large."
-    )
-
-
 def data_facts(report: Report) -> Facts:
     """What the data are.
 

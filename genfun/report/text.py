@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from genfun._grid import Grid
 from genfun.report import tables
+from genfun.report.headline import headline, why
 from genfun.report.model import Report
 
 if TYPE_CHECKING:
@@ -24,12 +26,15 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"genfun {report.version} report: {report.target}", style="bold", markup=False)
     console.print(report.data.description, markup=False)
     console.print()
-    console.print(tables.headline(report), style="bold", markup=False)
-    for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
-        _print_facts(facts, console)
-    shown = (tables.limit_table, tables.curve_table, tables.best_table, tables.cost_table, tables.phase_table)
+    console.print(headline(report), style="bold", markup=False)
+    console.print(why(report), markup=False)
+    shown = (tables.best_table, tables.limit_table, tables.curve_table, tables.cost_table)
     for table in shown:
         _print_table(table(report), console)
+    for facts in (tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)):
+        _print_facts(facts, console)
+    if report.fit.is_power_law:
+        _print_table(tables.phase_table(report), console)
     title, lines = tables.in_words(report)
     if lines:
         console.print(f"\n{title}", style="bold", markup=False)
@@ -47,20 +52,9 @@ def _print_facts(facts: tables.Facts, console: Console) -> None:
 
 
 def _print_table(table: tables.TextTable, console: Console) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     console.print(f"\n{table.title}", style="bold", markup=False)
     if table.rows:
-        grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for heading in table.headings:
-            grid.add_column(heading.replace("step ", "step\n"), justify="right", no_wrap=True)
-        previous = None
-        for row in table.rows:
-            if previous is not None and row[0] != previous:
-                grid.add_section()
-            grid.add_row(*(Text(cell) for cell in row))
-            previous = row[0]
-        console.print(grid)
+        headings = [heading.replace("step ", "step\n") for heading in table.headings]
+        keys = 1 + ("momentum" in table.headings[:2])
+        console.print(Grid(headings, table.rows, keys, grouped=True))
     console.print(table.caption, style="dim", markup=False)

@@ -151,7 +151,7 @@ def sample_basis(
         weights = features.weights(PairResponses(method, min(1.0, 1.0 / gain)), 0.0)
         columns.append(found_leading(space, weights, FINE)[0])
     if late:
-        slowest = np.asarray(features.fetch(features.phi[:, int(np.argmin(lam))])) ** 2
+        slowest = features.column(int(np.argmin(lam))) ** 2
         space.add(slowest)
         columns.append(space.vectors @ slowest)
     say(1.0, stage)

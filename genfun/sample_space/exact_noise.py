@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from genfun._typing import Array, Float
+import numpy as np
+
+from genfun._typing import Array, Float, Int
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.sample_space.edge import sample_edge
@@ -93,12 +95,16 @@ class ExactNoise:
         """
         return sample_edge(self.features, method).learning_rate
 
-    def loss_errors(self, steps: Float[Array, " t"], singular: Any) -> Float[Array, " t"]:
+    def loss_errors(
+        self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
         """What the model leaves out of the loss at these steps, relative: nothing.
 
         Parameters
         ----------
-        steps : array, shape (t,)
-        singular : Singularity
+        problem : Problem
+        method : Method
+        steps : integer array, shape (t,)
+        log_losses : array, shape (t,)
         """
-        return 0.0 * steps
+        return np.zeros(steps.size)

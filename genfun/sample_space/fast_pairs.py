@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Shaped
+from genfun._typing import Array, Shaped
 from genfun.sample_space.projection import PairMeasure, symmetric
 
 CHUNK = 16_384
@@ -40,17 +39,6 @@ def denominator_coefficients(q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Arr
     return np.stack(np.broadcast_arrays(*terms))
 
 
-def pair_features(measure: PairMeasure) -> Float[Array, "P 4"]:
-    """1, s, p and d^2 of every pair, in which S is linear.
-
-    Parameters
-    ----------
-    measure : PairMeasure
-    """
-    x, y = measure.nodes[measure.first], measure.nodes[measure.second]
-    return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
-
-
 @dataclass(frozen=True, eq=False)
 class HeavyBallPairs:
     """The pair measure arranged for heavy-ball SGD: u and v of a pair share the denominator S, which is linear in
@@ -62,17 +50,6 @@ class HeavyBallPairs:
     """
 
     measure: PairMeasure
-
-    @cached_property
-    def features(self) -> Float[Array, "P 4"]:
-        """1, s, p and d^2 of every pair."""
-        return pair_features(self.measure)
-
-    @cached_property
-    def weights(self) -> Float[Array, "rows P"]:
-        """Weights of K, of the source, and of the source times s."""
-        pairs = self.measure
-        return np.concatenate([pairs.kernel, pairs.source, pairs.source * self.features[:, 1]])
 
     def sums(
         self, q: Shaped[Array, " k"], beta: Any, g: Any, rate: Any, source: bool = True
@@ -89,9 +66,9 @@ class HeavyBallPairs:
             Whether the rows of the source are wanted.
         """
         table = denominator_coefficients(q, beta, g, rate)
-        weights = self.weights if source else self.measure.kernel
+        weights = self.measure.weights if source else self.measure.kernel
         real = np.real(table).dtype
-        features, weights = self.features.astype(real, copy=False), weights.astype(real, copy=False)
+        features, weights = self.measure.features.astype(real, copy=False), weights.astype(real, copy=False)
         result = np.empty((weights.shape[0], q.size), dtype=table.dtype)
         least = np.full(q.size, np.nan)
         columns = max(1, CHUNK // 64)
@@ -112,22 +89,34 @@ class HeavyBallPairs:
             least[part] = smallest
         return result, least
 
-    def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
-        """K(z) at every point from the first rows of `sums`; the other arguments as there."""
+    def kernel(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "mm k"]:
+        """K(z) at every point, packed, from the first rows of `sums`; the other arguments as there."""
         m = self.measure.size
         top = ((1.0 - beta) + beta * q) * ((1.0 + beta) - beta * q)
-        scaled = sums[: m * (m + 1) // 2] * (g * rate**2 * top)
-        return symmetric(scaled, m)
+        return sums[: m * (m + 1) // 2] * (g * rate**2 * top)
 
-    def source_vector(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m"]:
-        """X^T b at every point, label noise included; arguments as for `kernel_matrix`."""
+    def kernel_matrix(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "k m m"]:
+        """K(z) at every point as matrices; arguments as for `kernel`."""
+        return symmetric(self.kernel(sums, q, beta, g, rate), self.measure.size)
+
+    def source(self, sums: Array, q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "m k"]:
+        """X^T b at every point, label noise included; arguments as for `kernel`."""
         m, pairs = self.measure.size, self.measure
         z = 1.0 - q
         plain, scaled = sums[-2 * m : -m], sums[-m:]
         forgets = (1.0 - beta) + beta * q
         squared = (1.0 - beta) * (1.0 + beta) + beta * beta * q
-        result = forgets * (forgets * squared * plain + beta * z * rate * scaled)
+        result = (forgets * forgets * squared) * plain + (forgets * beta * z * rate) * scaled
         if pairs.floor[0] > 0.0:
-            single = np.multiply.outer(pairs.nodes, rate * z) + forgets * q
-            result = result + pairs.modes @ (forgets / single) + np.multiply.outer(pairs.floor, 1.0 / q)
-        return result.T
+            result += np.multiply.outer(pairs.floor, 1.0 / q)
+            slope, constant = np.broadcast_arrays(rate * z, forgets * q)
+            real = np.real(result).dtype
+            modes, nodes = pairs.modes.astype(real, copy=False), pairs.nodes.astype(real, copy=False)[:, None]
+            columns = max(1, CHUNK // nodes.size)
+            for start in range(0, q.size, columns):
+                part = slice(start, start + columns)
+                inverse = np.reciprocal(nodes * slope[part] + constant[part])
+                result[:, part] += (modes @ inverse.view(real)).view(result.dtype) * np.broadcast_to(forgets, q.shape)[
+                    part
+                ]
+        return result

@@ -11,15 +11,16 @@ from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
+from genfun.sample_space.elimination import first_solutions, gain_below_one
 from genfun.sample_space.fast_pairs import HeavyBallPairs
-from genfun.sample_space.projected_function import leading_eigenvalue, projected_loss
+from genfun.sample_space.projected_function import leading_eigenvalue
 from genfun.sample_space.projection import PairMeasure
 from genfun.scaled import EPS, Scaled
 
 FADED = 16.0
 """Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
 CIRCLE_ALIASING = 16.0
-"""Logarithm of what later losses are damped by on the circle; its points are 1.5 times the step."""
+"""Logarithm of what later losses are damped by on the circle; its points are 1.1 times the step."""
 LEAST_CIRCLE = 48
 """Points of the circle at least."""
 CELLS = 40_000
@@ -65,8 +66,8 @@ class _Evaluator:
         q = -np.expm1(-p)
         setting = (self.s.hyper[0][pick], self.s.gamma[pick], self.s.rates[pick])
         sums, least = self.heavy.sums(q, *setting, source=False)
-        gain = (1.0 - q) * leading_eigenvalue(self.heavy.kernel_matrix(sums, q, *setting))
-        return (least > 0.0) & (gain < 1.0)
+        kernel = self.heavy.kernel(sums, q, *setting)
+        return (least > 0.0) & gain_below_one(kernel, 1.0 - q, self.heavy.measure.size)
 
     def loss(self, q: Array) -> Array:
         """L~ at the points of every setting, shape (settings, points)."""
@@ -74,10 +75,9 @@ class _Evaluator:
         setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
-        kernel = self.heavy.kernel_matrix(sums, flat, *setting)
-        return projected_loss(kernel, self.heavy.source_vector(sums, flat, *setting), flat, self.samples).reshape(
-            q.shape
-        )
+        kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
+        solved = first_solutions(kernel, source, 1.0 - flat) / (2.0 * np.sqrt(self.samples))
+        return solved.reshape(q.shape)
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -175,7 +175,7 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
 
 def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
     """One coefficient from points in the upper half plane, half a spacing off the real axis."""
-    points = max(LEAST_CIRCLE, int(np.ceil(1.5 * step)))
+    points = max(LEAST_CIRCLE, int(np.ceil(1.1 * step)))
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points

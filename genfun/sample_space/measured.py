@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
-from genfun.engine.singularity import Singularity
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
+from genfun.sample_space.error_estimate import ErrorEstimate
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
-from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
-from genfun.sample_space.residuals import edge_residual, loss_residual
-from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM, skeleton
+from genfun.sample_space.residuals import edge_residual
+from genfun.sample_space.skeleton import (
+    CLOSE_MOMENTUM,
+    LARGEST_MOMENTUM,
+    TRUSTED,
+    WIDE_MOMENTUM,
+    FewPairs,
+    close_skeleton,
+    departure,
+    skeleton,
+)
+from genfun.sample_space.snapshots import supplemented
+from genfun.sample_space.streamed import StreamedFeatures, features_of
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
 """Estimated relative error of an edge beyond which more vectors are taken."""
 LOSS_TOLERANCE = 1e-2
-"""The same for losses."""
-EDGES = ((1, 0.0), (8, 0.9))
+"""The same of a loss: beyond it the noise is not sound."""
+EDGES = ((1, 0.0), (8, 0.9), (32, 0.9), (8, -0.4))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
-LOSSES = (10, 100)
-"""Steps of the losses by which it does, at batch size 1, no momentum and LOSS_SHARE of the edge."""
-LOSS_SHARE, JUDGED = 0.8, 30
-"""Once vectors have been added for these losses, they are exact there: another step tells what is left."""
+LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
+"""Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
 ROUNDS = 2
@@ -46,7 +56,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredNoise:
+class MeasuredNoise(ErrorEstimate):
     r"""The noise of mini-batches of given data: its operator in sample space on a few vectors.
 
     .. math:: A(z) \approx X K(z) X^T,\qquad K_{ab}(z) = \gamma\alpha^2\sum_P W^{ab}_P\,u_P(z)
@@ -67,6 +77,8 @@ class MeasuredNoise:
         Largest estimated relative error of the stability edges that were checked (`EDGES`), nan if none was.
     loss_error : float
         The same of losses (`LOSSES`).
+    fewer : int
+        Vectors of the coarser basis against which errors are estimated, the first ones of X; 0 if it was not judged.
 
     Examples
     --------
@@ -76,12 +88,13 @@ class MeasuredNoise:
     MeasuredNoise(n_samples=100, vectors=..., pairs=3, error=..., loss_error=...)
     """
 
-    pairs: PairMeasure
-    basis: Float[Array, "N m"]
+    pairs: PairMeasure = field(repr=False)
+    basis: Float[Array, "N m"] = field(repr=False)
     n_samples: int
     products: float
     error: float = np.nan
     loss_error: float = np.nan
+    fewer: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -108,7 +121,7 @@ class MeasuredNoise:
     @cached_property
     def skeleton(self) -> PairMeasure:
         """Few pairs that stand for all in maps of heavy-ball SGD with momentum up to 0.9; found on first use."""
-        return skeleton(self.pairs)
+        return skeleton(self._close)
 
     def sampling(self, method: Method) -> float:
         """gamma of a method on these data.
@@ -198,13 +211,36 @@ class MeasuredNoise:
         """The same for momenta nearer to 1, of more pairs."""
         return skeleton(self.pairs, wide=True)
 
+    @cached_property
+    def _close(self) -> PairMeasure:
+        return close_skeleton(self.pairs)
+
+    def on_all_pairs(self) -> MeasuredNoise:
+        """The same whose curves are summed over all pairs: few curves are not worth the choice of pairs."""
+        whole = replace(self)
+        vars(whole)["_close"] = self.pairs
+        return whole
+
+    def pairs_for(self, method: Method) -> FewPairs:
+        """The pairs that single curves of a method are summed over: few, where those serve.
+
+        Parameters
+        ----------
+        method : Method
+        """
+        beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
+        if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+            return FewPairs(self.pairs)
+        real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
+
     def quick(self, momentum: float) -> MeasuredNoise:
-        """What searches run on, before their answer is computed with all pairs: this noise on the skeleton alone.
+        """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.
 
         Parameters
         ----------
         momentum : float
-            The largest of either sign that is searched; beyond those of the wide skeleton, the noise itself.
+            The largest of either sign that is searched; beyond those of the wide skeleton, with all pairs.
 
         Examples
         --------
@@ -214,13 +250,14 @@ class MeasuredNoise:
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        return self if momentum > WIDE_MOMENTUM else self._thinned
+        few = self.coarser if 0 < self.fewer < self.pairs.size else self
+        return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
         thin = replace(self, pairs=self.wide_skeleton)
         # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin)
+        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _for(self, momenta: Array) -> PairMeasure:
@@ -229,27 +266,6 @@ class MeasuredNoise:
         if momenta.size < MANY or largest > WIDE_MOMENTUM:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
-
-    def loss_errors(self, steps: Float[Array, " t"], singular: Singularity) -> Float[Array, " t"]:
-        r"""Estimated relative errors of the loss that the few vectors leave.
-
-        .. math:: e(t) = e_L + e_\alpha\Big(\frac{\theta}{|1-\theta|} + |p_0|\,t\Big)
-
-        with e_L and e_alpha those of the losses and edges that were checked: an error of the noise gain theta moves
-        the loss as 1/(1 - theta), and the late rate p_0.
-
-        Parameters
-        ----------
-        steps : array, shape (t,)
-        singular : Singularity
-        """
-        theta = singular.noise_gain
-        near = 1.0 / self.error if self.error > 0.0 else np.inf
-        amplified = min(theta / abs(1.0 - theta), near) if np.isfinite(theta) and theta != 1.0 else near
-        amplified = min(amplified, near) if np.isfinite(near) else 0.0
-        rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
-        moved = np.where(steps > 0, self.loss_error + self.error * (amplified + rate * steps), 0.0)
-        return np.minimum(moved, 1e300)
 
 
 def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
@@ -260,7 +276,10 @@ def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
     data : Any
     basis : SampleBasis
     """
-    labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    if data.noise_variance > 0.0:
+        labels = label_moments(data.blocks, basis.vectors, data.coefficients)
+    else:  # Residuals at the rounding of the targets are none.
+        labels = np.zeros((basis.vectors.shape[1], data.rank)), np.zeros(basis.vectors.shape[1])
     pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
     return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
@@ -270,12 +289,15 @@ def measure_noise(
 ) -> MeasuredNoise:
     r"""Measure the noise of data: project its operator in sample space on the vectors of `sample_basis`.
 
-    Two edges are checked (`EDGES`), by the residual of the leading vector under the exact operator, and two losses
-    (`LOSSES`), by the residual of the projected equation. Where the estimated error of an edge is above the tolerance,
-    the leading vector itself is searched for and joins the basis; where that of a loss is, its residual joins; and all
-    are checked again, up to `ROUNDS` times. `MeasuredNoise.error` and `.loss_error` say what is left.
+    Edges are checked (`EDGES`) by the residual of the leading vector under the exact operator. Where the estimated
+    error is above the tolerance, the leading vector itself is searched for and joins the basis, and all are checked
+    again, up to `ROUNDS` times. Then the main directions of exact solutions at a few settings join
+    (`genfun.sample_space.snapshots`), as many as later answers can afford. What the last of them change is the
+    estimated error of every answer; `MeasuredNoise.error` and `.loss_error` say it for some.
 
-    **Assumptions.** The eigenfeatures fit in memory. Time about 20 products of 4 N r^2 operations.
+    **Assumptions.** Time about 30 products of 4 N r^2 operations, 100 on small data. Eigenfeatures
+    that do not fit in memory are read in blocks, once for half a product. Where N r^2 is large, vectors are searched
+    for and judged in single precision; the moments of those that are kept are double.
 
     Parameters
     ----------
@@ -301,7 +323,7 @@ def measure_noise(
     >>> noise.sound
     True
     """
-    features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+    features = features_of(data)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
     checks, count = 0.0, 0
@@ -309,30 +331,34 @@ def measure_noise(
         basis = chosen(space, columns)
         noise = project(data, basis)
         edges = [edge_residual(features, noise, at, basis.moments) for at in _methods(EDGES, data.n_samples)]
-        setting = SGD(LOSS_SHARE * noise.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
-        steps = LOSSES if noise.sampling(setting) > 0.0 else ()
-        losses = [loss_residual(data, features, noise, setting, step, basis.moments) for step in steps]
-        checks += len(edges) + len(losses)
+        checks += len(edges)
         bad_edges = [found for found in edges if found.error > tolerance]
-        bad_losses = [rest for rest, error in losses if error > LOSS_TOLERANCE]
-        if not bad_edges + bad_losses or count == ROUNDS:
+        if not bad_edges or count == ROUNDS:
             break
         count += 1
         for found in bad_edges:
             space.add(found.vector)
             columns.append(found_leading(space, found.weights, FINE)[0])
-        for rest in bad_losses:
-            if space.add(rest):
-                columns.append(space.vectors @ rest)
-    if count > 0 and steps:
-        losses.append(loss_residual(data, features, noise, setting, JUDGED, basis.moments))
-        checks += 1.0
-    return replace(
-        noise,
-        products=0.5 * space.halves + checks,
-        error=max((found.error for found in edges), default=0.0),
-        loss_error=max((error for _, error in losses), default=0.0),
-    )
+    noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
+    if data.n_samples > 1:
+        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
+    if isinstance(features, StreamedFeatures) and features.single:
+        moments = np.stack([features.in_double().moment(vector) for vector in noise.basis.T])
+        found = SampleBasis(noise.basis, moments, np.eye(noise.pairs.size), basis.products)
+        noise = replace(noise, pairs=project(data, found).pairs)
+    return replace(noise, products=0.5 * space.halves + checks)
+
+
+def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
+    """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
+    found = project(data, basis)
+    more = found.pairs.size - before.pairs.size
+    found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)
+    error = max([before.error, *(found.moved(at) for at in _methods(EDGES, data.n_samples))])
+    setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
+    found = found.on_all_pairs()
+    losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
+    return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
 
 
 def _methods(settings: tuple[tuple[int, float], ...], n_samples: int) -> list[SGD]:

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 from genfun.methods.base import Method
 from genfun.sample_space.measured import MeasuredNoise
-from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.residuals import edge_residual, loss_residual
+from genfun.sample_space.streamed import features_of
 
 _KNOWN: WeakKeyDictionary[MeasuredNoise, dict[Any, float]] = WeakKeyDictionary()
 
@@ -37,7 +37,7 @@ def edge_error(data: Any, noise: MeasuredNoise, method: Method) -> float:
     """
     known, key = _KNOWN.setdefault(noise, {}), ("edge", method)
     if key not in known:
-        features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+        features = features_of(data)
         known[key] = 0.0 if noise.sampling(method) == 0.0 else edge_residual(features, noise, method).error
     return known[key]
 
@@ -59,6 +59,6 @@ def loss_error(data: Any, noise: MeasuredNoise, method: Method, step: int) -> fl
     known, key = _KNOWN.setdefault(noise, {}), (step, method)
     if key not in known:
         exact = step == 0 or noise.sampling(method) == 0.0
-        features = SampleFeatures(data.eigenfeatures, data.eigenvalues)
+        features = features_of(data)
         known[key] = 0.0 if exact else loss_residual(data, features, noise, method, step)[1]
     return known[key]

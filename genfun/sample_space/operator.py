@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -106,6 +107,19 @@ class SampleFeatures:
         """Consecutive blocks of samples."""
         return [slice(i, min(i + ROWS, self.size)) for i in range(0, self.size, ROWS)]
 
+    def rows(self) -> Iterator[tuple[slice, Any]]:
+        """Consecutive blocks of samples, each with its rows of the features that the products are made with."""
+        return ((rows, self.phi[rows]) for rows in self.blocks())
+
+    def column(self, mode: int) -> Float[Array, " N"]:
+        """One eigenfeature of every sample.
+
+        Parameters
+        ----------
+        mode : int
+        """
+        return np.asarray(self.fetch(self.phi[:, mode]))
+
     def moment(self, p: Float[Array, " N"]) -> Any:
         """Q(p), packed; N r^2 operations in NumPy.
 
@@ -115,21 +129,28 @@ class SampleFeatures:
             Weights of the samples, of either sign.
         """
         total: Any = 0.0
-        for rows in self.blocks():
-            block, weight = self.phi[rows], p[rows]
+        for rows, block in self.rows():
+            weight = p[rows]
             if not self.host:
                 total = total + (self.put(weight)[:, None] * block).T @ block
                 continue
             # Each sign apart, so that both are squares, which take half the operations.
             for sign, chosen in ((1.0, weight > 0.0), (-1.0, weight < 0.0)):
                 if chosen.any():
-                    part = np.sqrt(np.abs(weight[chosen]))[:, None] * block[chosen]
-                    square = part.T @ part
-                    total = total + square if sign > 0.0 else total - square
+                    part = np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None] * block[chosen]
+                    total = total + sign * (part.T @ part).astype(np.float64, copy=False)
         r = self.lam.size
         if isinstance(total, float):
             return self.put(np.zeros(r * (r + 1) // 2))
-        return total.reshape(-1)[self._flat] / self.size
+        return self.into_modes(total).reshape(-1)[self._flat] / self.size
+
+    def into_modes(self, total: Any) -> Any:
+        """A sum of squares of rows, turned from the features of the products to the modes: here those are the same."""
+        return total
+
+    def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
+        """The upper triangle of a quadratic form, off the diagonal twice, turned the other way."""
+        return upper
 
     def quadratic(self, packed: Any) -> Float[Array, " N"]:
         """sum_{j <= k} R_jk phi_ij phi_ik for every sample; N r^2 operations in NumPy.
@@ -147,15 +168,25 @@ class SampleFeatures:
             return np.concatenate([self.fetch(part) for part in parts])
         from scipy.linalg import get_blas_funcs
 
-        multiply: Any = get_blas_funcs("trmm", (self.phi,))
         upper = np.zeros(r * r)
         upper[self._flat] = packed
-        upper = upper.reshape(r, r).T
+        upper = self.out_of_modes(upper.reshape(r, r)).T
         parts = []
-        for rows in self.blocks():
-            columns = self.phi[rows].T
+        for _, block in self.rows():
+            multiply: Any = get_blas_funcs("trmm", (block,))
+            columns = block.T
+            upper = upper.astype(block.dtype, copy=False)
             parts.append(np.einsum("ji,ji->i", multiply(1.0, upper, columns, lower=1), columns))
-        return np.concatenate(parts)
+        return np.concatenate(parts).astype(np.float64, copy=False)
+
+    def squares(self, packed: Any) -> Float[Array, " N"]:
+        """The same of the squares of the eigenfeatures, sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
+
+        Parameters
+        ----------
+        packed : array, shape (r (r + 1)/2,)
+        """
+        return SampleFeatures(self.phi**2, self.lam).quadratic(packed)
 
     def weights(self, pairs: PairResponses, q: complex) -> Any:
         r"""gamma alpha^2 u_jk(z), packed; off the diagonal twice that. Real and double, or complex where q is.
@@ -259,8 +290,7 @@ class SampleOperator:
         """
         f = self.features
         weights = f.weights(self.pairs, q)
-        squares = SampleFeatures(f.phi**2, f.lam)
-        return squares.quadratic(weights) / f.size
+        return f.squares(weights) / f.size
 
 
 def quadratic(features: SampleFeatures, weights: Any, packed: Any, imaginary: Any = None) -> Array:

@@ -22,6 +22,12 @@ LATEST = 4_096
 """Beyond this step it does not."""
 ACCEPT = 1e-9
 """Relative difference at which the hyperbola takes over from the circle."""
+CONTOUR_FACTOR = 4.0
+"""Logarithm of the factor by which values on the contour enter a late loss at most."""
+SHOWN = 5e-8
+"""Error by few pairs from which losses are summed over all."""
+OVERSAMPLED = 3
+"""Points of the circle for every step."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
@@ -30,7 +36,7 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
     r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
-              |z| = e^{-p_0 - 30/M},\quad M \ge 4(t+1)\ \text{points}
+              |z| = e^{-p_0 - 30/M},\quad M \ge 3(t+1)\ \text{points}
 
     to about 1e-12, whatever the method's memory: the circle encloses no singularity. (The recursion of
     `genfun.sample_space.time_steps` rounds badly where a single pair is unstable but for the noise of the others.)
@@ -56,7 +62,9 @@ def circle_series(f: Callable[[Any], Any], last: int, shift: float) -> Float[Arr
     last : int
     shift : float
     """
-    points = 1 << max(6, (4 * (last + 1) - 1).bit_length())
+    from scipy.fft import next_fast_len
+
+    points = 2 * next_fast_len(max(32, (OVERSAMPLED * (last + 1) + 1) // 2), real=True)
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     values = f(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
@@ -117,7 +125,28 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     """
     if F.gamma == 0.0:
         return automatic(GeneratingFunction(F.problem, F.method), steps)
-    return inverted(F, steps, projected_singularity(F) if singular is None else singular)
+    singular = projected_singularity(F) if singular is None else singular
+    return inverted(F, steps, singular)
+
+
+def _few_pairs_error(F: ProjectedFunction, loss: Scaled, steps: Int[Array, " t"], singular: Singularity) -> Array:
+    r"""What it does to late losses, relative, that sums are taken over few pairs in place of all.
+
+    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + |p_0|\,t\Big)
+              \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
+
+    near the edge of the noise they move the loss by more, and late losses are a small part of what their generating
+    function sums; c is the largest factor of the contour.
+    """
+    t = steps.astype(float)
+    if F.few.real == 0.0:
+        return np.zeros(t.shape)
+    near = abs(1.0 - singular.noise_gain)
+    amplified = 1.0 / near if np.isfinite(near) and near > 0.0 else 1.0
+    rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
+    share = np.log(np.abs(F.loss(-np.expm1(-(singular.shift + 1.0 / t))))) - np.log(t) + CONTOUR_FACTOR
+    share = np.exp(np.clip(share - (loss.log() - singular.shift * t), 0.0, 700.0))
+    return F.few.real * (amplified + rate * t) * np.nan_to_num(share, nan=1.0)
 
 
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
@@ -134,6 +163,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
+    # Twice as far nothing of it is left: where the two still differ, it is for rounding.
+    furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
     while True:
         early = circle_losses(F, reach, shift)
@@ -144,22 +175,36 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = np.abs(later.mantissa / early[check] - 1.0)
             mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
-        if mismatch <= ACCEPT or reach >= min(last, LATEST):
+        if mismatch <= ACCEPT or reach >= furthest:
             break
-        reach = min(2 * reach, last, LATEST)
+        reach = min(2 * reach, furthest)
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
-        size = np.exp(ALIASING / 4.0) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300))
+        size = np.exp(ALIASING / OVERSAMPLED) * np.abs(early).max() * np.sqrt(reach + 1.0)
+        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300)) + max(F.few.real, F.few.circle)
         parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
     if late.size:
-        found = coefficients(F, late.astype(float), shift)
-        power = shift * late.astype(float)
-        error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
-        parts.append(LossCurve(Scaled.exponential(found.mantissa, power), error, "contour"))
+        parts.append(_late(F, late, singular, mismatch))
     return joined(parts)
+
+
+def _late(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity, mismatch: float) -> LossCurve:
+    """Losses by the hyperbola; over all pairs where few would show."""
+    found = coefficients(F, steps.astype(float), singular.shift)
+    power = singular.shift * steps.astype(float)
+    loss = Scaled.exponential(found.mantissa, power)
+    error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
+    few = _few_pairs_error(F, loss, steps, singular)
+    shown = np.flatnonzero(few > SHOWN)
+    if shown.size == 0:
+        return LossCurve(loss, error + few, "contour")
+    # One stretch, so that its steps share contours.
+    part = slice(int(shown[0]), int(shown[-1]) + 1)
+    again = _late(F.on_all_pairs(), steps[part], singular, mismatch)
+    pieces = [LossCurve(loss[s], (error + few)[s], "contour") for s in (slice(0, part.start), slice(part.stop, None))]
+    return joined([piece for piece in (pieces[0], again, pieces[1]) if piece.error.size])
 
 
 class CurveSteps:
@@ -174,8 +219,8 @@ class CurveSteps:
     """
 
     def __init__(self, F: ProjectedFunction) -> None:
-        self._function, self._singular, self._next = F, projected_singularity(F), 0
-        self.size = F.noise.pairs.first.size
+        self._function, self._singular, self._next = F, F.known_singularity(), 0
+        self.size = F.pairs.first.size
 
     def losses(self, until: int) -> Scaled:
         """Losses from the first step not asked for yet to `until`, inclusive.

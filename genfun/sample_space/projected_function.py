@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
+from genfun.sample_space.elimination import first_solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import symmetric
+from genfun.sample_space.skeleton import FewPairs
 
 if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve
@@ -48,6 +51,8 @@ class ProjectedFunction(Transform):
         Of the same data.
     method : Method
         Learning rate, batch size and update.
+    few : bool
+        Whether sums may be taken over few pairs where those serve.
 
     Raises
     ------
@@ -64,7 +69,7 @@ class ProjectedFunction(Transform):
     1.25
     """
 
-    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method) -> None:
+    def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
             raise ValueError(
                 f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
@@ -73,8 +78,19 @@ class ProjectedFunction(Transform):
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self._responses = PairResponses(method, self.gamma)
-        self._heavy = HeavyBallPairs(noise.pairs) if self._responses.momentum is not None else None
         self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
+        self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
+
+    def _sum_over(self, few: FewPairs) -> None:
+        self.few, self.pairs = few, few.pairs
+        self._heavy = HeavyBallPairs(self.pairs) if self._responses.momentum is not None else None
+
+    def on_all_pairs(self) -> ProjectedFunction:
+        """The same function, its sums over all pairs of the noise."""
+        whole = copy(self)
+        vars(whole).pop("_rates", None)
+        whole._sum_over(FewPairs(self.noise.pairs))
+        return whole
 
     def __repr__(self) -> str:
         return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
@@ -137,7 +153,7 @@ class ProjectedFunction(Transform):
 
     @cached_property
     def _rates(self) -> tuple[Array, Array, Array]:
-        pairs, alpha = self.noise.pairs, self.method.learning_rate
+        pairs, alpha = self.pairs, self.method.learning_rate
         return alpha * pairs.nodes, alpha * pairs.nodes[pairs.first], alpha * pairs.nodes[pairs.second]
 
     def __call__(self, z: Any) -> Any:
@@ -160,8 +176,8 @@ class ProjectedFunction(Transform):
         ----------
         q : real or complex array, shape (k,)
         """
-        kernel, source = self.parts(q)
-        return projected_loss(kernel, source, q, self.noise.n_samples)
+        kernel, source = self._packed(q)
+        return first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.noise.n_samples))
 
     def residuals(self, q: Shaped[Array, " k"]) -> Shaped[Array, "k m"]:
         """x = X^T p~ at z = 1 - q, the squared residuals of the weights.
@@ -182,12 +198,15 @@ class ProjectedFunction(Transform):
         ----------
         q : real or complex array, shape (k,)
         """
+        kernel, source = self._packed(q)
+        return symmetric(kernel, self.pairs.size), source.T
+
+    def _packed(self, q: Array) -> tuple[Array, Array]:
+        """The same, K as upper triangles and the points along the last axis."""
         if self._heavy is not None:
             sums, _ = self._heavy.sums(q, *self._setting)
-            return self._heavy.kernel_matrix(sums, q, *self._setting), self._heavy.source_vector(
-                sums, q, *self._setting
-            )
-        pairs, (a, a_j, a_k) = self.noise.pairs, self._rates
+            return self._heavy.kernel(sums, q, *self._setting), self._heavy.source(sums, q, *self._setting)
+        pairs, (a, a_j, a_k) = self.pairs, self._rates
         kernel, source = [], []
         rows = max(1, CHUNK // pairs.first.size)
         for start in range(0, q.size, rows):
@@ -204,8 +223,8 @@ class ProjectedFunction(Transform):
             if pairs.floor[0] > 0.0:
                 part = part + pairs.modes @ self._responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
-            source.append(part.T)
-        return symmetric(np.concatenate(kernel, axis=1), pairs.size), np.concatenate(source)
+            source.append(part)
+        return np.concatenate(kernel, axis=1), np.concatenate(source, axis=1)
 
     @cached_property
     def _start(self) -> Float[Array, " m"]:
@@ -231,9 +250,9 @@ class ProjectedFunction(Transform):
             positive, matrix = least > 0.0, self._heavy.kernel_matrix(sums, q, *self._setting)
         else:
             _, a_j, a_k = self._rates
-            columns = [self._scale * (self.noise.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
+            columns = [self._scale * (self.pairs.kernel @ self._responses.kick(x, a_j, a_k)) for x in q]
             positive = np.array([bool(np.all(self._responses.positive(x, a_j, a_k))) for x in q])
-            matrix = symmetric(np.stack(columns, axis=1), self.noise.pairs.size)
+            matrix = symmetric(np.stack(columns, axis=1), self.pairs.size)
         return positive, leading_eigenvalue(matrix)
 
     def regular(self, p: Shaped[Array, " k"]) -> tuple[Array, Shaped[Array, " k"]]:
@@ -258,18 +277,3 @@ def leading_eigenvalue(matrix: Float[Array, "k m m"]) -> Float[Array, " k"]:
     if finite.any():
         values[finite] = np.linalg.eigvalsh(matrix[finite])[:, -1]
     return values
-
-
-def projected_loss(kernel: Array, source: Array, q: Array, n_samples: int) -> Shaped[Array, " k"]:
-    """L~ from K and X^T b at z = 1 - q.
-
-    Parameters
-    ----------
-    kernel : array, shape (k, m, m)
-    source : array, shape (k, m)
-    q : array, shape (k,)
-    n_samples : int
-    """
-    matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
-    solution = np.linalg.solve(matrix, source[:, :, None])[:, 0, 0]
-    return solution / (2.0 * np.sqrt(n_samples))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
 from typing import Any
 
@@ -68,6 +69,40 @@ class PairMeasure:
     def size(self) -> int:
         """m, vectors of the basis."""
         return self.floor.size
+
+    def on_first(self, count: int) -> PairMeasure:
+        """The same seen by the first vectors alone.
+
+        Parameters
+        ----------
+        count : int
+        """
+        first, second = np.triu_indices(self.size)
+        return replace(
+            self,
+            kernel=self.kernel[(first < count) & (second < count)],
+            source=self.source[:count],
+            modes=self.modes[:count],
+            floor=self.floor[:count],
+            norms=self.norms[:count],
+            gradient=self.gradient[:count],
+        )
+
+    @cached_property
+    def features(self) -> Float[Array, "P 4"]:
+        """1, s, p and d^2 of every pair: the sum, the product and the squared difference of its eigenvalues."""
+        x, y = self.nodes[self.first], self.nodes[self.second]
+        return np.stack([np.ones_like(x), x + y, x * y, (x - y) ** 2], axis=1)
+
+    @cached_property
+    def weights(self) -> Float[Array, "rows P"]:
+        """Weights of K, of the source, and of the source times s."""
+        return np.concatenate([self.kernel, self.source, self.source * self.features[:, 1]])
+
+    @cached_property
+    def sizes(self) -> tuple[Float[Array, " P"], Float[Array, " P"]]:
+        """Norms of the weights of every pair, in K and in the source."""
+        return np.linalg.norm(self.kernel, axis=0), np.linalg.norm(self.source, axis=0)
 
     def __repr__(self) -> str:
         return f"PairMeasure({self.size} vectors, {self.nodes.size} nodes, {self.first.size} pairs)"

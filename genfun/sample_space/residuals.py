@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Shaped
 from genfun.methods.base import Method
 from genfun.sample_space.operator import SampleFeatures, SampleOperator, quadratic
 from genfun.sample_space.pairs import PairResponses
@@ -77,20 +77,20 @@ def edge_residual(
     return EdgeResidual(rest, error, weights)
 
 
-def label_source(data: Any, responses: PairResponses, q: float) -> Float[Array, " N"]:
-    """What label noise adds to b~ of every sample, at a real point.
+def label_source(data: Any, responses: PairResponses, q: complex) -> Shaped[Array, " N"]:
+    """What label noise adds to b~ of every sample.
 
     Parameters
     ----------
     data : Any
     responses : PairResponses
-    q : float
+    q : float or complex
         1 - z.
     """
     if data.noise_variance == 0.0:
         return np.zeros(data.n_samples)
     mean = responses.mean(q, responses.method.learning_rate * data.eigenvalues)
-    path = data.eigenfeatures @ (data.coefficients * mean[:, None])
+    path = data.seen(data.coefficients * mean[:, None])
     return (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
 
 
@@ -124,7 +124,7 @@ def loss_residual(
     moments : array, shape (m, r (r + 1)/2), optional
         Q of the basis, if known: it saves half of the products.
     """
-    F = ProjectedFunction(noise, data.problem, method)
+    F = ProjectedFunction(noise, data.problem, method, few=False)
     q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
     z = 1.0 - q
     kernel, source = (part[0] for part in F.parts(np.array([q])))

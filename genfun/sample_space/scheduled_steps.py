@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Int
 from genfun.engine.scheduled import chunks, paces, sampling_factors
 from genfun.problems.problem import Problem
 from genfun.sample_space.moments import LARGEST, MAX_RANK, state_moments
@@ -64,9 +64,14 @@ def scheduled_steps(
             "noise='fitted' is followed further"
         )
     if whole <= few:
-        return ScheduledLosses(_exact(data, method, last), 0.0)
+        return ScheduledLosses(_exact(data, method, last))
     assert pairs is not None
-    return ScheduledLosses(_projected(pairs, noise, problem, method, last), np.nan)
+    own: Any = noise
+    return ScheduledLosses(
+        _projected(pairs, own.n_samples, problem, method, last),
+        own,
+        lambda: _projected(own.coarser.pairs, own.n_samples, problem, method, last),
+    )
 
 
 class ScheduledLosses:
@@ -76,12 +81,37 @@ class ScheduledLosses:
     ----------
     losses : iterator
         Of (loss, estimated relative error).
-    noise_error : float
-        0 where nothing of the noise is left out, else nan.
+    noise : MeasuredNoise, optional
+        Whose vectors were used; None where nothing is left out.
+    coarse : callable, optional
+        The losses on the first vectors alone.
     """
 
-    def __init__(self, losses: Iterator[tuple[float, float]], noise_error: float) -> None:
-        self._losses, self.step, self.noise_error = losses, 0, noise_error
+    def __init__(
+        self,
+        losses: Iterator[tuple[float, float]],
+        noise: MeasuredNoise | None = None,
+        coarse: Callable[[], Iterator[tuple[float, float]]] | None = None,
+    ) -> None:
+        self._losses, self.step, self._noise, self._coarse = losses, 0, noise, coarse
+
+    def noise_errors(self, steps: Int[Array, " t"], log_losses: Float[Array, " t"]) -> Float[Array, " t"]:
+        """Estimated relative errors by what the noise leaves out, as `ErrorEstimate.loss_errors` has them.
+
+        Parameters
+        ----------
+        steps : integer array, shape (t,)
+            Ascending, without repeats.
+        log_losses : array, shape (t,)
+        """
+        noise = self._noise
+        if noise is None or self._coarse is None:
+            return np.zeros(steps.size)
+        if not 0 < noise.fewer < noise.pairs.size:
+            return noise.estimated(steps, log_losses, log_losses)
+        with np.errstate(divide="ignore"):
+            coarse = ScheduledLosses(self._coarse()).run(int(steps[-1]) + 1)[0].log()
+        return noise.estimated(steps, log_losses, coarse[steps])
 
     def run(self, until: int) -> tuple[Scaled, Float[Array, " t"]]:
         """Losses at the steps from the present one to until - 1, and their estimated relative errors.
@@ -107,7 +137,7 @@ def _exact(data: Any, method: ScheduledSGD, last: int) -> Iterator[tuple[float, 
 
 
 def _projected(
-    pairs: PairMeasure, noise: MeasuredNoise | ExactNoise, problem: Problem, method: ScheduledSGD, last: int
+    pairs: PairMeasure, n_samples: int, problem: Problem, method: ScheduledSGD, last: int
 ) -> Iterator[tuple[float, float]]:
     r"""The response of every pair to the start (0) and to each coordinate b of the squared residuals (1 + b).
 
@@ -121,7 +151,7 @@ def _projected(
     state[0, 0] = 1.0
     still = not callable(method.momentum) and method.momentum == 0.0
     mean, velocity = np.ones(pairs.nodes.size), np.zeros(pairs.nodes.size)
-    root, cancelled = 2.0 * np.sqrt(noise.n_samples), 1.0  # pyright: ignore[reportAttributeAccessIssue]
+    root, cancelled = 2.0 * np.sqrt(n_samples), 1.0
     for t, (e, r, beta, gamma) in enumerate(_hyperparameters(method, problem, last)):
         ww = state[0]
         x = np.matmul(table, ww[:, :, None])[:, :, 0].sum(axis=0) + pairs.modes @ mean + pairs.floor

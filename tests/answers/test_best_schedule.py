@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.engine import adjoint
+from genfun.answers.best._batch_ramps import ramps
+from genfun.engine import adjoint, tail_average
 from genfun.engine.adjoint import RateGradient
 from genfun.noise import sampling_factor
 from genfun.schedules import HoldThenLinear
@@ -29,7 +30,7 @@ def test_the_gradient_is_that_of_differences_and_the_loss_that_of_predict(beta, 
         monkeypatch.setattr(adjoint, "compiled", lambda: None)
     rates = 0.2 * np.random.default_rng(1).random(30) + 0.01
     engine = _engine(beta, b, 30, 0.3)
-    excess, slopes = engine.slopes(rates)
+    excess, slopes, of_momenta = engine.slopes(rates)
     expected = gf.predict(PROBLEM, gf.ScheduledSGD(rates, beta, b), 30, NOISE).loss - 0.05
     assert excess == pytest.approx(float(expected), rel=1e-12)
     assert engine.excess(rates) == pytest.approx(float(expected), rel=1e-12)
@@ -40,6 +41,9 @@ def test_the_gradient_is_that_of_differences_and_the_loss_that_of_predict(beta, 
         unit = np.eye(30)[t]
         found = sum(w * engine.slopes(rates + i * h * unit)[0] for i, w in weights.items()) / h
         assert slopes[t] == pytest.approx(found, rel=1e-8, abs=1e-11)
+        steady = np.full(30, beta)
+        moved = sum(w * engine.slopes(rates, steady + i * h * unit)[0] for i, w in weights.items()) / h
+        assert of_momenta[t] == pytest.approx(moved, rel=1e-8, abs=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,8 @@ def test_no_schedule_below_the_cap_is_better_than_the_free_optimum(steps, b, bet
     problem = gf.LinearProblem(K**-1.5, K**-1.2, noise_variance=sigma2)
     best = gf.best_schedule(problem, b, steps, beta)
     assert best.free_loss <= best.loss * (1.0 + 1e-9)
-    assert all(gap >= best.loss / best.free_loss * (1.0 - 1e-9) for gap in best.gaps.values())
+    of_last_weights = [gap for family, gap in best.gaps.items() if family != "constant, tail averaged"]
+    assert all(gap >= best.loss / best.free_loss * (1.0 - 1e-9) for gap in of_last_weights)
     assert best.gaps[best.family] == pytest.approx(best.loss / best.free_loss, rel=1e-9)
     # The yardstick is a schedule too, with the loss claimed and no rate above the cap.
     assert best.free_rates.max() <= 0.8 * best.edge * (1.0 + 1e-12)
@@ -60,6 +65,87 @@ def test_no_schedule_below_the_cap_is_better_than_the_free_optimum(steps, b, bet
         wiggled = np.minimum(best.free_rates * np.exp(0.1 * np.cumsum(rng.normal(size=steps)) / 4), 0.8 * best.edge)
         other = gf.predict(problem, gf.ScheduledSGD(wiggled, beta, b), steps).loss
         assert other >= best.free_loss * (1.0 - 1e-4)
+
+
+@pytest.mark.parametrize(("beta", "b"), [(0.0, 1), (0.8, 10), (-0.4, 3), (0.5, None)])
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_loss_of_every_tail_average_is_that_of_predict(beta, b, fast, monkeypatch):
+    if not fast:
+        monkeypatch.setattr(tail_average, "compiled", lambda: None)
+    found = tail_average.tail_excess(_engine(beta, b, 30, 0.3), 0.2, 30)
+    for start in (0, 7, 29):
+        expected = gf.predict(PROBLEM, gf.Averaged(gf.SGD(0.2, beta, b), "tail", start=start), 30, NOISE).loss - 0.05
+        assert found[start] == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_a_constant_rate_with_an_averaged_tail_comes_near_the_free_optimum_and_has_the_loss_claimed():
+    best = gf.best_schedule(PROBLEM, 1, 300, noise=NOISE)
+    claimed = best.gaps["constant, tail averaged"] * best.free_loss
+    assert float(gf.predict(PROBLEM, best.averaged, 300, NOISE).loss) == pytest.approx(claimed, rel=1e-9)
+    # The same rate without the average is far worse, and no other start of the average is better.
+    assert float(gf.predict(PROBLEM, best.averaged.method, 300, NOISE).loss) > 1.1 * claimed
+    for start in (best.averaged.start - 20, best.averaged.start + 20):
+        other = gf.Averaged(best.averaged.method, "tail", start=start)
+        assert float(gf.predict(PROBLEM, other, 300, NOISE).loss) >= claimed * (1.0 - 1e-12)
+
+
+def test_a_momentum_left_open_is_no_worse_than_those_given():
+    steps, b = 200, 20
+    best = gf.best_schedule(PROBLEM, b, steps, None, NOISE)
+    for beta in (0.0, 0.5, 0.8, 0.9):
+        other = gf.best_schedule(PROBLEM, b, steps, beta, NOISE)
+        assert best.loss <= other.loss * 1.01
+    assert best.free_loss <= best.loss * (1.0 + 1e-9)
+    own = gf.predict(PROBLEM, gf.ScheduledSGD(best.free_rates, best.free_momenta, b), steps, NOISE)
+    assert float(own.loss) == pytest.approx(best.free_loss, rel=1e-9)
+    # Every rate of the answer is below its share of the edge at the momentum of its own step.
+    rates, momenta, _ = best.method.at(np.arange(steps))
+    for t in range(0, steps, 25):
+        assert rates[t] <= 0.8 * gf.max_learning_rate(PROBLEM, momenta[t], b, NOISE) * 1.005
+
+
+def test_a_warm_up_saves_steep_noise_dominated_problems_and_inverse_time_flat_ones():
+    # Steep: a large rate at first excites the many small modes by the large loss of the few that learn.
+    law = gf.PowerLaw(1.5, 2.0, n_modes=60)
+    steep = gf.best_schedule(gf.LinearProblem(law.eigenvalues, law.signal), 1, 200)
+    assert steep.family == "warm-up, hold, linear"
+    assert steep.loss < 1.15 * steep.free_loss
+    assert steep.gaps["hold then linear"] > 2.0
+    rates = steep.table()["learning_rate"]
+    assert rates[0] < 0.5 * steep.peak
+    assert rates[-1] < 0.5 * steep.peak
+    # Flat: every mode wants c/(c + noise), which is 1/(1 + t).
+    flat = gf.best_schedule(gf.LinearProblem(np.full(8, 0.125), np.full(8, 0.125), noise_variance=0.5), 1, 200)
+    assert flat.family == "inverse time"
+    assert flat.loss < 1.01 * flat.free_loss
+
+
+def test_the_momentum_chosen_for_a_full_batch_is_better_than_its_neighbours():
+    best = gf.best_schedule(PROBLEM, None, 300, None)
+    beta = float(best.method.at([0])[1][0])
+    assert 0.7 < beta < 0.95
+    for other in (1.0 - 1.2 * (1.0 - beta), 1.0 - (1.0 - beta) / 1.2):
+        assert gf.best_schedule(PROBLEM, None, 300, other).loss >= best.loss * (1.0 - 1e-3)
+
+
+def test_batches_grow_within_the_samples_and_only_where_samples_are_counted():
+    problem = gf.LinearProblem(K**-1.5, K**-1.2, n_samples=500, noise_variance=0.5)
+    best = gf.best_schedule(problem, 4, samples=4000)
+    assert {"batch ramp", "seesaw"} <= set(best.gaps)
+    assert "seesaw" not in gf.best_schedule(problem, 4, 1000).gaps
+    found = ramps(RateGradient(problem, gf.SpectrallyExpressible(), 0.0, 0.25, 1000, 0.2), 0.2, 4, 4000.0, 500)
+    for rates, sizes, excess in found.values():
+        assert 3500 < sizes.sum() <= 4000
+        assert sizes[0] == 4 < sizes[-1]
+        assert (np.diff(sizes) >= 0).all()
+        own = gf.predict(problem, gf.ScheduledSGD(rates, 0.0, sizes), sizes.size).loss
+        assert excess + 0.25 == pytest.approx(float(own), rel=1e-9)
+    # Seesaw: every cut of the rate by the root of 2 is a doubling of the batch, so that rate^2 x batch is constant.
+    rates, sizes, _ = found["seesaw"]
+    assert np.allclose(rates**2 * sizes, rates[0] ** 2 * 4)
+    table = best.table()
+    assert table["batch_size"].sum() <= 4000
+    assert table["step"].size == best.steps
 
 
 def test_one_mode_without_noise_of_labels_has_the_optimum_of_the_books():
@@ -88,6 +174,8 @@ def test_data_are_capped_by_the_smaller_of_two_edges():
     assert best.edge == pytest.approx(min(edges), rel=1e-9)
     assert best.edge_of == ("the data's measured noise" if edges[0] < edges[1] else "the fitted noise")
     assert best.peak <= 0.8 * best.edge * (1.0 + 1e-9)
+    assert 0.0 < best.noise_error < 0.3
+    assert np.isnan(gf.best_schedule(data.problem, 1, 200).noise_error)
 
 
 def test_torch_under_the_exported_function_has_the_rates_and_the_loss():
@@ -109,6 +197,37 @@ def test_torch_under_the_exported_function_has_the_rates_and_the_loss():
     assert loss == pytest.approx(float(gf.predict(problem, method, 30).loss), rel=1e-9)
     keras = gf.ScheduledSGD(method.learning_rate, 0.5, convention="keras")
     assert loss != pytest.approx(float(gf.predict(problem, keras, 30).loss), rel=1e-2)
+
+
+def test_torch_in_many_runs_has_the_predicted_loss_under_rate_and_momentum_that_move():
+    torch = pytest.importorskip("torch")
+    # Gaussian rows drawn anew have tau1 = 1, tau2 = -1 exactly: E xx'Cxx' = H tr(HC) + 2 HCH.
+    lam = np.array([1.0, 0.5, 0.25, 0.1])
+    problem = gf.LinearProblem(lam, lam, noise_variance=0.05)
+    noise, steps, b, runs = gf.SpectrallyExpressible(1.0, -1.0), 120, 8, 3000
+    best = gf.best_schedule(problem, b, steps, None, noise)
+    if best.family != "moving momentum":
+        best = replace(best, family="moving momentum", method=gf.ScheduledSGD(best.free_rates, best.free_momenta, b))
+        best = replace(best, loss=float(gf.predict(problem, best.method, steps, noise).loss))
+    torch.manual_seed(0)
+    w = torch.zeros(runs, 4, dtype=torch.float64, requires_grad=True)
+    goal = torch.ones(4, dtype=torch.float64)  # s = lam * 1
+    scale = torch.tensor(np.sqrt(lam))
+    optimizer = torch.optim.SGD([w], lr=123.0, momentum=0.5)
+    scheduler = best.scheduler(optimizer)
+    for _ in range(steps):
+        x = torch.randn(runs, b, 4, dtype=torch.float64) * scale
+        y = x @ goal + 0.05**0.5 * torch.randn(runs, b, dtype=torch.float64)
+        optimizer.zero_grad()
+        (0.5 * ((torch.einsum("rbi,ri->rb", x, w) - y) ** 2).mean(dim=1)).sum().backward()
+        optimizer.step()
+        scheduler.step()
+    losses = 0.5 * ((w.detach() - goal) ** 2 @ torch.tensor(lam)) + 0.025
+    error = float(losses.std() / runs**0.5)
+    assert abs(float(losses.mean()) - best.loss) < 2.5 * error
+    assert error < 0.02 * best.loss
+    with pytest.raises(ValueError, match="use scheduler"):
+        best.lambda_lr()
 
 
 def test_the_shape_is_said_in_words():

@@ -10,6 +10,7 @@ from problems import random_problem, random_setting
 
 import genfun as gf
 from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.engine.scheduled import least_loss
 
 
 @pytest.mark.slow
@@ -144,3 +145,20 @@ def test_bad_targets_are_refused(loss, error, message):
 def test_batch_beyond_the_data_is_refused():
     with pytest.raises(ValueError, match="batch_size must be at most n_samples=10, got 11"):
         steps_to_loss(gf.LinearProblem([1.0], [1.0], n_samples=10), gf.SGD(0.1, 0.0, 11), 0.1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("problem", [gf.PowerLaw(1.5, 0.5), gf.PowerLaw(2.0, 1.5, n_modes=200, noise_variance=0.02)])
+def test_the_bound_of_a_schedule_lies_below_every_loss_and_answers_what_never_arrives(problem, momentum):
+    # Rates whose sum hardly grows any more: the steps that are left cannot move the slow modes.
+    method = gf.schedules.ScheduledSGD(0.3 * (1.0 + 0.1 * np.arange(3000)) ** -1.5, momentum, None)
+    bound = least_loss(problem, method, 3000)
+    losses = gf.predict(problem, method, np.arange(3001)).loss
+    assert 0.3 * losses.min() < bound <= losses.min()
+    assert steps_to_loss(problem, method, 0.9 * bound) == math.inf
+    assert steps_to_loss(problem, method, 1.01 * float(losses.min())) < 3000
+
+
+def test_negative_momentum_has_no_such_bound():
+    method = gf.schedules.ScheduledSGD(0.3, -0.5, None)
+    assert least_loss(gf.PowerLaw(1.5, 0.5, noise_variance=0.2), method, 100) == 0.1

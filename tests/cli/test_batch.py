@@ -43,7 +43,7 @@ def test_critical_batch_is_the_fit_of_the_points_in_the_file(points, tmp_path):
     expected = gf.fit_steps(B, STEPS)
     low, high = expected.ratio_interval
     text = " ".join(text.split())
-    assert f"B of A (1 + B/b), twice the least steps and samples: {expected.ratio:.4g}, 90% interval" in text
+    assert f"B = E_min/S_min of A (1 + B/b), twice the least steps and samples: {expected.ratio:.4g}, 90%" in text
     assert f"90% interval {low:.4g} .. {high:.4g}" in text
     assert f"20% more samples than at batch size {min(B):g}: batch size {expected.overhead(0.2):.4g}" in text
     assert (tmp_path / "fit.png").stat().st_size > 10_000
@@ -62,7 +62,8 @@ def test_series_of_a_file_are_fitted_one_by_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("b,steps\n1,2\n", "must have the columns batch_size and steps, lacks batch_size"),
+        ("width,steps\n1,2\n", "no column that looks like batch_size; it has width, steps: choose one by --x"),
+        ("b,loss\n1,2\n", "no column that looks like steps; it has b, loss: choose one by --y"),
         ("batch_size,steps\n4,many\n", "line 2: steps must be a number, got 'many'"),
         ("batch_size,steps\n", "has no points"),
         ("batch_size,steps\n1,9\n2,5\n4,3\n", "at least 4 different values, got 3"),

@@ -138,6 +138,30 @@ def test_the_full_batch_is_written_full():
     assert found["result"]["learning_rate"] == 2.0
 
 
+def test_schedule_is_the_answer_of_the_api_and_its_table_is_that_of_the_rates(tmp_path):
+    target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
+    words = ("schedule", *target, "--batch-size", 5, "--steps", 60, "--momentum", "free", "--out", tmp_path / "a.csv")
+    found = answer(*words)
+    expected = gf.best_schedule(gf.PowerLaw(1.5, 0.5, n_modes=40), 5, 60, None)
+    assert found["result"]["loss"] == expected.loss
+    assert found["result"]["gaps"] == expected.gaps
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()))
+    assert [float(row["learning_rate"]) for row in rows] == expected.table()["learning_rate"].tolist()
+    shown = run("schedule", *target, "--batch-size", 5, "--samples", 300).stdout
+    assert "of the edge" in shown
+    assert "seesaw" in shown
+    assert "--steps or --samples" in run("schedule", *target, "--batch-size", 5, code=2).stderr
+
+
+def test_schedule_of_data_is_capped_by_their_own_edge_and_says_what_its_noise_is_worth(digits):
+    best = gf.best_schedule(digits, 5, 30)
+    found = answer("schedule", *SMALL, "--batch-size", 5, "--steps", 30)["result"]
+    assert found["edge"] == best.edge
+    assert found["noise_error"] == best.noise_error
+    shown = run("schedule", *SMALL, "--batch-size", 5, "--steps", 30).stdout
+    assert f"this noise is {best.noise_error:.2%} in loss from the data's own" in shown
+
+
 def test_optimize_is_the_answer_of_the_api():
     target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
     found = answer("optimize", *target, "--batch-size", 5, "--steps", "2e2")
@@ -392,7 +416,7 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("max-lr", *SMALL, "--batch-size", 5, "--nu", 1), ("--nu", "power-law", "drop it")),
         (("max-lr", *SMALL), ("--batch-size", "--help")),
         (("max-lr", "no/such.npz", "--batch-size", 5), ("no/such.npz", "check the path")),
-        (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz or .csv")),
+        (("max-lr", "nonsense", "--batch-size", 5), ("TARGET", "'nonsense'", ".npz, .csv")),
         (("max-lr", "minst", "--batch-size", 5), ("'minst'", "did you mean mnist?")),
         (("optimize", *SMALL, "--steps", 5), ("--batch-size", "`full`", "--budget")),
         (("max-lr", "power-law", "--nu", -1, "--batch-size", 5), ("nu", "-1.0", "positive")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import genfun as gf
+from genfun._grid import Grid
 from genfun.cli import main
+from genfun.cli.output import console
 from genfun.cli.schedule import schedule
 
 LAW = ("power-law", "--n-modes", "20", "--n-samples", "64")
@@ -23,26 +27,48 @@ PROBLEM, METHOD = gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=64), gf.SGD(0.3, 0
 RUNS = ("--steps", "5", "--replicas", "4", "--batch-sizes", "5")
 DRAWN = {
     "optimize": (*LAW, *BATCH, "--steps", "20", "--momentum", "0"),
+    "schedule": (*LAW, *BATCH, "--steps", "20"),
     "predict": (*LAW, *SETTING, "--steps", "0,7,100"),
     "phase": (*LAW, *SETTING),
     "escape": (*LAW, *BATCH, "--learning-rates", "0.2,3"),
     "batch-size": (*LAW, "--learning-rate", "0.3", "--share", "0.5"),
     "critical-batch": ("points.csv",),
     "big-batch": (*LAW, *SETTING, "--steps", "0,5"),
+    "stability": (*LAW, *SETTING),
+    "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "map": (*LAW, "--step", "9", "--cells", "3", "--batch-sizes", "5"),
 }
 WORDS = {
     "max-lr": (*LAW, *BATCH),
     "explain": (*LAW, *SETTING, "--steps", "9"),
-    "stability": (*LAW, *SETTING),
     "steps": (*LAW, *SETTING, "--share", "0.5"),
     "translate": (*LAW, *SETTING, "--to", "10", "--keep", "edge"),
     "convert": ("torch", "ema", "lr=0.1", "momentum=0.9"),
-    "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
     "sweep": (*LAW, *RUNS, "--learning-rates", "0.1,0.2", "--workers", "1"),
+    "measure-steps": (
+        "task.py",
+        "--batch-sizes",
+        "1,2,4,8",
+        "--target",
+        "0.01",
+        "--learning-rates",
+        "0.2",
+        "--runs",
+        "2",
+    ),
+    "prune": ("sweep.csv", "--data", *LAW, *BATCH),
+    "noise-scale": ("norms.csv",),
     "derive": (),
     "doctor": (),
 }
+TASK = """
+import torch
+def task():
+    model = torch.nn.Linear(2, 1, bias=False)
+    torch.nn.init.zeros_(model.weight)
+    x = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    return model, torch.nn.MSELoss(), (x, x[:, :1])
+"""
 OTHERWISE = {"report", "explore", "completion"}
 """Commands that answer with a folder, a page and a script."""
 SLOW = {"sweep", "derive", "explain"}
@@ -58,6 +84,9 @@ def run(*words: object, code: int = 0, **extra):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("points.csv").write_text("batch_size,steps\n4,900\n8,400\n16,220\n32,130\n64,90\n", encoding="utf-8")
+    Path("task.py").write_text(TASK, encoding="utf-8")
+    Path("sweep.csv").write_text("lr,momentum\n0.1,0\n1,0.9\n", encoding="utf-8")
+    Path("norms.csv").write_text("bs,squared_norm\n4,17\n16,6\n64,3\n", encoding="utf-8")
     return tmp_path
 
 
@@ -162,7 +191,7 @@ def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):
     assert "--learning-rate" in error
     assert error.count("\n") == 1
     assert all(part in error for part in parts)
-    assert [path.name for path in folder.iterdir()] == ["points.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["norms.csv", "points.csv", "sweep.csv"]
 
 
 def test_help_lists_the_jobs_by_their_kind_and_each_shows_examples():
@@ -308,3 +337,45 @@ for words in json.loads(sys.argv[1]):
     except SystemExit as end:
         print("code", end.code)
 """
+
+
+WIDE = ("batch", "momentum", "max rate", "limited by", "loss at step 1,000,000", "noise error")
+CELLS = [
+    ("1", "-0.5", "0.6736", "noise", "4.3672e-123", "3e-06"),
+    ("full", "0.9", "3.8", "curvature", "0.0052401", "0"),
+]
+
+
+@pytest.mark.parametrize("width", [100, 60, 40, 30])
+def test_a_table_is_stacked_rather_than_cut(width):
+    page = io.StringIO()
+    Console(file=page, width=width, highlight=False).print(Grid(WIDE, CELLS))
+    lines = page.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    words = set(page.getvalue().split())
+    assert {cell for row in CELLS for cell in row} <= words
+    assert "…" not in page.getvalue()
+    assert all(part in words for heading in WIDE for part in heading.split())
+
+
+def test_piped_output_is_as_wide_as_columns_says(monkeypatch):
+    words = [
+        "escape",
+        "power-law",
+        "--n-modes",
+        "5",
+        "--learning-rates",
+        "0.2",
+        "--sharpness",
+        "1,2",
+        "--batch-size",
+        "1",
+    ]
+    widths = {}
+    for told in ("40", "200", "none"):
+        monkeypatch.setenv("COLUMNS", told)
+        assert console().width == {"40": 40, "200": 200, "none": 100}[told]
+        shown = CliRunner().invoke(main, words)
+        assert shown.exit_code == 0, shown.stderr
+        widths[told] = max(len(line) for line in shown.stdout.splitlines() if "─" in line)
+    assert widths["40"] <= 40 < widths["200"]

@@ -63,10 +63,12 @@ def write(path, content):
 
 
 BAD_TABLES = [
-    ("a,b\n1,2\n3\n", None, "line 3: 1 fields where 2"),
+    ("a,b\n1,2\n3\n", None, "line 3, column 'b' is missing"),
     ("a,b\n1,2\n3,x\n", None, "line 3, column 'b': 'x' is no number"),
-    ("1,2\n3,\n", None, "line 2, column 1: '' is no number"),
-    ("a,b\n1,2\n\n3,nan\n", None, "line 4, column 'b' is nan"),
+    ("1,2\n3,\n", None, "line 2, column 1 is missing"),
+    ("a,b\n1,2\n\n3,nan\n", None, "line 4, column 'b' is missing"),
+    ("a,b\n1,2\n3,4,5\n", None, "no text table.*Expected 2 fields in line 3, saw 3"),
+    ("a,b\n1,2\n3,inf\n", None, "line 3, column 'b' is inf"),
     ("a,b\n", None, "no rows of numbers"),
     ("", None, "no rows of numbers"),
     ("1\n2\n", None, "one column"),
@@ -128,7 +130,7 @@ def test_missing_files_unknown_extensions_and_misplaced_targets_are_told(tmp_pat
     with pytest.raises(ValueError, match=r"extension '\.mat'; files are \.npz"):
         load(tmp_path / "data.mat")
     np.savez(tmp_path / "data.npz", X=X, y=y)
-    with pytest.raises(ValueError, match="chooses a column of a CSV file"):
+    with pytest.raises(ValueError, match="target is about the columns of a table"):
         load(tmp_path / "data.npz", target="y")
     (tmp_path / "data.csv").write_bytes(b"\xff\xfe1,2\n")
     with pytest.raises(ValueError, match="no text table"):

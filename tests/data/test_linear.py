@@ -283,3 +283,37 @@ def test_a_bad_value_in_a_late_block_is_named_by_its_place_in_the_whole(monkeypa
 
 def test_the_decomposition_itself_knows_when_the_features_are_zero():
     assert from_tall(np.zeros((4, 2)), np.ones((4, 1))).eigenvalues.size == 0
+
+
+def test_a_kernel_diagonalised_in_place_gives_the_same_and_is_left_as_it_was(monkeypatch):
+    rng = np.random.default_rng(11)
+    X, y = rng.standard_normal((60, 90)), rng.standard_normal((60, 2))
+    kernel = X @ X.T
+    before, usual = kernel.copy(), LinearData.from_kernel(kernel, y)
+    monkeypatch.setattr("genfun.data.eigenbasis.IN_PLACE", 1)
+    data = LinearData.from_kernel(kernel, y)
+    assert np.array_equal(kernel, before)
+    np.testing.assert_allclose(data.eigenvalues, usual.eigenvalues, rtol=1e-12)
+    np.testing.assert_allclose(data.signal, usual.signal, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(data.eigenfeatures), np.abs(usual.eigenfeatures), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(200, 5), (20, 70)])
+def test_data_are_kept_whatever_becomes_of_the_arrays_they_came_from(shape):
+    rng = np.random.default_rng(12)
+    X, y = rng.standard_normal(shape), rng.standard_normal((shape[0], 1))
+    data = LinearData.from_features(X, y)
+    before = data.eigenfeatures.copy(), data.targets.copy()
+    X[:], y[:] = 7.0, 8.0
+    assert data.solver == "gram"
+    assert np.array_equal(data.eigenfeatures, before[0])
+    assert np.array_equal(data.targets, before[1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_the_gram_matrix_shows_what_is_not_finite(bad):
+    rng = np.random.default_rng(13)
+    X, y = rng.standard_normal((100, 4)), rng.standard_normal(100)
+    X[17, 2] = bad
+    with pytest.raises(ValueError, match=r"X\[17, 2\]"):
+        LinearData.from_features(X, y)

@@ -219,13 +219,13 @@ def test_of_two_sweeps_that_both_found_a_folder_empty_one_is_refused(tmp_path, m
 
     open_store(tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    real, looks = module._read_manifest, []
+    real, looks = module.read_manifest, []
 
     def looked_before_the_first_had_written(*given):
         looks.append(given)
         return None if len(looks) == 1 else real(*given)
 
-    monkeypatch.setattr(module, "_read_manifest", looked_before_the_first_had_written)
+    monkeypatch.setattr(module, "read_manifest", looked_before_the_first_had_written)
     with pytest.raises(ValueError, match="seed=0, not 1; use a new folder"):
         open_store(tmp_path, seed=1)
     looks.clear()

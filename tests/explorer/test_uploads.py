@@ -74,7 +74,7 @@ HOSTILE = {
     "other keys": ("x.npz", _npz(y=np.ones(12))[:0] + _zeros(10), "it needs X, y"),
     "zeros that unpack to more than memory": ("x.npz", _zeros(LARGEST_UNPACKED), "more than 64"),
     "no table": ("x.csv", bytes(range(256)), "no text table"),
-    "nan in a table": ("x.csv", b"1,2\n3,nan\n", "is nan"),
+    "nan in a table": ("x.csv", b"1,2\n3,nan\n", "is missing"),
 }
 
 

@@ -106,6 +106,15 @@ def test_the_star_of_a_map_is_at_the_optimum_and_no_cell_is_better(panels):
     assert np.log10(best.loss) <= cells.value.min() + 1e-4
 
 
+def test_the_picture_of_a_schedule_has_its_rates_and_those_of_the_free_optimum():
+    best = gf.best_schedule(LAW, 4, 60)
+    drawn = series(best.plot(_ax()))
+    assert drawn["answer"][0].y.tolist() == best.table()["learning_rate"].tolist()
+    assert drawn["free optimum"][0].y.tolist() == best.free_rates.tolist()
+    assert drawn["averaged tail"][0].x.tolist() == [best.averaged.start, 60]
+    assert drawn["cap"][0].y[0] == 0.8 * best.edge
+
+
 @pytest.mark.parametrize("noise", NOISES)
 def test_the_asymptotes_meet_the_edge_in_their_limits(noise):
     # Relative corrections: alpha_eff lambda_max for small rates, 1 - beta for momentum near 1.

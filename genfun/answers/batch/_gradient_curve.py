@@ -36,6 +36,8 @@ class GradientFunction(GeneratingFunction):
     # What label noise leaves of it is not the floor of the loss.
     levels = False
 
+    records_the_loss = False
+
     def __init__(
         self,
         problem: Problem,

@@ -9,7 +9,8 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.engine.adjoint import RateGradient
-from genfun.schedules import Cosine, Piecewise, Table
+from genfun.engine.tail_average import tail_excess
+from genfun.schedules import Cosine, Piecewise, Table, Warmup
 from genfun.schedules.trapezoid import HoldThenLinear
 
 KNOTS = 24
@@ -18,6 +19,8 @@ LEAST_SHARE = 1e-4
 """Of the cap: free rates go no lower."""
 ROOT_TIME = 0.1
 """Share of the steps after which the inverse square root has fallen to 1/sqrt(2)."""
+WIDER = 1.5
+"""Factor by which a search goes beyond the peaks between which the best is expected."""
 PEAKS, HOLDS = 9, 7
 """Points of the first grids."""
 MOST_STEPS_DOWN, FLAT = 80, 1e-6
@@ -41,7 +44,7 @@ FAMILIES: dict[str, Callable[[float, int], Any]] = {
     "inverse sqrt": _root,
     "halving": _halving,
 }
-"""Peak and number of steps to a schedule; "hold then linear" has a share as well and is searched apart."""
+"""Peak and number of steps to a schedule; families of one number more are searched apart."""
 
 
 def knots(steps: int, count: int = KNOTS) -> Float[Array, " knots"]:
@@ -96,7 +99,7 @@ def free_rates(engine: RateGradient, cap: float, steps: int, starts: list[Array]
 
     def objective(x: Array) -> tuple[float, Array]:
         rates = cap * np.exp(spread @ x)
-        excess, slope = engine.slopes(rates)
+        excess, slope, _ = engine.slopes(rates)
         excess = max(excess, 1e-300)
         return float(np.log(excess)), spread.T @ (slope * rates) / excess
 
@@ -108,6 +111,44 @@ def free_rates(engine: RateGradient, cap: float, steps: int, starts: list[Array]
         if found.fun < best[1]:
             best = (cap * np.exp(spread @ found.x), float(found.fun))
     return best[0], float(np.exp(best[1]))
+
+
+def best_families(excess: Callable[[Any], float], cap: float, steps: int) -> dict[str, tuple[Any, float]]:
+    """The best member of every family and its excess, by name.
+
+    Parameters
+    ----------
+    excess : callable
+        Of a schedule.
+    cap : float
+    steps : int
+    """
+    found: dict[str, tuple[Any, float]] = {}
+    for name, make in FAMILIES.items():
+        value = _of_peak(excess, make, steps)
+        known = [float(found[other][0].initial) for other in ("constant", "linear") if other in found]
+        peak, least = near_peak(value, cap, (known[0], known[1])) if len(known) == 2 else best_peak(value, cap)
+        found[name] = make(peak, steps), least
+    around = (float(found["constant"][0].initial), float(found["linear"][0].initial))
+    flat, _ = found["hold then linear"] = hold_then_linear(excess, cap, steps, around)
+
+    def risen(peak: float, share: float) -> Any:
+        rise = max(round(share * steps), 1)
+        # The fall ends with the steps, and takes as many of them as it did.
+        left = steps - rise
+        return Warmup(rise, then=HoldThenLinear(peak, max(1.0 - (1.0 - flat.hold) * steps / left, 0.0), left))
+
+    def inverse(peak: float, share: float) -> Any:
+        return Table(peak / (1.0 + np.arange(steps) / (share * steps)))
+
+    near = (flat.initial, flat.initial)
+    found["warm-up, hold, linear"] = shaped(risen, np.geomspace(0.01, 0.9, HOLDS), excess, cap, near)
+    found["inverse time"] = shaped(inverse, np.geomspace(1e-3, 1.0, HOLDS), excess, cap, (around[0], cap))
+    return found
+
+
+def _of_peak(excess: Callable[[Any], float], make: Callable[[float, int], Any], steps: int) -> Callable[[float], float]:
+    return lambda peak: excess(make(peak, steps))
 
 
 def best_peak(excess: Callable[[float], float], cap: float) -> tuple[float, float]:
@@ -133,7 +174,50 @@ def best_peak(excess: Callable[[float], float], cap: float) -> tuple[float, floa
     return min(inside, (cap, float(values[-1])), rounded, key=lambda pair: pair[1])
 
 
-def hold_then_linear(excess: Callable[[Any], float], cap: float, steps: int) -> tuple[HoldThenLinear, float]:
+def near_peak(excess: Callable[[float], float], cap: float, around: tuple[float, float]) -> tuple[float, float]:
+    """As `best_peak`, where the best is expected between two peaks; looked for everywhere if it is not there.
+
+    Parameters
+    ----------
+    excess : callable
+        Of the peak.
+    cap : float
+    around : (float, float)
+        Peaks of neighbouring schedules.
+    """
+    from scipy.optimize import minimize_scalar
+
+    low, high = np.log(min(around) / WIDER), np.log(min(max(around) * WIDER, cap))
+    options = {"xatol": 1e-2, "maxiter": 9}
+    found: Any = minimize_scalar(
+        lambda x: excess(float(np.exp(x))), bounds=(low, high), method="bounded", options=options
+    )
+    at_cap = high >= np.log(cap)
+    if found.x < low + 0.05 or (found.x > high - 0.05 and not at_cap):
+        return best_peak(excess, cap)
+    inside = float(np.exp(found.x)), float(found.fun)
+    # The cap itself, where the search ends short of it.
+    return min(inside, (cap, excess(cap)), key=lambda pair: pair[1]) if at_cap else inside
+
+
+def tail_average(engine: RateGradient, cap: float, steps: int, around: tuple[float, float]) -> tuple[float, int, float]:
+    """The best constant rate, the step after which its weights are averaged, and the excess of their average.
+
+    Parameters
+    ----------
+    engine : RateGradient
+    cap : float
+    steps : int
+    around : (float, float)
+        Peaks of neighbouring schedules.
+    """
+    rate, value = near_peak(lambda peak: float(tail_excess(engine, peak, steps).min()), cap, around)
+    return rate, int(tail_excess(engine, rate, steps).argmin()), value
+
+
+def hold_then_linear(
+    excess: Callable[[Any], float], cap: float, steps: int, around: tuple[float, float]
+) -> tuple[HoldThenLinear, float]:
     """The best peak and share of "hold, then linear", and its excess.
 
     Parameters
@@ -142,20 +226,46 @@ def hold_then_linear(excess: Callable[[Any], float], cap: float, steps: int) -> 
         Of a schedule.
     cap : float
     steps : int
+    around : (float, float)
+        The best peaks at a share of 1 and of 0.
+    """
+    # 1 - h in geometric steps, with both ends: for signal-dominated problems the best fall is a few per cent.
+    falls = np.concatenate(([0.0], np.geomspace(0.01, 1.0, HOLDS)))
+    return shaped(lambda peak, fall: HoldThenLinear(peak, 1.0 - fall, steps), falls, excess, cap, around)
+
+
+def shaped(
+    make: Callable[[float, float], Any],
+    shapes: Array,
+    excess: Callable[[Any], float],
+    cap: float,
+    around: tuple[float, float],
+) -> tuple[Any, float]:
+    """The best member of a family of a peak and one number more, and its excess.
+
+    Parameters
+    ----------
+    make : callable
+        (peak, number) to a schedule.
+    shapes : array
+        Numbers tried first, ascending; then between the neighbours of the best.
+    excess : callable
+        Of a schedule.
+    cap : float
+    around : (float, float)
+        Peaks of neighbouring schedules.
     """
     from scipy.optimize import minimize_scalar
 
-    def at(hold: float) -> tuple[float, float]:
-        return best_peak(lambda peak: excess(HoldThenLinear(peak, hold, steps)), cap)
+    def at(shape: float) -> tuple[float, float]:
+        return near_peak(lambda peak: excess(make(peak, shape)), cap, around)
 
-    # 1 - h in geometric steps, with both ends: for signal-dominated problems the best fall is a few per cent.
-    falls = np.concatenate(([0.0], np.geomspace(0.01, 1.0, HOLDS)))
-    values = [at(1.0 - f)[1] for f in falls]
+    values = [at(float(x))[1] for x in shapes]
     i = int(np.argmin(values))
-    low, high = falls[max(i - 1, 0)], falls[min(i + 1, falls.size - 1)]
+    low, high = float(shapes[max(i - 1, 0)]), float(shapes[min(i + 1, shapes.size - 1)])
     found: Any = minimize_scalar(
-        lambda f: at(1.0 - f)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3, "maxiter": 8}
+        lambda x: at(x)[1], bounds=(low, high), method="bounded", options={"xatol": 3e-3 * high, "maxiter": 8}
     )
-    fall = float(found.x) if found.fun < values[i] else float(falls[i])
-    peak, value = at(1.0 - fall)
-    return HoldThenLinear(peak, 1.0 - fall, steps), value
+    best = float(found.x) if found.fun < values[i] else float(shapes[i])
+    peak, value = at(best)
+    return make(peak, best), value

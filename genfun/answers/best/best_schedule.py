@@ -2,124 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
-from genfun._typing import Array, Float
-from genfun.answers.best._rate_families import FAMILIES, best_peak, free_rates, hold_then_linear
+from genfun.answers.best._batch_ramps import ramps
+from genfun.answers.best._moving_momentum import GAPS, MOST_SHARE, Edges, best_constant, free_settings, moving
+from genfun.answers.best._rate_families import best_families, free_rates, tail_average
+from genfun.answers.best.schedule_answer import HOLD, MOVING, TAIL, BestSchedule
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.adjoint import RateGradient
 from genfun.engine.edge import edge
+from genfun.methods.averaged import Averaged
 from genfun.methods.sgd import SGD
 from genfun.problems.problem import Problem
-from genfun.schedules import ScheduledSGD
+from genfun.schedules import ScheduledSGD, Table
 from genfun.schedules.trapezoid import HoldThenLinear
 
 MOST_STEPS = 10**6
 """No free optimum is looked for over more."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class BestSchedule(Displayed):
-    """The best simple schedule, and how far it is from the best of all.
-
-    Attributes
-    ----------
-    method : ScheduledSGD
-        The answer, with torch's momentum.
-    loss : float
-        Predicted mean loss at `steps`.
-    family : str
-        "hold then linear", or the family that beats it.
-    steps : int
-        T.
-    free_rates : array, shape (T,)
-        The learning rates of the free optimum below the same cap.
-    free_loss : float
-        Its loss, the yardstick.
-    gaps : dict of str to float
-        Family -> its loss at its best peak over `free_loss`.
-    at_20_percent_more : float
-        Loss of the answer with every rate 20 % larger; inf if the largest is beyond the edge and the loss overflows.
-    edge : float
-        The largest stable learning rate.
-    edge_of : str
-        Which noise that edge is of.
-    share_of_edge : float
-        The cap of every rate, as a share of the edge.
-
-    Examples
-    --------
-    >>> import genfun as gf
-    >>> problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], noise_variance=0.1)
-    >>> gf.best_schedule(problem, steps=100)
-    BestSchedule(... of the edge: loss ... at step 100, ... times the free optimum's, ... at 20 % more rate)
-    """
-
-    method: ScheduledSGD
-    loss: float
-    family: str
-    steps: int
-    free_rates: Float[Array, " T"]
-    free_loss: float
-    gaps: dict[str, float]
-    at_20_percent_more: float
-    edge: float
-    edge_of: str
-    share_of_edge: float
-
-    @property
-    def peak(self) -> float:
-        """The largest learning rate of the answer, which is that of its first step."""
-        return float(self.method.at([0])[0][0])
-
-    @property
-    def shape(self) -> str:
-        """The schedule in words."""
-        share = f"{self.peak / self.edge:.2g} of the edge"
-        rate = self.method.learning_rate
-        if not isinstance(rate, HoldThenLinear):
-            return f"{self.family} from {share}"
-        if rate.hold == 1.0:
-            return f"hold at {share} to the end"
-        if rate.hold == 0.0:
-            return f"from {share} in a line to 0"
-        return f"hold at {share} for {rate.hold:.0%}, then to 0"
-
-    def lambda_lr(self) -> Callable[[int], float]:
-        """The function for `torch.optim.lr_scheduler.LambdaLR`, with an optimizer whose lr is `peak`.
-
-        `torch.optim.SGD(parameters, lr=best.peak, momentum=best.method.momentum)` under it, stepped after every batch,
-        has the rates and the momentum (in torch's convention) of `method`.
-        """
-        rates = self.method.at(np.arange(self.steps))[0] / self.peak
-
-        def factor(step: int) -> float:
-            return float(rates[step]) if step < rates.size else 0.0
-
-        return factor
-
-    def __repr__(self) -> str:
-        return (
-            f"BestSchedule({self.shape}: loss {self.loss:.6g} at step {self.steps}, {self.loss / self.free_loss:.3g} "
-            f"times the free optimum's, {self.at_20_percent_more:.4g} at 20 % more rate)"
-        )
-
-
 def best_schedule(
     problem: Problem | LinearData,
     batch_size: int | None = 1,
     steps: int = 2000,
-    momentum: float = 0.0,
+    momentum: float | None = 0.0,
     noise: NoiseChoice = None,
     share_of_edge: float = 0.8,
+    samples: float | None = None,
 ) -> BestSchedule:
     r"""The best simple schedule of the learning rate, measured by the best of all.
 
@@ -128,26 +42,35 @@ def best_schedule(
 
     The free optimum is found by its gradient in one backward pass. The answer is "hold, then linear to 0" with tuned
     peak and share h, or the family that beats it: constant, linear, cosine, "wsd" (hold for 80 %), "inverse sqrt"
-    (1/sqrt(1 + 10 t/T)), "halving" (at 1/2, 3/4, 7/8, ... of the steps).
+    (1/sqrt(1 + 10 t/T)), "halving" (at 1/2, 3/4, 7/8, ... of the steps), "inverse time" (1/(1 + t/t_0), t_0 tuned; for
+    flat spectra under label noise), "warm-up, hold, linear" (tuned rise; for steep noise-dominated problems). Beside it
+    stands a constant rate whose last weights are averaged, with tuned rate and first step. A momentum left open is the
+    best constant one, or one that moves, 1 - beta_t = max(.01, k1/(t + k1), k2/(T - t + k2)). With a number of samples,
+    "batch ramp" (constant rate, batches growing to 2-64 times) and "seesaw" (rate over the root of 2 and twice the
+    batch at 1/2, 3/4, 7/8, ... of the samples) are tried too.
 
     **Assumptions.** Those of `predict` under a schedule: fresh batches and spectrally expressible noise; data bring
-    their fitted constants. The cap is a share of the edge of that noise or, where it is smaller, of the data's own
-    measured noise: without a cap, the best rates jump far beyond the edge and the least error in the noise is fatal.
-    The free optimum is the better of two local searches over 24 knots.
+    their fitted constants, and `noise_error` says what that is worth. The cap is a share of the edge of that noise or,
+    where it is smaller, of the data's own measured noise: without a cap, the best rates jump far beyond the edge and
+    the least error in the noise is fatal. Rates under a momentum that moves have a cap of half the edge at most. The
+    free optimum is the better of two local searches over 24 knots.
 
     Parameters
     ----------
     problem : LinearProblem, PowerLaw or LinearData
     batch_size : int or None
-        b; None means the full batch.
+        b; None means the full batch. With `samples`, that of the first step.
     steps : int
         T, from 2 to 10^6.
-    momentum : float
-        beta in (-1, 1), the same at every step, in torch's convention.
+    momentum : float or None
+        beta in (-1, 1), the same at every step, in torch's convention. None chooses.
     noise : SpectrallyExpressible, "fitted" or None
         None: the fitted noise of data, or tau1 = tau2 = 1 for a spectrum.
     share_of_edge : float
         c in (0, 1], dimensionless; at .8 the loss still falls if the rate is 20 % larger.
+    samples : float or None
+        All that may be drawn; in place of `steps`, of which there are then samples/batch_size, fewer where batches
+        grow.
 
     Returns
     -------
@@ -162,7 +85,8 @@ def best_schedule(
 
     References
     ----------
-    arXiv 2206.11124, eq. (8) (the recursion that is minimised); arXiv 2405.18392 (hold, then fall).
+    arXiv 2206.11124, eq. (8) (the recursion that is minimised); arXiv 2405.18392 (hold, then fall); arXiv 2510.14717
+    (Seesaw).
 
     Examples
     --------
@@ -174,43 +98,87 @@ def best_schedule(
     >>> 1.0 <= best.gaps["hold then linear"] < 1.02, best.gaps["constant"] > 1.02
     (True, True)
     """
-    last = _check.integer("steps", steps, 2)
-    if last > MOST_STEPS:
-        raise ValueError(f"steps must be at most {MOST_STEPS}, got {last}; the shape hardly changes beyond")
+    last = _steps(batch_size, steps, samples)
     share = _check.positive("share_of_edge", share_of_edge, "0.8 is safe")
     if share > 1.0:
         raise ValueError(f"share_of_edge must be at most 1, got {share!r}; beyond the edge the loss grows")
-    setting = SGD(1.0, momentum, batch_size)
+    setting = SGD(1.0, 0.0 if momentum is None else momentum, batch_size)
     case = Case.of(problem, setting, noise, only_expressible="best_schedule")
     limit, whose = _smaller_edge(case, setting)
     if limit <= 0.0 or case.explodes:
         raise ValueError("problem has no stable learning rate: its eigenvalues have an infinite sum; use a larger nu")
-    cap = share * limit
+    edges = None
+    if momentum is None:
+        edges = Edges(np.array([_smaller_edge(case, SGD(1.0, 1.0 - gap, batch_size))[0] for gap in GAPS]))
+        beta = best_constant(lambda b, most: _glance(case, b, most, last), edges, share)
+        setting = SGD(1.0, beta, batch_size)
+        limit, whose = _smaller_edge(case, setting)
+    cap, every = share * limit, np.arange(last)
     engine = RateGradient(case.problem, case.expressible, setting.momentum, case.gamma, last, cap)
-    every = np.arange(last)
+    held = np.full(last, setting.momentum)
 
     def excess(schedule: Any) -> float:
         return engine.excess(np.ascontiguousarray(schedule(every)))
 
-    tuned = {name: _tuned(excess, make, cap, last) for name, make in FAMILIES.items()}
-    tuned["hold then linear"] = hold_then_linear(excess, cap, last)
-    name = min(tuned, key=lambda key: (tuned[key][1], key != "hold then linear"))
-    starts = [tuned[name][0](every), tuned["constant"][0](every)]
-    rates, least = free_rates(engine, cap, last, starts)
-    floor = case.label_noise
-    free = floor + min(least, tuned[name][1])
-    if least > tuned[name][1]:
-        rates = starts[0]
-    method = ScheduledSGD(tuned[name][0], setting.momentum, batch_size)
-    more = ScheduledSGD(1.2 * tuned[name][0](every), setting.momentum, batch_size)
-    loss, louder = (float(predict(case.problem, m, last, case.noise).loss) for m in (method, more))
-    gaps = {key: (floor + value) / free for key, (_, value) in tuned.items()}
-    return BestSchedule(method, loss, name, last, rates, free, gaps, louder, limit, whose, share)
+    tuned = best_families(excess, cap, last)
+    methods = {name: ScheduledSGD(rate, setting.momentum, batch_size) for name, (rate, _) in tuned.items()}
+    values = {name: value for name, (_, value) in tuned.items()}
+    simple = min(tuned, key=lambda key: (values[key], key != HOLD))
+    starts = [(tuned[name][0](every), held) for name in (simple, "constant")]
+    if edges is None:
+        rates, least = free_rates(engine, cap, last, [rates for rates, _ in starts])
+        free = (rates, held, least)
+    else:
+        wide = RateGradient(case.problem, case.expressible, 0.0, case.gamma, last, float(edges.limits.max()), 0.99)
+        *form, values[MOVING] = moving(wide, edges, last, min(MOST_SHARE, share))
+        methods[MOVING] = ScheduledSGD(Table(form[0]), Table(form[1]), batch_size)
+        starts[1] = (form[0], form[1])
+        free = free_settings(wide, edges, share, last, starts)
+    best_start = min(
+        zip(starts, (simple, MOVING if edges is not None else "constant"), strict=True), key=lambda p: values[p[1]]
+    )
+    if values[best_start[1]] < free[2]:
+        free = (*best_start[0], values[best_start[1]])
+    if samples is not None and batch_size is not None:
+        for name, (rate, sizes, value) in ramps(engine, cap, batch_size, samples, case.problem.n_samples).items():
+            methods[name], values[name] = ScheduledSGD(Table(rate), setting.momentum, Table(sizes)), value
+    rate, start, values[TAIL] = tail_average(engine, cap, last, (float(tuned["constant"][0].initial), cap))
+    averaged = Averaged(SGD(rate, setting.momentum, batch_size), "tail", start=start)
+    name = min(methods, key=lambda key: (values[key], key != HOLD))
+    method, floor = methods[name], case.label_noise
+    count = method.length or last
+    table = method.at(np.arange(count))
+    more = ScheduledSGD(1.2 * table[0], Table(table[1]), None if table[2] is None else Table(table[2]))
+    loss, louder = (float(predict(case.problem, m, count, case.noise).loss) for m in (method, more))
+    gaps = {key: (floor + value) / (floor + free[2]) for key, value in values.items()}
+    if name == MOVING:
+        limit, whose = _smaller_edge(case, SGD(1.0, float(table[1].max()), batch_size))
+    off = _noise_error(case, SGD(float(tuned["constant"][0](every)[0]), setting.momentum, batch_size), last)
+    found = (method, loss, name, averaged, count, free[0], free[1], floor + free[2])
+    return BestSchedule(*found, gaps, louder, limit, whose, share, off)
 
 
-def _tuned(excess: Callable[[Any], float], make: Callable[[float, int], Any], cap: float, steps: int) -> Any:
-    peak, value = best_peak(lambda rate: excess(make(rate, steps)), cap)
-    return make(peak, steps), value
+def _steps(batch_size: int | None, steps: int, samples: float | None) -> int:
+    if samples is not None:
+        if batch_size is None:
+            raise ValueError("samples needs a batch_size to begin with, got None; pass one, or steps alone")
+        size = _check.integer("batch_size", batch_size, 1)
+        steps = int(_check.positive("samples", samples) // size)
+        if steps < 2:
+            raise ValueError(f"samples must be two batches at least, got {samples!r} for batches of {size}")
+    last = _check.integer("steps", steps, 2)
+    if last > MOST_STEPS:
+        raise ValueError(f"steps must be at most {MOST_STEPS}, got {last}; the shape hardly changes beyond")
+    return last
+
+
+def _glance(case: Case, momentum: float, limit: float, steps: int) -> float:
+    """The least excess of a constant and of a linear rate at this momentum, for a choice among momenta."""
+    engine = RateGradient(case.problem, case.expressible, momentum, case.gamma, steps, limit)
+    every = np.arange(steps)
+    shares = np.geomspace(0.1, 1.0, 5)
+    members = [HoldThenLinear(limit * share, hold, steps)(every) for share in shares for hold in (0.0, 1.0)]
+    return min(engine.excess(rates) for rates in members)
 
 
 def _smaller_edge(case: Case, setting: SGD) -> tuple[float, str]:
@@ -220,3 +188,11 @@ def _smaller_edge(case: Case, setting: SGD) -> tuple[float, str]:
         return limit, "the noise model"
     own = edge(case.problem, setting, case.data.measured_noise)
     return (own, "the data's measured noise") if own < limit else (limit, "the fitted noise")
+
+
+def _noise_error(case: Case, setting: SGD, steps: int) -> float:
+    """How far the loss of a constant rate is from that under the data's own noise."""
+    if case.data is None:
+        return float("nan")
+    own, ours = (float(predict(case.data, setting, steps, noise).loss) for noise in ("measured", case.noise))
+    return abs(ours / own - 1.0)

@@ -9,8 +9,8 @@ from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
 from genfun.answers.words.noise import noise_words
 from genfun.answers.words.numbers import batch, count, figures, loss, ratio
+from genfun.answers.words.settings import beta_words
 from genfun.data.noise_fit import NoiseFit
-from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 
@@ -50,21 +50,6 @@ def most_effective(changes: tuple[Change, ...]) -> Change | None:
     """
     single = [change for change in changes if change.what in ("learning rate", "momentum")]
     return min(single, key=lambda change: change.log_loss) if single else None
-
-
-def setting(method: Method) -> str:
-    """A setting in words.
-
-    Parameters
-    ----------
-    method : Method
-    """
-    if type(method) is not SGD:
-        return repr(method)
-    size = "the full batch" if method.batch_size is None else f"batch size {method.batch_size}"
-    drawn = " drawn with replacement" if method.replacement else ""
-    knobs = f"learning rate {figures(method.learning_rate, 6)}, momentum {_beta(method.momentum)}"
-    return f"SGD with {knobs}, {size}{drawn}"
 
 
 def status(e: Explanation) -> str:
@@ -245,7 +230,7 @@ def advice(e: Explanation) -> str:
     if max(first.log_gain, both.log_gain) < WORTH:
         return f"Nothing to gain at step {count(e.steps)}: the best learning rate and momentum save less than 5 %."
     other = by_name["momentum" if first.what == "learning rate" else "learning rate"]
-    pair = f"{figures(both.method.learning_rate)} and {_beta(both.method.momentum)}"
+    pair = f"{figures(both.method.learning_rate)} and {beta_words(both.method.momentum)}"
     return (
         f"Change first: the {first.what} alone, {_moved(e.method, first)}, loss "
         f"{loss(first.loss, first.log_loss)} at step {count(e.steps)}, gains {times(first.log_gain)}; "
@@ -258,12 +243,7 @@ def _moved(before: SGD, change: Change) -> str:
     if change.what == "learning rate":
         return f"{figures(before.learning_rate)} to {figures(change.method.learning_rate)}"
     bound = " (the bound of the search)" if abs(change.method.momentum) >= MOMENTUM_CAP - 1e-6 else ""
-    return f"{_beta(before.momentum)} to {_beta(change.method.momentum)}{bound}"
-
-
-def _beta(momentum: float) -> str:
-    """A momentum, with as many digits as keep it from reading 1."""
-    return figures(momentum) if abs(momentum) < 0.9995 else f"{momentum:.9g}"
+    return f"{beta_words(before.momentum)} to {beta_words(change.method.momentum)}{bound}"
 
 
 def batch_advice(e: Explanation) -> str:

@@ -21,6 +21,13 @@ from genfun.problems.problem import Problem
 WORDS = ("agrees", "differs", "undecided")
 
 
+HEADINGS = (
+    *("batch", "momentum", "rate", "of edge", "step", "theory"),
+    *("mean", "std. error", "median", "ratio", "z", "verdict"),
+)
+"""Of the table of settings."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Agreements(Displayed):
     """The agreement of every one of many settings, and how near each is to the edge of stability.
@@ -82,20 +89,35 @@ class Agreements(Displayed):
             result.append(setting | last | {"verdict": part.verdict[-1]})
         return result
 
-    def table(self) -> str:
-        """One line per setting, at the last step."""
+    def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Headings, and one line of text per setting, at the last step."""
         lines = [
-            f"{'batch':>6} {'momentum':>8} {'rate':>9} {'of edge':>7} {'step':>7} {'theory':>10} {'mean':>10} "
-            f"{'std. error':>10} {'median':>10} {'ratio':>7} {'z':>8}  verdict"
-        ]
-        for row in self.rows():
-            batch = "full" if row["batch_size"] is None else row["batch_size"]
-            lines.append(
-                f"{batch:>6} {row['momentum']:8g} {row['learning_rate']:9.4g} {row['share_of_edge']:7.2f} "
-                f"{row['step']:7d} {row['theory']:10.4g} {row['mean']:10.4g} {row['sem']:10.2g} {row['median']:10.4g} "
-                f"{row['ratio']:7.4f} {row['z']:8.3g}  {row['verdict']}"
+            (
+                "full" if row["batch_size"] is None else str(row["batch_size"]),
+                f"{row['momentum']:g}",
+                f"{row['learning_rate']:.4g}",
+                f"{row['share_of_edge']:.2f}",
+                str(row["step"]),
+                f"{row['theory']:.4g}",
+                f"{row['mean']:.4g}",
+                f"{row['sem']:.2g}",
+                f"{row['median']:.4g}",
+                f"{row['ratio']:.4f}",
+                f"{row['z']:.3g}",
+                str(row["verdict"]),
             )
-        return "\n".join(lines)
+            for row in self.rows()
+        ]
+        return HEADINGS, lines
+
+    def table(self) -> str:
+        """The same as one text, in columns."""
+        headings, lines = self.cells()
+        widths = [max(map(len, column)) for column in zip(headings, *lines, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in (headings, *lines)
+        )
 
     def __repr__(self) -> str:
         words = self.verdict

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genfun._files import TEMPORARY, create_whole, write_whole
+from genfun._files import write_whole
 from genfun._typing import Array, Float
 from genfun._version import __version__
 from genfun.data.linear import LinearData
+from genfun.experiments.sweeps.cell_folder import (
+    CELLS,
+    DATA,
+    SUFFIX,
+    CellFolder,
+    claim,
+    digest_of_fields,
+    make,
+    other_cell,
+    read_manifest,
+    require_same,
+    sweep_up,
+)
 from genfun.experiments.sweeps.sealed import Damaged, decode, encode
 from genfun.experiments.sweeps.shared_data import SharedData, as_arrays, difference, digest_of, fits, from_arrays
 from genfun.methods.sgd import SGD
-
-MANIFEST, DATA, CELLS, SUFFIX = "sweep.json", "data.bin", "cells", ".cell"
-STALE_SECONDS = 3600.0
-"""A temporary file as old as this was left by a killed sweep; writing one takes seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +64,13 @@ class SweepStore:
         """
         folder, damaged = Path(path), []
         cells = folder / CELLS
-        _make(folder)
-        manifest = _read_manifest(folder, damaged)
+        make(folder)
+        manifest = read_manifest(folder, damaged)
         stored = _read_data(folder, damaged)
         bound = manifest is not None or any(cells.glob(f"*{SUFFIX}"))
         arrays = as_arrays(data)
         if manifest is not None:
-            _require_same(folder, manifest, spec)
+            require_same(folder, manifest, spec)
         if stored is not None and bound:
             if reason := difference(stored, arrays):
                 raise ValueError(f"store {folder} was made from other data: {reason}; use a new folder")
@@ -77,100 +82,47 @@ class SweepStore:
                 f"(SHA-256 {digest[:12]}, not {manifest['data'][:12]}); use a new folder"
             )
         fresh = _manifest(spec, digest, arrays)
-        if manifest is None and not _claim(folder, fresh):
+        if manifest is None and not claim(folder, fresh):
             return cls.open(path, data, spec)  # another sweep has been started here just now: is it this one?
         file = folder / DATA
         if stored is None or not bound:
             write_whole(file, encode({}, arrays))
         cells.mkdir(exist_ok=True)
-        _sweep_up(cells)
+        sweep_up(cells)
         return cls(folder, fresh["problem"], SharedData(str(file), digest, from_arrays(arrays)), damaged)
 
     def path(self, setting: SGD) -> Path:
         """Where a cell is stored."""
-        name = f"lr{setting.learning_rate!r}_m{setting.momentum!r}_b{setting.batch_size}{SUFFIX}"
-        return self.folder / CELLS / name
+        return self._cells.path(_name(setting))
 
     def load(self, setting: SGD, shape: tuple[int, int]) -> Float[Array, "replicas t"] | None:
         """The losses of a finished cell; None if there are none, or their file is damaged."""
-        path = self.path(setting)
-        try:
-            facts, arrays = decode(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except Damaged as error:
-            self.damaged.append(f"{path.name}: {error}")
-            return None
-        if list(arrays) != ["loss"]:
-            self.damaged.append(f"{path.name}: it holds no losses")
-            return None
-        if facts != self._facts(setting) or arrays["loss"].shape != shape:
-            raise ValueError(f"{path} belongs to another problem or setting; remove it, or use a new folder")
-        return arrays["loss"]
+        loss = self._cells.load(_name(setting), _facts(setting), "loss", "losses")
+        if loss is not None and loss.shape != shape:
+            raise other_cell(self.path(setting))
+        return loss
 
     def save(self, setting: SGD, loss: Float[Array, "replicas t"]) -> None:
         """Keep the losses of a finished cell."""
-        write_whole(self.path(setting), encode(self._facts(setting), {"loss": loss}))
+        self._cells.save(_name(setting), _facts(setting), "loss", loss)
 
-    def _facts(self, setting: SGD) -> dict[str, Any]:
-        keys = ("learning_rate", "momentum", "batch_size")
-        return {"problem": self.problem} | {key: getattr(setting, key) for key in keys}
-
-
-def _make(folder: Path) -> None:
-    """The folder, which must hold a sweep or nothing."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"store must be a folder, but {folder} is a file; choose another path")
-    folder.mkdir(parents=True, exist_ok=True)
-    _sweep_up(folder)
-    ours = {MANIFEST, DATA, CELLS}
-    other = sorted(e.name for e in folder.iterdir() if e.name not in ours and not e.name.endswith(TEMPORARY))
-    if other and not (folder / MANIFEST).exists():
-        raise ValueError(f"store {folder} holds {other[0]!r} and no sweep; choose an empty or a new folder")
+    @property
+    def _cells(self) -> CellFolder:
+        return CellFolder(self.folder, self.problem, self.damaged)
 
 
-def _claim(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Write the manifest, by which the folder is of one problem; False if another sweep has been quicker."""
-    raw = (json.dumps(manifest, indent=1) + "\n").encode()
-    if create_whole(folder / MANIFEST, raw):
-        return True
-    if _read_manifest(folder, []) is not None:
-        return False
-    write_whole(folder / MANIFEST, raw)  # in place of a damaged one
-    return True
+def _name(setting: SGD) -> str:
+    return f"lr{setting.learning_rate!r}_m{setting.momentum!r}_b{setting.batch_size}"
 
 
-def _sweep_up(folder: Path) -> None:
-    """Remove what killed sweeps left half-written, but nothing that another sweep may be writing now."""
-    for path in folder.glob(f".*{TEMPORARY}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
+def _facts(setting: SGD) -> dict[str, Any]:
+    return {key: getattr(setting, key) for key in ("learning_rate", "momentum", "batch_size")}
 
 
 def _manifest(spec: Mapping[str, Any], digest: str, arrays: Mapping[str, Array]) -> dict[str, Any]:
     n, rank = arrays["eigenfeatures"].shape
     fields = {"format": 1, "genfun": __version__, "n_samples": n, "rank": rank, "data": digest} | dict(spec)
-    return fields | {"problem": _digest_of_fields(fields)}
-
-
-def _digest_of_fields(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-def _read_manifest(folder: Path, damaged: list[str]) -> dict[str, Any] | None:
-    try:
-        fields = json.loads((folder / MANIFEST).read_bytes())
-        whole = fields["problem"] == _digest_of_fields({k: v for k, v in fields.items() if k != "problem"})
-        whole = whole and isinstance(fields["data"], str)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        whole, fields = False, None
-    if not whole:
-        damaged.append(f"{MANIFEST}: its checksum does not match")
-        return None
-    return fields
+    return fields | {"problem": digest_of_fields(fields)}
 
 
 def _read_data(folder: Path, damaged: list[str]) -> dict[str, Array] | None:
@@ -184,11 +136,3 @@ def _read_data(folder: Path, damaged: list[str]) -> dict[str, Array] | None:
         damaged.append(f"{DATA}: {error}")
         return None
     return arrays
-
-
-def _require_same(folder: Path, manifest: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
-    for key, ours in {"format": 1, "genfun": __version__, **spec}.items():
-        if manifest.get(key) != ours:
-            if key == "record":
-                raise ValueError(f"store {folder} records other steps of the runs; use a new folder")
-            raise ValueError(f"store {folder} has {key}={manifest.get(key)!r}, not {ours!r}; use a new folder")

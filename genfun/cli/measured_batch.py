@@ -1,0 +1,169 @@
+"""`genfun critical-batch` and `genfun noise-scale`: how large a batch, from what was measured."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genfun.cli.answer import Answer, answers
+from genfun.cli.group import Job, examples
+from genfun.cli.measured import DONE, SERIES, find, measured, named, plain, read, table_argument
+from genfun.cli.options import notes
+from genfun.cli.output import Block, Grid
+from genfun.cli.types import REAL
+
+
+@click.command(
+    "critical-batch",
+    cls=Job,
+    epilog=examples(
+        "genfun critical-batch points.csv",
+        "genfun critical-batch points.csv --epoch 50000 --out fit.png",
+        'genfun critical-batch wandb.csv --x "Batch Size" --y "steps to 0.6" --by model --overhead 0.1',
+    ),
+)
+@table_argument("points", "POINTS.csv")
+@click.option("--x", help="Column of the batch sizes  [default: batch_size, bs, batch, ...]")
+@click.option("--y", help="Column of the steps to the target  [default: steps, iterations, ...]")
+@click.option(
+    "--by", multiple=True, help="Column of the series, fitted one by one; again for more  [default: model, ...]"
+)
+@click.option("--epoch", type=REAL, help="Samples between two checks of the target, where it is checked once an epoch.")
+@click.option("--overhead", type=REAL, default="0.2", show_default=True, help="Samples more than at small batches.")
+@click.option("--reference", type=REAL, help="The small batch size of --overhead  [default: the smallest]")
+@answers(picture=True)
+def critical_batch(
+    points: Path,
+    x: str | None,
+    y: str | None,
+    by: tuple[str, ...],
+    epoch: float | None,
+    overhead: float,
+    reference: float | None,
+) -> Answer:
+    """Find the batch size of fewest samples in measured runs.
+
+    POINTS.csv has a column of batch sizes and one of steps to the target, and may have columns that name a series.
+    Steps that are missing, or "not reached", are left out. Exports of W&B and Optuna are read as they are.
+    """
+    from genfun.answers.batch.fit_steps import fit_steps
+
+    series, remarks = _points(points, x, y, by)
+    found = {name: fit_steps(b, k, epoch) for name, (b, k) in series.items()}
+    shown: list[Block] = [*notes(remarks)]
+    above: dict[str, float] = {}
+    for name, f in found.items():
+        if name:
+            shown.append(f"\n{name}" if shown else name)
+        above[name] = f.overhead(overhead, reference)
+        least = float(f.batch_sizes.min()) if reference is None else reference
+        low, high = f.ratio_interval
+        best = f"batch size {f.batch_size:.4g}" if math.isfinite(f.batch_size) else f.notes[0]
+        shown.append(f"{f.status}: {best}")
+        ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
+        shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
+        shown.append(
+            f"B = E_min/S_min of A (1 + B/b), twice the least steps and samples: {f.ratio:.4g}, {f.level:.0%} interval "
+            f"{low:.4g} .. {high:.4g}"
+        )
+        more = f"by that curve {100.0 * overhead:.3g}% more samples than at batch size {least:g}"
+        shown.append(f"{more}: batch size {above[name]:.4g}")
+        for share, (low, high) in f.ranges.items():
+            shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
+        lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
+        shown.append(Grid(("family", "formula", "misfit", "weight", "batch size"), lines))
+        shown += notes(f.notes)
+
+    def rows() -> list[dict[str, Any]]:
+        fields = ("name", "formula", "misfit", "weight", "batch_size")
+        families = [(name, x) for name, f in found.items() for x in f.families]
+        return [{"series": name} | {field: getattr(x, field) for field in fields} for name, x in families]
+
+    def draw() -> Any:
+        from genfun.plotting.style import panels
+
+        if len(found) == 1:
+            return next(iter(found.values())).plot()
+        figure, places = panels(len(found))
+        for (name, f), ax in zip(found.items(), places, strict=True):
+            f.plot(ax)
+            ax.set_title(name, fontsize="medium")
+        return figure
+
+    asked = {"points": str(points), "x": x, "y": y, "by": by, "epoch": epoch}
+    asked |= {"overhead": overhead, "reference": reference}
+    result = {name: vars(f) | {"overhead": above[name]} for name, f in found.items()}
+    return Answer(asked, result, shown, rows, draw)
+
+
+def _points(
+    path: Path, x: str | None, y: str | None, by: tuple[str, ...]
+) -> tuple[dict[str, tuple[list[float], list[float]]], list[str]]:
+    """Batch sizes and steps of every series of a file, and what was left out."""
+    frame = read(path)
+    sizes, steps = find(path, frame, "batch_size", x, "--x"), find(path, frame, "steps", y, "--y")
+    groups = [find(path, frame, "series", name, "--by") for name in by] if by else named(frame, SERIES)
+    remarks: list[str] = []
+    state = find(path, frame, "state")
+    if state is not None:
+        done = [plain(entry) in DONE for entry in frame[state]]
+        if not all(done):
+            remarks.append(f"{done.count(False)} of {len(done)} runs did not finish ({state}) and were left out")
+        frame = frame[done]
+    series: dict[str, tuple[list[float], list[float]]] = {}
+    unreached: dict[str, list[str]] = {}
+    b, k = measured(path, frame, sizes), measured(path, frame, steps, censored=True)
+    for i, (size, count) in enumerate(zip(b, k, strict=True)):
+        name = ", ".join(str(frame[group].iloc[i]) for group in groups)
+        if math.isnan(count):
+            unreached.setdefault(name, []).append(f"{size:g}")
+            continue
+        ours = series.setdefault(name, ([], []))
+        ours[0].append(size)
+        ours[1].append(count)
+    for name, missed in unreached.items():
+        of = f" of {name}" if name else ""
+        remarks.append(f"the target was not reached at batch size {', '.join(missed)}{of}: left out of the fit")
+    if not series:
+        raise ValueError(f"{path} has no points; write a line for every batch size")
+    return series, remarks
+
+
+@click.command(
+    "noise-scale",
+    cls=Job,
+    epilog=examples(
+        "genfun noise-scale norms.csv",
+        "genfun noise-scale norms.csv --x bs --y grad_norm_sq --json",
+    ),
+)
+@table_argument("norms", "NORMS.csv")
+@click.option("--x", help="Column of the batch sizes  [default: batch_size, bs, batch, ...]")
+@click.option("--y", help="Column of the SQUARED norms  [default: squared_norm, ...; or grad_norm, which is squared]")
+@answers()
+def noise_scale(norms: Path, x: str | None, y: str | None) -> Answer:
+    """Find the gradient noise scale in measured gradient norms.
+
+    NORMS.csv has a column of batch sizes, at least two different ones, and one of the squared norms of the gradient of
+    such batches, all at the same weights.
+    """
+    from genfun.answers.batch.fit_noise_scale import fit_noise_scale
+
+    frame = read(norms)
+    sizes = find(norms, frame, "batch_size", x, "--x")
+    squared = find(norms, frame, "squared_norm", y, "--y" if y is not None else "")
+    bare = None if squared is not None else find(norms, frame, "norm", None, "--y")
+    values = measured(norms, frame, bare if squared is None else squared)
+    found = fit_noise_scale(measured(norms, frame, sizes), values if bare is None else [v * v for v in values])
+    low, high = found.interval
+    shown: list[Block] = [f"gradient noise scale: batch size {found.noise_scale:.4g}"]
+    if not math.isnan(low):
+        shown.append(f"{found.level:.0%} interval: {low:.4g} .. {high:.4g}")
+    shown.append(f"squared norm of the gradient itself: {found.gradient_squared:.4g}")
+    shown.append(f"squared norm of the noise of one sample: {found.trace:.4g}")
+    shown.append(f"misfit of the line in 1/b: {found.scatter:.2g}, relative")
+    remarks = [] if bare is None else [f"column {bare!r} was taken for norms and squared; choose a squared one by --y"]
+    return Answer({"norms": str(norms), "x": x, "y": y}, found, shown + notes([*remarks, *found.notes]))

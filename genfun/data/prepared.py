@@ -1,0 +1,165 @@
+"""Features centred, scaled and with an intercept; and hints where the data ask for one of these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.data.linear import LinearData
+from genfun.data.store import InMemory
+from genfun.data.tables import Choices, Numbers, one_hot
+
+UNEVEN = 10.0
+"""Ratio of the sizes of columns from which they are said to differ."""
+WORTH = 0.1
+"""Part of the residual variance that an intercept must take off to be mentioned."""
+LABELS = 20
+"""Most different whole numbers in a target that may be labels; there must be this many rows for each."""
+
+
+def linear_data(found: Numbers, choices: Choices) -> LinearData:
+    """The data of a table, with what was done to it and hints as notes.
+
+    Parameters
+    ----------
+    found : Numbers
+    choices : Choices
+        standardize and intercept.
+    """
+    hints = [] if hasattr(found.features, "toarray") else _of_columns(found, choices)
+    found = _scaled(found) if choices.standardize else found
+    features = found.features
+    if choices.intercept:
+        features = _with_ones(features)
+        found.notes.append("a column of ones was added as the intercept")
+    data = LinearData.from_features(features, found.targets)
+    if not choices.intercept:
+        hints += _of_intercept(data, found.target)
+    if not choices.classes:
+        hints += _of_labels(found)
+    return replace(data, notes=(*found.notes, *hints, *data.notes))
+
+
+def of_arrays(X: Any, y: Any, choices: Choices) -> LinearData:
+    """The same of features and targets without names; without choices it is `LinearData.from_features`.
+
+    Parameters
+    ----------
+    X : array or sparse matrix, shape (n, d)
+    y : array, shape (n,) or (n, outputs)
+    choices : Choices
+        standardize, intercept and classes.
+    """
+    if not (choices.standardize or choices.intercept or choices.classes):
+        return LinearData.from_features(X, y)
+    notes = []
+    if choices.classes:
+        if y.ndim != 1:
+            raise ValueError(f"classes needs one label a sample, got y of shape {y.shape}")
+        y, values = one_hot(y)
+        notes.append(f"y is a class: a target of 0 and 1 for each of {len(values)}")
+    count = X.shape[1]
+    targets = np.asarray(y, dtype=np.float64).reshape(X.shape[0], -1)
+    return linear_data(Numbers(X, targets, list(range(count)), np.full(count, True), "y", notes), choices)
+
+
+def _with_ones(features: Any) -> Any:
+    ones = np.ones((features.shape[0], 1))
+    if hasattr(features, "toarray"):
+        from scipy.sparse import csr_array, hstack
+
+        return hstack([csr_array(ones), features], format="csr")
+    return np.hstack([ones, features])
+
+
+def _scaled(found: Numbers) -> Numbers:
+    """Amounts with mean 0 and standard deviation 1; those that are constant are left out."""
+    X = found.features.toarray() if hasattr(found.features, "toarray") else found.features
+    X = np.array(X, dtype=np.float64)
+    mean, spread = X.mean(axis=0), X.std(axis=0)
+    constant = found.amounts & (spread <= 1e-12 * np.abs(X).max(axis=0))
+    if constant.all():
+        raise ValueError("standardize: every column is constant; there is nothing to learn from")
+    amounts = found.amounts & ~constant
+    X[:, amounts] = (X[:, amounts] - mean[amounts]) / spread[amounts]
+    notes = [*found.notes, f"standardized: {int(amounts.sum())} columns have mean 0 and standard deviation 1"]
+    if constant.any():
+        notes.append(f"constant, left out: {_named(found.names, constant)}")
+    names = [name for name, gone in zip(found.names, constant, strict=True) if not gone]
+    return replace(found, features=X[:, ~constant], names=names, amounts=amounts[~constant], notes=notes)
+
+
+def _named(names: list[Any], chosen: Any, most: int = 4) -> str:
+    told = [repr(name) for name, one in zip(names, chosen, strict=True) if one]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
+
+
+def _of_columns(found: Numbers, choices: Choices) -> list[str]:
+    X, hints = found.features, []
+    constant = np.ptp(X, axis=0) == 0.0
+    counting = _counting(X)
+    if counting.any():
+        hints.append(f"column {_named(found.names, counting)} counts the rows; if it is an index, leave it out by drop")
+    if constant.any() and not choices.standardize:
+        one = "works as an intercept" if not choices.intercept else "is an intercept beside the one added"
+        hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    seen = found.amounts & ~constant & (sizes > 0.0)
+    if not choices.standardize and seen.any():
+        ratio = sizes[seen].max() / sizes[seen].min()
+        if ratio > UNEVEN:
+            low = np.flatnonzero(seen)[sizes[seen].argmin()]
+            high = np.flatnonzero(seen)[sizes[seen].argmax()]
+            hints.append(
+                f"columns differ {ratio:.2g} times in size, from {found.names[low]!r} to {found.names[high]!r}, and "
+                "the steps that SGD needs grow with the square of that; standardize makes them even"
+            )
+    return hints
+
+
+def _counting(X: Float[Array, "n d"]) -> Any:
+    """Columns of growing whole numbers from about 0 to about the number of rows, of which some may be missing."""
+    n = X.shape[0]
+    if n < 4:
+        return np.zeros(X.shape[1], dtype=bool)
+    whole = (np.round(X) == X).all(axis=0) & (np.diff(X, axis=0) >= 1.0).all(axis=0)
+    return whole & (X[0] >= 0.0) & (X[0] <= 1.0 + 0.1 * n) & (X[-1] <= 1.5 * n)
+
+
+def _of_intercept(data: LinearData, target: str) -> list[str]:
+    r"""By Frisch-Waugh: 1 as a further feature takes (1^T r)^2/(N 1^T M 1) off sigma^2, M 1 what features leave of 1.
+
+    .. math:: 1^TM1 = N - \sum_k\frac{(\varphi_k^T1)^2}{N\lambda_k}
+    """
+    if not isinstance(data.store, InMemory) or not data.noise_variance > 0.0:
+        return []
+    n, sums = data.n_samples, data.eigenfeatures.sum(axis=0)
+    left = n - float(np.sum(sums**2 / (n * data.eigenvalues)))
+    if left < 1e-8 * n:
+        return []
+    gain = float(np.sum(data.residuals.sum(axis=0) ** 2)) / (n * left)
+    if gain < WORTH * data.noise_variance:
+        return []
+    before, after = 0.5 * data.noise_variance, 0.5 * max(data.noise_variance - gain, 0.0)
+    mean = data.targets.mean(axis=0)
+    of = f"{target!r} has mean {mean[0]:.4g}" if mean.size == 1 else f"{target!r} has no mean 0"
+    return [
+        f"{of} and there is no intercept: with one the least loss is {after:.4g} instead of {before:.4g}; "
+        "intercept adds it"
+    ]
+
+
+def _of_labels(found: Numbers) -> list[str]:
+    hints = []
+    y = found.targets
+    if y.shape[1] == 1 and np.array_equal(y, np.round(y)):
+        count = np.unique(y).size
+        if 3 <= count <= LABELS and y.shape[0] >= LABELS * count:
+            hints.append(
+                f"the target {found.target!r} has {count} different whole values; if they are labels and no amounts, "
+                "classes makes a target of each"
+            )
+    return hints

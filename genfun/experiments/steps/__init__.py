@@ -1,0 +1,1 @@
+"""Steps of real training runs to a target loss, against the batch size."""

@@ -1,0 +1,142 @@
+"""How far the few vectors of a measured noise may be from all: what the last of them change of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from genfun._typing import Array, Float, Int
+from genfun.engine.loss_curve import automatic
+from genfun.methods.base import Method
+from genfun.sample_space.projection import PairMeasure
+
+SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
+"""What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
+
+
+class ErrorEstimate:
+    """Errors of a noise on m vectors by its difference from that on the first m' of them.
+
+    **Assumptions.** The vectors come in the order of their weight, so that those after the last would change less than
+    those after m' do. A vector that none of the solutions behind the basis sees is not seen here.
+
+    Attributes
+    ----------
+    pairs : PairMeasure
+    basis : array, shape (N, m)
+    fewer : int
+        m'; 0 if the noise was not judged.
+    error, loss_error : float
+        Estimated relative errors of the edges and losses that were checked.
+    sampling, leading, transform : methods
+        As of `genfun.sample_space.measured.MeasuredNoise`.
+    """
+
+    pairs: PairMeasure
+    basis: Float[Array, "N m"]
+    fewer: int
+    error: float
+    loss_error: float
+    sampling: Any
+    leading: Any
+    transform: Any
+    _close: Any
+
+    @cached_property
+    def coarser(self) -> Self:
+        """The same on the first `fewer` vectors: what the others change tells how much more may be missing."""
+        return replace(self, pairs=self.pairs.on_first(self.fewer), basis=self.basis[:, : self.fewer])  # pyright: ignore
+
+    @property
+    def _for_curves(self) -> Any:
+        """`coarser` with the few pairs of this noise, the same for any vectors."""
+        few: Any = self.coarser
+        if "_close" not in vars(few):
+            vars(few)["_close"] = few.pairs if self._close is self.pairs else self._close.on_first(self.fewer)
+        return few
+
+    def edge_error(self, method: Method) -> float:
+        r"""Estimated relative error of the stability edge of a method; nan for a noise that was not judged.
+
+        .. math:: e_\alpha = e + |\log\alpha_m/\alpha_{m'}|
+
+        with e of `error`, and alpha_m' the edge on `coarser`.
+
+        Parameters
+        ----------
+        method : Method
+            Its learning rate is ignored.
+        """
+        if self.sampling(method) == 0.0:
+            return 0.0
+        return self.error + self.moved(method)
+
+    def moved(self, method: Method) -> float:
+        """What the last vectors change of an edge, in logarithms.
+
+        Parameters
+        ----------
+        method : Method
+            Its learning rate is ignored.
+        """
+        if not 0 < self.fewer < self.pairs.size:
+            return 0.0
+        return abs(float(np.log(self.leading(method).learning_rate / self.coarser.leading(method).learning_rate)))
+
+    def loss_errors(
+        self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
+        r"""Estimated relative errors of the loss that the few vectors leave, at ascending steps.
+
+        .. math:: e(t) = 2\max_{t/3 \le t' \le 3t} |\log L_m(t') - \log L_{m'}(t')| + e_0
+
+        with L_m' the loss on the first vectors alone, `coarser`. Differences change their sign with the step, hence the
+        largest nearby; e_0 is a part of the largest that was met at `LOSSES`.
+
+        Parameters
+        ----------
+        problem : Problem
+            That of the data.
+        method : Method
+        steps : integer array, shape (t,)
+            Ascending, without repeats.
+        log_losses : array, shape (t,)
+            The losses on all vectors.
+
+        Returns
+        -------
+        array, shape (t,)
+            nan for a noise that was not judged.
+        """
+        if not 0 < self.fewer < self.pairs.size:
+            return self.estimated(steps, log_losses, log_losses)
+        with np.errstate(invalid="ignore", over="ignore"):
+            coarse = automatic(self._for_curves.transform(problem, method).excited(), steps).loss.log()
+        return self.estimated(steps, log_losses, coarse)
+
+    def estimated(
+        self, steps: Int[Array, " t"], log_losses: Float[Array, " t"], coarse: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
+        """The errors of `loss_errors` from the losses on `coarser`, however these were found.
+
+        Parameters
+        ----------
+        steps : integer array, shape (t,)
+            Ascending, without repeats.
+        log_losses, coarse : array, shape (t,)
+            The losses on all vectors, and on the first.
+        """
+        if not self.fewer:
+            return np.where(steps > 0, np.nan, 0.0)
+        if self.fewer == self.pairs.size:
+            return np.where(steps > 0, self.loss_error, 0.0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
+            low = np.searchsorted(steps, steps / NEARBY)
+            high = np.searchsorted(steps, steps * NEARBY, side="right")
+            largest = np.array([moved[i:j].max() for i, j in zip(low, high, strict=True)])
+            error = np.expm1(np.minimum(SAFETY * largest, 690.0)) + PART * self.loss_error
+        return np.where(steps > 0, error, 0.0)

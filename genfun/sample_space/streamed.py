@@ -1,0 +1,112 @@
+"""The products of sample space with features read block by block, in single precision where they are many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Float
+from genfun.sample_space.operator import ROWS, SampleFeatures
+
+SINGLE = 4e9
+"""Operations of half a product, N r^2, from which the search for vectors runs in single precision."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedFeatures(SampleFeatures):
+    r"""Eigenfeatures as blocks of rows x that a matrix turns into them, :math:`\varphi_i = V^T x_i`.
+
+    .. math:: Q(p) = V^T\Big(\tfrac1N\sum_i p_i\,x_ix_i^T\Big)V,\qquad
+              \varphi_i^T R\,\varphi_i = x_i^T\,(V R V^T)\,x_i
+
+    So the rows themselves are never turned, and nothing larger than a block and a d x d matrix is held. Sums over
+    blocks are double.
+
+    Parameters
+    ----------
+    phi : FeatureStore
+        Where the rows come from: `shape` (N, r), `rows(dtype)` blocks of them, and `turn`, V, or None where the rows
+        are the eigenfeatures.
+    lam : array, shape (r,)
+        lambda_k.
+    single : bool
+        Whether products are made in single precision.
+    """
+
+    single: bool = False
+
+    @property
+    def host(self) -> bool:
+        """The products run in NumPy."""
+        return True
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of the products."""
+        return np.float32 if self.single else np.float64
+
+    def rows(self) -> Iterator[tuple[slice, Any]]:
+        """Blocks of samples with their rows x."""
+        start = 0
+        for whole in self.phi.rows():
+            for low in range(0, whole.shape[0], ROWS):
+                block = np.ascontiguousarray(whole[low : low + ROWS], dtype=self.dtype)
+                yield slice(start, start + block.shape[0]), block
+                start += block.shape[0]
+
+    def into_modes(self, total: Any) -> Any:
+        """V^T G V."""
+        turn = self.phi.turn
+        return total if turn is None else turn.T @ total @ turn
+
+    def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
+        """The upper triangle of V R V^T, off the diagonal twice."""
+        turn = self.phi.turn
+        if turn is None:
+            return upper
+        whole = turn @ (0.5 * (upper + upper.T)) @ turn.T
+        return np.triu(2.0 * whole) - np.diag(np.diag(whole))
+
+    def column(self, mode: int) -> Float[Array, " N"]:
+        """One eigenfeature of every sample.
+
+        Parameters
+        ----------
+        mode : int
+        """
+        turn = self.phi.turn
+        return np.concatenate([x[:, mode] if turn is None else x @ turn[:, mode] for x in self.phi.rows()])
+
+    def squares(self, packed: Any) -> Float[Array, " N"]:
+        """sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
+
+        Parameters
+        ----------
+        packed : array, shape (r (r + 1)/2,)
+        """
+        turn, parts = self.phi.turn, []
+        for _, block in self.rows():
+            phi = block if turn is None else block @ turn.astype(self.dtype)
+            parts.append(SampleFeatures(phi**2, self.lam).quadratic(packed))
+        return np.concatenate(parts)
+
+    def in_double(self) -> StreamedFeatures:
+        """The same with products in double precision."""
+        return replace(self, single=False)
+
+
+def features_of(data: Any) -> SampleFeatures:
+    """The eigenfeatures of data for products: whole where they are in memory and few, in blocks else.
+
+    Parameters
+    ----------
+    data : Any
+        A LinearData, or what has its `store`, eigenvalues and n_samples.
+    """
+    single = float(data.n_samples) * data.rank**2 > SINGLE
+    if data.store.whole and not single:
+        return SampleFeatures(data.eigenfeatures, data.eigenvalues)
+    return StreamedFeatures(data.store, data.eigenvalues, single)

@@ -1,0 +1,148 @@
+"""What makes the measured noise quick loses nothing: few pairs, elimination, rows read in blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.sample_space import streamed
+from genfun.sample_space.elimination import first_solutions, gain_below_one
+from genfun.sample_space.measured import MeasuredNoise, measure_noise
+from genfun.sample_space.operator import SampleFeatures
+from genfun.sample_space.projected_curve import _late, inverted, projected_singularity
+from genfun.sample_space.projected_function import ProjectedFunction
+from genfun.sample_space.projection import symmetric
+from genfun.sample_space.skeleton import FewPairs, close_skeleton, departure
+from genfun.sample_space.streamed import StreamedFeatures, features_of
+
+STEPS = np.unique(np.rint(np.geomspace(1, 1e6, 40)).astype(np.int64))
+
+
+def table(noise: float, n: int = 200, d: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(5, size=(n, d)) * np.arange(1, d + 1) ** -0.9
+    return X, X @ rng.standard_normal(d) + noise * rng.standard_normal(n)
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.5])
+def known(request: pytest.FixtureRequest) -> tuple[gf.LinearData, MeasuredNoise]:
+    data = gf.LinearData.from_features(*table(request.param))
+    noise = measure_noise(data)
+    assert noise._close.first.size < 0.5 * noise.pairs.first.size
+    return data, noise
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.05, 0.6])
+def test_a_curve_over_few_pairs_is_that_over_all_to_its_stated_error(
+    known: tuple[gf.LinearData, MeasuredNoise], beta: float, share: float
+) -> None:
+    data, noise = known
+    method = gf.SGD(share * noise.leading(gf.SGD(1.0, beta, 4)).learning_rate, beta, 4)
+    few = ProjectedFunction(noise, data.problem, method)
+    assert few.pairs.first.size < noise.pairs.first.size
+    whole = few.on_all_pairs()
+    one, other = (inverted(F, STEPS, projected_singularity(F)) for F in (few, whole))
+    seen = other.loss.log() > -600.0
+    difference = np.abs(one.loss.log() - other.loss.log())[seen]
+    # The contours of both are the same, so that what they leave out is too; 4 is what the estimate may be short by.
+    assert (difference <= 4.0 * (one.error + other.error)[seen]).all()
+    assert one.error[seen].max() < 1e-6
+
+
+def test_the_departure_of_few_pairs_is_seen_and_turns_a_curve_to_all_pairs(
+    known: tuple[gf.LinearData, MeasuredNoise],
+) -> None:
+    data, noise = known
+    method = gf.SGD(0.5 * noise.leading(gf.SGD(1.0, 0.5, 4)).learning_rate, 0.5, 4)
+    few = close_skeleton(noise.pairs)
+    assert max(departure(noise.pairs, few, method, noise.sampling(method))) < 1e-9
+    wrong = replace(few, kernel=few.kernel * (1.0 + 1e-3))
+    assert max(departure(noise.pairs, wrong, method, noise.sampling(method))) == pytest.approx(1e-3, rel=0.9)
+    other = replace(noise)
+    vars(other)["_close"] = wrong
+    assert ProjectedFunction(other, data.problem, method).pairs is noise.pairs
+
+
+def test_late_losses_that_few_pairs_would_show_in_are_summed_over_all(
+    known: tuple[gf.LinearData, MeasuredNoise],
+) -> None:
+    data, noise = known
+    method = gf.SGD(0.3 * noise.leading(gf.SGD(1.0, 0.0, 4)).learning_rate, 0.0, 4)
+    F = ProjectedFunction(noise, data.problem, method)
+    singular, late = projected_singularity(F), STEPS[STEPS > 200]
+    F.few = FewPairs(F.pairs, 1e-4, 1e-4)
+    np.testing.assert_array_equal(
+        _late(F, late, singular, 0.0).loss.log(), _late(F.on_all_pairs(), late, singular, 0.0).loss.log()
+    )
+
+
+@pytest.mark.parametrize("kind", [float, complex])
+def test_elimination_solves_as_lapack_does_and_counts_pivots(kind: type) -> None:
+    rng, m, k = np.random.default_rng(1), 6, 1_100
+    packed = rng.standard_normal((m * (m + 1) // 2, k)).astype(kind) * 0.3
+    source, z = rng.standard_normal((m, k)).astype(kind), np.linspace(0.1, 1.2, k).astype(kind)
+    if kind is complex:
+        packed, z = packed + 0.1j * rng.standard_normal(packed.shape), z * np.exp(0.5j)
+    matrix = np.eye(m) - z[:, None, None] * symmetric(packed, m)
+    expected = np.linalg.solve(matrix, source.T[:, :, None])[:, 0, 0]
+    # A pivot of a thousandth of the largest entry may lose five digits.
+    np.testing.assert_allclose(first_solutions(packed, source, z), expected, rtol=1e-8, atol=1e-8)
+    if kind is float:
+        below = np.linalg.eigvalsh(z[:, None, None] * symmetric(packed, m))[:, -1] < 1.0
+        assert 0 < below.sum() < k
+        np.testing.assert_array_equal(gain_below_one(packed, z, m), below)
+
+
+def test_a_vanishing_pivot_is_solved_by_itself_and_what_is_not_finite_stays_so() -> None:
+    packed = np.array([[0.0, np.nan], [0.5, 0.0], [1.0, 0.0]])  # I - K has 0 in the corner that goes first
+    found = first_solutions(packed, np.ones((2, 2)), np.ones(2))
+    assert found[0] == pytest.approx(-2.0)
+    assert np.isnan(found[1])
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_rows_read_in_blocks_give_the_products_of_features_in_memory(
+    single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "SINGLE", 0.0 if single else 1e300)
+    monkeypatch.setattr(streamed, "ROWS", 64)
+    X, y = table(0.5)
+    whole, read = (gf.LinearData.from_features(X, y, memory_limit=limit) for limit in (1 << 30, 0))
+    exact = SampleFeatures(whole.normalized().eigenfeatures, whole.normalized().eigenvalues)
+    p, R = np.random.default_rng(2).standard_normal(200), np.random.default_rng(3).random(exact.lam.size * 91 // 2)
+    for data in (whole.normalized(), read.normalized()):
+        few = features_of(data)
+        assert isinstance(few, StreamedFeatures) == (single or not data.store.whole)
+        tolerance = 1e-5 if single else 1e-10
+        for one, other in (
+            (few.moment(p), exact.moment(p)),
+            (few.quadratic(R), exact.quadratic(R)),
+            (few.squares(R), exact.squares(R)),
+            (few.column(3), exact.column(3)),
+        ):
+            assert one.dtype == np.float64
+            np.testing.assert_allclose(one, other, rtol=0.0, atol=tolerance * np.abs(other).max())
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_the_noise_of_features_that_do_not_fit_is_that_of_those_that_do(
+    single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = table(0.5, 400, 30)
+    whole = gf.LinearData.from_features(X, y)
+    monkeypatch.setattr(streamed, "SINGLE", 0.0 if single else 1e300)
+    read = gf.LinearData.from_features(X, y, memory_limit=0)
+    with pytest.raises(MemoryError):
+        _ = read.eigenfeatures
+    for b, beta in ((1, 0.0), (16, 0.9)):
+        edges = [gf.max_learning_rate(data, batch_size=b, momentum=beta) for data in (whole, read)]
+        # Edges err by the square of what the vectors do.
+        assert edges[0] == pytest.approx(edges[1], rel=1e-6 if single else 1e-9)
+    method = gf.SGD(0.3 * edges[0], 0.9, 16)
+    losses = [float(gf.predict(data, method, 2_000).loss) for data in (whole, read)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5 if single else 1e-8)
+    assert read.measured_noise.sound
