@@ -41,7 +41,7 @@ class ExactAverage(ExactFunction):
     >>> data = gf.LinearData.from_features([[1.0], [1.0], [-1.0]], [1.0, 0.5, -1.0])
     >>> average = gf.Averaged(gf.SGD(0.5, batch_size=1), "ema", decay=0.5)
     >>> gf.predict(data, average, [0, 2], noise="exact").loss.round(6)
-    array([0.375   , 0.116319])
+    array([0.375   , 0.118056])
     """
 
     def __init__(self, data: Any, method: Averaged, features: SampleFeatures | None = None) -> None:
