@@ -45,6 +45,7 @@ FILES = (
     "measured_noise",
     "regret",
     "own_noise",
+    "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -20,10 +20,12 @@ import numpy as np
 import genfun as gf
 from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
+from validation.claim import Claim
 
 WRONG, UNDERSTATED, SLOW = 1e-8, 10.0, 20.0
 """A loss is wrong if its relative error is above WRONG and UNDERSTATED times the estimate, under a good status."""
 GOOD = ("ok", "diverges", "underflow")
+BAD = ("wrong", "crash", "warning", "slow")
 RECURSION_STEPS, RECURSION_WORK, EXACT_MODES = 400, 200_000, 3
 DIGITS = 80
 
@@ -187,6 +189,18 @@ def fuzz(seed: int, indices: range, tell: Callable[[str], Any] = lambda line: No
         if detail:
             tell(f"{index} {kind}: {detail}; {case}")
     return counts
+
+
+def claims(fast: bool = False) -> list[Claim]:
+    """How many of a part of the cases go wrong, in each way."""
+    number = 40 if fast else 500
+    told: list[str] = []
+    counts = fuzz(1, range(number), told.append)
+    source = "extended precision and 80 digits"
+    return [
+        Claim(f"hostile problems: {kind}, of {number}", float(counts[kind]), 0.0, 0.0, "exact", source, "; ".join(told))
+        for kind in BAD
+    ]
 
 
 def main() -> None:

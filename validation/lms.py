@@ -6,6 +6,8 @@ a tapped delay line, whose rows come in the order of time, show where the theory
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -63,7 +65,8 @@ def claims(fast: bool = False) -> list[Claim]:
     found.append(Claim("LMS, 10 white taps: largest mu is 2/(taps + 2)", edge, 2.0 / 12.0, 1e-12, "exact", SOURCE))
     rng = np.random.default_rng(0)
     for name, lam in SPECTRA.items():
-        root = float(brentq(lambda mu, lam=lam: gain(mu, lam) - 1.0, 1e-9, (1.0 - 1e-9) / lam.max(), xtol=1e-15))
+        solved: Any = brentq(lambda mu, lam=lam: gain(mu, lam) - 1.0, 1e-9, (1.0 - 1e-9) / lam.max(), xtol=1e-15)
+        root = float(solved)
         edge = gf.max_learning_rate(problem(lam), 0.0, 1, GAUSSIAN)
         found.append(Claim(f"LMS, {name}: largest mu", edge, root, 1e-9, "exact", SOURCE))
         for share in (0.05, 0.3, 0.7):

@@ -13,6 +13,7 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.engine.average_curve import UniformAverage, uniform_curve
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
 from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
@@ -251,6 +252,8 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
     if route == "auto":
         return automatic(G, steps, singular)
+    if isinstance(G, UniformAverage):  # what a route gives is the sum of the weights
+        return uniform_curve(G, steps, singular, lambda core, wanted, at: _curve(core, wanted, route, at))
     if route == "recursion":
         if steps[-1] > MAX_RECURSION:
             raise ValueError(

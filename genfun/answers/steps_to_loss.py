@@ -15,6 +15,7 @@ from genfun.data.linear import LinearData
 from genfun.engine.loss_curve import by_contour, by_recursion, oscillation_steps
 from genfun.engine.scheduled import CHUNK, ScheduledRecursion, least_loss
 from genfun.engine.singularity import dominant_singularity
+from genfun.engine.unseen import judged_from
 from genfun.methods.base import Method
 from genfun.problems.problem import Problem
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -139,7 +140,9 @@ def steps_to_loss(
         if below.size:
             return float(steps[below[0]])
         check = np.unique(np.linspace(max(0.9 * last, seen + 1), last, 33).astype(np.int64))
-        if by_contour(G, check, singular).loss.relative_difference(one_by_one[check - steps[0]]).max() <= SETTLED:
+        mismatch = by_contour(G, check, singular).loss.relative_difference(one_by_one[check - steps[0]]).max()
+        fallen = np.log(case.initial_loss) - float(one_by_one[np.array([-1])].log()[0])
+        if mismatch <= SETTLED and last >= judged_from(G, float(last), fallen):
             return _search(contour, last, target)
         longer = int(np.ceil(fade)) if last < fade < GROWTH * last else GROWTH * last
         if longer > min(STEP_BUDGET, WORK_BUDGET / G.stepper(float(longer), longer).size):

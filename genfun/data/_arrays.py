@@ -11,6 +11,8 @@ from genfun import _check
 from genfun._typing import Array, Float, Progress
 
 BLOCK_BYTES = 1 << 25
+LARGEST = 1e150
+"""Of features and targets, whose squares are added up."""
 
 
 def table(name: str, value: Any) -> Any:
@@ -118,6 +120,12 @@ def view(
         i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])
         where = f"{(rows.start or 0) + i}, {(columns.start or 0) + j}"
         raise ValueError(f"{name}[{where}] is {float(result[i, j])!r}; remove or repair non-finite values")
+    largest = max(float(result.max(initial=0.0)), -float(result.min(initial=0.0)))
+    if largest > LARGEST:
+        raise ValueError(
+            f"{name} holds {largest:.3g}, beyond {LARGEST:.0e}, whose products doubles do not hold; divide it by "
+            f"{2.0 ** np.round(np.log2(largest)):.3g}"
+        )
     return result
 
 

@@ -16,7 +16,7 @@ from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, fr
 from genfun.data.noise_fit import NoiseFit, fit_noise
 from genfun.data.store import Blocks, FeatureStore, InMemory, Streamed
 from genfun.noise import SpectrallyExpressible
-from genfun.problems.problem import LinearProblem
+from genfun.problems.problem import LinearProblem, check_scales
 from genfun.sample_space.exact_noise import ExactNoise
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
 
@@ -72,6 +72,8 @@ class LinearData(Displayed):
     def __post_init__(self) -> None:
         self.eigenvalues.setflags(write=False)
         self.coefficients.setflags(write=False)
+        if self.eigenvalues.size:
+            check_scales(float(self.eigenvalues[0]), self.signal, self.noise_variance, of="the data")
 
     @classmethod
     def from_features(cls, X: Any, y: Any, progress: Progress | None = None, memory_limit: int = 1 << 30) -> LinearData:

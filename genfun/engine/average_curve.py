@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.scaled import Scaled
 
+Route = Callable[[OutputFunction, Array, Singularity], LossCurve]
+"""From the sum of weights, ascending steps and the dominant singularity to the curve."""
 LAST_TAIL = 1_000_000
 """A tail average is followed step by step, at most so far."""
 
@@ -53,7 +56,9 @@ class UniformAverage(OutputFunction):
         return uniform_curve(self, steps, singular)
 
 
-def uniform_curve(G: UniformAverage, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
+def uniform_curve(
+    G: UniformAverage, steps: Int[Array, " t"], singular: Singularity, by: Route = automatic
+) -> LossCurve:
     """Mean losses at ascending steps: a sum of weights by any route, over the number of steps squared.
 
     Parameters
@@ -62,6 +67,8 @@ def uniform_curve(G: UniformAverage, steps: Int[Array, " t"], singular: Singular
     steps : array, shape (t,)
         Ascending, without repeats.
     singular : Singularity
+    by : callable
+        The route to the sum; a tail average is always followed step by step.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def uniform_curve(G: UniformAverage, steps: Int[Array, " t"], singular: Singular
         parts.append(Scaled(np.array([0.5 * G.problem.signal_total + label]), np.zeros(1, dtype=np.int64)))
         errors.append(np.zeros(1))
     if later.size:
-        curve = averaged_loss(automatic(core, later, singular), later, label)
+        curve = averaged_loss(by(core, later, singular), later, label)
         parts.append(curve.loss)
         errors.append(curve.error)
         route = curve.route

@@ -319,7 +319,13 @@ class GeneratingFunction(Transform):
         return SingleRecursion(function, real)
 
     def rounding(self, last: int) -> float:
-        """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding."""
+        """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding.
+
+        Parameters
+        ----------
+        last : int
+            The step.
+        """
         return 4.0 * EPS * float(self.conditioning.growth(np.array([last]))[0])
 
     def observed(self, run: Recursion) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from genfun.engine.powers import noiseless_loss
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Stepper, Transform
+from genfun.engine.unseen import FADED, judged_from, missed
 from genfun.scaled import EPS, Scaled
 
 ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
@@ -56,7 +57,7 @@ def joined(parts: list[LossCurve]) -> LossCurve:
 def oscillation_steps(singular: Singularity, shift: float) -> float:
     """Steps until modes off the real axis have faded to 1e-13 of the loss; inf if they never do."""
     gap = shift - singular.unresolved_rate
-    return float(30.0 / gap) if gap > 1e-7 else np.inf
+    return float(FADED / gap) if gap > 1e-7 else np.inf
 
 
 def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> Array:
@@ -115,14 +116,27 @@ def _stepped(G: Transform, run: Stepper, steps: Int[Array, " t"], rate: float) -
     return LossCurve(found[steps], recursion_error(G, steps, run) * _dips(found, steps, rate), "recursion")
 
 
-class _AboveFloor:
-    """The generating function of the loss less its limit: without the pole of label noise at z = 1."""
+class AboveLimit:
+    """The generating function of the loss less its limit: without the pole of label noise at z = 1.
+
+    Parameters
+    ----------
+    G : Transform
+    limit : float
+        L(inf).
+    """
 
     def __init__(self, G: Transform, limit: float) -> None:
         self._function, self._limit = G, limit
 
     def loss(self, q: Array) -> Array:
-        """L~ - L(inf)/(1 - z); what rounding leaves of the pole decays with the rest."""
+        """L~ - L(inf)/(1 - z); what rounding leaves of the pole decays with the rest.
+
+        Parameters
+        ----------
+        q : complex array, shape (k,)
+            1 - z.
+        """
         return self._function.loss(q) - self._limit / q
 
 
@@ -142,32 +156,64 @@ def by_contour(G: Transform, steps: Int[Array, " t"], singular: Singularity, ext
     extended : bool
         Whether to use extended precision.
     """
-    apart = int(np.searchsorted(steps, NEAR_FLOOR / -singular.rate)) if _levels(G, singular) else steps.size
-    limit = 0.5 * G.problem.noise_variance + (G.floor() if apart < steps.size else 0.0)
-    if apart == steps.size or not np.isfinite(limit):
-        return _contour(G, steps, singular.shift, extended)
+    apart, limit, rate = near_limit(G, steps, singular)
     parts = [_contour(G, steps[:apart], singular.shift, extended)] if apart else []
-    return joined([*parts, _contour(G, steps[apart:], singular.rate, extended, limit)])
+    return joined([*parts, _contour(G, steps[apart:], rate, extended, limit)] if apart < steps.size else parts)
 
 
-def _levels(G: Transform, singular: Singularity) -> bool:
-    """Whether the loss decays exponentially to the floor of label noise."""
-    return G.levels and G.problem.noise_variance > 0.0 and G.gamma > 0.0 and singular.stable and singular.rate < 0.0
+def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, float, float]:
+    """From which of the steps on the limit is taken out, the limit, and the rate at which the rest decays.
+
+    Parameters
+    ----------
+    G : Transform
+    steps : array, shape (t,)
+        Ascending.
+    singular : Singularity
+
+    Returns
+    -------
+    (int, float, float)
+        The number of steps, 0 and 0 where the loss does not decay exponentially to a floor of label noise.
+    """
+    never = (steps.size, 0.0, 0.0)
+    if not (G.levels and G.has_limit and singular.stable):
+        return never
+    rate = G.settling_rate(singular)
+    if not rate < 0.0:
+        return never
+    apart = int(np.searchsorted(steps, NEAR_FLOOR / -rate))
+    limit = G.limit() if apart < steps.size else 0.0
+    return (apart, limit, rate) if 0.0 < limit < np.inf else never
 
 
 def _contour(G: Transform, steps: Array, shift: float, extended: bool, limit: float = 0.0) -> LossCurve:
     function: Any = G.narrowed(float(steps[-1]))
     above, times = limit > 0.0, steps.astype(np.float64)
-    found = coefficients(_AboveFloor(function, limit) if above else function, times, shift, extended, signed=above)
+    found = coefficients(AboveLimit(function, limit) if above else function, times, shift, extended, signed=above)
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
-    if limit == 0.0:
-        return LossCurve(decay, error, "contour")
+    return above_limit(decay, error, limit, G.floor_error()) if above else LossCurve(decay, error, "contour")
+
+
+def above_limit(decay: Scaled, error: Array, limit: float, limit_error: float) -> LossCurve:
+    """The curve whose distance from a limit is given, and its relative error.
+
+    Parameters
+    ----------
+    decay : Scaled
+        The distance, of either sign.
+    error : array, shape (t,)
+        Relative, of the distance.
+    limit : float
+    limit_error : float
+        Relative, of the limit.
+    """
     loss = decay.plus(limit)
     with np.errstate(invalid="ignore", over="ignore"):
         share = np.exp(Scaled(np.abs(decay.mantissa), decay.exponent).log() - loss.log())
-        error = np.where(share > 0.0, share * error, 0.0) + EPS * 16.0 + G.floor_error()
+        error = np.where(share > 0.0, share * error, 0.0) + EPS * 16.0 + limit_error
     return LossCurve(loss, np.where(loss.mantissa > 0.0, error, np.inf), "contour")
 
 
@@ -233,11 +279,19 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
         mismatch = float(by_contour(G, check, singular).loss.relative_difference(early[check]).max())
-        settled = mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
+        levels = early[np.array([0, reach])].log()
+        representative = reach >= judged_from(G, reach, float(levels[0] - levels[1]))
+        settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
         if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
-            return _by_doubling(run.function, steps, shift, early, singular)
+            doubled = _by_doubling(run.function, steps, shift, early, singular)
+            # Once what the contour does not see has faded it serves, if that is why the two disagreed.
+            faded = steps > max(fade, reach)
+            if fade < reach or not faded.any():
+                return doubled
+            late = _late(G, steps[faded], singular, (reach, float(levels[1])), 1.0, False)
+            return _better(doubled, late, faded)
         reach = min(2 * reach, budget)
         early = Scaled.join([early, run.losses(reach)])
     soon, late = steps[steps <= reach], steps[steps > reach]
@@ -246,10 +300,28 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         error = recursion_error(G, soon, run) * _dips(early, soon, singular.rate)
         parts.append(LossCurve(early[soon], error, "recursion"))
     if late.size:
-        curve = _best_contour(G, late, singular)
-        drift = singular.rate_error * lasting(G, singular, late)
-        parts.append(LossCurve(curve.loss, np.maximum(curve.error, mismatch) + drift, curve.route))
+        parts.append(_late(G, late, singular, (reach, float(levels[1])), mismatch, representative))
     return joined(parts)
+
+
+def _late(
+    G: Transform, steps: Array, singular: Singularity, reach: tuple[int, float], mismatch: float, known: bool
+) -> LossCurve:
+    """By the contour, with what it misses and what the rounding of the rate adds up to in its error."""
+    curve = _best_contour(G, steps, singular)
+    drift = singular.rate_error * lasting(G, singular, steps)
+    unseen = missed(curve.loss.log(), steps, reach, mismatch, singular.unresolved_rate, known)
+    return LossCurve(curve.loss, np.maximum(curve.error, unseen) + drift, curve.route)
+
+
+def _better(curve: LossCurve, other: LossCurve, where: Array) -> LossCurve:
+    """The curve, but the other one at those of the steps where that errs less."""
+    mantissa, exponent, error = (np.array(x) for x in (curve.loss.mantissa, curve.loss.exponent, curve.error))
+    taken = other.error < error[where]
+    index = np.flatnonzero(where)[taken]
+    mantissa[index], exponent[index] = other.loss.mantissa[taken], other.loss.exponent[taken]
+    error[index] = other.error[taken]
+    return LossCurve(Scaled(mantissa, exponent), error, curve.route + (" + contour" if index.size else ""))
 
 
 def _by_doubling(G: GeneratingFunction, steps: Array, shift: float, early: Scaled, singular: Singularity) -> LossCurve:

@@ -10,8 +10,8 @@ import numpy as np
 from genfun._typing import Array, Bool, Float, Shaped
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.output_recursion import OutputRecursion, second_moment_tables
-from genfun.engine.singularity import Singularity, mode_roots, off_axis, searched_singularity, update_roots
-from genfun.engine.transform import Measures, Transform
+from genfun.engine.singularity import Singularity, mean_rate, mode_roots, off_axis, searched_singularity, update_roots
+from genfun.engine.transform import Measures, Transform, residue, solved_limit_error
 from genfun.methods.system import System, system_of
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
@@ -68,7 +68,8 @@ class OutputFunction(Transform):
         self.inner = GeneratingFunction(problem, self.system.inner, noise, measures)
         self.gamma = self.inner.gamma
         self.label_noise = problem.noise_variance if label_noise is None else label_noise
-        self.levels = not self.system.kept
+        # A sum of weights never settles; weight decay keeps one state, what it pulls to.
+        self.levels = self.system.kept.count(1.0) == (self.system.decay > 0.0)
         self._tables = second_moment_tables(self.system)
 
     def __repr__(self) -> str:
@@ -117,6 +118,30 @@ class OutputFunction(Transform):
         weights = self.gamma * alpha * alpha * capacity.weights / (1.0 + self.gamma * noise.tau2 * a * a * u0)
         drive = (noise.tau1 * start + self.problem.noise_variance) / (1.0 - noise.tau1 * (weights @ u0))
         return 0.5 * float(output + (weights @ uo) * drive)
+
+    def limit(self) -> float:
+        """The loss in the end."""
+        return residue(self)
+
+    def floor_error(self) -> float:
+        """The relative rounding error of the limit."""
+        return solved_limit_error(self)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether label noise or the bias of weight decay is left in the end."""
+        return self.system.decay > 0.0 or (self.problem.noise_variance > 0.0 and self.gamma > 0.0)
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The slowest of the fluctuations, what an average keeps, and with a bias the mean path itself.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        biased = self.system.decay > 0.0
+        kept = [(1.0 if biased else 2.0) * np.log(x) for x in self.system.kept if 0.0 < x < 1.0]
+        return float(max([singular.rate, *kept, *([mean_rate(self.inner)] if biased else [])]))
 
     def narrowed(self, step: float) -> OutputFunction:
         """The same function with modes that have hardly moved by `step` merged.

@@ -123,11 +123,16 @@ def noiseless_loss(
     # Close enough that neither computation leaves the range of doubles, far enough to round differently.
     nudge = np.minimum(0.02 * np.abs(rates) * (steps.max() + 1.0) + 0.05, 15.0) / (steps.max() + 1.0)
 
+    kappa, size = _sensitivity(deviation_from_identity(method, nodes, rates))
+
     def twice(real: Any) -> tuple[Scaled, Array]:
-        first, age = _signal_decay(nodes, weights, method, steps, rates, real)
-        second, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real)
+        first, age, top = _signal_decay(nodes, weights, method, steps, rates, real)
+        second, _, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real)
         with np.errstate(over="ignore"):
-            return first, 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * age)
+            seen = 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * age)
+            # Both computations may round alike; squarings add as much again until powers have stopped to grow.
+            each = np.minimum(np.minimum(kappa[top], size[top] * (1.0 + steps)), 1e300)
+            return first, seen + float(np.finfo(real).eps) * np.log2(1.0 + each) * each * steps
 
     found, error = twice(np.float64)
     if (error > TARGET).any():
@@ -143,8 +148,8 @@ def noiseless_loss(
 @np.errstate(all="ignore")  # what overflows becomes nan, and its error inf
 def _signal_decay(
     nodes: Array, weights: Array, method: Method, steps: Array, rates: Array, real: Any
-) -> tuple[Scaled, Array]:
-    """V_t, and the modulus of the power of e in it."""
+) -> tuple[Scaled, Array, Array]:
+    """V_t, the modulus of the power of e in it, and the mode that it is mostly of."""
     d = deviation_from_identity(method, nodes, rates, real)
     size, n = d.shape[1], nodes.size
     scale = np.zeros(n, dtype=np.int64)
@@ -153,7 +158,7 @@ def _signal_decay(
         d, scale = _rescaled(2.0 * d - d @ d, 2 * scale)
         doubled.append((d, scale))
     weight, weight_scale = np.frexp(weights)
-    parts, ages = [], []
+    parts, ages, tops = [], [], []
     together = max(1, MOST_TOGETHER // (n * size))
     for start in range(0, steps.size, together):
         some = steps[start : start + together]
@@ -170,10 +175,11 @@ def _signal_decay(
                 _, move = np.frexp(np.abs(rows).max(axis=0).astype(np.float64))
                 rows, binary = np.ldexp(rows, -move), binary + move
         value, move = np.frexp(rows[0])
-        total, age = _summed(weight * value**2, weight_scale + 2 * (binary + move), 2.0 * rates * some[:, None])
+        total, age, top = _summed(weight * value**2, weight_scale + 2 * (binary + move), 2.0 * rates * some[:, None])
         parts.append(total)
         ages.append(age)
-    return Scaled.join(parts), np.concatenate(ages)
+        tops.append(top)
+    return Scaled.join(parts), np.concatenate(ages), np.concatenate(tops)
 
 
 def _rescaled(d: Array, scale: Array) -> tuple[Array, Array]:
@@ -188,8 +194,27 @@ def _rescaled(d: Array, scale: Array) -> tuple[Array, Array]:
     return np.where(out[:, None, None], small, d), scale + move
 
 
-def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array]:
-    """sum_k m_k 2^b_k e^p_k over the last axis, and the modulus of the power of e of the largest term."""
+@np.errstate(over="ignore")
+def _sensitivity(deviation: Array) -> tuple[Array, Array]:
+    r"""What the rounding of D changes of each mode's largest eigenvalue mu of I - D, relative to mu and eps.
+
+    .. math:: \kappa = \frac{|y|^T |D|\, |x|}{|y^T x|\,|\mu|}
+
+    with the left and right eigenvectors y and x of mu; and the sum of the moduli of D, over that of mu, which bounds
+    the change by a step where the eigenvectors coalesce.
+    """
+    values, right = np.linalg.eig(np.eye(deviation.shape[1]) - deviation)
+    top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
+    modulus = np.maximum(np.abs(values[each, top]), 1e-300)
+    coalesced = np.linalg.slogdet(right)[0] == 0.0
+    whole = np.where(coalesced[:, None, None], np.eye(right.shape[1]), right)
+    left = np.abs(np.linalg.inv(whole))[each, top]  # rows of the inverse have y^T x = 1
+    kappa = np.einsum("ni,nij,nj->n", left, np.abs(deviation), np.abs(right[each, :, top])) / modulus
+    return np.where(coalesced, np.inf, kappa), np.abs(deviation).sum(axis=(1, 2)) / modulus
+
+
+def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array, Array]:
+    """sum_k m_k 2^b_k e^p_k over the last axis; of its largest term the modulus of the power of e, and k."""
     with np.errstate(divide="ignore"):
         size = np.log(np.abs(mantissa).astype(np.float64)) + binary * np.log(2.0) + power
     top = np.argmax(np.where(np.isnan(size), np.inf, size), axis=1)[:, None]
@@ -198,4 +223,4 @@ def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array
     exponent = np.clip(each.exponent + binary - lead_binary, -8000, 8000).astype(np.int32)
     terms = np.where(mantissa == 0.0, 0.0, mantissa * np.ldexp(each.mantissa.astype(mantissa.dtype), exponent))
     found = Scaled.exponential(terms.sum(axis=1).astype(np.float64), lead_power[:, 0])
-    return Scaled(found.mantissa, found.exponent + lead_binary[:, 0]), np.abs(lead_power[:, 0])
+    return Scaled(found.mantissa, found.exponent + lead_binary[:, 0]), np.abs(lead_power[:, 0]), top[:, 0]

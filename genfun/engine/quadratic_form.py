@@ -97,6 +97,9 @@ def mean_and_deviation(problem: Problem, noise: SpectrallyExpressible, steps: St
         If the moments of all steps would not fit in memory.
     """
     lam, count, start = counted_modes(problem)
+    # In units of the loss at the start, so that its square is a double wherever the loss is.
+    _, unit = np.frexp(problem.signal_total + problem.noise_variance)
+    start = np.ldexp(start, -unit)
     total = steps.rates.size
     memory = steps.at(0, lam)[1].shape[1] if total else 1
     if total * lam.size * memory**2 > ROOM:
@@ -104,7 +107,7 @@ def mean_and_deviation(problem: Problem, noise: SpectrallyExpressible, steps: St
         raise ValueError(f"steps must be at most {most} for the spread of this problem, got {total}")
     # Nodes of the signal alone carry its share of the noise's effect, while their noise is counted at the other nodes.
     held, alone = np.where(count > 0.0, count, 1.0), count == 0.0
-    sigma2 = float(problem.noise_variance)
+    sigma2 = float(np.ldexp(problem.noise_variance, -unit))
     moments = np.zeros((lam.size, memory, memory))
     moments[:, 0, 0] = start
     kept, kicks = np.empty((total, lam.size, memory, memory)), np.empty((total, lam.size))
@@ -135,4 +138,4 @@ def mean_and_deviation(problem: Problem, noise: SpectrallyExpressible, steps: St
             scale = steps.gammas[t] * steps.rates[t] ** 2
             caused = noise.tau1 * float((count * lam) @ curved)
             form[:, 0, 0] += scale * (lam * caused - noise.tau2 * lam * lam * curved)
-    return mean, float(np.sqrt(variance))
+    return float(np.ldexp(mean, unit)), float(np.ldexp(np.sqrt(variance), unit))

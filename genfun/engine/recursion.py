@@ -189,11 +189,9 @@ class Recursion:
         self._rescale()
 
     def _rescale(self) -> None:
-        size = np.abs(self.state).max(axis=(0, 2))
+        size = np.maximum(np.abs(self.state).max(axis=(0, 2)), np.ldexp(self.noise_variance, -self.scale))
         _, exponent = np.frexp(size)
         move = np.where((np.abs(exponent) > 300) & np.isfinite(size) & (size > 0.0), exponent, 0).astype(np.int64)
-        if self.noise_variance > 0.0:
-            move = np.maximum(move, -self.scale)
         if move.any():
             self.state = np.ldexp(self.state, -move[:, None])
             self.scale = self.scale + move

@@ -48,6 +48,17 @@ def off_axis(roots: Complex[Array, "n m"]) -> Shaped[Array, " n"]:
     return np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
 
 
+def mean_rate(G: Transform) -> float:
+    """log of the largest modulus of a single mode's root: how fast the mean path itself, not its square, converges.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    radius = float(np.abs(mode_roots(G)[1]).max())
+    return float(np.log(radius)) if radius > 0.0 else -np.inf
+
+
 @dataclass(frozen=True)
 class Singularity:
     r"""Where the inversion contour may not pass.
@@ -186,7 +197,8 @@ def _rate_error(G: Transform, rate: float) -> float:
     # A little right of the root: at the root itself, rounding may put the point on the other side.
     points = rate + 1e-6 * abs(rate) + distances
     _, gains = G.regular(points)
-    falls = np.flatnonzero(np.isfinite(gains) & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
+    with np.errstate(invalid="ignore"):
+        falls = np.flatnonzero(np.isfinite(gains) & (gains[0] - gains > VISIBLE * np.abs(gains[0])))
     # Extended precision is slow, and what it says of points further right is not looked at.
     count = max(int(falls[0]), 3) + 1 if falls.size else 1
     gains = gains[:count]

@@ -12,10 +12,15 @@ from genfun._typing import Array, Bool, Shaped
 from genfun.methods.base import Method
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 Measures = tuple[SpectralMeasure, SpectralMeasure]
 """Capacity and signal measures."""
+
+NEXT_TO_POLE = 1e-150
+"""1 - z beside the pole of label noise, where that outweighs all else."""
+SOLVED = 64.0 * EPS
+"""Rounding of a limit where the noise gain is far from 1."""
 
 
 @runtime_checkable
@@ -108,6 +113,24 @@ class Transform(ABC):
         """The relative rounding error of the floor, which grows as the noise gain comes close to 1."""
         return 0.0
 
+    def limit(self) -> float:
+        """What the generating function's coefficients tend to in the end: the loss that label noise leaves."""
+        return 0.5 * self.problem.noise_variance + self.floor()
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a converging loss is left with label noise or a bias: a pole at z = 1."""
+        return self.problem.noise_variance > 0.0 and self.gamma > 0.0
+
+    def settling_rate(self, singular: Any) -> float:
+        """The rate per step at which the limit is approached, negative where the loss converges.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return singular.rate
+
     def known_singularity(self) -> Any:
         """The `Singularity` where there is a quicker way than by values on the real axis, else None."""
         return None
@@ -151,6 +174,26 @@ class Transform(ABC):
     def gain_is_bounded(self) -> bool:
         """Whether an infinite spectrum leaves the noise gain finite."""
         return not (np.isinf(self.problem.trace) or np.isinf(self.problem.capacity_total))
+
+
+def residue(G: Transform) -> float:
+    """The limit of what a function generates, from its value beside the pole at z = 1.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    return float(G.loss(np.array([NEXT_TO_POLE]))[0] * NEXT_TO_POLE)
+
+
+def solved_limit_error(G: Transform) -> float:
+    """The relative rounding error of a limit that is found by solving an equation: it grows next to the edge.
+
+    Parameters
+    ----------
+    G : Transform
+    """
+    return SOLVED / max(1.0 - float(G.regular(np.zeros(1))[1][0]), SOLVED)
 
 
 @lru_cache(maxsize=256)

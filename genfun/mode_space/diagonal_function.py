@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Shaped
-from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
-from genfun.engine.transform import Measures, Transform
+from genfun.engine.singularity import Singularity, mean_rate, mode_roots, searched_singularity
+from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
 from genfun.mode_space.coupling import Coupling
 from genfun.mode_space.diagonal_recursion import DiagonalRun
@@ -51,9 +51,6 @@ class DiagonalFunction(Transform):
     >>> float(G.loss(np.ones(1))[0])  # z = 0: the loss before training
     1.0
     """
-
-    # Its floor is found by a solve, to fewer digits than the contour has beside the pole.
-    levels = False
 
     def __init__(self, noise: Any, problem: Problem, method: Method) -> None:
         self.noise, self.problem, self.method = noise, problem, method
@@ -130,6 +127,19 @@ class DiagonalFunction(Transform):
         w, _, _ = self._responses(np.zeros(1))
         settled = self.coupling.solve(np.ones(1), w, w * self.coupling.label)
         return float(0.5 * settled.sum())
+
+    def floor_error(self) -> float:
+        """Its relative rounding error."""
+        return solved_limit_error(self)
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached; where label noise couples to the mean, that counts as itself.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return singular.rate if self.coupling.cross is None else max(singular.rate, mean_rate(self))
 
     def stepper(self, phase: float, last: int) -> DiagonalRun:
         """The direct recursion.

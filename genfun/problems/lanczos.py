@@ -10,6 +10,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float
+from genfun.problems.problem import LARGEST_SCALE, check_scales
 
 EPS = float(np.finfo(np.float64).eps)
 CONVERGED = 1e-6
@@ -65,6 +66,8 @@ class Products:
             raise ValueError("operator returned a value that is not finite; scale it, or look for overflow in it")
         if raw.dtype.kind == "f":
             self.eps = max(self.eps, float(np.finfo(raw.dtype).eps))
+        if float(np.abs(raw).max(initial=0.0)) > LARGEST_SCALE * float(np.abs(v).max(initial=0.0)):
+            check_scales(float(np.abs(raw.astype(np.float64)).max() / np.abs(v).max()), v[:0], of="the operator")
         self.count += 1
         self.tick()
         result = raw.astype(np.float64).ravel()
@@ -168,6 +171,8 @@ def lanczos(products: Products, start: Float[Array, " n"], steps: int, apart: Fl
         diagonal[j] = overlap[j]
         # Exactly symmetric K has the overlaps 0, ..., 0, b_(j-1), a_j: those cost no product.
         odd = np.abs(overlap[:j] - np.append(np.zeros(max(j - 1, 0)), offdiagonal[j - 1 : j])[:j])
+        if j:
+            check_scales(products.scale, v[:0], of="the operator")
         if j and odd.max() > np.sqrt(products.eps) * products.scale:
             raise ValueError(
                 f"operator must be symmetric, but <q_i, K q_j> and <q_j, K q_i> differ by {odd.max():.2g} where "

@@ -11,6 +11,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Progress
 from genfun.problems.lanczos import Products, Tridiagonal, lanczos
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
+from genfun.problems.problem import check_scales
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +66,9 @@ class MeasuredSpectrum:
     capacity_error: float
     coarser: MeasuredSpectrum | None
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_scales(self.lambda_max, self.signal.weights, self.noise_variance, of="the operator")
 
     def __repr__(self) -> str:
         loss = 0.5 * (self.signal_total + self.noise_variance)

@@ -141,7 +141,7 @@ class PowerLaw(Displayed):
         if self.nu > 50.0:
             raise ValueError(f"nu must be at most 50, got {self.nu!r}; use LinearProblem for a few separated modes")
         object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", self.noise_variance))
-        check_scales(self.eigenvalue_scale, np.array([self.signal_total]))
+        check_scales(self.eigenvalue_scale, np.array([self.signal_total]), self.noise_variance)
 
     @property
     def kappa(self) -> float:

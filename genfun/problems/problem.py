@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genfun.problems.measured_spectrum import MeasuredSpectrum
 
 LARGEST_SCALE, LARGEST_LOSS = 1e75, 1e300
-"""Of eigenvalues, whose fourth powers are taken, and of the sum of the signal."""
+"""Of eigenvalues, whose fourth powers are taken, and of signal and label noise times their squares."""
 EXACT_MODES = 256
 """Up to this many modes a spectrum is used as it is; compressing it would gain nothing."""
 
@@ -90,7 +90,7 @@ class LinearProblem(Displayed):
     ------
     ValueError
         On empty, non-finite, negative or unequal-length arrays, signal on a zero eigenvalue, or a largest eigenvalue
-        outside 1e-75..1e75, whose powers doubles do not hold.
+        outside 1e-75..1e75, or a signal or label noise so large or small that doubles hold no products of it.
 
     References
     ----------
@@ -123,7 +123,8 @@ class LinearProblem(Displayed):
                 )
         if lam.max() == 0.0:
             raise ValueError("eigenvalues are all zero; nothing can be learned, pass at least one positive eigenvalue")
-        check_scales(float(lam.max()), s)
+        sigma2 = _check.nonnegative("noise_variance", noise_variance)
+        check_scales(float(lam.max()), s, sigma2)
         if lam.min() == 0.0:
             if (s[lam == 0.0] > 0.0).any():
                 k = int(np.flatnonzero((lam == 0.0) & (s > 0.0))[0])
@@ -141,7 +142,7 @@ class LinearProblem(Displayed):
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         object.__setattr__(self, "n_samples", n_samples)
-        object.__setattr__(self, "noise_variance", _check.nonnegative("noise_variance", noise_variance))
+        object.__setattr__(self, "noise_variance", sigma2)
         object.__setattr__(self, "_cache", {})
 
     @classmethod
@@ -279,26 +280,38 @@ class LinearProblem(Displayed):
         return self._cache[bin_width]
 
 
-def check_scales(largest: float, s: Array) -> None:
-    """Refuse scales at which powers of eigenvalues or the initial loss leave the range of doubles.
+def check_scales(largest: float, s: Array, noise_variance: float = 0.0, of: str = "") -> None:
+    """Refuse scales at which powers of eigenvalues, or losses, leave the range of doubles.
 
     Parameters
     ----------
     largest : float
         lambda_max.
-    s : array, shape (n,)
+    s : array
         Signals.
+    noise_variance : float
+        sigma^2.
+    of : str
+        Whose, if not given as they are: data, an operator.
     """
-    if not 1.0 / LARGEST_SCALE <= largest <= LARGEST_SCALE:
-        unit = 2.0 ** np.round(np.log2(largest))
+    whose = f" of {of}" if of else ""
+    if not (1.0 - 1e-9) / LARGEST_SCALE <= largest <= LARGEST_SCALE:
+        unit = 2.0 ** np.round(np.log2(largest)) if 0.0 < largest < np.inf else largest
+        with_data = " (features by its square root)" if of == "the data" else ""
         raise ValueError(
-            f"eigenvalues must have their largest between {1.0 / LARGEST_SCALE:.0e} and {LARGEST_SCALE:.0e}, got "
-            f"{largest:.3g}; divide them by {unit:.3g} and multiply learning rates by it, which changes no loss"
+            f"eigenvalues{whose} must have their largest between {1.0 / LARGEST_SCALE:.0e} and {LARGEST_SCALE:.0e}, "
+            f"got {largest:.3g}; divide them{with_data} by {unit:.3g} and multiply learning rates by it, which changes "
+            "no loss"
         )
     with np.errstate(over="ignore"):
         total = float(s.sum())
-    if total > LARGEST_LOSS:
-        raise ValueError(
-            f"signal must sum to at most {LARGEST_LOSS:.0e}, got {total:.3g}; divide it and noise_variance by one "
-            "number, by which all losses are then divided"
-        )
+    highest = LARGEST_LOSS / max(1.0, largest) ** 2
+    remedy = "by one number, by which all losses are then divided"
+    for name, value, other in (("signal", total, "noise_variance"), ("noise_variance", noise_variance, "signal")):
+        if value > highest or 0.0 < value < 1.0 / LARGEST_LOSS:
+            sums = "sum to" if name == "signal" else "be"
+            divided = f"divide it and {other}" if not of else "divide the targets"
+            raise ValueError(
+                f"{name}{whose} must {sums} 0 or between {1.0 / LARGEST_LOSS:.0e} and {highest:.0e} (at eigenvalues up "
+                f"to {largest:.3g}), got {value:.3g}; {divided} {remedy}"
+            )

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from genfun._typing import Array, Int
 from genfun.engine.inversion import coefficients, windows
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined, lasting, oscillation_steps
+from genfun.engine.loss_curve import (
+    FIRST_CONTOUR_STEP,
+    AboveLimit,
+    LossCurve,
+    above_limit,
+    automatic,
+    joined,
+    lasting,
+    near_limit,
+    oscillation_steps,
+)
+from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.exact_function import ExactFunction
 from genfun.sample_space.moments import MAX_RANK, exact_curve
 from genfun.sample_space.resolvent import TOLERANCE
@@ -66,9 +79,13 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     found = contour(G, np.concatenate((check, late)))
     mismatch = float(found.loss[: check.size].relative_difference(early.loss[check]).max())
     drift = singular.rate_error * lasting(G.mean_field, singular, late)
-    error = np.maximum(found.error[check.size :], mismatch) + drift
+    rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
+    at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
+    known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]) - at[1])
+    unseen = missed(rest.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
+    error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
-    return joined([*parts, LossCurve(found.loss[check.size :], error, found.route)])
+    return joined([*parts, LossCurve(rest.loss, error, rest.route)])
 
 
 def contour(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
@@ -80,12 +97,21 @@ def contour(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     steps : array, shape (t,)
         Ascending, without repeats.
     """
-    times, shift = steps.astype(np.float64), G.known_singularity().shift
+    singular = G.known_singularity()
+    apart, limit, rate = near_limit(G, steps, singular)
+    parts = [_inverted(G, steps[:apart], singular.shift)] if apart else []
+    return joined([*parts, _inverted(G, steps[apart:], rate, limit)] if apart < steps.size else parts)
+
+
+def _inverted(G: ExactFunction, steps: Array, shift: float, limit: float = 0.0) -> LossCurve:
+    times = steps.astype(np.float64)
     cost = {ratio: len(windows(times, ratio)) * sum(counts) for ratio, counts in COUNTS.items()}
     ratio = min(cost, key=lambda r: cost[r])
-    found = coefficients(G, times, shift, False, ratio, COUNTS[ratio])
+    function: Any = AboveLimit(G, limit) if limit > 0.0 else G
+    found = coefficients(function, times, shift, False, ratio, COUNTS[ratio], signed=limit > 0.0)
     power = shift * times
     error = np.maximum(found.error, ACCURACY + 4.0 * EPS * np.abs(power))
     if G.solver_error > 10.0 * TOLERANCE:
         error = error + G.solver_error
-    return LossCurve(Scaled.exponential(found.mantissa, power), error, "contour")
+    decay = Scaled.exponential(found.mantissa, power)
+    return above_limit(decay, error, limit, G.floor_error()) if limit > 0.0 else LossCurve(decay, error, "contour")

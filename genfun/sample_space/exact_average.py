@@ -46,7 +46,7 @@ class ExactAverage(ExactFunction):
 
     def __init__(self, data: Any, method: Averaged, features: SampleFeatures | None = None) -> None:
         super().__init__(data, method.method, features)
-        self.average = method
+        self.average, self.levels = method, False
 
     @cached_property
     def output(self) -> OutputFunction:

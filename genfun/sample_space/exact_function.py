@@ -31,6 +31,8 @@ LEADING_TOLERANCE = 1e-12
 LARGEST, START, SOLUTIONS = 60, 8, 12
 """A larger subspace (than this, or sqrt(2 N)) costs more than it saves, and is reduced to its first vectors and those
 of recent solutions."""
+SOLVED = 1e-12
+"""Relative error of the floor where the noise gain is far from 1."""
 NEAREST = 1e-15
 """Closest approach to the slowest mode's own rate, relative to it."""
 
@@ -83,6 +85,7 @@ class ExactFunction(Transform):
         self.mean_field: Any = transform(data.problem, method, SpectrallyExpressible())
         self.gamma = self.mean_field.gamma
         self.pairs = PairResponses(method, self.gamma)
+        self.levels = not self.pairs.decays
         self.features = SampleFeatures(data.eigenfeatures, data.eigenvalues) if features is None else features
         if space is not None:
             self.space = space
@@ -156,6 +159,7 @@ class ExactFunction(Transform):
         noise = f.moment(power) - f.put((f.lam[j] * f.lam[k]) / (2.0 - (j == k))) * moments
         return quadratic(f, f.weights(self.pairs, q), noise)
 
+    @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q.
 
@@ -234,6 +238,19 @@ class ExactFunction(Transform):
         left = self.source(NEXT_TO_ONE) * NEXT_TO_ONE if self.pairs.decays else self._start[3]
         found = solve(self.space, weights, 1.0, left)
         return float(found.total.real / (2.0 * self.features.size)) - 0.5 * self.problem.noise_variance
+
+    def floor_error(self) -> float:
+        """Its relative error: that of the solver, and rounding next to the edge."""
+        return SOLVED / max(1.0 - self._singularity.noise_gain, SOLVED)
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return max(singular.rate, 0.5 * self.slowest_rate)
 
     def _operator_weights(self, p: float) -> Any:
         """z A(z) at z = exp(-p)."""

@@ -7,6 +7,7 @@ import numpy as np
 from genfun._typing import Array, Int, Shaped
 from genfun.engine.loss_curve import LossCurve
 from genfun.engine.singularity import Singularity
+from genfun.engine.transform import residue
 from genfun.sample_space.projected_curve import inverted
 from genfun.sample_space.projected_function import ProjectedFunction
 
@@ -23,6 +24,10 @@ class _Observed(ProjectedFunction):
         singular : Singularity
         """
         return inverted(self, steps, singular)
+
+    def limit(self) -> float:
+        """What label noise leaves of it."""
+        return residue(self)
 
 
 class SampleGradients(_Observed):

@@ -21,6 +21,8 @@ FADED = 16.0
 """Singularities off the real axis must have faded to exp(-16) = 1e-7 of the loss for the hyperbola to be used."""
 CIRCLE_ALIASING = 16.0
 """Logarithm of what later losses are damped by on the circle; its points are 1.1 times the step."""
+LITTLE = 1e-6
+"""Share of the loss at the start up to which the limit is taken out before the inversion."""
 LEAST_CIRCLE = 48
 """Points of the circle at least."""
 CELLS = 40_000
@@ -57,8 +59,8 @@ def projected_gains(pairs: PairMeasure, rates: Array, momenta: Array, gammas: Ar
 class _Evaluator:
     """The projected generating function of every setting at its own points."""
 
-    def __init__(self, settings: Settings, heavy: HeavyBallPairs) -> None:
-        self.s, self.heavy = settings, heavy
+    def __init__(self, settings: Settings, heavy: HeavyBallPairs, limit: Any = 0.0) -> None:
+        self.s, self.heavy, self.limit = settings, heavy, np.broadcast_to(limit, settings.rates.shape)
         self.samples = settings.problem.n_samples or 1
 
     def regular(self, pick: Array, p: Array) -> Array:
@@ -70,14 +72,23 @@ class _Evaluator:
         return (least > 0.0) & gain_below_one(kernel, 1.0 - q, self.heavy.measure.size)
 
     def loss(self, q: Array) -> Array:
-        """L~ at the points of every setting, shape (settings, points)."""
+        """L~ less what is taken out, at the points of every setting, shape (settings, points)."""
         beta, g, rate = (np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates))
         setting = (beta, g, rate)
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
         kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
         solved = first_solutions(kernel, source, 1.0 - flat) / (2.0 * np.sqrt(self.samples))
-        return solved.reshape(q.shape)
+        return solved.reshape(q.shape) - self.limit[:, None] / q
+
+    def limits(self) -> Array:
+        """The loss that label noise leaves in the end; inf where there is no end."""
+        q, setting = np.zeros(self.s.rates.size), (self.s.hyper[0], self.s.gamma, self.s.rates)
+        sums, least = self.heavy.sums(q, *setting, source=False)
+        kernel, floor = self.heavy.kernel(sums, q, *setting), self.heavy.measure.floor
+        source = np.repeat(floor[:, None], q.size, axis=1)
+        found = first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.samples))
+        return np.where((least > 0.0) & gain_below_one(kernel, 1.0 - q, floor.size), found, np.inf)
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -131,20 +142,26 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
     heavy = HeavyBallPairs(pairs)
     slowest, outside = root_radii(settings, pairs.nodes)
     mantissa, error, shift = np.empty(size), np.full(size, np.inf), np.zeros(size)
+    limit, start_loss = np.zeros(size), 0.5 * (settings.problem.signal_total + settings.problem.noise_variance)
     for start in range(0, size, BLOCK):
         part = np.arange(start, min(start + BLOCK, size))
         evaluator = _Evaluator(settings.take(part), heavy)
         with np.errstate(all="ignore"):
             shift[part] = shifts(evaluator.regular, slowest[part], float(step))
-    if settings.problem.noise_variance > 0.0:
-        shift = np.maximum(shift, 0.0)
+            if settings.problem.noise_variance > 0.0:
+                # As for a single curve; where the limit is no small part of the losses, its pole costs no digits.
+                end, settling = evaluator.limits(), np.maximum(shift[part], 0.5 * slowest[part])
+                apart = (settling < 0.0) & (end > 0.0) & (end <= LITTLE * start_loss)
+                shift[part] = np.where(apart, settling, np.maximum(shift[part], 0.0))
+                limit[part] = np.where(apart, end, 0.0)
 
     def fill(cells: Array, points: int, rule: Callable[[_Evaluator, Array], tuple[Array, Array]]) -> None:
         together = max(1, CELLS // points)
         for start in range(0, cells.size, together):
             pick = cells[start : start + together]
             with np.errstate(all="ignore"):
-                mantissa[pick], error[pick] = rule(_Evaluator(settings.take(pick), heavy), shift[pick])
+                own = _Evaluator(settings.take(pick), heavy, limit[pick])
+                mantissa[pick], error[pick] = rule(own, shift[pick])
 
     fading = np.minimum((outside - shift) * step, 0.0)
     # Beyond the patience of a search what oscillates is averaged over, and the error says how much is left of it.
@@ -158,10 +175,17 @@ def projected_losses_at(pairs: PairMeasure, settings: Settings, step: int) -> tu
         )
     if not patient:
         error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
-        return Scaled.exponential(mantissa, shift * step), error
+        return _above(Scaled.exponential(mantissa, shift * step), limit), error
     hard = np.flatnonzero(~(error < HOPELESS))
     fill(hard, step, lambda own, at: _on_circle(own, at, step))
-    return Scaled.exponential(mantissa, shift * step), error
+    return _above(Scaled.exponential(mantissa, shift * step), limit), error
+
+
+def _above(decay: Scaled, limit: Array) -> Scaled:
+    """The sum with what was taken out."""
+    apart = limit > 0.0
+    value = decay.value() + limit
+    return Scaled(np.where(apart, value, decay.mantissa), np.where(apart, 0, decay.exponent))
 
 
 def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: int) -> tuple[Array, Array]:
@@ -170,7 +194,8 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
     values = own.loss(-np.expm1(-(shift[:, None] + nodes / step)))
     weights = [np.exp(contour.nodes) * contour.weights / step for contour in contours]
     first, second = (values[:, :fine] @ weights[0]).imag, (values[:, fine:] @ weights[1]).imag
-    return first, np.where(first > 0.0, np.abs(second / first - 1.0), np.inf)
+    whole = first + own.limit * np.exp(-shift * step)
+    return first, np.where(whole > 0.0, np.abs(second - first) / whole, np.inf)
 
 
 def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
@@ -182,4 +207,5 @@ def _on_circle(own: _Evaluator, shift: Array, step: int) -> tuple[Array, Array]:
     values: Any = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
     found = 2.0 / points * np.exp(radius * step) * np.real(values @ np.exp(-1j * step * angle))
     rounding = EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
-    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(found), 1e-300)
+    whole = found + own.limit * np.exp(-shift * step)
+    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(whole), 1e-300)

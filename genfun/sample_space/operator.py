@@ -200,6 +200,7 @@ class SampleFeatures:
         alpha = pairs.method.learning_rate
         return (pairs.gamma * alpha**2) * self.pair_values(pairs, q, 0) * self._twice
 
+    @np.errstate(all="ignore")
     def pair_values(self, pairs: PairResponses, q: complex, which: int) -> Any:
         """u (which = 0) or v (which = 1) of all pairs, packed.
 

@@ -55,7 +55,7 @@ class ProjectedAverage(ProjectedFunction):
 
     def __init__(self, noise: MeasuredNoise, problem: Problem, method: Averaged) -> None:
         super().__init__(noise, problem, method.method)
-        self.average = method
+        self.average, self.levels = method, False
         self.label_noise = 0.0 if method.is_uniform else problem.noise_variance
 
     @cached_property

@@ -10,9 +10,17 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import coefficients
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, joined
+from genfun.engine.loss_curve import (
+    FIRST_CONTOUR_STEP,
+    AboveLimit,
+    LossCurve,
+    automatic,
+    by_contour,
+    joined,
+    near_limit,
+)
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
+from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.scaled import EPS, Scaled
 
@@ -26,14 +34,18 @@ CONTOUR_FACTOR = 4.0
 """Logarithm of the factor by which values on the contour enter a late loss at most."""
 SHOWN = 5e-8
 """Error by few pairs from which losses are summed over all."""
-OVERSAMPLED = 3
-"""Points of the circle for every step."""
+LITTLE = 1e-4
+"""A limit below this share of the start is taken out of sums over all pairs."""
+OVERSAMPLED, DENSE = 3, 8
+"""Points of the circle for every step; more where losses fall far."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
 
-def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array, " t"]:
-    r"""L(t) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
+def circle_losses(
+    F: ProjectedFunction, last: int, shift: float, limit: float = 0.0, oversampled: int = OVERSAMPLED
+) -> Float[Array, " t"]:
+    r"""(L(t) - limit) exp(-shift t) at the steps 0..last, from L~ on a circle inside its disc of convergence.
 
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\,z^{-t-1}\,dz,\qquad
               |z| = e^{-p_0 - 30/M},\quad M \ge 3(t+1)\ \text{points}
@@ -48,11 +60,18 @@ def circle_losses(F: ProjectedFunction, last: int, shift: float) -> Float[Array,
         The last step.
     shift : float
         p_0 per step, at or right of the dominant singular point.
+    limit : float
+        What is taken out, so that the circle may be wider than 1 where the loss decays to a floor.
+    oversampled : int
+        Points for every step.
     """
-    return circle_series(lambda q: F.loss(q)[:, None], last, shift)[:, 0]
+    function: Any = AboveLimit(F, limit) if limit > 0.0 else F
+    return circle_series(lambda q: function.loss(q)[:, None], last, shift, oversampled)[:, 0]
 
 
-def circle_series(f: Callable[[Any], Any], last: int, shift: float) -> Float[Array, "t m"]:
+def circle_series(
+    f: Callable[[Any], Any], last: int, shift: float, oversampled: int = OVERSAMPLED
+) -> Float[Array, "t m"]:
     """The coefficients 0..last of m functions at once, times exp(-shift t), as `circle_losses` has them.
 
     Parameters
@@ -61,10 +80,12 @@ def circle_series(f: Callable[[Any], Any], last: int, shift: float) -> Float[Arr
         Values, shape (k, m), at z = 1 - q for q of shape (k,).
     last : int
     shift : float
+    oversampled : int
+        Points for every step.
     """
     from scipy.fft import next_fast_len
 
-    points = 2 * next_fast_len(max(32, (OVERSAMPLED * (last + 1) + 1) // 2), real=True)
+    points = 2 * next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     values = f(-np.expm1(-(shift + ALIASING / points - 1j * angle)))
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
@@ -159,7 +180,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         Ascending, without repeats.
     singular : Singularity
     """
-    shift, last = singular.shift, int(steps[-1])
+    last = int(steps[-1])
+    F, shift, limit, oversampled = _below(F, singular)
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
@@ -167,42 +189,62 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
     reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
     while True:
-        early = circle_losses(F, reach, shift)
-        mismatch = 0.0
+        early = circle_losses(F, reach, shift, limit, oversampled)
+        losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
+        mismatch, known = 0.0, True
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-            later = coefficients(F, check.astype(float), shift)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                difference = np.abs(later.mantissa / early[check] - 1.0)
-            mismatch = float(np.nan_to_num(difference, nan=np.inf).max())
-        if mismatch <= ACCEPT or reach >= furthest:
+            mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
+            known = reach >= judged_from(F, reach, float(np.subtract(*losses[np.array([0, reach])].log())))
+        if (known and mismatch <= ACCEPT) or reach >= furthest:
             break
         reach = min(2 * reach, furthest)
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
-        size = np.exp(ALIASING / OVERSAMPLED) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        error = EPS * (64.0 + size / np.maximum(np.abs(early[soon]), 1e-300)) + max(F.few.real, F.few.circle)
-        parts.append(LossCurve(Scaled.exponential(early[soon], shift * soon), error, "circle"))
+        size = np.exp(ALIASING / oversampled) * np.abs(early).max() * np.sqrt(reach + 1.0)
+        with np.errstate(over="ignore", divide="ignore"):
+            share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
+            error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
+        parts.append(LossCurve(losses[soon], error + max(F.few.real, F.few.circle), "circle"))
     if late.size:
-        parts.append(_late(F, late, singular, mismatch))
+        at = (reach, float(losses[np.array([reach])].log()[0]))
+        parts.append(_late(F, late, singular, at, mismatch, known))
     return joined(parts)
 
 
-def _late(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity, mismatch: float) -> LossCurve:
+def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFunction, float, float, int]:
+    """The function, the shift of the circle, the limit that is taken out (none where it is above the start), and the
+    points of the circle for every step.
+    """
+    apart, limit, rate = near_limit(F, np.array([2**62]), singular)
+    start = float(F.loss(np.ones(1))[0])
+    if apart > 0 or limit > start:
+        return F, singular.shift, 0.0, OVERSAMPLED
+    # Sums over few pairs are as good as a part of the start, and so are losses on a narrow circle.
+    return (F.on_all_pairs(), rate, limit, DENSE) if limit < LITTLE * start else (F, rate, limit, OVERSAMPLED)
+
+
+def _late(
+    F: ProjectedFunction,
+    steps: Int[Array, " t"],
+    singular: Singularity,
+    reach: tuple[int, float],
+    mismatch: float,
+    known: bool,
+) -> LossCurve:
     """Losses by the hyperbola; over all pairs where few would show."""
-    found = coefficients(F, steps.astype(float), singular.shift)
-    power = singular.shift * steps.astype(float)
-    loss = Scaled.exponential(found.mantissa, power)
-    error = np.maximum(np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power))), mismatch)
+    found = by_contour(F, steps, singular)
+    loss = found.loss
+    error = np.maximum(found.error, missed(loss.log(), steps, reach, mismatch, singular.unresolved_rate, known))
     few = _few_pairs_error(F, loss, steps, singular)
     shown = np.flatnonzero(few > SHOWN)
     if shown.size == 0:
         return LossCurve(loss, error + few, "contour")
     # One stretch, so that its steps share contours.
     part = slice(int(shown[0]), int(shown[-1]) + 1)
-    again = _late(F.on_all_pairs(), steps[part], singular, mismatch)
+    again = _late(F.on_all_pairs(), steps[part], singular, reach, mismatch, known)
     pieces = [LossCurve(loss[s], (error + few)[s], "contour") for s in (slice(0, part.start), slice(part.stop, None))]
     return joined([piece for piece in (pieces[0], again, pieces[1]) if piece.error.size])
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
-from genfun.engine.transform import Measures, Transform
+from genfun.engine.singularity import mean_rate
+from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.measure import SpectralMeasure
@@ -78,6 +79,8 @@ class ProjectedFunction(Transform):
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self._responses = PairResponses(method, self.gamma)
+        # The bias of weight decay is approached more slowly than the floor of label noise.
+        self.levels = not self._responses.decays
         self._setting = (self._responses.momentum, self.gamma, method.learning_rate)
         self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
 
@@ -140,6 +143,19 @@ class ProjectedFunction(Transform):
     def decays(self) -> bool:
         """Whether weight decay leaves a bias in the end."""
         return self._responses.decays
+
+    def settling_rate(self, singular: Singularity) -> float:
+        """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
+
+        Parameters
+        ----------
+        singular : Singularity
+        """
+        return max(singular.rate, mean_rate(self))
+
+    def floor_error(self) -> float:
+        """Its relative rounding error."""
+        return solved_limit_error(self)
 
     @cached_property
     def _nodes(self) -> SpectralMeasure:

@@ -171,3 +171,18 @@ def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
     counts = fuzz(7, range(12), bad.append)
     assert bad == []
     assert counts["ok"] + counts["diverges"] > 6
+
+
+@pytest.mark.parametrize(
+    ("index", "fault"),
+    [
+        (1717, "a singularity that the contour still encloses where it is compared, and later does not"),
+        (2860, "a gain that is infinite right of the root, next to the curvature limit"),
+        (3037, "two computations of a power that round alike"),
+        (3529, "what the contour does not see, faded next to the start but not next to a loss near its floor"),
+    ],
+)
+def test_what_the_fuzz_has_found_stays_mended(index: int, fault: str) -> None:
+    bad: list[str] = []
+    fuzz(0, range(index, index + 1), bad.append)
+    assert bad == [], fault

@@ -141,7 +141,9 @@ class BatchChain:
             m1 = shape * scale * first / chance
             m2 = shape * (shape + 1.0) * scale**2 * second / chance
             mean = np.maximum(mu[rung + 1] + slope[rung] * (m1 - mu[rung]), 1e-3 * mu[rung + 1])
-            spread = slope[rung] ** 2 * np.maximum(m2 - m1**2, 0.0) + rest[rung] * mean / mu[rung + 1]
+            # At the optimum of noisy data the full gradient, the last mean, is 0.
+            relative = np.divide(mean, mu[rung + 1], out=np.zeros_like(mean), where=mu[rung + 1] > 0.0)
+            spread = slope[rung] ** 2 * np.maximum(m2 - m1**2, 0.0) + rest[rung] * relative
             rung = rung + 1
             top = rung == last
             settled[last] += mass[top].sum()

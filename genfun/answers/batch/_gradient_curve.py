@@ -10,7 +10,7 @@ from genfun._typing import Array, Int, Shaped
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.loss_curve import LossCurve, automatic
 from genfun.engine.recursion import Recursion, joint_modes
-from genfun.engine.transform import Measures
+from genfun.engine.transform import Measures, residue
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
@@ -33,9 +33,6 @@ class GradientFunction(GeneratingFunction):
     times the noise tau1 Tr(HC) + sigma^2, whose generating function is the fraction (times tau1).
     """
 
-    # What label noise leaves of it is not the floor of the loss.
-    levels = False
-
     records_the_loss = False
 
     def __init__(
@@ -48,6 +45,10 @@ class GradientFunction(GeneratingFunction):
         super().__init__(problem, method, noise, measures)
         own = weighted((self.capacity, self.signal_measure))
         self._weighted = GeneratingFunction(problem, method, noise, own)
+
+    def limit(self) -> float:
+        """What label noise leaves of it."""
+        return residue(self)
 
     @cached_property
     def _nodes(self) -> Array:
