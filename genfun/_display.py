@@ -11,8 +11,6 @@ import unicodedata
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -116,6 +114,8 @@ def short(value: Any) -> str:
     """
     if isinstance(value, float):
         return f"{value:.6g}"
+    import numpy as np  # here, so that `genfun --help` does without
+
     if isinstance(value, np.ndarray) and value.size > SHOWN:
         ends = f"{value.flat[0]:.6g} .. {value.flat[-1]:.6g}" if value.dtype.kind in "iuf" else f"{value.flat[0]} .."
         return f"{ends}  {value.shape}"

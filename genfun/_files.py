@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -77,7 +76,7 @@ def _waiting(path: Path, target: Path, raw: bytes) -> Iterator[Path | None]:
     if target.exists() and not target.is_file():
         yield None
         return
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary = target.with_name(f".{target.name[:40]}.{os.urandom(4).hex()}{TEMPORARY}")
     try:
         with _named(path), open(temporary, "xb") as stream:
             stream.write(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ class Grid:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=close)
         for i in chosen:
             # Folded, not cut, where one column alone is wider than the screen.
-            heading = self.columns[i].replace(" %", "\u00a0%").replace(" ", "\n") if close else self.columns[i]
+            heading = re.sub(" (?!%)", "\n", self.columns[i]) if close else self.columns[i]
             table.add_column(Text(heading), justify="right", overflow="fold")
         previous = None
         for row in self.rows:

@@ -71,7 +71,7 @@ def claims(fast: bool = False) -> list[Claim]:
     result, source = [], "exact second moments; grid and Nelder-Mead over them"
     for (name, large), (_, small) in zip(data_sets(SAMPLES), data_sets(FEW), strict=True):
         data = small if large.rank > MANY else large
-        if fast and name not in FAST:
+        if fast and name != FAST[-1]:
             continue
         for b in (1,) if fast else (1, 16):
             best = gf.optimize(data, batch_size=b, steps=STEPS)

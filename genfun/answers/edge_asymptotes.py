@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from genfun.noise import SpectrallyExpressible
@@ -75,8 +73,6 @@ def critical_eigenvalue(problem: Problem, noise: SpectrallyExpressible = Spectra
     >>> round(critical_eigenvalue(gf.PowerLaw(nu=1.5, zeta=1.0, n_modes=1000)), 4)
     2.1477
     """
-    from scipy.optimize import brentq
-
     if not np.isfinite(problem.trace):
         return np.inf
     capacity, top = problem.measures()[0], problem.lambda_max
@@ -90,8 +86,7 @@ def critical_eigenvalue(problem: Problem, noise: SpectrallyExpressible = Spectra
     low = start + 1e-12 * top
     if high <= low or excess(low) <= 0.0:
         return start
-    root: Any = brentq
-    return float(root(excess, low, high, xtol=1e-15 * top, rtol=1e-14))
+    return bracketed_root(excess, low, high, xtol=1e-15 * top, rtol=1e-14)
 
 
 def _sum(capacity: SpectralMeasure, x: float, tau2: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 
@@ -29,9 +28,11 @@ def installed(package: str) -> str | None:
     package : str
         Its name on the package index.
     """
+    from importlib.metadata import PackageNotFoundError, version  # only this command pays for it
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return None
 
 

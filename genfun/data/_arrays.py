@@ -120,7 +120,7 @@ def view(
         i, j = (int(k) for k in np.argwhere(~np.isfinite(result))[0])
         where = f"{(rows.start or 0) + i}, {(columns.start or 0) + j}"
         raise ValueError(f"{name}[{where}] is {float(result[i, j])!r}; remove or repair non-finite values")
-    largest = max(float(result.max(initial=0.0)), -float(result.min(initial=0.0)))
+    largest = max(float(result.max(initial=0.0)), -float(result.min(initial=0.0))) if checked else 0.0
     if largest > LARGEST:
         raise ValueError(
             f"{name} holds {largest:.3g}, beyond {LARGEST:.0e}, whose products doubles do not hold; divide it by "

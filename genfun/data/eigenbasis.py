@@ -69,7 +69,9 @@ def gram_spectrum(pairs: Iterable[tuple[Array, Array]]) -> GramSpectrum | None:
     ----------
     pairs : iterable of (array, array)
     """
-    gram, cross, total = None, None, 0.0
+    gram: Any = None
+    cross: Any = None
+    total = 0.0
     for x, y in pairs:
         with np.errstate(over="ignore", invalid="ignore"):
             parts = x.T @ x, x.T @ y

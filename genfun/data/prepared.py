@@ -106,9 +106,10 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
     if constant.any() and not choices.standardize:
         one = "works as an intercept" if not choices.intercept else "is an intercept beside the one added"
         hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
-    sizes = np.sqrt(np.mean(X**2, axis=0))
-    seen = found.amounts & ~constant & (sizes > 0.0)
-    if not choices.standardize and seen.any():
+    # A rare category is no small column: where it is 1, it is 1.
+    sizes = np.where(found.amounts, np.sqrt(np.mean(X**2, axis=0)), 1.0)
+    seen = ~constant & (sizes > 0.0)
+    if not choices.standardize and (seen & found.amounts).any():
         ratio = sizes[seen].max() / sizes[seen].min()
         if ratio > UNEVEN:
             low = np.flatnonzero(seen)[sizes[seen].argmin()]

@@ -38,19 +38,19 @@ def resting_kernel(
     together = max(1, TOGETHER // capacity.nodes.size)
     if np.size(rates) <= together:
         return _resting(kind, capacity, np.asarray(rates), [np.asarray(h) for h in hyper], np.asarray(gamma), tau2)
-    rates, gamma, *hyper = np.broadcast_arrays(rates, gamma, *hyper)
-    value = np.empty(rates.shape, dtype=np.result_type(rates, np.float64))
-    flat, (rates, gamma, *hyper) = value.reshape(-1), (x.reshape(-1) for x in (rates, gamma, *hyper))
+    whole = np.broadcast_arrays(rates, gamma, *hyper)
+    value = np.empty(whole[0].shape, dtype=np.result_type(whole[0], np.float64))
+    flat, (each, gammas, *hypers) = value.reshape(-1), (x.reshape(-1) for x in whole)
     # Runs of settings that differ in the learning rate alone: arithmetic with numbers is quicker than with columns.
-    starts = np.any([np.diff(x) != 0.0 for x in (gamma, *hyper)], axis=0).nonzero()[0] + 1
+    starts = np.any([np.diff(x) != 0.0 for x in (gammas, *hypers)], axis=0).nonzero()[0] + 1
     if starts.size * 8 < flat.size:
         ends = np.unique(np.concatenate((starts, np.arange(0, flat.size, together), [flat.size])))
     else:
         ends, starts = np.append(np.arange(0, flat.size, together), flat.size), None
     for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         own = slice(start, stop if starts is None else start + 1)
-        own_hyper = [h[own] for h in hyper]
-        flat[start:stop] = _resting(kind, capacity, rates[start:stop], own_hyper, gamma[own], tau2)
+        part = each[start:stop], [h[own] for h in hypers], gammas[own]
+        flat[start:stop] = _resting(kind, capacity, *part, tau2)
     return value
 
 

@@ -178,10 +178,10 @@ def _at_steps(steps: Array, c: Array, weighted: Array, real: Any) -> Array:
     # Steps above 2^53 do not occur; t/last is exact enough because |c| is of order 30.
     first, last = steps[0], steps[-1]
     if last - first + 1.0 > DENSE * steps.size or steps.size < FEW:
-        return (np.exp(np.multiply.outer((steps / last).astype(real), c)) @ weighted).imag
+        return np.imag(np.exp(np.multiply.outer((steps / last).astype(real), c)) @ weighted)
     # Nearly every step: t = first + B i + j, so that a product of two small tables of powers serves all.
     width = int(np.ceil(np.sqrt(last - first + 1.0)))
     fine, coarse = np.arange(width), first + width * np.arange(width)
     rows = np.exp(np.multiply.outer((coarse / last).astype(real), c)) * weighted
-    table = (rows @ np.exp(np.multiply.outer(c, (fine / last).astype(real)))).imag
+    table = np.imag(rows @ np.exp(np.multiply.outer(c, (fine / last).astype(real))))
     return table.ravel()[(steps - first).astype(np.int64)]

@@ -69,11 +69,27 @@ def _lattice_rule(nu: float, n_modes: int | None, width: float) -> tuple[Array, 
     return k[order], w[order], float(edges[-1])
 
 
-def _zeta_tail(s: float, first: float) -> float:
-    """Sum of k^-s over k >= first: the Hurwitz zeta function."""
-    from scipy.special import zeta  # on first use: importing it takes longer than the rest of the package
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+"""B_2, B_4, ..., B_20."""
 
-    return float(zeta(s, first)) if s > 1.0 else np.inf
+
+def _zeta_tail(s: float, first: float) -> float:
+    r"""Sum of k^-s over k >= first, the Hurwitz zeta function, by Euler-Maclaurin from a k of 20 + s on.
+
+    .. math:: \frac{K^{1-s}}{s-1} + \frac{K^{-s}}{2} + \sum_j \frac{B_{2j}}{(2j)!} s(s+1)\cdots(s+2j-2) K^{-s-2j+1}
+
+    scipy.special has it too, whose import takes longer than the rest of the package.
+    """
+    if s <= 1.0:
+        return np.inf
+    count = max(int(np.ceil(20.0 + s - first)), 0)
+    start = first + count
+    factor, total = start**-s, start ** (1.0 - s) / (s - 1.0) + 0.5 * start**-s
+    for j, number in enumerate(BERNOULLI, start=1):
+        # s (s+1) ... (s+2j-2) K^(-s-2j+1) / (2j)!
+        factor *= s / (2.0 * start) if j == 1 else (s + 2 * j - 3) * (s + 2 * j - 2) / ((2 * j - 1) * 2 * j * start**2)
+        total += number * factor
+    return float((first + np.arange(count)) ** -s @ np.ones(count) + total)
 
 
 @dataclass(frozen=True)

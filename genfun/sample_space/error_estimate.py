@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class ErrorEstimate:
     _close: Any
 
     @cached_property
-    def coarser(self) -> Self:
+    def coarser(self) -> Any:
         """The same on the first `fewer` vectors: what the others change tells how much more may be missing."""
         return replace(self, pairs=self.pairs.on_first(self.fewer), basis=self.basis[:, : self.fewer])  # pyright: ignore
 

@@ -250,7 +250,7 @@ class MeasuredNoise(ErrorEstimate):
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        few = self.coarser if 0 < self.fewer < self.pairs.size else self
+        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
         return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
@@ -263,7 +263,8 @@ class MeasuredNoise(ErrorEstimate):
     def _for(self, momenta: Array) -> PairMeasure:
         """A skeleton for maps and searches; all pairs for a few settings, or momenta that no skeleton serves."""
         largest = float(np.abs(momenta).max(initial=0.0))
-        if momenta.size < MANY or largest > WIDE_MOMENTUM:
+        thinned = vars(self).get("_thinned") is self
+        if (momenta.size < MANY and not thinned) or largest > WIDE_MOMENTUM:
             return self.pairs
         return self.skeleton if largest <= LARGEST_MOMENTUM else self.wide_skeleton
 

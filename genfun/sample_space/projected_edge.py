@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from genfun._root import bracketed_root
 from genfun._typing import Array, Float
 from genfun.engine.edge import curvature_limit, with_rate
 from genfun.methods.base import Method
@@ -99,8 +99,6 @@ def projected_edge(pairs: PairMeasure, method: Method, gamma: float) -> Projecte
     gamma : float
         Sampling factor; 0 leaves the curvature's limit.
     """
-    from scipy.optimize import brentq
-
     top = curvature_limit(LinearProblem([float(pairs.nodes[-1])], [1.0]), method)
     if gamma == 0.0:
         unit = np.eye(pairs.size)[0]
@@ -130,5 +128,5 @@ def projected_edge(pairs: PairMeasure, method: Method, gamma: float) -> Projecte
         while low >= 0.0:
             right, left = left, left - min(1.2 * low + 0.05, 3.0)
             low = log_gain(left)
-        root: Any = brentq(log_gain, left, right, xtol=1e-13, rtol=np.float64(1e-14))
+        root = bracketed_root(log_gain, left, right, xtol=1e-13, rtol=1e-14)
         return at(float(np.exp(root)), False)

@@ -135,7 +135,8 @@ def skeleton(pairs: PairMeasure, seed: int = 0, wide: bool = False) -> PairMeasu
     rng = np.random.default_rng(seed)
     if pairs.first.size > MANY:
         pairs = _block_by_block(pairs, random_settings(pairs, BLOCK_SETTINGS, rng, wide))
-    return _thinned(pairs, random_settings(pairs, SETTINGS * (2 if wide else 1), rng, wide), sketch, TOLERANCE, most)
+    settings = random_settings(pairs, SETTINGS * (2 if wide else 1), rng, wide)
+    return _thinned(pairs, settings, sketch, TOLERANCE, most - SLOWEST * (SLOWEST + 1) // 2)
 
 
 def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:

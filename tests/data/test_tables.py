@@ -181,6 +181,9 @@ def test_hints_come_where_the_data_ask_for_them_and_only_there():
     assert "columns differ" in told
     assert "from 'a' to 'b'" in told
     assert "columns differ" not in hints(plain.assign(b=1e3 * plain.b), standardize=True)
+    kinds = plain.assign(a=100.0 + plain.a, kind=np.where(np.arange(N) < 2, "rare", "usual"))[["a", "kind", "y"]]
+    assert "from 'kind=rare' to 'a'" in hints(kinds, one_hot=True)
+    assert "columns differ" not in hints(kinds.assign(a=plain.a), one_hot=True)
     assert "'a' is constant" in hints(plain.assign(a=2.0, y=plain.y + 1))
     assert "'a' counts the rows" in hints(plain.assign(a=np.arange(N)))
     assert "'a' counts the rows" in hints(plain.assign(a=1 + np.arange(N)))

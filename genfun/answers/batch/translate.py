@@ -10,6 +10,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._display import Displayed
+from genfun._root import bracketed_root
 from genfun._typing import Array, Float
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
@@ -285,7 +286,7 @@ def _numbers(problem: Problem, memory: float, original: Callable[[Array], Array]
 
 def _closest(difference: Callable[[float], Array], guess: float, high: float) -> float:
     """The rate below `high` with the least sum of squares; for a single number the root nearest to the guess."""
-    from scipy.optimize import brentq, minimize_scalar  # on first use: importing it takes longer than the package
+    from scipy.optimize import minimize_scalar  # on first use: importing it takes longer than the package
 
     def at(x: float) -> Array:
         return np.clip(difference(float(np.exp(x))), -1e3, 1e3)
@@ -303,7 +304,7 @@ def _closest(difference: Callable[[float], Array], guess: float, high: float) ->
         signs = np.sign(values[:, 0])
         turns = np.flatnonzero(signs[:-1] * signs[1:] <= 0.0)
         if turns.size:
-            roots: list[Any] = [brentq(single, grid[i], grid[i + 1], xtol=1e-13) for i in turns]
+            roots = [bracketed_root(single, grid[i], grid[i + 1], 1e-13, 1e-15) for i in turns]
             return float(np.exp(min(roots, key=lambda x: abs(x - np.log(guess)))))
     i = int(np.argmin((values**2).sum(axis=1)))
     bounds = (grid[max(i - 1, 0)], grid[min(i + 1, grid.size - 1)])
