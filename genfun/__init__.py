@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from genfun.answers.best.held_out_optimum import HeldOutOptimum
     from genfun.answers.best.loss_map import LossMap, loss_map
     from genfun.answers.best.momentum_map import MomentumMap, momentum_map
-    from genfun.answers.best.optimize import Optimum, optimize
+    from genfun.answers.best.optimize import optimize
     from genfun.answers.best.optimize_schedule import ScheduleOptimum, optimize_schedule
+    from genfun.answers.best.optimum import Optimum
     from genfun.answers.best.schedule_answer import BestSchedule
     from genfun.answers.convert import Conversion, convert, from_sgd, to_sgd
     from genfun.answers.epochs import EpochsCurve, epochs_curve
@@ -202,7 +203,7 @@ _ON_FIRST_USE = {
     "Noise": "noise",
     "NoiseScale": "answers.batch.noise_scale",
     "NoiseScaleFit": "answers.batch.fit_noise_scale",
-    "Optimum": "answers.best.optimize",
+    "Optimum": "answers.best.optimum",
     "Phase": "answers",
     "PowerLaw": "problems",
     "PowerLawFit": "answers",

@@ -138,7 +138,7 @@ def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> Non
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
-def options(method: Any, knows: bool = False, nesterov: bool = True) -> None:
+def options(method: Any, knows: bool = False, nesterov: bool = True, epochs: bool = False) -> None:
     """Refuse what an answer or a simulation does not know of a method.
 
     Parameters
@@ -148,8 +148,10 @@ def options(method: Any, knows: bool = False, nesterov: bool = True) -> None:
         Whether averaged weights, weight decay and dampening are known.
     nesterov : bool
         Whether Nesterov momentum is; where it is not, the update is written out for heavy ball.
+    epochs : bool
+        Whether sampling="epochs" is.
     """
-    if getattr(method, "sampling", "fresh") == "epochs":
+    if not epochs and getattr(method, "sampling", "fresh") == "epochs":
         raise ValueError(
             f"sampling='epochs' is not known here, got {method!r}; sampling='fresh' draws anew at every step, and runs "
             "in epochs are those of simulate(..., order='epochs')"

@@ -12,6 +12,7 @@ from genfun.data.linear import LinearData
 from genfun.engine.dispatch import transform
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
+from genfun.sample_space.scheduled_steps import ScheduledLosses, scheduled_steps
 from genfun.schedules.scheduled_sgd import ScheduledSGD
 from genfun.softmax.data import SoftmaxData
 
@@ -66,10 +67,11 @@ class Case:
             None is the measured noise of data, and tau1 = tau2 = 1 for a bare spectrum.
         only_expressible : str
             The name of an answer that is derived for spectrally expressible noise alone: data then bring their fitted
-            constants, and another noise model is refused in this name.
+            constants, and another noise model is refused in this name. With `knows_options` the data's own noise is
+            known to it too, and is what data bring.
         knows_options : bool
             Whether the answer knows averaged weights, weight decay and dampening, which most refuse. They are derived
-            for spectrally expressible noise alone.
+            for spectrally expressible noise and for that of data.
 
         Raises
         ------
@@ -87,22 +89,25 @@ class Case:
         data = problem if isinstance(problem, LinearData) else None
         spectrum: Any = problem if data is None else data.problem
         options = getattr(method, "options", "") if _is_constant(method) else ""
-        if knows_options and options:
-            only_expressible = only_expressible or options
-        model = _named(noise, data, only_expressible)
+        own = (options or only_expressible) if knows_options else only_expressible
+        model = _named(noise, data, "" if knows_options else only_expressible)
         _check.setting(spectrum, method if _is_constant(method) else None, model, knows_options)
-        if only_expressible and not isinstance(model, SpectrallyExpressible):
+        known = isinstance(model, SpectrallyExpressible) or (knows_options and getattr(model, "knows_options", False))
+        if own and not known:
+            also = " and that of data" if knows_options else ""
             raise ValueError(
-                f"{only_expressible} is derived for spectrally expressible noise only, got noise={noise!r}; "
+                f"{own} is derived for spectrally expressible noise{also or ' only'}, got noise={noise!r}; "
                 "pass a SpectrallyExpressible, or noise='fitted' with data"
             )
         return cls(spectrum, model, method, data)
 
     @property
     def expressible(self) -> SpectrallyExpressible:
-        """The noise model, where only a spectrally expressible one was let in."""
-        assert isinstance(self.noise, SpectrallyExpressible)
-        return self.noise
+        """The noise model, where only a spectrally expressible one was let in, or a full batch has none."""
+        if isinstance(self.noise, SpectrallyExpressible):
+            return self.noise
+        assert self.method.batch_size is None
+        return SpectrallyExpressible()
 
     @property
     def gamma(self) -> float:
@@ -130,6 +135,18 @@ class Case:
         """Whether the loss is infinite from the first step on: an infinite sum of squared eigenvalues, and batches."""
         noisy = self.method.batch_size is not None if isinstance(self.method, ScheduledSGD) else self.gamma > 0.0
         return bool(np.isinf(self.problem.capacity_total)) and noisy
+
+    def scheduled_run(self, last: int) -> ScheduledLosses | None:
+        """The losses under a schedule and the data's own noise, one after the other; None where a spectrum is enough.
+
+        Parameters
+        ----------
+        last : int
+            Number of steps.
+        """
+        if isinstance(self.noise, SpectrallyExpressible) or self.method.batch_size is None:
+            return None
+        return scheduled_steps(self.noise, self.problem, self.data, self.method, last)  # pyright: ignore
 
     @property
     def transform(self) -> Any:

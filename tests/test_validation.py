@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "mnist_ntk",
         "mnist_pixels",
         "noise_weights",
+        "epochs",
         "measured_noise",
         "regret",
         "own_noise",

@@ -18,6 +18,7 @@ from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, b
 from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Transform
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
@@ -67,6 +68,9 @@ class Prediction(Displayed):
     noise_error : array, same shape
         Estimated relative error of the loss by what the noise model leaves out: 0 for the exact noise of data, an
         estimate for the measured one, nan for a model that does not know.
+    logged_loss : array, same shape, or None
+        In epochs, the mean loss of the batch of that step before its update: what a training loop prints. None with
+        fresh batches, where it is the loss itself.
 
     Examples
     --------
@@ -85,6 +89,7 @@ class Prediction(Displayed):
     method: Method | ScheduledSGD
     noise: NoiseModel
     noise_error: Float[Array, "..."]
+    logged_loss: Float[Array, "..."] | None = None
 
     @property
     def meaning(self) -> str:
@@ -103,9 +108,20 @@ class Prediction(Displayed):
         return f", noise error about {worst:.1e}" if worst > 0.0 else ""
 
 
+def _under_schedule(case: Case, steps: Array) -> tuple[LossCurve, Array]:
+    """The losses, and what the noise model leaves out of them."""
+    last = int(steps[-1])
+    run = case.scheduled_run(last)
+    if run is None:
+        return scheduled_curve(case.problem, case.method, case.expressible, steps), np.full(steps.size, np.nan)
+    losses, errors = run.run(last + 1)
+    curve = LossCurve(losses[steps], errors[steps], "recursion under the schedule")
+    return curve, run.noise_errors(steps, curve.loss.log())
+
+
 def _noise_errors(case: Case, steps: Array, curve: LossCurve, singular: Singularity | None) -> Array:
     own = getattr(case.noise, "loss_errors", None)
-    if isinstance(case.method, ScheduledSGD) or singular is None:
+    if singular is None:
         return np.full(steps.size, np.nan)
     if case.gamma == 0.0:
         return np.zeros(steps.size)
@@ -138,7 +154,8 @@ def predict(
     .. math:: L(t) = \frac{1}{2\pi i}\oint \tilde L(z)\, z^{-t-1}\, dz
 
     **Assumptions.** Fresh batches, spectrally expressible noise, or that of the data themselves (noise="exact").
-    Constant hyperparameters and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8.
+    Constant hyperparameters and steps up to 10^15; or a `ScheduledSGD`, followed step by step up to 10^8 (fewer with
+    the noise of data: all second moments, or their projection, whichever is quicker).
 
     Parameters
     ----------
@@ -165,7 +182,7 @@ def predict(
     ------
     ValueError
         On negative or fractional steps, a batch larger than the data, an unknown route, noise="exact" without
-        data, or "contour" or a noise other than spectrally expressible under a schedule.
+        data, or "contour" or a noise of one's own under a schedule.
 
     References
     ----------
@@ -190,11 +207,11 @@ def predict(
     only = "predict under a schedule" if scheduled else ""
     case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    singular = None
+    singular, noise_error = None, None
     if scheduled:
         if route == "contour":
             raise ValueError("route='contour' needs constant hyperparameters; leave it out with a ScheduledSGD")
-        curve = scheduled_curve(case.problem, method, case.expressible, unique)
+        curve, noise_error = _under_schedule(case, unique)
     elif case.explodes:
         singular = dominant_singularity(case.transform)
         losses = np.where(unique > 0, np.inf, case.initial_loss)
@@ -204,7 +221,8 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
-    noise_error = _noise_errors(case, unique, curve, singular)
+    if noise_error is None:
+        noise_error = _noise_errors(case, unique, curve, singular)
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )
@@ -214,6 +232,10 @@ def predict(
 
 def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> Prediction:
     """By the closure over an epoch, see `genfun.epochs_curve`."""
+    if isinstance(method, Averaged):
+        raise ValueError(
+            "averaged weights: not derived with sampling='epochs'; sampling='fresh' knows them, and simulate runs them"
+        )
     case = Case.of(problem, replace(method, sampling="fresh"), noise)  # refuses weight decay and dampening
     found = epochs_curve(problem, method, steps, noise)
     status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
@@ -222,7 +244,9 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
     with np.errstate(divide="ignore", invalid="ignore"):
         logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
     error = EPS * (16.0 + 2.0 * steps)
-    return Prediction(steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown)
+    return Prediction(
+        steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, found.logged_loss
+    )
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:

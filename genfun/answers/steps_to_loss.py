@@ -164,7 +164,8 @@ def _under_schedule(case: Case, target: float) -> float:
     while True:
         # To sum up the rates takes a fortieth of the steps themselves.
         if horizon == FIRST_HORIZON or target >= least_loss(case.problem, method, horizon):
-            run = ScheduledRecursion(case.problem, method, case.expressible, horizon)
+            own = case.scheduled_run(horizon)
+            run = ScheduledRecursion(case.problem, method, case.expressible, horizon) if own is None else own
             for start in range(0, horizon + 1, CHUNK):
                 losses = run.run(min(start + CHUNK, horizon + 1))[0].value()
                 below = np.flatnonzero(losses <= target)

@@ -86,11 +86,26 @@ def uniform_curve(
         parts.append(Scaled(np.array([0.5 * G.problem.signal_total + label]), np.zeros(1, dtype=np.int64)))
         errors.append(np.zeros(1))
     if later.size:
-        curve = by(core, later, singular)
-        parts.append(_over(curve.loss, later.astype(np.float64), label))
+        curve = averaged_loss(by(core, later, singular), later, label)
+        parts.append(curve.loss)
         errors.append(curve.error)
         route = curve.route
     return LossCurve(Scaled.join(parts), np.concatenate(errors), route)
+
+
+def averaged_loss(summed: LossCurve, count: Int[Array, " t"], label: float) -> LossCurve:
+    """The loss of an average from that of a sum of weights.
+
+    Parameters
+    ----------
+    summed : LossCurve
+        Half of sum lambda E S^2.
+    count : integer array, shape (t,)
+        Weights in the sum.
+    label : float
+        sigma^2/2.
+    """
+    return LossCurve(_over(summed.loss, count.astype(np.float64), label), summed.error, summed.route)
 
 
 def _over(total: Scaled, count: Array, label: float) -> Scaled:

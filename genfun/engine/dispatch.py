@@ -42,9 +42,11 @@ def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
         quiet = sampling_factor(method.batch_size, problem.n_samples, method.replacement) == 0.0
         model = SpectrallyExpressible() if quiet else noise
         if not isinstance(model, SpectrallyExpressible):
+            if getattr(model, "knows_options", False):
+                return model.transform(problem, method)
             raise ValueError(
-                f"{options}: derived for spectrally expressible noise only, got noise={noise!r}; "
-                "pass a SpectrallyExpressible, or noise='fitted' with data"
+                f"{options}: derived for spectrally expressible noise and that of data, got noise={noise!r}; "
+                "pass a SpectrallyExpressible, or noise='measured' with data"
             )
         setting: Any = method
         uniform = isinstance(setting, Averaged) and setting.is_uniform

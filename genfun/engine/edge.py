@@ -39,7 +39,8 @@ def with_rate(method: Method, rate: float) -> Any:
             f"method must be a dataclass with a field learning_rate where learning rates are searched, "
             f"got {type(method).__name__}"
         )
-    return replace(method, learning_rate=rate)
+    inner = getattr(method, "method", None)
+    return replace(method, learning_rate=rate) if inner is None else replace(method, method=with_rate(inner, rate))
 
 
 def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: float) -> Float[Array, "..."]:
@@ -253,8 +254,11 @@ def edge(problem: Problem, method: Method, noise: NoiseModel) -> float:
     noise : SpectrallyExpressible or Noise
     """
     method, decay = _trained(method)
-    if decay > 0.0 and not isinstance(noise, SpectrallyExpressible):
-        raise ValueError(f"weight_decay={decay:g}: the edge is derived for spectrally expressible noise, got {noise!r}")
+    if decay > 0.0 and not (isinstance(noise, SpectrallyExpressible) or getattr(noise, "knows_options", False)):
+        raise ValueError(
+            f"weight_decay={decay:g}: the edge is derived for spectrally expressible noise and that of data, "
+            f"got {noise!r}"
+        )
     gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
     if isinstance(noise, SpectrallyExpressible):
         hyper = tuple(np.array([h]) for h in method.hyperparameters)

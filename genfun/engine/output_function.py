@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Bool, Shaped
+from genfun._typing import Array, Bool, Float, Shaped
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.output_recursion import OutputRecursion, second_moment_tables
 from genfun.engine.singularity import Singularity, mean_rate, mode_roots, off_axis, searched_singularity, update_roots
@@ -110,11 +110,11 @@ class OutputFunction(Transform):
         alpha, q = self.method.learning_rate, np.array([NEXT_TO_ONE])
         bias = signal.weights * self.system.bias(signal.nodes) ** 2
         a = alpha * signal.nodes
-        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        u0, uo, _, _ = (x[0] for x in self.responses(q, a))
         spared = self.gamma * noise.tau2 * a * a
         start, output = bias @ (1.0 / (1.0 + spared * u0)), bias @ (1.0 - spared * uo / (1.0 + spared * u0))
         a = alpha * capacity.nodes
-        u0, uo, _, _ = (x[0] for x in self._responses(q, a))
+        u0, uo, _, _ = (x[0] for x in self.responses(q, a))
         weights = self.gamma * alpha * alpha * capacity.weights / (1.0 + self.gamma * noise.tau2 * a * a * u0)
         drive = (noise.tau1 * start + self.problem.noise_variance) / (1.0 - noise.tau1 * (weights @ u0))
         return 0.5 * float(output + (weights @ uo) * drive)
@@ -189,7 +189,7 @@ class OutputFunction(Transform):
         alpha, noise, sigma2 = self.method.learning_rate, self.noise_model, self.problem.noise_variance
         extra = self.system.first_noise - 1.0
         a = alpha * signal.nodes
-        u0, uo, v0, vo = self._responses(q, a)
+        u0, uo, v0, vo = self.responses(q, a)
         spared = (self.gamma * noise.tau2) * z[:, None] * (a * a)
         dressed = (v0 - extra * spared * u0) / (1.0 + spared * u0)
         V = dressed @ signal.weights
@@ -197,7 +197,7 @@ class OutputFunction(Transform):
         if self.gamma > 0.0:
             if capacity.nodes is not signal.nodes:
                 a = alpha * capacity.nodes
-                u0, uo, _, _ = self._responses(q, a)
+                u0, uo, _, _ = self.responses(q, a)
                 spared = (self.gamma * noise.tau2) * z[:, None] * (a * a)
             weights, scale = capacity.weights, self.gamma * alpha * alpha * z
             U, Uo = (scale * ((u / (1.0 + spared * u0)) @ weights) for u in (u0, uo))
@@ -207,8 +207,50 @@ class OutputFunction(Transform):
             output = output + Uo * (drive + first)
         return 0.5 * (output + self.label_noise / q)
 
-    def _responses(self, q: Array, a: Array) -> tuple[Array, ...]:
-        """(u_0, u_o, v_0, v_o), each of shape (points, modes)."""
+    def driven(
+        self,
+        q: Shaped[Array, " k"],
+        nodes: Float[Array, " n"],
+        signal: Float[Array, " n"],
+        power: Shaped[Array, "k n"],
+        first: Float[Array, " n"],
+    ) -> Shaped[Array, " k"]:
+        r"""L~ where the noise that every mode receives is known, as of data: modes are then not coupled.
+
+        .. math:: \tilde L = \tfrac12\sum_k\Big\{s_k\,[v_o - z\gamma a_k^2u_o\,v_w/D]
+                  + z\gamma\alpha^2\,\lambda_kQ_{kk}\,u_o/D\Big\} + \frac{\sigma^2/2}{1-z},\qquad
+                  D = 1 + z\gamma a_k^2u_w
+
+        Parameters
+        ----------
+        q : array, shape (k,)
+            1 - z.
+        nodes, signal : array, shape (n,)
+            Eigenvalues and their signal.
+        power : array, shape (k, n)
+            lambda_k Q_kk, with Q_kk the mean over samples of phi_k^2 times the squared residual.
+        first : array, shape (n,)
+            The same at the start.
+        """
+        a, alpha = self.method.learning_rate * nodes, self.method.learning_rate
+        u, uo, v, vo = self.responses(q, a)
+        z = (1.0 - q)[:, None]
+        spared, extra = self.gamma * z * (a * a), self.system.first_noise - 1.0
+        began = (v - extra * spared * u) / (1.0 + spared * u)
+        total = (vo - spared * uo * (began + extra)) @ signal
+        kicked = (self.gamma * alpha**2) * (z * (power + extra * first) * uo / (1.0 + spared * u)).sum(axis=1)
+        return 0.5 * (total + kicked + self.label_noise / q)
+
+    def responses(self, q: Array, a: Array) -> tuple[Array, ...]:
+        """(u_0, u_o, v_0, v_o), each of shape (points, modes).
+
+        Parameters
+        ----------
+        q : array, shape (points,)
+            1 - z.
+        a : array, shape (modes,)
+            Learning rate times eigenvalue, dimensionless.
+        """
         table, kick, start, places = self._tables
         size, z = kick.size, (1.0 - q)[:, None]
         powers = [np.ones_like(a), a, a * a]

@@ -67,6 +67,24 @@ def sampling_factors(problem: Problem, method: ScheduledSGD, sizes: Array | None
     return np.array([sampling_factor(int(b), problem.n_samples, method.replacement) for b in distinct])[place]
 
 
+def paces(
+    method: ScheduledSGD, lambda_max: float, steps: Int[Array, " t"], rates: Float[Array, " t"]
+) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
+    """e and r of every step, for v' = beta_k v - e_k g, w' = w + r_k v'; see `ScheduledRecursion`.
+
+    Parameters
+    ----------
+    method : ScheduledSGD
+    lambda_max : float
+        Sets the scale of v.
+    steps, rates : array, shape (t,)
+    """
+    if method.convention == "keras":
+        return np.ascontiguousarray(rates), np.ones(rates.size)
+    whole = np.where(steps == 0, 1.0, 1.0 - method.dampening)
+    return whole / lambda_max, rates * lambda_max
+
+
 def extent(method: ScheduledSGD, last: int) -> Extent:
     """Summary of a schedule over the steps before `last`."""
     turning, total, most = np.inf, 0.0, 0.0
@@ -211,7 +229,7 @@ class ScheduledRecursion:
             known = np.minimum(steps, max(self.last - 1, 0))
             rates, momenta, sizes = self.method.at(known) if self.last else (np.zeros(1), np.zeros(1), None)
             gammas = sampling_factors(self.problem, self.method, sizes, steps.size)
-            pace = self._pace(steps, rates)
+            pace = paces(self.method, self.problem.lambda_max, steps, rates)
             out = (np.empty(steps.size), np.zeros(steps.size, dtype=np.int64))
             with np.errstate(over="ignore", invalid="ignore"):
                 self._scale = int(
@@ -224,15 +242,6 @@ class ScheduledRecursion:
             errors.append(EPS * (16.0 + 2.0 * age))
         self.step = until
         return Scaled.join(losses), np.concatenate(errors)
-
-    def _pace(
-        self, steps: Int[Array, " t"], rates: Float[Array, " t"]
-    ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
-        """e and r of every step."""
-        if self.method.convention == "keras":
-            return np.ascontiguousarray(rates), np.ones(rates.size)
-        whole = np.where(steps == 0, 1.0, 1.0 - self.method.dampening)
-        return whole / self.problem.lambda_max, rates * self.problem.lambda_max
 
 
 def scheduled_curve(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun.answers.best.optimize import Optimum, optimize
+from genfun.answers.best.optimize import optimize
+from genfun.answers.best.optimum import Optimum
 from genfun.answers.predict import Prediction, predict
 from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData

@@ -11,7 +11,8 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.answers.best.loss_map import loss_map
-from genfun.answers.best.optimize import Optimum, optimize
+from genfun.answers.best.optimize import optimize
+from genfun.answers.best.optimum import Optimum
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict

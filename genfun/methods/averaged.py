@@ -25,8 +25,9 @@ class Averaged:
     the same without `multi_avg_fn` (stochastic weight averaging), first called after step 1; "tail" first called after
     step t_0 + 1. Until then the loss of "tail" is that of the weights.
 
-    **Assumptions.** Those of the method, and spectrally expressible noise. `predict`, `steps_to_loss`, `stability` and
-    `max_learning_rate` know it; other answers refuse it. Averaging changes neither stability nor the edge.
+    **Assumptions.** Those of the method; spectrally expressible noise or that of data. `predict`, `steps_to_loss`,
+    `stability`, `max_learning_rate`, `simulate` and `optimize`, which finds the average too, know it; other answers
+    refuse it. Averaging changes neither stability nor the edge.
 
     Parameters
     ----------
@@ -83,6 +84,11 @@ class Averaged:
     def learning_rate(self) -> float:
         """That of the method."""
         return self.method.learning_rate
+
+    @property
+    def momentum(self) -> float:
+        """That of the method; 0 of one that has none."""
+        return getattr(self.method, "momentum", 0.0)
 
     @property
     def batch_size(self) -> int | None:

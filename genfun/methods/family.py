@@ -12,6 +12,24 @@ from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
 
 
+def in_fresh_batches(method: Any) -> Any:
+    """The same method with batches that are drawn anew at every step, where it shuffles once an epoch.
+
+    Parameters
+    ----------
+    method : Method or Averaged
+
+    Examples
+    --------
+    >>> in_fresh_batches(SGD(0.1, batch_size=5, sampling="epochs"))
+    SGD(learning_rate=0.1, momentum=0.0, batch_size=5, replacement=False)
+    """
+    if getattr(method, "sampling", "fresh") != "epochs":
+        return method
+    inner = getattr(method, "method", None)
+    return replace(method, sampling="fresh") if inner is None else replace(method, method=in_fresh_batches(inner))
+
+
 @dataclass(frozen=True)
 class Family:
     """All settings of a method that differ in learning rate, momentum and batch size.

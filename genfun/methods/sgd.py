@@ -28,8 +28,8 @@ class SGD:
     where the first step is undamped, and no step is damped without momentum. The loss is that of the data, without
     the penalty; weight decay pulls to 0, where training starts.
 
-    **Assumptions.** Constant hyperparameters; batches drawn anew at every step. With weight decay or dampening the
-    noise is spectrally expressible; answers that do not know them refuse.
+    **Assumptions.** Constant hyperparameters; batches drawn anew at every step, all samples alike. With weight decay or
+    dampening the noise is spectrally expressible or that of data; answers that do not know them refuse.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class SGD:
     nesterov : bool
         Nesterov momentum; dampening must be 0. torch asks for a positive momentum; here any will do.
     sampling : "fresh", "replacement" or "epochs"
-        "fresh": distinct samples in a batch, drawn anew at every step. "epochs": slices of one shuffle an epoch, which
-        most answers refuse.
+        "fresh": distinct samples in a batch, drawn anew at every step. "epochs": slices of one shuffle an epoch, the
+        rest of N by b dropped; `predict`, `max_learning_rate`, `optimize` and `simulate` know it.
     maximize : bool
         Only False: the loss that an ascent increases has no largest value.
 
@@ -116,7 +116,10 @@ class SGD:
         if self.nesterov and dampening != 0.0:
             raise ValueError(f"dampening must be 0 with nesterov=True, as in torch, got {dampening!r}")
         if self.sampling not in get_args(Sampling):
-            raise ValueError(f"sampling must be one of {', '.join(get_args(Sampling))}, got {self.sampling!r}")
+            raise ValueError(
+                f"sampling must be one of {', '.join(get_args(Sampling))}, got {self.sampling!r}; for unequal chances "
+                "p_i repeat rows in proportion to them, divided by sqrt(N p_i) where gradients are divided by N p_i"
+            )
         if self.maximize is not False:
             raise ValueError(
                 f"maximize must be False, got {self.maximize!r}: a quadratic loss has no maximum, ascent diverges"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun.answers.best.loss_map import loss_map as compute
-from genfun.answers.best.optimize import Optimum, optimize
+from genfun.answers.best.optimize import optimize
+from genfun.answers.best.optimum import Optimum
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun.answers.band import LossBand
-from genfun.answers.best.optimize import Optimum
+from genfun.answers.best.optimum import Optimum
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints
 from genfun.answers.phase import Phase

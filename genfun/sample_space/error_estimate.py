@@ -111,12 +111,29 @@ class ErrorEstimate:
         array, shape (t,)
             nan for a noise that was not judged.
         """
+        if not 0 < self.fewer < self.pairs.size:
+            return self.estimated(steps, log_losses, log_losses)
+        with np.errstate(invalid="ignore", over="ignore"):
+            coarse = automatic(self._for_curves.transform(problem, method).excited(), steps).loss.log()
+        return self.estimated(steps, log_losses, coarse)
+
+    def estimated(
+        self, steps: Int[Array, " t"], log_losses: Float[Array, " t"], coarse: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
+        """The errors of `loss_errors` from the losses on `coarser`, however these were found.
+
+        Parameters
+        ----------
+        steps : integer array, shape (t,)
+            Ascending, without repeats.
+        log_losses, coarse : array, shape (t,)
+            The losses on all vectors, and on the first.
+        """
         if not self.fewer:
             return np.where(steps > 0, np.nan, 0.0)
         if self.fewer == self.pairs.size:
             return np.where(steps > 0, self.loss_error, 0.0)
         with np.errstate(invalid="ignore", over="ignore"):
-            coarse = automatic(self._for_curves.transform(problem, method).excited(), steps).loss.log()
             moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
             low = np.searchsorted(steps, steps / NEARBY)
             high = np.searchsorted(steps, steps * NEARBY, side="right")

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Int, Shaped
-from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.dispatch import transform
 from genfun.engine.loss_curve import LossCurve
+from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import Singularity, update_roots
 from genfun.engine.transform import Transform
 from genfun.methods.base import Method
+from genfun.noise import SpectrallyExpressible
 from genfun.sample_space.edge import starting_space
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.leading import leading, unit_point
-from genfun.sample_space.operator import SampleFeatures, parts
+from genfun.sample_space.operator import SampleFeatures, parts, quadratic
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.resolvent import solve
 from genfun.scaled import EPS
@@ -80,9 +82,10 @@ class ExactFunction(Transform):
         space: GalerkinSpace | None = None,
     ) -> None:
         self.data, self.method, self.problem = data, method, data.problem
-        self.mean_field = GeneratingFunction(data.problem, method)
+        self.mean_field: Any = transform(data.problem, method, SpectrallyExpressible())
         self.gamma = self.mean_field.gamma
         self.pairs = PairResponses(method, self.gamma)
+        self.levels = not self.pairs.decays
         self.features = SampleFeatures(data.eigenfeatures, data.eigenvalues) if features is None else features
         if space is not None:
             self.space = space
@@ -145,7 +148,16 @@ class ExactFunction(Transform):
             paths = [self.features.fetch(f.phi @ f.put(part)) for part in (np.real(mean), np.imag(mean))]
             path = paths[0] if not np.iscomplexobj(mean) else paths[0] + 1j * paths[1]
             result = result - 2.0 * (residuals * path).sum(axis=1) + squares / q
-        return result
+        extra = self.pairs.first_noise - 1.0
+        return result if extra == 0.0 else result + extra * (1.0 - q) * self._first(q)
+
+    def _first(self, q: complex) -> Shaped[Array, " N"]:
+        """What the noise of the first step leaves of itself in the squared residuals."""
+        f, (moments, start, residuals, _) = self.features, self._start
+        j, k = f.pair_index
+        power = ((f.fetch(f.phi @ f.put(start)) - residuals) ** 2).sum(axis=1)
+        noise = f.moment(power) - f.put((f.lam[j] * f.lam[k]) / (2.0 - (j == k))) * moments
+        return quadratic(f, f.weights(self.pairs, q), noise)
 
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -221,9 +233,10 @@ class ExactFunction(Transform):
         return MomentSteps(self.data, self.method)
 
     def floor(self) -> float:
-        """The excess loss that label noise leaves in the end."""
+        """The excess loss in the end: what label noise leaves, and the bias of weight decay."""
         weights = self.features.weights(self.pairs, 0.0)
-        found = solve(self.space, weights, 1.0, self._start[3])
+        left = self.source(NEXT_TO_ONE) * NEXT_TO_ONE if self.pairs.decays else self._start[3]
+        found = solve(self.space, weights, 1.0, left)
         return float(found.total.real / (2.0 * self.features.size)) - 0.5 * self.problem.noise_variance
 
     def floor_error(self) -> float:
@@ -280,7 +293,7 @@ class ExactFunction(Transform):
         gain = np.inf if curvature else self.gain_at(0.0)[1]
         stable = gain < 1.0
         rate, error = (slowest, 0.0) if self.gamma == 0.0 else self._rate(stable, gain)
-        noisy = self.problem.noise_variance > 0.0
+        noisy = self.problem.noise_variance > 0.0 or self.pairs.decays
         return Singularity(
             rate=rate,
             shift=max(rate, 0.0) if noisy else rate,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.sample_space.edge import sample_edge
 from genfun.sample_space.exact_function import ExactFunction
@@ -35,6 +36,8 @@ class ExactNoise:
     0.588235
     """
 
+    knows_options = True
+    """Weight decay and dampening are derived for it, and averaged weights step by step."""
     error = 0.0
     """Relative error of an edge: nothing is left out."""
 
@@ -75,6 +78,10 @@ class ExactNoise:
         """
         if problem.n_samples != self.data.n_samples or problem.lambda_max != self.data.problem.lambda_max:
             raise ValueError(f"problem must be that of the data whose noise this is, {self.data!r}, got {problem!r}")
+        if isinstance(method, Averaged):
+            from genfun.sample_space.exact_average import ExactAverage
+
+            return ExactAverage(self.data, method, self.features)
         return ExactFunction(self.data, method, self.features)
 
     def edge(self, problem: Any, method: Method) -> float:

@@ -29,17 +29,6 @@ class _Observed(ProjectedFunction):
         """What label noise leaves of it."""
         return residue(self)
 
-    def residuals(self, q: Shaped[Array, " k"]) -> Shaped[Array, "k m"]:
-        """x = X^T p~ at z = 1 - q.
-
-        Parameters
-        ----------
-        q : real or complex array, shape (k,)
-        """
-        kernel, source = self.parts(q)
-        matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
-        return np.linalg.solve(matrix, source[:, :, None])[:, :, 0]
-
 
 class SampleGradients(_Observed):
     r"""The generating function of the mean squared gradient of one sample.

@@ -13,6 +13,7 @@ from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
@@ -101,6 +102,9 @@ class MeasuredNoise(ErrorEstimate):
             f"error={self.error:.2g}, loss_error={self.loss_error:.2g})"
         )
 
+    knows_options = True
+    """Weight decay, dampening and averaged weights are derived for it."""
+
     @property
     def words(self) -> str:
         """Where it is from and how well it is known, for a sentence."""
@@ -145,8 +149,12 @@ class MeasuredNoise(ErrorEstimate):
         ----------
         problem : Problem
             That of the data.
-        method : Method
+        method : Method or Averaged
         """
+        if isinstance(method, Averaged):
+            from genfun.sample_space.projected_average import ProjectedAverage
+
+            return ProjectedAverage(self, problem, method)
         return ProjectedFunction(self, problem, method)
 
     def edge(self, problem: Any, method: Method) -> float:

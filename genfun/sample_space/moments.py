@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.loss_curve import LossCurve
+from genfun.engine.scheduled import chunks, paces, sampling_factors
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
+from genfun.methods.system import system_of
 from genfun.noise import sampling_factor
 from genfun.scaled import EPS, Scaled
+from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 MAX_RANK = 3_000
 LARGEST = 1e280
 """A loss above it is given, but the steps after it are inf: their moments would overflow."""
 
 
-def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve:
+def exact_curve(data: Any, method: Any, steps: Int[Array, " t"]) -> LossCurve:
     r"""Mean loss from the full covariance of the state, for the data themselves.
 
     .. math:: \Sigma = \gamma\Big[\tfrac1N\sum_i E[r_i^2]\,\phi_i\phi_i^T - H C H\Big],\qquad
@@ -32,8 +37,7 @@ def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve
     ----------
     data : Any
         n samples, any number of outputs.
-    method : Method
-        Learning rate, batch size and update.
+    method : Method, Averaged or ScheduledSGD
     steps : array, shape (t,)
         Ascending.
 
@@ -55,8 +59,18 @@ def exact_curve(data: Any, method: Method, steps: Int[Array, " t"]) -> LossCurve
     floor = 0.5 * data.problem.noise_variance
     lam = data.problem.eigenvalues
     losses = np.full(int(steps[-1]) + 1, np.inf)
-    for t, (moment, _) in enumerate(second_moments(data, method, losses.size - 1)):
-        losses[t] = 0.5 * float(lam @ np.diag(moment)) + floor
+    averaged: Any = method if isinstance(method, Averaged) else None
+    begin = averaged.start if averaged is not None and averaged.is_uniform else None
+    for t, (moment, mean) in enumerate(state_moments(data, method, losses.size - 1)):
+        if averaged is None or (begin is not None and t <= begin):
+            losses[t] = 0.5 * float(lam @ np.diag(moment[0][0])) + floor
+        else:
+            count = 1 if begin is None else t - begin
+            losses[t] = 0.5 * float(lam @ np.diag(moment[-1][-1])) / count**2 + floor
+        if t == begin:
+            mean[-1][:] = 0.0
+            for i in range(len(mean)):
+                moment[i][-1][:] = moment[-1][i][:] = 0.0
         if losses[t] > LARGEST:
             break
     exponent = np.zeros(steps.size, dtype=np.int64)
@@ -75,31 +89,114 @@ def second_moments(
     last : int
         The last step.
     """
+    for moment, mean in state_moments(data, method, last):
+        yield moment[0][0], mean[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of the state of every mode.
+
+    Attributes
+    ----------
+    rows : list of lists of arrays, each of shape (rank,)
+        T.
+    kick : sequence of float
+        k.
+    rate : float
+        What a gradient is multiplied with in the kick, the learning rate.
+    gamma : float
+        Sampling factor.
+    """
+
+    rows: list[list[Array]]
+    kick: Any
+    rate: float
+    gamma: float
+
+    @property
+    def variance(self) -> float:
+        """Factor of the noise covariance of a gradient: gamma times the square of the learning rate."""
+        return self.gamma * self.rate**2
+
+
+def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank"], Iterator[Step]]:
+    """The start of the state of every mode, in units of its initial error, and the steps 0, ..., last - 1.
+
+    Parameters
+    ----------
+    data : LinearData
+    method : Method, Averaged or ScheduledSGD
+    last : int
+    """
+    lam, n = data.problem.eigenvalues, data.n_samples
+    if isinstance(method, ScheduledSGD):
+        return np.stack([np.ones_like(lam), np.zeros_like(lam)]), _scheduled(data, method, last)
+    gamma = sampling_factor(method.batch_size, n, method.replacement)
+    rate, a = method.learning_rate, method.learning_rate * lam
+    if getattr(method, "options", ""):
+        system = system_of(method)
+        table = system.rows(a)
+        rows = [[table[:, i, k] for k in range(system.size)] for i in range(system.size)]
+        start, kick, first = (
+            system.start[:, None] + np.outer(system.start_slope, a),
+            system.kick,
+            system.first_noise**0.5,
+        )
+    else:
+        given, kick = method.update(a, *method.hyperparameters)
+        rows = [[np.broadcast_to(np.asarray(x, float), lam.shape) for x in row] for row in given]
+        start, first = np.zeros((len(kick), lam.size)), 1.0
+        start[0] = 1.0
+    return start, (Step(rows, kick, rate * (first if t == 0 else 1.0), gamma) for t in range(last))
+
+
+def _scheduled(data: Any, method: ScheduledSGD, last: int) -> Iterator[Step]:
+    lam = data.problem.eigenvalues
+    for steps in chunks(0, last):
+        rates, momenta, sizes = method.at(steps)
+        gammas = sampling_factors(data.problem, method, sizes, steps.size)
+        scales, factors = paces(method, data.problem.lambda_max, steps, rates)
+        for e, r, beta, gamma in zip(scales, factors, momenta, gammas, strict=True):
+            one = np.ones_like(lam)
+            rows = [[1.0 - r * e * lam, r * beta * one], [-e * lam, beta * one]]
+            yield Step(rows, (float(r), 1.0), float(e), float(gamma))
+
+
+def state_moments(data: Any, method: Any, last: int) -> Iterator[tuple[Any, Any]]:
+    """The second moments and the mean of all states of the modes, w - w* first, at steps 0, 1, ..., last in turn.
+
+    Parameters
+    ----------
+    data : LinearData
+    method : Method, Averaged or ScheduledSGD
+    last : int
+        The last step.
+
+    Returns
+    -------
+    iterator
+        Of ([i][j] arrays (rank, rank), summed over outputs; [i] arrays (rank, outputs)), which may be set to 0.
+    """
     phi, lam = data.eigenfeatures, data.problem.eigenvalues
-    alpha = method.learning_rate
-    gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
-    rows, kick = method.update(alpha * lam, *method.hyperparameters)
-    m = len(kick)
-    update = [[np.broadcast_to(np.asarray(x, float), lam.shape) for x in row] for row in rows]
-    start = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
+    begin, steps = run_of(data, method, last)
+    m = begin.shape[0]
+    error = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
     residual = np.asarray(data.residuals, float).reshape(phi.shape[0], -1)
     if data.noise_variance == 0.0:
         # What rounding leaves of targets that are fitted exactly would be a floor.
         residual = np.zeros_like(residual)
-    mean = [start] + [np.zeros_like(start) for _ in range(m - 1)]
-    zero = np.zeros((lam.size, lam.size))
-    moment = [[start @ start.T if i == j == 0 else zero.copy() for j in range(m)] for i in range(m)]
+    mean: Any = [x[:, None] * error for x in begin]
+    moment: Any = [[x @ y.T for y in mean] for x in mean]
     square = (residual**2).sum(axis=1)
-    for t in range(last + 1):
-        c = moment[0][0]
-        yield c, mean[0]  # pyright: ignore
-        if t == last:
-            return
-        noise = zero
-        if gamma > 0.0:
+    yield moment, mean
+    for step in steps:
+        c, update, kick = moment[0][0], step.rows, step.kick
+        noise: Any = np.zeros_like(c)
+        if step.variance > 0.0:
             power = np.einsum("ij,ij->i", phi @ c, phi) - 2.0 * (residual * (phi @ mean[0])).sum(axis=1) + square
             noise = (phi.T * (power / phi.shape[0])) @ phi - np.outer(lam, lam) * c
-            noise *= gamma * alpha**2
+            noise *= step.variance
         half = [[sum(update[i][k][:, None] * moment[k][j] for k in range(m)) for j in range(m)] for i in range(m)]
         moment = [
             [
@@ -108,7 +205,8 @@ def second_moments(
             ]
             for i in range(m)
         ]
-        mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]  # pyright: ignore
+        mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]
+        yield moment, mean
 
 
 class MomentSteps:

@@ -212,9 +212,10 @@ class SampleFeatures:
         which : int
         """
         alpha = pairs.method.learning_rate
+        asked = pairs.kick if which == 0 else lambda *at: pairs.dressed(*at)[1]
         if self.host or pairs.momentum is not None:
-            return pairs.dressed(q, *(alpha * lam for lam in self._lam_pairs))[which]
-        return self._double(pairs.dressed(q, *(alpha * self.lam[index] for index in self.pair_index))[which])
+            return asked(q, *(alpha * lam for lam in self._lam_pairs))
+        return self._double(asked(q, *(alpha * self.lam[index] for index in self.pair_index)))
 
     def positive(self, pairs: PairResponses, q: float) -> bool:
         """Whether q, real, lies right of the poles of all pairs.

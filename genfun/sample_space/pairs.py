@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array
 from genfun.methods.base import Method
+from genfun.sample_space.two_states import TwoStates
 
 SMALL_STEP = 1e-30
 """Imaginary part of a complex step: the derivative of an analytic function without any subtraction."""
@@ -30,7 +32,8 @@ class PairResponses:
     .. math:: S_{jk} = (1-\beta z)^2\,[q(1-\beta^2 z) + z((1+\beta)(a_j+a_k) - a_j a_k)]
               + \beta z^2 (a_j-a_k)^2 + \gamma a_j a_k z\,(1-\beta^2z^2),\qquad u = (1-\beta^2z^2)/S
 
-    and any other method by one small solve a pair, (I - z T_j (x) T_k) x = k (x) k.
+    SGD with torch's options and quasi-hyperbolic momentum too (`TwoStates`), with the start that weight decay and the
+    undamped first step amount to; and any other method by one small solve a pair, (I - z T_j (x) T_k) x = k (x) k.
 
     **Assumptions.** Constant hyperparameters. All arguments broadcast against each other; q real or complex. In closed
     form a_j and a_k may be arrays of any library whose numbers do arithmetic (torch), with a plain number for q.
@@ -70,6 +73,21 @@ class PairResponses:
                 return None
         return beta
 
+    @cached_property
+    def closed(self) -> TwoStates | None:
+        """The closed form of SGD with torch's options and of quasi-hyperbolic momentum; None of any other method."""
+        return TwoStates.of(self.method) if self.momentum is None else None
+
+    @property
+    def first_noise(self) -> float:
+        """Factor of the variance of the noise in the first step: above 1 with dampening, which spares that step."""
+        return 1.0 if self.closed is None else self.closed.first_noise
+
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay leaves a bias in the end."""
+        return self.closed is not None and self.closed.pull > 0.0
+
     def raw(self, q: Any, a_j: Any, a_k: Any) -> tuple[Any, Any]:
         """(u0, v0), without the noise that a mode is spared.
 
@@ -103,7 +121,10 @@ class PairResponses:
 
     def kick(self, q: Any, a_j: Any, a_k: Any) -> Any:
         """u alone; arguments as for `raw`."""
-        return self.dressed(q, a_j, a_k)[0]
+        if self.closed is None:
+            return self.dressed(q, a_j, a_k)[0]
+        u0 = self.closed.moments(q, a_j, a_k, start=False)[0]
+        return u0 / (1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0)
 
     def kick_slopes(self, q: float, a_j: Any, a_k: Any) -> tuple[Any, Any, Any]:
         """u, d log u / dq and d log u / d log(learning rate), on the real axis.
@@ -138,6 +159,8 @@ class PairResponses:
         if beta is not None:
             forgets = (1.0 - beta) + beta * q
             return forgets / (q * forgets + (1.0 - q) * a)
+        if self.closed is not None:
+            return self.closed.mean(q, a)
         q, a = np.broadcast_arrays(q, a)
         step, _ = self._steps(a)
         size = step.shape[-1]
@@ -161,7 +184,10 @@ class PairResponses:
         beta = self.momentum
         if beta is not None:
             return _heavy_ball(beta, self.gamma, q, a_j, a_k)[2] > 0.0
-        u0, _, sign = self._solved(q, a_j, a_k)
+        if self.closed is not None:
+            u0, _, sign = self.closed.moments(q, a_j, a_k, start=False)
+        else:
+            u0, _, sign = self._solved(q, a_j, a_k)
         return sign * (1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0) > 0.0
 
     def _steps(self, a: Array) -> tuple[Array, Array]:
@@ -181,6 +207,8 @@ class PairResponses:
 
     def _solved(self, q: Any, a_j: Any, a_k: Any) -> tuple[Any, Any, Any]:
         """u0, v0 and the sign of det(1 - z T_j (x) T_k) (of its real part, where q is complex), pair by pair."""
+        if self.closed is not None:
+            return self.closed.moments(q, a_j, a_k)
         q, a_j, a_k = np.broadcast_arrays(q, a_j, a_k)
         shape = q.shape
         flat = [x.ravel() for x in (q, a_j, a_k)]

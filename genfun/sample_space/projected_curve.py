@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -66,11 +67,28 @@ def circle_losses(
         Points for every step.
     """
     function: Any = AboveLimit(F, limit) if limit > 0.0 else F
+    return circle_series(lambda q: function.loss(q)[:, None], last, shift, oversampled)[:, 0]
+
+
+def circle_series(
+    f: Callable[[Any], Any], last: int, shift: float, oversampled: int = OVERSAMPLED
+) -> Float[Array, "t m"]:
+    """The coefficients 0..last of m functions at once, times exp(-shift t), as `circle_losses` has them.
+
+    Parameters
+    ----------
+    f : callable
+        Values, shape (k, m), at z = 1 - q for q of shape (k,).
+    last : int
+    shift : float
+    oversampled : int
+        Points for every step.
+    """
     points, _, q = _circle(last, shift, oversampled)
-    values = function.loss(q)
+    values = f(q)
     # The coefficients' transform has the opposite sign of the angle in numpy's convention.
-    steps = np.arange(last + 1)
-    return np.fft.irfft(np.conj(values), points)[: last + 1] * np.exp(ALIASING * steps / points)
+    damped = np.exp(ALIASING * np.arange(last + 1) / points)
+    return np.fft.irfft(np.conj(values), points, axis=0)[: last + 1] * damped[:, None]
 
 
 def _circle(last: int, shift: float, oversampled: int = OVERSAMPLED) -> tuple[int, Array, Array]:
@@ -112,7 +130,8 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
     if not off.any() or np.abs(flat[off]).max() == 0.0:
         return -np.inf
-    partner = max(float(np.abs(flat).max()), 1.0 if F.problem.noise_variance > 0.0 else 0.0)
+    lasting = F.problem.noise_variance > 0.0 or F.decays
+    partner = max(float(np.abs(flat).max()), 1.0 if lasting else 0.0)
     return float(np.log(np.abs(flat[off]).max() * partner))
 
 
@@ -123,7 +142,9 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     ----------
     F : ProjectedFunction
     """
-    return replace(searched_singularity(F), unresolved_rate=unresolved_rate(F))
+    found = searched_singularity(F)
+    shift = max(found.shift, 0.0) if F.decays else found.shift
+    return replace(found, shift=shift, unresolved_rate=unresolved_rate(F))
 
 
 def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
@@ -263,7 +284,7 @@ class CurveSteps:
     """
 
     def __init__(self, F: ProjectedFunction) -> None:
-        self._function, self._singular, self._next = F, projected_singularity(F), 0
+        self._function, self._singular, self._next = F, F.known_singularity(), 0
         self.size = F.pairs.first.size
 
     def losses(self, until: int) -> Scaled:

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun._root import bracketed_root
 from genfun._typing import Array, Float
-from genfun.engine.edge import curvature_limit
+from genfun.engine.edge import curvature_limit, with_rate
 from genfun.methods.base import Method
 from genfun.problems.problem import LinearProblem
 from genfun.sample_space.fast_pairs import HeavyBallPairs
@@ -68,7 +68,11 @@ def gain_matrix(pairs: PairMeasure, method: Method, gamma: float) -> Callable[[f
         return closed
     j, k = pairs.nodes[pairs.first], pairs.nodes[pairs.second]
 
+    decays = getattr(method, "weight_decay", 0.0) > 0.0
+
     def solved(rate: float) -> Array:
+        # Weight decay enters as the learning rate times rho.
+        responses = PairResponses(with_rate(method, rate) if decays else method, gamma)
         u = responses.kick(0.0, rate * j, rate * k)
         if not bool(np.all(responses.positive(0.0, rate * j, rate * k))):
             u = np.full_like(u, np.nan)

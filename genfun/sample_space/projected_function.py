@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
+from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import mean_rate
 from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.sample_space.projected_curve import CurveSteps
 
-ROWS = 64
-"""Points evaluated together where every pair is solved for."""
+CHUNK = 16_384
+"""Points times pairs evaluated together where every pair is looked at, so that all working arrays stay in the cache."""
 
 
 class ProjectedFunction(Transform):
@@ -78,6 +79,8 @@ class ProjectedFunction(Transform):
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self.responses = PairResponses(method, self.gamma)
+        # The bias of weight decay is approached more slowly than the floor of label noise.
+        self.levels = not self.responses.decays
         self.setting = (self.responses.momentum, self.gamma, method.learning_rate)
         self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
 
@@ -129,10 +132,17 @@ class ProjectedFunction(Transform):
         return CurveSteps(self)
 
     def floor(self) -> float:
-        """The excess loss that label noise leaves in the end."""
-        kernel, _ = self.parts(np.zeros(1))
-        settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], self.noise.pairs.floor)
+        """The excess loss in the end: what label noise leaves, and the bias of weight decay."""
+        q = np.full(1, NEXT_TO_ONE)
+        kernel, source = self.parts(q)
+        left = source[0] * q if self.responses.decays else self.noise.pairs.floor
+        settled = np.linalg.solve(np.eye(kernel.shape[1]) - kernel[0], left)
         return float(settled[0] / (2.0 * np.sqrt(self.noise.n_samples))) - 0.5 * self.problem.noise_variance
+
+    @property
+    def decays(self) -> bool:
+        """Whether weight decay leaves a bias in the end."""
+        return self.responses.decays
 
     def settling_rate(self, singular: Singularity) -> float:
         """The rate at which the floor is approached: with label noise the mean path counts as itself, not squared.
@@ -185,6 +195,17 @@ class ProjectedFunction(Transform):
         kernel, source = self._packed(q)
         return first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.noise.n_samples))
 
+    def residuals(self, q: Shaped[Array, " k"]) -> Shaped[Array, "k m"]:
+        """x = X^T p~ at z = 1 - q, the squared residuals of the weights.
+
+        Parameters
+        ----------
+        q : real or complex array, shape (k,)
+        """
+        kernel, source = self.parts(q)
+        matrix = np.eye(kernel.shape[1]) - (1.0 - q)[:, None, None] * kernel
+        return np.linalg.solve(matrix, source[:, :, None])[:, :, 0]
+
     @np.errstate(all="ignore")
     def parts(self, q: Shaped[Array, " k"]) -> tuple[Shaped[Array, "k m m"], Shaped[Array, "k m"]]:
         """K and X^T b at z = 1 - q.
@@ -203,11 +224,18 @@ class ProjectedFunction(Transform):
             return self._heavy.kernel(sums, q, *self.setting), self._heavy.source(sums, q, *self.setting)
         pairs, (a, a_j, a_k) = self.pairs, self._rates
         kernel, source = [], []
-        for start in range(0, q.size, ROWS):
-            some = q[start : start + ROWS]
+        rows = max(1, CHUNK // pairs.first.size)
+        for start in range(0, q.size, rows):
+            some = q[start : start + rows]
             u, v = self.responses.dressed(some, a_j[:, None], a_k[:, None])
-            kernel.append(self._scale * (pairs.kernel @ u))
+            sums = self._scale * (pairs.kernel @ u)
+            kernel.append(sums)
             part = pairs.source @ v
+            extra = self.responses.first_noise - 1.0
+            if extra > 0.0:
+                began = symmetric(sums, pairs.size) @ self._start
+                spared = self.gamma * (pairs.source @ ((a_j * a_k)[:, None] * u))
+                part = part + extra * (1.0 - some) * (began.T - spared)
             if pairs.floor[0] > 0.0:
                 part = part + pairs.modes @ self.responses.mean(some, a[:, None])
                 part = part + np.multiply.outer(pairs.floor, 1.0 / some)
@@ -229,6 +257,12 @@ class ProjectedFunction(Transform):
         )
         u, v = self.responses.dressed(q, a_j, a_k)
         return self._scale * (measure.kernel @ u), measure.source @ v
+
+    @cached_property
+    def _start(self) -> Float[Array, " m"]:
+        """X^T of the squared residuals at the start."""
+        pairs = self.noise.pairs
+        return pairs.source.sum(axis=1) + pairs.modes.sum(axis=1) + pairs.floor
 
     @property
     def _scale(self) -> float:

@@ -175,3 +175,60 @@ def test_what_epochs_cannot_follow_is_refused():
         gf.epochs_curve(_data(), method, 5)
     with pytest.raises(ValueError, match="batch_size must be at most"):
         gf.epochs_curve(_data(), SGD(0.1, 0.0, 1000), 5)
+
+
+def test_a_power_law_with_modes_is_the_list_of_its_modes():
+    law = gf.PowerLaw(1.5, 0.5, n_modes=200, n_samples=400, noise_variance=0.1)
+    modes = gf.LinearProblem(law.eigenvalues, law.signal, 400, 0.1)
+    method = SGD(0.05, 0.4, 4, sampling="epochs")
+    found = gf.predict(law, method, [10, 300])
+    assert (found.loss == gf.predict(modes, method, [10, 300]).loss).all()
+    assert found.logged_loss is not None
+    assert (found.logged_loss == gf.epochs_curve(law, SGD(0.05, 0.4, 4), [10, 300]).logged_loss).all()
+    assert gf.predict(law, SGD(0.05, 0.4, 4), 10).logged_loss is None
+    with pytest.raises(ValueError, match="n_samples must be given with epochs"):
+        gf.predict(gf.PowerLaw(1.5, 0.5, n_modes=200), method, 10)
+    with pytest.raises(ValueError, match="set n_modes"):
+        gf.predict(gf.PowerLaw(1.5, 0.5, n_samples=400), method, 10)
+    with pytest.raises(ValueError, match="averaged weights: not derived with sampling='epochs'"):
+        gf.predict(law, gf.Averaged(method), 10)
+
+
+def test_the_edge_of_epochs_is_that_of_fresh_batches():
+    data = _data()
+    shuffled = SGD(1.0, 0.3, 4, sampling="epochs")
+    assert gf.max_learning_rate(data, method=shuffled) == gf.max_learning_rate(data, 0.3, 4)
+    assert gf.max_learning_rate(data, method=gf.Averaged(shuffled)) == gf.max_learning_rate(data, 0.3, 4)
+
+
+def test_a_simulation_shuffles_where_the_method_says_so():
+    data = _data()
+    asked = simulate(data, SGD(0.1, 0.0, 4, sampling="epochs"), 70, 2)
+    ordered = simulate(data, SGD(0.1, 0.0, 4), 70, 2, order="epochs")
+    assert asked.order == "epochs"
+    assert (asked.loss == ordered.loss).all()
+    with pytest.raises(ValueError, match="run them apart"):
+        gf.experiments.simulate_many(data, [SGD(0.1, sampling="epochs"), SGD(0.1)], 5, 2)
+
+
+@pytest.mark.slow
+def test_the_best_setting_of_epochs_has_more_momentum_and_less_loss():
+    problem, steps = _problem(60), 120
+    found = gf.optimize(problem, 2, steps, noise=NOISE, method=SGD(1.0, sampling="epochs"))
+    fresh = gf.optimize(problem, 2, steps, noise=NOISE)
+    assert found.method.sampling == "epochs"
+    assert found.method.momentum > fresh.method.momentum
+    shuffled = replace(fresh.method, sampling="epochs")
+    assert found.loss < gf.predict(problem, shuffled, steps, NOISE).loss
+    assert found.loss == gf.predict(problem, found.method, steps, NOISE).loss
+    # No neighbour is better.
+    rate, beta = found.method.learning_rate, found.method.momentum
+    for other in ((0.9 * rate, beta), (1.1 * rate, beta), (rate, beta - 0.02), (rate, beta + 0.01)):
+        assert gf.predict(problem, SGD(*other, 2, sampling="epochs"), steps, NOISE).loss > found.loss * (1.0 - 1e-3)
+    low, high = found.learning_rate_range
+    assert low < rate < high
+    assert gf.predict(problem, replace(found.method, learning_rate=low), steps, NOISE).loss == pytest.approx(
+        1.05 * found.loss, rel=0.01
+    )
+    with pytest.raises(ValueError, match="budget is not known"):
+        gf.optimize(problem, 2, budget=100, method=SGD(1.0, sampling="epochs"))

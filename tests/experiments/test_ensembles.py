@@ -301,7 +301,7 @@ def test_the_step_in_place_is_the_product_with_the_update_matrix(m):
             T, k = np.tile(np.ones((m, m)), (5, 1, 1)), np.zeros((5, m))
         x, g = [rng.standard_normal((2, 5, 7)) for _ in range(m)], rng.standard_normal((2, 5, 7))
         expected = np.einsum("sij,jrsd->irsd", T, np.array(x)) + k.T[:, None, :, None] * g
-        Stepper(Updates(np.ones(5), T, k), NumPyBackend("float64"), (2, 5, 7)).advance(x, g)
+        Stepper(Updates(np.ones(5), T, k, 0.0 * k, k), NumPyBackend("float64"), (2, 5, 7)).advance(x, g)
         np.testing.assert_allclose(np.array(x), expected, rtol=1e-12, atol=1e-12)
 
 

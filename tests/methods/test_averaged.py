@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,9 @@ def test_other_answers_refuse_averages_by_name() -> None:
     data = gf.LinearData.from_features([[1.0, 0.0], [0.5, 1.0], [0.0, 2.0]], [1.0, 0.0, 1.0])
     for ask in (
         lambda: gf.explain(problem(), method, 100),
-        lambda: gf.optimize(problem(), 5, 100, method=method),
+        lambda: gf.loss_map(problem(), [0.1], [0.5], 100, 5, method=method),
         lambda: gf.phase(problem(), method),
-        lambda: gf.experiments.simulate(data, method, 5, 2),
-        lambda: gf.predict(data, method, 5, "exact"),
+        lambda: gf.predict(data, replace(method, method=gf.SGD(0.1, batch_size=2)), 5, gf.FourthMoments.of(data)),
     ):
         with pytest.raises(ValueError, match=r"averaged weights|noise='fitted'"):
             ask()
@@ -113,3 +113,22 @@ def test_bad_averages_are_refused(arguments: tuple, words: str) -> None:
         gf.Averaged(gf.SGD(0.1), *arguments)
     with pytest.raises(TypeError, match="nest"):
         gf.Averaged(gf.Averaged(gf.SGD(0.1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ema", "tail", "polyak"])
+def test_the_best_average_is_better_than_the_best_setting_without(kind) -> None:
+    steps = 60
+    p, plain = problem(0.3), gf.optimize(problem(0.3), 2, 60)
+    best = gf.optimize(p, 2, steps, method=gf.Averaged(gf.SGD(1.0), kind))
+    assert isinstance(best.method, gf.Averaged)
+    assert best.loss < plain.loss
+    assert best.loss == gf.predict(p, best.method, steps).loss
+    inner = best.method.method
+    others = [replace(best.method, method=replace(inner, learning_rate=f * inner.learning_rate)) for f in (0.8, 1.25)]
+    if kind == "ema":
+        others += [replace(best.method, decay=1.0 - f * (1.0 - best.method.decay)) for f in (0.7, 1.4)]
+    if kind == "tail":
+        others += [replace(best.method, start=best.method.start + d) for d in (-5, 5)]
+    for other in others:
+        assert gf.predict(p, other, steps).loss > best.loss * (1.0 - 1e-3)

@@ -152,11 +152,12 @@ def test_answers_that_do_not_know_an_option_refuse_it_by_name(options: dict) -> 
         lambda: gf.loss_map(problem(), [0.1], [0.5], 100, 5, method=method),
         lambda: gf.phase(problem(), method),
         lambda: gf.critical_batch_size(problem(), method, loss=0.1),
-        lambda: gf.experiments.simulate(data, replace(method, batch_size=2), 5, 2),
         lambda: gf.GeneratingFunction(problem(), method),
     ]
     if name == "sampling":
         asked += [lambda: gf.stability(problem(), method)]
+    else:
+        asked += [lambda: gf.predict(data, replace(method, batch_size=2), 5, gf.FourthMoments.of(data))]
     for ask in asked:
         with pytest.raises(ValueError, match=name):
             ask()

@@ -14,8 +14,16 @@ MARGIN = 0.05
 """The rise of the loss, as a fraction, that the ranges stand for."""
 
 
-def _crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple[float, float]:
-    """Where the losses rise above the limit on either side of the centre, interpolated."""
+def crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple[float, float]:
+    """Where the losses rise above the limit on either side of the centre, interpolated.
+
+    Parameters
+    ----------
+    values, losses : array, shape (n,)
+    centre : int
+        Place of the best.
+    limit : float
+    """
 
     def side(order: range) -> float:
         previous = centre
@@ -46,7 +54,7 @@ def rate_range(search: Search, method: Any, top: float) -> tuple[float, float]:
     high = method.learning_rate + (top - method.learning_rate) * np.linspace(0.0, 1.0, 41)[1:-1] ** 2
     rates = np.concatenate((low, high))
     losses = search.losses(rates, np.full(rates.size, getattr(method, "momentum", 0.0)))
-    return _crossings(rates, losses, 39, losses[39] + math.log1p(MARGIN))
+    return crossings(rates, losses, 39, losses[39] + math.log1p(MARGIN))
 
 
 def momentum_range(search: Search, method: Any) -> tuple[float, float]:
@@ -63,4 +71,4 @@ def momentum_range(search: Search, method: Any) -> tuple[float, float]:
     above = y + (cap - y) * np.linspace(0.0, 1.0, 31)[1:] ** 2
     betas = np.tanh(np.concatenate((below, [y], above)))
     losses = search.losses(np.full(betas.size, method.learning_rate), betas)
-    return _crossings(betas, losses, 30, losses[30] + math.log1p(MARGIN))
+    return crossings(betas, losses, 30, losses[30] + math.log1p(MARGIN))

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed, digits_of, percent
+from genfun.answers.best._curve_search import CurveSearch
 from genfun.answers.best._search import Search
 from genfun.answers.best._sensitivity import momentum_range, rate_range
 from genfun.answers.best.budget import SAMPLES, StepTime
 from genfun.answers.best.held_out_optimum import HeldOutOptimum, Objective, held_out_optimum
+from genfun.answers.best.optimum import Optimum
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.edge import curvature_limit, edge, with_rate
+from genfun.engine.edge import edge, with_rate
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family
-from genfun.noise import NoiseModel, SpectrallyExpressible
+from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.optimize import SoftmaxOptimum, softmax_optimize
@@ -30,97 +32,8 @@ SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
 NO_EFFECT = 1e-9
 """Difference in log loss by which momentum must matter at the best learning rate."""
-NEAR_EDGE, SMALLER = 0.9, 0.9
-"""Share of the edge beyond which digits of the loss are not to be believed; a learning rate that is 10 % smaller."""
-
-
-@dataclass(frozen=True, repr=False)
-class Optimum(Displayed):
-    """The best setting, and how much depends on it.
-
-    Parameters
-    ----------
-    method : Method
-        Learning rate, momentum and batch size; an SGD unless another was asked for.
-    loss : float
-        Predicted mean loss at `steps`.
-    steps : int
-        T.
-    at_bound : bool
-        Whether the optimum sits on a bound of the search, so that the true one may lie beyond.
-    bounds : tuple of str
-        Which.
-    share_of_edge : float
-        Learning rate over the largest stable one at this momentum and batch.
-    gain : float
-        1 - loss / (least loss with momentum 0): what momentum, of either sign, is worth.
-    learning_rate_range, momentum_range : (float, float)
-        How far each can move, the other kept, for 5 % more loss.
-    loss_band : (float, float) or None
-        The loss of this setting at tau2 = -tau1 and tau2 = tau1: what spectrally expressible noise leaves open. None
-        for another noise, such as that of data, which has a `noise_error`.
-    noise_error : float
-        Estimated relative error of the loss by what the noise model leaves out; nan for a model that does not know.
-    smaller_rate_cost : float
-        What a learning rate 10 % smaller costs: its loss over that of this setting, less 1.
-
-    Examples
-    --------
-    >>> import genfun as gf
-    >>> gf.optimize(gf.PowerLaw(1.5, 2.0, n_modes=50), batch_size=1, steps=500, momentum=0.0)
-    Optimum(loss ... at step 500: learning_rate=..., momentum=0, batch_size=1)
-    """
-
-    method: Any
-    loss: float
-    steps: int
-    at_bound: bool
-    bounds: tuple[str, ...]
-    share_of_edge: float
-    gain: float
-    learning_rate_range: tuple[float, float]
-    momentum_range: tuple[float, float]
-    loss_band: tuple[float, float] | None
-    noise_error: float = field(compare=False)
-    smaller_rate_cost: float = field(compare=False)
-    _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
-
-    @property
-    def near_edge(self) -> bool:
-        """Whether the learning rate is so near an edge set by batch noise that rare runs carry the mean."""
-        largest = self.method.learning_rate / self.share_of_edge
-        return self.share_of_edge > NEAR_EDGE and largest < (1.0 - 1e-6) * curvature_limit(self._asked[0], self.method)
-
-    @property
-    def digits(self) -> int:
-        """Significant digits that the loss deserves."""
-        return 2 if self.near_edge else digits_of(self.noise_error)
-
-    @property
-    def caution(self) -> str:
-        """What a 10 % smaller learning rate costs, with a warning near the edge."""
-        more = self.smaller_rate_cost
-        times = f"{1.0 + more:.3g}" if more < 1e6 else "over a million"
-        cost = f"costs {more:.1%} more loss" if more < 10.0 else f"has {times} times the loss"
-        text = f"a learning rate 10 % smaller {cost}"
-        if not self.near_edge:
-            return text
-        return f"near the edge: the mean is carried by rare runs, and a single run may well blow up; {text}"
-
-    def __repr__(self) -> str:
-        m, beta = self.method, getattr(self.method, "momentum", 0.0)
-        sign = "negative " if beta < 0.0 else ""
-        size = "full batch" if m.batch_size is None else f"batch_size={m.batch_size}"
-        worth = f", {sign}momentum worth {percent(self.gain)}" if self.gain > 0.0 else ""
-        bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
-        return (
-            f"Optimum(loss {self.loss:.{self.digits}g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
-            f"momentum={beta:.4g}, {size}{worth}{bound}{self._doubts()})"
-        )
-
-    def _doubts(self) -> str:
-        noise = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""
-        return f"{noise}, {self.caution}" if self.near_edge else noise
+SMALLER = 0.9
+"""A learning rate that is 10 % smaller."""
 
 
 @overload
@@ -208,8 +121,10 @@ def optimize(
         Samples b T; or seconds, if step_time is given.
     step_time : StepTime, (float, float) or None
         (a, c): a step of batch size b takes a + c b seconds; `fit_step_time` fits it to measured times.
-    method : Method or None
-        A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD.
+    method : Method, Averaged or None
+        A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
+        `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
+        of training in epochs. Both are searched from a few starts, some seconds to a minute.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
@@ -262,6 +177,13 @@ def optimize(
     if momentum is not None:
         momentum = _check.momentum(momentum)
     share = _share(max_share_of_edge)
+    if isinstance(method, Averaged) or getattr(method, "sampling", "fresh") == "epochs":
+        if steps is None:
+            raise ValueError(
+                "budget is not known with averaged weights or sampling='epochs'; give steps and batch_size"
+            )
+        last = _check.integer("steps", steps, 1)
+        return _of_curves(CurveSearch(problem, batch_size, last, noise, momentum, method, share))
     case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):
@@ -294,6 +216,29 @@ def _share(max_share_of_edge: float) -> float:
             f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
         )
     return share
+
+
+def _of_curves(search: CurveSearch) -> Optimum:
+    """The answer where every loss took a curve."""
+    found, noise = search.answer(), search.case.noise
+    curve = predict(search.asked[0], found.method, search.steps, search.asked[1])
+    rate = found.method.learning_rate
+    result = Optimum(
+        method=found.method,
+        loss=float(curve.loss),
+        steps=search.steps,
+        at_bound=bool(found.bounds),
+        bounds=found.bounds,
+        share_of_edge=found.share,
+        gain=max(0.0, 1.0 - math.exp(found.log_loss - found.plain)) if found.method.momentum != 0.0 else 0.0,
+        learning_rate_range=found.rates,
+        momentum_range=found.momenta,
+        loss_band=None,
+        noise_error=float(curve.noise_error),
+        smaller_rate_cost=math.expm1(search.loss(with_rate(found.method, SMALLER * rate), True) - found.log_loss),
+    )
+    object.__setattr__(result, "_asked", (search.case.problem, noise))
+    return result
 
 
 def _best_batch(search: Callable[[int], Search], most: int) -> Search:

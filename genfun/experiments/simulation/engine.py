@@ -76,9 +76,13 @@ def run_chunk(
 
     advance = arrays.ready(step)
     # After `ready`, which may have tried a step.
-    x[0][...] = arrays.put(np.tile(space.start, (settings.count, 1)))
-    for memory in x[1:]:
-        memory[...] = 0.0
+    begin = np.tile(space.start, (settings.count, 1))
+    for i, memory in enumerate(x):
+        memory[...] = arrays.put(each.starts[:, i, None] * begin)
+    first = None if np.array_equal(each.first_kicks, each.kicks) else Stepper(each, arrays, size, first=True)
+    average = settings.average
+    # The step after which a uniform average begins; -1 where none does.
+    counted = average.start if average is not None and average.is_uniform else -1
     last, mark = int(kept[-1]), max(1, int(kept[-1]) // 100)
     losses = arrays.empty((kept.size, runs, each.count))
     place, at, block = 0, 0, None
@@ -87,17 +91,27 @@ def run_chunk(
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):
             if t == kept[place]:
-                arrays.multiply(x[0], x[0], out=square)
+                whole = average is None or t <= counted
+                shown = x[0] if whole else x[-1]
+                arrays.multiply(shown, shown, out=square)
                 losses[place] = square @ weights
+                if counted >= 0 and not whole:
+                    losses[place] /= float(t - counted) ** 2
                 place += 1
             if t == last:
                 break
+            if t == counted:
+                x[-1][...] = 0.0
             if fed is not None:
                 if block is None or at == block.shape[0]:
                     block, at = next(fed), 0
                 index[...] = block[at]
                 at += 1
-            advance()
+            if t == 0 and first is not None:
+                kick(x[0], g)
+                first.advance(x, g)
+            else:
+                advance()
             if t % mark == 0:
                 tell(t / last)
     tell(1.0)

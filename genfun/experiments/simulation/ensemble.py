@@ -14,7 +14,9 @@ from genfun.experiments.simulation.batches import Order, block_bytes, index_bloc
 from genfun.experiments.simulation.devices import Run
 from genfun.experiments.simulation.space import Space, space_of, weights_space
 from genfun.experiments.simulation.updates import Updates
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
+from genfun.methods.system import system_of
 from genfun.noise import sampling_factor
 
 Tell = Callable[[float], None]
@@ -28,8 +30,8 @@ BLOCKS_HELD = 4
 def groups(methods: Sequence[Method], n: int) -> list[tuple[list[int], bool]]:
     """Places of the methods that can be run in one array, and whether they draw batches at all.
 
-    Batch size, replacement and the number of state components are shared within a group; learning rates and
-    hyperparameters differ.
+    Batch size, replacement, the number of state components and the kind of average are shared within a group; learning
+    rates and hyperparameters differ.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def groups(methods: Sequence[Method], n: int) -> list[tuple[list[int], bool]]:
     found: dict[tuple[Any, ...], list[int]] = {}
     for place, m in enumerate(methods):
         drawn = sampling_factor(m.batch_size, n, m.replacement) > 0.0
-        parts = len(m.update(0.0, *m.hyperparameters)[1])
+        average = (m.kind, m.start) if isinstance(m, Averaged) else None
+        parts = (system_of(m).size if getattr(m, "options", "") else len(m.update(0.0, *m.hyperparameters)[1]), average)
         key = (m.batch_size, m.replacement, parts) if drawn else (None, False, parts)
         found.setdefault(key, []).append(place)
     return [(places, key[0] is not None) for key, places in found.items()]
@@ -151,7 +154,7 @@ def _drawn(
     losses = np.empty((replicas, settings.count, kept.size))
     for i, (r, s) in enumerate(corners):
         seeds = children[r : r + tall]
-        part = Updates(*(a[s : s + wide] for a in (settings.rates, settings.transitions, settings.kicks)))
+        part = settings.take(slice(s, s + wide))
         blocks = index_blocks(seeds, n, b, method.replacement, order)
 
         def report(fraction: float, i: int = i) -> None:

@@ -38,7 +38,8 @@ def simulate(
               L = \tfrac12\sum_k\lambda_k|w-w^*|_k^2 + \tfrac12\sigma^2
 
     **Assumptions.** Nothing of the theory: every step draws a fresh uniform batch (without replacement inside the
-    batch unless `method.replacement`), takes its gradient and updates w from w_0 = 0. The work is done on the
+    batch unless `method.replacement`), takes its gradient and updates w from w_0 = 0; torch's options and averages of
+    the weights as their methods say. The work is done on the
     residuals of all samples if that is cheaper, otherwise in the eigenbasis (`simulation.space`). Near the
     stability edge the mean loss is carried by rare runs with huge losses: the mean of a few hundred runs may lie
     orders of magnitude below the true mean, and the median says nothing about stability. `Runs.effective_runs` counts
@@ -67,7 +68,8 @@ def simulate(
         "float64" or "float32": precision of the runs. The losses come back as doubles.
     order : str
         "fresh": every step draws anew, which is what the theory assumes. "epochs": consecutive slices of a new
-        permutation in each epoch; the N mod b samples at its end are not visited in that epoch.
+        permutation in each epoch; the N mod b samples at its end are not visited in that epoch. A method with
+        sampling="epochs" asks for them too.
 
     Returns
     -------
@@ -168,8 +170,12 @@ def simulate_many(
     for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    orders: set[Order] = {"epochs" if getattr(m, "sampling", "fresh") == "epochs" else order for m in methods}
+    if len(orders) > 1:
+        raise ValueError("methods must all have sampling='epochs', or none, in one simulation; run them apart")
+    order = orders.pop()
     for m in methods:
-        _check.options(m)
+        _check.options(m, knows=True, epochs=True)
         sampling_factor(m.batch_size, data.n_samples, m.replacement)
         if order == "epochs" and m.replacement:
             raise ValueError("order='epochs' draws without replacement, got a method with replacement=True")

@@ -64,7 +64,7 @@ def space_of(data: LinearData, settings: Updates) -> Space:
     data : LinearData
     settings : Updates
     """
-    still = (settings.transitions[:, :, 0] == np.eye(settings.components)[0]).all()
+    still = settings.plain and (settings.transitions[:, :, 0] == np.eye(settings.components)[0]).all()
     small = data.n_samples <= min(LARGEST_KERNEL, ROWS_WORTH * data.rank)
     return residuals_space(data) if still and small else weights_space(data)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
+from genfun.methods.system import system_of
+
+ARRAYS = ("rates", "transitions", "kicks", "starts", "first_kicks")
+"""Those of `Updates`, with the settings as their first axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +33,20 @@ class Updates:
         T.
     kicks : array, shape (settings, m)
         k.
+    starts : array, shape (settings, m)
+        The state at the start, in units of w_0 - w*: 1 of w, -1 of what weight decay pulls from, 1 of a running mean.
+    first_kicks : array, shape (settings, m)
+        k of the first step, which torch does not damp.
+    average : Averaged or None
+        One of the settings, where their last component is an average of the weights; all have its kind and start.
     """
 
     rates: Float[Array, " settings"]
     transitions: Float[Array, "settings m m"]
     kicks: Float[Array, "settings m"]
+    starts: Float[Array, "settings m"]
+    first_kicks: Float[Array, "settings m"]
+    average: Averaged | None = None
 
     @classmethod
     def of(cls, methods: Sequence[Method]) -> Updates:
@@ -43,12 +57,43 @@ class Updates:
         methods : sequence of Method
         """
         # The gradient enters through the kick alone, so T is taken at a = 0.
-        updates = [m.update(0.0, *m.hyperparameters) for m in methods]
+        systems = [system_of(m) if getattr(m, "options", "") else None for m in methods]
+        rows, kicks, starts, whole = [], [], [], []
+        for m, system in zip(methods, systems, strict=True):
+            if system is None:
+                row, kick = m.update(0.0, *m.hyperparameters)
+                start, first = np.eye(len(kick))[0], 1.0
+            else:
+                row, kick, start, first = system.constant, system.kick, system.start, np.sqrt(system.first_noise)
+            rows.append(row)
+            kicks.append(kick)
+            starts.append(start)
+            whole.append(first * np.asarray(kick, dtype=np.float64))
         return cls(
             np.array([m.learning_rate for m in methods], dtype=np.float64),
-            np.array([rows for rows, _ in updates], dtype=np.float64),
-            np.array([kick for _, kick in updates], dtype=np.float64),
+            np.array(rows, dtype=np.float64),
+            np.array(kicks, dtype=np.float64),
+            np.array(starts, dtype=np.float64),
+            np.array(whole),
+            methods[0] if isinstance(methods[0], Averaged) else None,
         )
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but w starts away from 0, the first step is as any other, and w is what is asked for."""
+        first = np.eye(self.components)[0]
+        return self.average is None and bool(
+            (self.starts == first).all() and np.array_equal(self.first_kicks, self.kicks)
+        )
+
+    def take(self, pick: Any) -> Updates:
+        """Some of the settings.
+
+        Parameters
+        ----------
+        pick : slice or array of ints
+        """
+        return replace(self, **{name: getattr(self, name)[pick] for name in ARRAYS})
 
     @property
     def count(self) -> int:
@@ -67,7 +112,7 @@ class Updates:
         ----------
         outputs : int
         """
-        return Updates(*(np.repeat(a, outputs, axis=0) for a in (self.rates, self.transitions, self.kicks)))
+        return self.take(np.repeat(np.arange(self.count), outputs))
 
 
 class Stepper:
@@ -83,10 +128,12 @@ class Stepper:
         See `genfun.experiments.simulation.backend`.
     shape : tuple of int
         Of a component.
+    first : bool
+        Whether it is for the first step.
     """
 
-    def __init__(self, settings: Updates, arrays: Any, shape: tuple[int, ...]) -> None:
-        T, k, m = settings.transitions, settings.kicks, settings.components
+    def __init__(self, settings: Updates, arrays: Any, shape: tuple[int, ...], first: bool = False) -> None:
+        T, k, m = settings.transitions, settings.first_kicks if first else settings.kicks, settings.components
         self.arrays = arrays
         self.factors = [[_factor(T[:, i, j], arrays) for j in range(m)] for i in range(m)]
         self.kicks = [_factor(k[:, i], arrays) for i in range(m)]
