@@ -17,6 +17,20 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 
 
+def off_axis_rate(maps: Shaped[Array, "... M M"]) -> float:
+    """log of the largest modulus of an eigenvalue off the positive real axis; -inf if there is none.
+
+    Parameters
+    ----------
+    maps : array, shape (..., M, M)
+        Some matrices.
+    """
+    values = np.linalg.eigvals(maps)
+    off = (np.abs(np.imag(values)) > 1e-12 * np.abs(values)) | (np.real(values) < 0.0)
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+
+
 @dataclass(frozen=True)
 class MomentMaps:
     """The maps of the second moments of some of the modes, the extreme ones among them.
@@ -60,10 +74,7 @@ class MomentMaps:
         own : tuple of float
             Several values of what a mode is spared of its own noise.
         """
-        values = np.linalg.eigvals(np.concatenate([self.of(each)[0] for each in own]))
-        off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
-        with np.errstate(divide="ignore"):
-            return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+        return off_axis_rate(np.concatenate([self.of(each)[0] for each in own]))
 
 
 @dataclass(frozen=True)

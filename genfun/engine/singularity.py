@@ -190,14 +190,14 @@ def searched_singularity(G: Transform) -> Singularity:
     # A very small eigenvalue has spectral radius 1 to rounding; slow modes are stable.
     curvature = bool((radii[a > 1e-10] >= 1.0).any())
     stable = gain < 1.0 and not curvature and bool(regular or G.gamma == 0.0)
-    outside = off_axis(roots).max()
-    unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate())
     if np.isinf(G.problem.capacity_total) and G.gamma > 0.0:
         rate = np.inf
     elif stable:
         rate = 0.0 if G.problem.lambda_min == 0.0 else _stable_rate(G, float(radii.max()))
     else:
         rate = _unstable_rate(G)
+    outside = off_axis(roots).max()
+    unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate(rate))
     shift = rate if G.problem.noise_variance == 0.0 else max(rate, 0.0)
     return Singularity(rate, shift, unresolved, _rate_error(G, rate), gain, stable, curvature)
 
