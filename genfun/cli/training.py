@@ -155,7 +155,7 @@ def predict(
             raise click.UsageError("give --steps, e.g. --steps 100,1000, or --overlay", click.get_current_context())
         steps = runs.chosen()
     method = method_of(learning_rate, momentum, batch_size, convention)
-    # Schedules know spectrally expressible noise only.
+    # Under a schedule the data's own noise costs milliseconds a step: constants stand for it, as the preamble says.
     only = target.expressible if isinstance(method, ScheduledSGD) else None
     noise = target.noise if only is None else only
     found = ask(target.problem, method, list(steps), noise)
