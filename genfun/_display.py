@@ -41,6 +41,7 @@ class Displayed:
         `LossMap`                `loss_map`       `best`
         `MomentumMap`            `momentum_map`
         `BudgetMap`              `budget_map`
+        `BestSchedule`           `schedule`
         `CriticalBatch`          `samples`
         `StepsFit`               `steps_fit`
         `BestSchedule`           `schedule`

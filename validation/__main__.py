@@ -46,6 +46,7 @@ FILES = (
     "regret",
     "own_noise",
     "held_out",
+    "suggest_habits",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

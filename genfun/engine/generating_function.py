@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, MomentMaps, off_axis_rate
+from genfun.engine.conditioning import Conditioning, MomentMaps, largest_off_axis
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
@@ -227,7 +227,9 @@ class GeneratingFunction(Transform):
         if self.gamma == 0.0:
             return -np.inf
         tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
-        bound = self._moment_maps.off_axis_rate((self.gamma * tau2, self.gamma * (tau2 - tau1)))
+        # Without a correction the moments' eigenvalues are products of the roots, which `singularity` has seen.
+        own = tuple(self.gamma * each for each in (tau2, tau2 - tau1) if each != 0.0)
+        bound = self._moment_maps.off_axis_rate(own) if own else -np.inf
         if bound <= above:
             return bound
         # As tau1 >= tau2, a step takes moments to moments: no eigenvalue exceeds the largest one on the positive axis.
@@ -239,7 +241,7 @@ class GeneratingFunction(Transform):
         if merged.nodes.size > MOST_COUPLED:
             return np.inf
         coupled = Recursion(self.problem, [self.method], self.noise_model, (merged, merged)).coupled_map()
-        return off_axis_rate(coupled)
+        return largest_off_axis(np.linalg.eigvals(coupled))
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""

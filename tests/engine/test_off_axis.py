@@ -8,7 +8,7 @@ import pytest
 import genfun as gf
 from genfun.engine.dispatch import transform
 from genfun.engine.recursion import Recursion
-from genfun.engine.singularity import dominant_singularity
+from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
 
 K = np.arange(1.0, 201.0)
 STEEP = gf.LinearProblem(K**-2.5, K**-8.5)
@@ -44,3 +44,31 @@ def test_late_losses_of_large_single_sample_steps_have_errors_that_hold(beta: fl
     forced = gf.predict(STEEP, method, steps, route="contour")
     assert (np.abs(forced.loss / right - 1.0) <= 2.0 * forced.error + 1e-12).all()
     assert (forced.error < 1e-7).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9, -0.99])
+def test_two_roots_are_those_of_the_matrix(beta: float) -> None:
+    a = np.append(np.geomspace(1e-14, 4.0, 301), [1.0, 0.0])
+    rows = gf.SGD(0.1, beta, 1).update(a, beta)[0]
+    matrix = np.moveaxis(np.array([[np.broadcast_to(x, a.shape) for x in row] for row in rows]), 2, 0)
+    right = np.linalg.eigvals(matrix).astype(np.complex128)
+    found = update_roots(rows, a.shape)
+    same, turned = (np.abs(found - order).max(axis=1) for order in (right, right[:, ::-1]))
+    # Next to a double root both err by the root of the rounding; none of these is as near to one.
+    assert np.minimum(same, turned).max() < 1e-13
+    assert (off_axis(found) > 0.0).tolist() == (off_axis(right) > 0.0).tolist()
+
+
+def test_two_roots_of_nothing_are_zero() -> None:
+    assert (update_roots(((0.0, 0.0), (0.0, 0.0)), (3,)) == 0.0).all()
+
+
+def test_long_runs_of_one_momentum_are_parted_without_a_gap() -> None:
+    problem, rates, momenta = gf.PowerLaw(1.5, 0.5, n_modes=1000), np.geomspace(0.01, 1.0, 1201), [0.0, 0.5]
+    found = gf.noise_gain_map(problem, rates, momenta, batch_size=10)
+    for i in (0, 233, 234, 600, 601, 1200):
+        for j, beta in enumerate(momenta):
+            single = gf.stability(problem, gf.SGD(float(rates[i]), beta, 10)).noise_gain
+            assert found[i, j] == pytest.approx(single, rel=1e-12)
+    assert np.isfinite(found).all()
+    assert (np.diff(found, axis=0) > 0.0).all()
