@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genfun._root import bracketed_root
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem

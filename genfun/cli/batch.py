@@ -115,7 +115,7 @@ def big_batch(
         for r in rows
     ]
     shown: list[Block] = [*preamble(target, only), told(method)]
-    shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
+    shown.append(Grid(("step", "noise scale, batch fixed", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     if grown.full_batch_step is not None:
         shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")
