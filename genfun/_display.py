@@ -41,9 +41,12 @@ class Displayed:
         `LossMap`                `loss_map`       `best`
         `MomentumMap`            `momentum_map`
         `BudgetMap`              `budget_map`
+        `BestSchedule`           `schedule`
         `CriticalBatch`          `samples`
         `StepsFit`               `steps_fit`
+        `BestSchedule`           `schedule`
         `BigBatch`               `big_batch`
+        `Spread`                 `spread`
         `EscapeChart`            `escape_chart`   `against`, `at`
         `HeldOut`                `held_out`
         `LeaveOneOut`            `held_out`

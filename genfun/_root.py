@@ -39,7 +39,7 @@ def bracketed_root(function: Callable[[float], float], low: float, high: float, 
         return a if fa == 0.0 else b
     if not fa * fb < 0.0:
         raise ValueError(f"function must change its sign between low={low!r} and high={high!r}, got {fb!r} and {fa!r}")
-    c, fc, share = a, fa, 0.5
+    c, fc, share, best = a, fa, 0.5, a
     for _ in range(MOST):
         x = a + share * (b - a)
         fx = float(function(x))

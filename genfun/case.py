@@ -25,6 +25,8 @@ NAMES: dict[str, str] = {
     "exact": "that of the data, nothing left out",
     "fitted": "tau1 and tau2 fitted to the fourth moments of the data",
 }
+STANDS_IN = ", by constants fitted to the data's noise"
+"""What a result adds to its repr where fitted constants stand for the noise of data: `Case.stand_in` is a note then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,17 @@ class Case:
             return self.noise
         assert self.method.batch_size is None
         return SpectrallyExpressible()
+
+    @property
+    def stand_in(self) -> str:
+        """Which noise stands for that of data in an answer that is derived for constants alone; "" if none does."""
+        quiet = _is_constant(self.method) and self.method.batch_size is None
+        if quiet or self.data is None or not isinstance(self.noise, SpectrallyExpressible):
+            return ""
+        if self.noise != self.data.noise:
+            return ""
+        constants = f"tau1 = {self.data.noise.tau1:.3g} and tau2 = {self.data.noise.tau2:.3g}"
+        return f"constants fitted to the data, {constants}, stand for their own noise: max_learning_rate knows that"
 
     @property
     def gamma(self) -> float:

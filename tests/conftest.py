@@ -11,6 +11,8 @@ from hypothesis import settings
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Read by the workers of `pytest -n`, which share the cores already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Workers of `pytest -n` are told a width, which output that is no terminal would take.
+os.environ.pop("COLUMNS", None)
 
 # `pytest --hypothesis-profile=search` looks for new failures; the default repeats the same examples on every run.
 settings.register_profile("repeat", derandomize=True, database=None, deadline=None, print_blob=True)

@@ -52,3 +52,11 @@ class QuasiHyperbolic:
         # g' = beta g + (1 - beta) (a w + eps), w' = w - nu g' - (1 - nu) (a w + eps), with -g kept as the memory
         own = 1 - nu * beta
         return ((1 - own * a, nu * beta), (-(1 - beta) * a, beta)), (own, 1 - beta)
+
+
+class LateKick:
+    """The gradient enters w one step late, so that h_0 = 0."""
+
+    @staticmethod
+    def update(a: Any, beta: Any, /) -> Any:
+        return ((1, beta), (-a, beta)), (0, 1)

@@ -8,6 +8,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -172,3 +173,26 @@ def test_private_modules_are_imported_in_their_own_room_only():
             if any(name.startswith("_") for name in rest) and first != room:
                 found.append(f"{path.relative_to(PACKAGE)}: {module}")
     assert found == []
+
+
+def test_every_module_but_those_for_torch_is_forbidden_to_import_it() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (contract,) = (c for c in contracts if c.get("forbidden_modules") == ["torch"])
+    assert "ignore_imports" not in contract
+    inside = {
+        f"genfun.{path.stem}" for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    inside |= {f"genfun.data.{path.stem}" for path in (PACKAGE / "data").glob("*.py")}
+    free = {
+        "experiments",
+        "optim",
+        "data",
+        "data.tangent_operator",
+        "data.torch_model",
+        "__init__",
+        "__main__",
+        "data.__init__",
+    }
+    assert set(contract["source_modules"]) == inside - {f"genfun.{name}" for name in free}

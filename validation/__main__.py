@@ -47,6 +47,7 @@ FILES = (
     "own_noise",
     "outcomes",
     "held_out",
+    "suggest_habits",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

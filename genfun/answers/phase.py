@@ -14,7 +14,7 @@ from genfun._typing import Array, Float
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.late_terms import exp_or_inf, floor_of_label_noise, noise_term, signal_constant
 from genfun.answers.predict import predict
-from genfun.case import Case, NoiseChoice
+from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.singularity import dominant_singularity
@@ -70,6 +70,8 @@ class Phase(Displayed):
         Whether the spectrum is one, as in `genfun.fit_power_law`: if not, the exponents are those of its window.
     nu_interval, zeta_interval : (float, float)
         Of the fit, both ends equal for an exact power law.
+    fitted_noise : bool
+        Whether constants fitted to data stand for their own noise; a note then says so.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class Phase(Displayed):
     is_power_law: bool = True
     nu_interval: tuple[float, float] = (math.nan, math.nan)
     zeta_interval: tuple[float, float] = (math.nan, math.nan)
+    fitted_noise: bool = False
 
     @property
     def constant(self) -> float:
@@ -158,14 +161,15 @@ class Phase(Displayed):
         return self.signal_exponent
 
     def __repr__(self) -> str:
+        stands = STANDS_IN if self.fitted_noise else ""
         if "divergence" in self.name:
-            return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on)"
+            return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on{stands})"
         changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
         after = f" after step {self.transition_step:.4g}" if changes else ""
         if self.floor > 0.0:
             after += f", held at {self.floor:.3g} by label noise from step {self.floor_step:.3g}"
         end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
-        return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end})"
+        return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end}{stands})"
 
 
 def effective_rate(method: Method) -> float:
@@ -274,7 +278,8 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
         name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, *floor, notes,
         law.is_power_law, law.nu_interval, law.zeta_interval,
     )  # fmt: skip
-    return replace(found, notes=notes + _more_notes(found))
+    stands = (case.stand_in,) if case.stand_in else ()
+    return replace(found, notes=notes + _more_notes(found) + stands, fitted_noise=bool(stands))
 
 
 def _divergence_step(G: GeneratingFunction, rate: float) -> float:

@@ -104,9 +104,11 @@ def big_batch(
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
-    only = target.expressible
-    fixed = noise_scale(target.problem, method, steps, only)
-    grown = ask(target.problem, method, steps, theta, only)
+    data = target.asked is target.source and isinstance(target.chosen, str)
+    only, noise = (None, target.chosen) if data else (target.expressible,) * 2
+    fixed = noise_scale(target.asked if data else target.problem, method, steps, noise)
+    # The batches that grow know the measured noise by fitted constants, which the note says.
+    grown = ask(target.asked if data else target.problem, method, steps, theta, None if noise == "measured" else noise)
     columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
     rows = lines_of(columns)
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
@@ -117,6 +119,7 @@ def big_batch(
     shown: list[Block] = [*preamble(target, only), told(method)]
     shown.append(Grid(("step", "noise scale, batch fixed", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
+    shown += [f"note: grown batches by {note}" for note in grown.notes]
     if grown.full_batch_step is not None:
         shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")
     return Answer(

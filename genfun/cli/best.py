@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
+from genfun.cli.held_out import OBJECTIVES, held_out_best
 from genfun.cli.options import asked, banded, inputs, notes, preamble, setting, told
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL, WHOLE
@@ -19,14 +22,20 @@ from genfun.cli.types import BATCH, REAL, WHOLE
         "genfun optimize mnist --batch-size 10 --steps 1000",
         "genfun optimize power-law --nu 1.5 --zeta 2 --n-modes 1000 --batch-size 1 --steps 1e4 --momentum 0",
         "genfun optimize mnist --budget 1e5 --out best.png",
+        "genfun optimize mnist --model pixels --holdout 0.2 --batch-size 10 --steps 1000",
     ),
 )
-@on_target
+@partial(on_target, held_out=True)
 @click.option("--batch-size", type=BATCH, help="b, or `full`; a --budget alone chooses it.")
 @click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
 @click.option("--momentum", type=REAL, help="Fixes beta; left out, it is searched.")
 @click.option("--max-share-of-edge", type=REAL, default="1", show_default=True, help="Most of the largest stable rate.")
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    help="The loss that is least  [default: train, with --test or --holdout test]",
+)
 @answers(picture=True)
 def optimize(
     target: Target,
@@ -35,10 +44,13 @@ def optimize(
     budget: float | None,
     momentum: float | None,
     max_share_of_edge: float,
+    objective: Any,
 ) -> Answer:
     """Find the best learning rate, momentum and batch size.
 
     Of least predicted mean loss at a step, with a given batch size; or within a budget of samples, with the best.
+    The loss is that of the training samples; or on rows that are not trained on, by --test, --holdout, or
+    --objective test (leave-one-out) and folds (five of them), which need the training samples alone.
     """
     from genfun._display import percent
     from genfun.answers.best.optimize import optimize as ask
@@ -47,6 +59,8 @@ def optimize(
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("give --batch-size, a number or `full`; only a --budget chooses it", context)
+    if target.held_out is not None or objective in ("test", "folds"):
+        return held_out_best(target, batch_size, steps, momentum, budget, max_share_of_edge, objective)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget, max_share_of_edge=max_share_of_edge)
     m = o.method
     # Only without anything to learn is a loss of 0 no tiny one.

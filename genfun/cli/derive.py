@@ -22,7 +22,7 @@ def derive(method: str, latex: bool) -> Answer:
     From the update rule of METHOD (default: sgd, with momentum): its second moments, the impulse responses u and v
     of a mode, the functions U~, V~ and L~, the stability conditions, and the limits without momentum and noise. Then
     for power laws: the loss at late times in both phases, the noise gain and its limits, the best learning rate, and
-    when negative momentum helps.
+    when negative momentum helps. Last the responses of pairs of modes, which the noise of data itself asks for.
     """
     import genfun.methods
     from genfun.symbolic.page import show

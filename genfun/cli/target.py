@@ -15,11 +15,13 @@ from click.shell_completion import CompletionItem
 
 from genfun.cli.group import TargetOption
 from genfun.cli.output import progress
+from genfun.cli.split import HELD_OUT, check_noise, split_of
 from genfun.cli.types import REAL, WHOLE
 
 if TYPE_CHECKING:
     from genfun.case import NoiseChoice
     from genfun.data import LinearData
+    from genfun.data.held_out_rows import Split
     from genfun.noise import NoiseModel, SpectrallyExpressible
     from genfun.problems.power_law import PowerLaw
     from genfun.problems.problem import LinearProblem, Problem
@@ -59,6 +61,8 @@ class Target:
         Its spectrum, with --noise-variance applied.
     chosen : SpectrallyExpressible, "measured", "exact", "fitted" or None
         The noise model that was given, the name of one of the data's own, or None for the default of a spectrum.
+    held_out : Split or None
+        Rows that are held out, where a command was asked about the loss on them.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Target:
     source: LinearData | LinearProblem | PowerLaw
     problem: Problem
     chosen: NoiseChoice
+    held_out: Split | None = None
 
     @cached_property
     def noise(self) -> NoiseModel:
@@ -144,7 +149,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return words or [CompletionItem(incomplete, type="file")]
 
 
-def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[..., Any]:
+def on_target(command: Callable[..., Any], flag: str | None = None, held_out: bool = False) -> Callable[..., Any]:
     """Give a command the argument TARGET and its options; the command receives a `Target`.
 
     Parameters
@@ -153,6 +158,8 @@ def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[
         Takes `target` and its own options.
     flag : str or None
         The option that holds TARGET, of a command with another argument.
+    held_out : bool
+        Whether rows may be held out.
     """
     options = [
         click.argument("name", metavar="TARGET", shell_complete=_complete)
@@ -184,6 +191,7 @@ def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[
         _option("--one-hot", is_flag=True, help="table: a column of 0 and 1 for each value of a text."),
         _option("--drop-missing", is_flag=True, help="table: leave out rows with missing values."),
         _option("--classes", is_flag=True, help="file: the target holds labels, also where they are numbers."),
+        *(HELD_OUT if held_out else ()),
         _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
         _option(
             "--noise",
@@ -202,6 +210,7 @@ def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[
         "noise_name",
         "tau1",
         "tau2",
+        *(("test", "holdout", "split_seed") if held_out else ()),
     )
 
     @functools.wraps(command)
@@ -215,16 +224,32 @@ def on_target(command: Callable[..., Any], flag: str | None = None) -> Callable[
 
 
 def _read(
-    ctx: click.Context, name: str, noise_variance: float | None, noise_name: Any, tau1: Any, tau2: Any, **options: Any
+    ctx: click.Context,
+    name: str,
+    noise_variance: float | None,
+    noise_name: Any,
+    tau1: Any,
+    tau2: Any,
+    test: Path | None = None,
+    holdout: float | None = None,
+    split_seed: int = 0,
+    **options: Any,
 ) -> Target:
     kind = name if name in WORDS else "file"
     _refuse_foreign_options(ctx, kind)
-    source = {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
+    split = None
+    if test is not None or holdout is not None:
+        check_noise(noise_name, {"--noise-variance": noise_variance, "--tau1": tau1, "--tau2": tau2})
+        chosen = {("target" if key == "column" else key): options[key] for key in OPTIONS[kind]}
+        split = split_of(name, chosen, test, holdout, split_seed)
+    source = split.data if split else {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
     problem = _with_noise_variance(getattr(source, "problem", source), noise_variance)
     chosen = _noise(source, noise_name, noise_variance, tau1, tau2)
     inputs = {"target": name} | {option: options[option] for option in sorted(OPTIONS[kind])}
     inputs |= {"noise_variance": noise_variance, "tau1": tau1, "tau2": tau2}
-    return Target(name, inputs, source, problem, chosen)
+    if split is not None:
+        inputs |= {"test": None if test is None else str(test), "holdout": holdout, "split_seed": split_seed}
+    return Target(name, inputs, source, problem, chosen, split)
 
 
 def _refuse_foreign_options(ctx: click.Context, kind: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
+from genfun.cli.held_out import held_out_loss
 from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting, told
 from genfun.cli.output import Grid
 from genfun.cli.overlay import read_runs
@@ -113,10 +115,11 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
         "genfun predict mnist --model pixels --n 4000 --batch-size 8 --learning-rate 0.1 --steps 1e5 --out curve.png",
         'genfun predict mnist --batch-size 10 --learning-rate "Warmup(100, Cosine(1, 1000))" --steps 100,1100',
         "genfun predict data.csv --batch-size 10 --learning-rate 0.1 --overlay runs.csv --out curve.png",
+        "genfun predict data.csv --test new.csv --batch-size 10 --learning-rate 0.1 --steps 100,1000",
         "genfun predict power-law --nu 1.2 --batch-size 10 --learning-rate 0.3 --steps 1e3,1e9 --json",
     ),
 )
-@on_target
+@partial(on_target, held_out=True)
 @scheduled_setting
 @click.option("--steps", type=WHOLES, help="Steps, e.g. 100,1000,1e6; with --overlay some of its own.")
 @click.option(
@@ -142,6 +145,7 @@ def predict(
     `genfun.schedules`. Data then have the noise of constants fitted to them.
     Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
     keep the rate that they came at (--convention keras).
+    With --test or --holdout the mean loss on rows that are not trained on, and where to stop.
     """
     from genfun.answers import predict as ask
     from genfun.answers.band import loss_band
@@ -155,6 +159,10 @@ def predict(
             raise click.UsageError("give --steps, e.g. --steps 100,1000, or --overlay", click.get_current_context())
         steps = runs.chosen()
     method = method_of(learning_rate, momentum, batch_size, convention)
+    if target.held_out is not None:
+        if runs is not None:
+            raise ValueError("--overlay lays runs over the training loss; drop --test and --holdout")
+        return held_out_loss(target, method, steps)
     # Schedules know spectrally expressible noise only.
     only = target.expressible if isinstance(method, ScheduledSGD) else None
     noise = target.noise if only is None else only

@@ -78,13 +78,13 @@ def _embedded() -> tuple[Array, Array]:
         return archive["images"], archive["labels"]
 
 
-def _standardised(values: Array, name: str) -> Float[Array, "..."]:
-    """Zero mean and unit variance over all entries."""
+def _standardised(values: Array, name: str, *others: Array) -> list[Float[Array, "..."]]:
+    """Zero mean and unit variance over all entries; others are moved and scaled alike."""
     numbers = values.astype(np.float64)
-    spread = numbers.std()
+    mean, spread = numbers.mean(), numbers.std()
     if spread == 0.0:
         raise ValueError(f"all {name} of the {len(values)} chosen digits are equal; take a larger n or another seed")
-    return (numbers - numbers.mean()) / spread
+    return [(numbers - mean) / spread, *((other.astype(np.float64) - mean) / spread for other in others)]
 
 
 def mnist(
@@ -135,6 +135,17 @@ def mnist(
     >>> mnist(n=100, seed=0)
     LinearData(n_samples=100, rank=100, outputs=1, noise_variance=0, n_dropped=0, solver='kernel')
     """
+    return mnist_model(*mnist_rows(n, seed, model, path), model, progress)[0]
+
+
+def mnist_rows(n: int, seed: int, model: str, path: MnistPath) -> tuple[Array, Array]:
+    """Pixels and labels of the chosen digits, as they are.
+
+    Parameters
+    ----------
+    n, seed, model, path
+        As for `mnist`.
+    """
     if model not in ("ntk", "pixels"):
         raise ValueError(f"model must be 'ntk' or 'pixels', got {model!r}")
     n = _check.integer("n", n, 2)
@@ -145,8 +156,32 @@ def mnist(
         )
     images, labels = mnist_arrays(n, path)
     chosen = np.random.default_rng(_check.integer("seed", seed, 0)).choice(len(labels), n, replace=False)
-    x = _standardised(images[chosen].reshape(n, -1), "pixels")
-    y = _standardised(labels[chosen], "labels")
+    return images[chosen].reshape(n, -1), labels[chosen]
+
+
+def mnist_model(
+    pixels: Array,
+    labels: Array,
+    model: str,
+    progress: Progress | None = None,
+    held_out: tuple[Array, Array] | None = None,
+) -> tuple[LinearData, Array, Array, Array | None]:
+    """The data, and held-out digits as `genfun.predict_test` takes them: X_test, y_test, X_train.
+
+    Parameters
+    ----------
+    pixels, labels : arrays, shapes (n, 784) and (n,)
+        Of the digits that are trained on.
+    model : "ntk" or "pixels"
+    progress : callable or None
+    held_out : (array, array) or None
+        Those of the other digits.
+    """
+    rows, targets = (pixels[:1], labels[:1]) if held_out is None else held_out
+    x, others = _standardised(pixels, "pixels", rows)
+    y, theirs = _standardised(labels, "labels", targets)
     if model == "ntk":
-        return LinearData.from_kernel(relu_ntk(x), y, progress).normalized()
-    return LinearData.from_features(np.hstack([x, np.ones((n, 1))]), y, progress).normalized()
+        data = LinearData.from_kernel(relu_ntk(x), y, progress)
+        return data.normalized(), relu_ntk(others, x) / data.eigenvalues[0], theirs, None
+    x, others = (np.hstack([part, np.ones((len(part), 1))]) for part in (x, others))
+    return LinearData.from_features(x, y, progress).normalized(), others, theirs, x

@@ -17,12 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genfun._threads import one_thread
 from genfun._typing import Array, Float, Progress
 from genfun.data._arrays import block, reported, slices, view
 
 SAFE_FOR_GRAM = 1e-6
 IN_PLACE = 3_000
 """Kernels of so many samples are diagonalised where they lie: divide and conquer takes room for five more of them."""
+SMALL = 1_500
+"""Matrices of so many rows are diagonalised by one thread."""
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -80,7 +83,8 @@ def gram_spectrum(pairs: Iterable[tuple[Array, Array]]) -> GramSpectrum | None:
     assert gram is not None
     if not (np.isfinite(gram).all() and np.isfinite(cross).all() and np.isfinite(total)):
         return None
-    values, right = np.linalg.eigh(gram)
+    with one_thread(gram.shape[0] <= SMALL):
+        values, right = np.linalg.eigh(gram)
     if not values[0] > SAFE_FOR_GRAM * values[-1]:
         return None
     singular, right = np.sqrt(values[::-1]), right[:, ::-1]
@@ -206,7 +210,8 @@ def from_kernel_matrix(kernel: Any, targets: Any, eps: float, progress: Progress
         matrix[rows.start :, rows] = mean.T
     if progress is not None:
         progress(0.0, "eigenvalues of the kernel")
-    values, vectors = _eigh_in_place(matrix) if n >= IN_PLACE else np.linalg.eigh(matrix)
+    with one_thread(n <= SMALL):
+        values, vectors = _eigh_in_place(matrix) if n >= IN_PLACE else np.linalg.eigh(matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
     threshold = max(n * EPS * abs(values[0]), np.sqrt(n) * eps * largest)
     if values[-1] < -threshold or values[0] <= 0.0:

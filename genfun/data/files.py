@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genfun import _check
 from genfun._typing import Array
@@ -13,7 +13,7 @@ from genfun.data._npz import opened
 from genfun.data.frames import PARQUET, TEXT, frame_of, is_frame, kind_of, read_frame
 from genfun.data.linear import LinearData
 from genfun.data.prepared import linear_data, of_arrays
-from genfun.data.tables import Choices, numbers
+from genfun.data.tables import Choices, Numbers, numbers
 from genfun.problems.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
@@ -99,8 +99,64 @@ def load(
     '1 of 4 rows have missing values and were left out'
     """
     asked = Choices(target, drop, standardize, intercept, one_hot, drop_missing, classes)
+    found = read(source, memory_limit, asked)
+    try:
+        return _data_of(found, asked)
+    except ValueError as error:
+        raise _placed(source, error) from error
+
+
+class Table(NamedTuple):
+    """A frame, and how messages call it.
+
+    Attributes
+    ----------
+    where : str
+    frame : pandas.DataFrame
+    """
+
+    where: str
+    frame: Any
+
+
+class Kernel(NamedTuple):
+    """A kernel matrix and targets.
+
+    Attributes
+    ----------
+    values : array, shape (N, N)
+    targets : array, shape (N,) or (N, outputs)
+    """
+
+    values: Any
+    targets: Any
+
+
+def _data_of(found: Table | Numbers | Kernel | LinearProblem, asked: Choices) -> LinearData | LinearProblem:
+    if isinstance(found, Table):
+        return linear_data(numbers(found.where, found.frame, asked), asked)
+    if isinstance(found, Numbers):
+        return linear_data(found, asked)
+    return LinearData.from_kernel(*found) if isinstance(found, Kernel) else found
+
+
+def _placed(source: Any, error: ValueError) -> ValueError:
+    """The same message, which names the file."""
+    named = is_frame(source) or str(source) in str(error)
+    return error if named else ValueError(f"{source}: {error}")
+
+
+def read(source: Any, memory_limit: int | None, asked: Choices) -> Table | Numbers | Kernel | LinearProblem:
+    """What a file or a frame holds, before anything is made of it; see `load`.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+    memory_limit : int or None
+    asked : Choices
+    """
     if is_frame(source):
-        return linear_data(numbers("the table", frame_of(source), asked), asked)
+        return Table("the table", frame_of(source))
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source must be a path or a DataFrame, got {type(source).__name__}; of arrays, LinearData.from_features"
@@ -118,39 +174,35 @@ def load(
         raise FileNotFoundError(f"{place} does not exist or is no file")
     if kind == ".npz":
         return _from_npz(place, memory_limit, asked)
-    frame = read_frame(place, memory_limit)
-    try:
-        return linear_data(numbers(str(place), frame, asked), asked)
-    except ValueError as error:
-        raise ValueError(str(error) if str(place) in str(error) else f"{place}: {error}") from error
+    return Table(str(place), read_frame(place, memory_limit))
 
 
-def _from_npz(path: Path, memory_limit: int | None, asked: Choices) -> LinearData | LinearProblem:
+def _from_npz(path: Path, memory_limit: int | None, asked: Choices) -> Numbers | Kernel | LinearProblem:
     with opened(path, memory_limit, "numpy.savez(path, X=X, y=y)") as archive:
-        keys, read = archive.keys, archive.read
+        keys, values = archive.keys, archive.read
         try:
             if {"format", "shape", "data"} <= keys:
                 return _from_sparse(path, asked)
             if asked.of_columns:
                 raise ValueError(f"{asked.of_columns[0]} is about the columns of a table; the targets of an NPZ are y")
             if {"X", "y"} <= keys:
-                return of_arrays(read("X"), read("y"), asked)
+                return of_arrays(values("X"), values("y"), asked)
             if asked.standardize or asked.intercept or asked.classes:
                 raise ValueError(
                     "standardize, intercept and classes are about features X, and it has none; leave them out"
                 )
             if {"K", "y"} <= keys:
-                return LinearData.from_kernel(read("K"), read("y"))
+                return Kernel(values("K"), values("y"))
             if {"eigenvalues", "signal"} <= keys:
-                n = _scalar("n_samples", read("n_samples")) if "n_samples" in keys else None
-                variance = _scalar("noise_variance", read("noise_variance")) if "noise_variance" in keys else 0.0
-                return LinearProblem(read("eigenvalues"), read("signal"), _whole(n), variance)
+                n = _scalar("n_samples", values("n_samples")) if "n_samples" in keys else None
+                variance = _scalar("noise_variance", values("noise_variance")) if "noise_variance" in keys else 0.0
+                return LinearProblem(values("eigenvalues"), values("signal"), _whole(n), variance)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
     raise ValueError(f"{path} has keys {sorted(keys)}; it needs {CONTENTS}")
 
 
-def _from_sparse(path: Path, asked: Choices) -> LinearData:
+def _from_sparse(path: Path, asked: Choices) -> Numbers:
     """A sparse table: the target is a column of it, and the other ones stay sparse unless they are centred."""
     from scipy.sparse import csc_array, hstack, load_npz
 

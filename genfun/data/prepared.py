@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,22 +29,20 @@ def linear_data(found: Numbers, choices: Choices) -> LinearData:
     choices : Choices
         standardize and intercept.
     """
+    if found.plain:
+        return LinearData.from_features(found.features, found.targets)
     hints = [] if hasattr(found.features, "toarray") else _of_columns(found, choices)
-    found = _scaled(found) if choices.standardize else found
-    features = found.features
-    if choices.intercept:
-        features = _with_ones(features)
-        found.notes.append("a column of ones was added as the intercept")
-    data = LinearData.from_features(features, found.targets)
+    recipe = Recipe.of(found, choices)
+    data = LinearData.from_features(recipe(found.features), found.targets)
     if not choices.intercept:
         hints += _of_intercept(data, found.target)
     if not choices.classes:
         hints += _of_labels(found)
-    return replace(data, notes=(*found.notes, *hints, *data.notes))
+    return replace(data, notes=(*found.notes, *recipe.notes, *hints, *data.notes))
 
 
-def of_arrays(X: Any, y: Any, choices: Choices) -> LinearData:
-    """The same of features and targets without names; without choices it is `LinearData.from_features`.
+def of_arrays(X: Any, y: Any, choices: Choices) -> Numbers:
+    """Features and targets without names; without choices they are taken as they are.
 
     Parameters
     ----------
@@ -54,16 +52,102 @@ def of_arrays(X: Any, y: Any, choices: Choices) -> LinearData:
         standardize, intercept and classes.
     """
     if not (choices.standardize or choices.intercept or choices.classes):
-        return LinearData.from_features(X, y)
-    notes = []
+        return Numbers(X, y, [], np.zeros(0, dtype=bool), "y", plain=True)
+    notes, levels = [], {}
     if choices.classes:
         if y.ndim != 1:
             raise ValueError(f"classes needs one label a sample, got y of shape {y.shape}")
         y, values = one_hot(y)
         notes.append(f"y is a class: a target of 0 and 1 for each of {len(values)}")
+        levels = {"y": values}
     count = X.shape[1]
     targets = np.asarray(y, dtype=np.float64).reshape(X.shape[0], -1)
-    return linear_data(Numbers(X, targets, list(range(count)), np.full(count, True), "y", notes), choices)
+    return Numbers(X, targets, list(range(count)), np.full(count, True), "y", notes, levels)
+
+
+def like_arrays(found: Numbers, train: Numbers) -> Numbers:
+    """Held-out arrays with the classes of the training rows.
+
+    Parameters
+    ----------
+    found : Numbers
+        Read without classes.
+    train : Numbers
+        Of the training rows.
+    """
+    width, count = train.features.shape[1], found.features.shape[1]
+    if count != width:
+        raise ValueError(f"held-out rows must have the {width} features of the training rows, got {count}")
+    known = train.levels.get("y")
+    targets = np.asarray(found.targets)
+    if known is not None:
+        return replace(found, targets=one_hot(targets.reshape(targets.shape[0]), known)[0])
+    return replace(found, targets=targets.reshape(targets.shape[0], *np.shape(train.targets)[1:]))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to the features of any rows, learnt from the training rows alone.
+
+    Parameters
+    ----------
+    moved, divided : array, shape (d,), or None
+        What is taken off each column, and what it is divided by then; None leaves all columns as they are.
+    kept : array of bool, shape (d,), or None
+        Columns that stay.
+    intercept : bool
+        Whether a column of ones goes before.
+    notes : tuple of str
+        What is done, in words.
+    """
+
+    moved: Any
+    divided: Any
+    kept: Any
+    intercept: bool
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Numbers, choices: Choices) -> Recipe:
+        """Amounts get mean 0 and standard deviation 1; those that are constant are left out.
+
+        Parameters
+        ----------
+        found : Numbers
+            The training rows.
+        choices : Choices
+            standardize and intercept.
+        """
+        last = ("a column of ones was added as the intercept",) if choices.intercept else ()
+        if not choices.standardize:
+            return cls(None, None, None, choices.intercept, last)
+        X = _dense(found.features)
+        mean, spread = X.mean(axis=0), X.std(axis=0)
+        constant = found.amounts & (spread <= 1e-12 * np.abs(X).max(axis=0))
+        if constant.all():
+            raise ValueError("standardize: every column is constant; there is nothing to learn from")
+        amounts = found.amounts & ~constant
+        notes = [f"standardized: {int(amounts.sum())} columns have mean 0 and standard deviation 1"]
+        if constant.any():
+            notes.append(f"constant, left out: {_named(found.names, constant)}")
+        moved, divided = np.where(amounts, mean, 0.0), np.where(amounts, spread, 1.0)
+        return cls(moved, divided, ~constant, choices.intercept, (*notes, *last))
+
+    def __call__(self, features: Any) -> Any:
+        """The features as training sees them.
+
+        Parameters
+        ----------
+        features : array or sparse matrix, shape (n, d)
+        """
+        if self.kept is not None:
+            features = ((_dense(features) - self.moved) / self.divided)[:, self.kept]
+        return _with_ones(features) if self.intercept else features
+
+
+def _dense(features: Any) -> Float[Array, "n d"]:
+    whole = features.toarray() if hasattr(features, "toarray") else features
+    return np.asarray(whole, dtype=np.float64)
 
 
 def _with_ones(features: Any) -> Any:
@@ -73,23 +157,6 @@ def _with_ones(features: Any) -> Any:
 
         return hstack([csr_array(ones), features], format="csr")
     return np.hstack([ones, features])
-
-
-def _scaled(found: Numbers) -> Numbers:
-    """Amounts with mean 0 and standard deviation 1; those that are constant are left out."""
-    X = found.features.toarray() if hasattr(found.features, "toarray") else found.features
-    X = np.array(X, dtype=np.float64)
-    mean, spread = X.mean(axis=0), X.std(axis=0)
-    constant = found.amounts & (spread <= 1e-12 * np.abs(X).max(axis=0))
-    if constant.all():
-        raise ValueError("standardize: every column is constant; there is nothing to learn from")
-    amounts = found.amounts & ~constant
-    X[:, amounts] = (X[:, amounts] - mean[amounts]) / spread[amounts]
-    notes = [*found.notes, f"standardized: {int(amounts.sum())} columns have mean 0 and standard deviation 1"]
-    if constant.any():
-        notes.append(f"constant, left out: {_named(found.names, constant)}")
-    names = [name for name, gone in zip(found.names, constant, strict=True) if not gone]
-    return replace(found, features=X[:, ~constant], names=names, amounts=amounts[~constant], notes=notes)
 
 
 def _named(names: list[Any], chosen: Any, most: int = 4) -> str:

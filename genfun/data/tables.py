@@ -56,6 +56,12 @@ class Numbers:
         What the targets are called.
     notes : list of str
         What was done.
+    levels : dict
+        The values of each column that was made one of 0 and 1 for each value, and those of the target if it is a class.
+    columns : tuple of (list, list)
+        Of the table: features, and the target.
+    plain : bool
+        Whether it is taken as it is, without hints.
     """
 
     features: Any
@@ -64,9 +70,12 @@ class Numbers:
     amounts: Any
     target: str
     notes: list[str] = field(default_factory=list)
+    levels: dict[Any, list[Any]] = field(default_factory=dict)
+    columns: tuple[list[Any], list[Any]] = ([], [])
+    plain: bool = False
 
 
-def numbers(where: str, frame: Any, choices: Choices) -> Numbers:
+def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = None) -> Numbers:
     """The features and targets that the columns of a frame make.
 
     Parameters
@@ -76,11 +85,56 @@ def numbers(where: str, frame: Any, choices: Choices) -> Numbers:
     frame : pandas.DataFrame
         With `.attrs["first"]`, from `genfun.data.frames`.
     choices : Choices
+    like : Numbers or None
+        The training rows, where this frame holds rows that are held out: these have the columns of those, and the same
+        values of categories. A category that training never saw is a row of zeros; such a class is refused.
     """
     if frame.shape[1] < 2:
         raise ValueError(f"{where} has one column; it needs at least one feature and the target")
     if frame.shape[0] == 0:
         raise ValueError(f"{where} has no rows of numbers")
+    names, chosen = _columns(where, frame, choices) if like is None else like.columns
+    lacking = [name for name in (*names, *chosen) if name not in frame.columns]
+    if lacking:
+        raise ValueError(
+            f"{where} lacks the column {lacking[0]!r}, which the training rows have; held-out rows need it"
+        )
+    notes: list[str] = []
+    levels: dict[Any, list[Any]] = {}
+    frame = _present(where, frame[[*names, *chosen]], choices.drop_missing, notes)
+    columns: list[Any] = []
+    of: list[Any] = []
+    amounts: list[bool] = []
+    for name in names:
+        column = frame[name]
+        known = None if like is None else like.levels.get(name)
+        if _numeric(column) and known is None:
+            columns.append(_values(where, frame, name))
+            of.append(name)
+            amounts.append(True)
+            continue
+        if not choices.one_hot or (like is not None and known is None):
+            raise ValueError(_about_text(where, frame, name))
+        made, levels[name] = _indicators(where, column, known)
+        values = levels[name]
+        columns += list(made)
+        of += [f"{name}={value}" for value in values]
+        amounts += [False] * len(values)
+    if choices.classes:
+        known = None if like is None else like.levels[chosen[0]]
+        targets, levels[chosen[0]] = _classes(where, frame, chosen, known)
+        notes.append(_told_classes(chosen[0], levels[chosen[0]]))
+    else:
+        for name in chosen:
+            if not _numeric(frame[name]):
+                raise ValueError(_about_text(where, frame, name, target=True))
+        targets = np.column_stack([_values(where, frame, name) for name in chosen])
+    label = ", ".join(map(str, chosen))
+    return Numbers(np.column_stack(columns), targets, of, np.array(amounts), label, notes, levels, (names, chosen))
+
+
+def _columns(where: str, frame: Any, choices: Choices) -> tuple[list[Any], list[Any]]:
+    """Names of the features and of the target."""
     chosen = [frame.columns[-1]] if choices.target is None else [
         _find(where, "target", name, frame) for name in _listed(choices.target, frame)
     ]  # fmt: skip
@@ -91,42 +145,17 @@ def numbers(where: str, frame: Any, choices: Choices) -> Numbers:
     names = [name for name in frame.columns if name not in (*chosen, *left_out)]
     if not names:
         raise ValueError(f"drop leaves no feature of {where}; keep one")
-    notes: list[str] = []
-    frame = _present(where, frame[[*names, *chosen]], choices.drop_missing, notes)
-    columns: list[Any] = []
-    of: list[Any] = []
-    amounts: list[bool] = []
-    for name in names:
-        column = frame[name]
-        if _numeric(column):
-            columns.append(_values(where, frame, name))
-            of.append(name)
-            amounts.append(True)
-            continue
-        if not choices.one_hot:
-            raise ValueError(_about_text(where, frame, name))
-        made, values = _indicators(where, column)
-        columns += list(made)
-        of += [f"{name}={value}" for value in values]
-        amounts += [False] * len(values)
-    if choices.classes:
-        targets, told = _classes(where, frame, chosen)
-        notes.append(told)
-    else:
-        for name in chosen:
-            if not _numeric(frame[name]):
-                raise ValueError(_about_text(where, frame, name, target=True))
-        targets = np.column_stack([_values(where, frame, name) for name in chosen])
-    label = ", ".join(map(str, chosen))
-    return Numbers(np.column_stack(columns), targets, of, np.array(amounts), label, notes)
+    return names, chosen
 
 
-def one_hot(labels: Any) -> tuple[Float[Array, "n classes"], list[Any]]:
+def one_hot(labels: Any, known: list[Any] | None = None) -> tuple[Float[Array, "n classes"], list[Any]]:
     """A column of 0 and 1 for each class, and the classes in order.
 
     Parameters
     ----------
     labels : array, shape (n,)
+    known : list or None
+        The classes, where other rows have given them.
 
     Examples
     --------
@@ -139,6 +168,11 @@ def one_hot(labels: Any) -> tuple[Float[Array, "n classes"], list[Any]]:
     if given.dtype.kind == "f" and not (given == np.round(given)).all():
         raise ValueError("classes needs labels, and the target has fractions; if it is an amount, leave classes out")
     values, places = np.unique(given, return_inverse=True)
+    if known is not None:
+        new = [value for value in values.tolist() if value not in known]
+        if new:
+            raise ValueError(f"{new[0]!r} is no class of the training rows, {known[:SHOWN]}; leave such rows out")
+        return (given[:, None] == np.array(known)).astype(np.float64), known
     if not 2 <= values.size <= MOST_CLASSES:
         raise ValueError(
             f"classes needs 2 to {MOST_CLASSES} different labels, got {values.size}; if the target is an amount, "
@@ -244,21 +278,25 @@ def _many(column: Any) -> bool:
     return count > FEW and 2 * count > len(column)
 
 
-def _indicators(where: str, column: Any) -> tuple[Any, list[str]]:
-    if column.dtype.kind in "Mm" or _many(column):
+def _indicators(where: str, column: Any, known: list[str] | None = None) -> tuple[Any, list[str]]:
+    if known is None and (column.dtype.kind in "Mm" or _many(column)):
         raise ValueError(_about_text(where, column.to_frame(), column.name))
-    values, places = np.unique(column.astype(str).to_numpy(dtype=object).astype(str), return_inverse=True)
-    return np.eye(values.size)[:, places.ravel()], values.tolist()
+    given = column.astype(str).to_numpy(dtype=object).astype(str)
+    values = np.unique(given) if known is None else np.array(known)
+    return (given == values[:, None]).astype(np.float64), values.tolist()
 
 
-def _classes(where: str, frame: Any, chosen: list[Any]) -> tuple[Any, str]:
+def _classes(where: str, frame: Any, chosen: list[Any], known: list[Any] | None) -> tuple[Any, list[Any]]:
     if len(chosen) > 1:
         raise ValueError(f"classes needs one target, got {chosen}; choose one by target=")
     column = frame[chosen[0]]
     labels = column.to_numpy() if _numeric(column) else column.astype(str).to_numpy(dtype=object).astype(str)
     try:
-        targets, values = one_hot(labels)
+        return one_hot(labels, known)
     except ValueError as error:
         raise ValueError(f"{where}, column {chosen[0]!r}: {error}") from None
+
+
+def _told_classes(name: Any, values: list[Any]) -> str:
     shown = ", ".join(map(str, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
-    return targets, f"{chosen[0]!r} is a class: a target of 0 and 1 for each of {len(values)} ({shown})"
+    return f"{name!r} is a class: a target of 0 and 1 for each of {len(values)} ({shown})"

@@ -49,7 +49,7 @@ def read_model(
     where = next(iter(everything.values())).device if device is None else torch.device(device)
     floats = next((p.dtype for p in everything.values() if p.is_floating_point()), torch.float32)
     floats = torch.float64 if floats == torch.float64 else torch.float32
-    x, y = _samples(inputs, targets, chunk)
+    x, y = samples(inputs, targets, chunk)
     x = x.to(where, floats) if x.is_floating_point() else x.to(where)
     state = {
         name: value.detach().to(where, floats if value.is_floating_point() else value.dtype)
@@ -77,8 +77,17 @@ def read_model(
             module.train(mode)
 
 
-def _samples(inputs: Any, targets: Any, chunk: int) -> tuple[Any, Any]:
-    """All inputs and targets as two tensors."""
+def samples(inputs: Any, targets: Any, chunk: int = 64) -> tuple[Any, Any]:
+    """All inputs and targets as two tensors.
+
+    Parameters
+    ----------
+    inputs : tensor, array, Dataset or DataLoader
+        The latter two of pairs.
+    targets : tensor, array or None
+    chunk : int
+        Samples that are read together.
+    """
     import torch
     from torch.utils.data import DataLoader, Dataset
 

@@ -17,6 +17,19 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 
 
+def largest_off_axis(values: Shaped[Array, "..."]) -> float:
+    """log of the largest modulus off the positive real axis; -inf if there is none.
+
+    Parameters
+    ----------
+    values : complex array
+        Eigenvalues.
+    """
+    off = (np.abs(np.imag(values)) > 1e-12 * np.abs(values)) | (np.real(values) < 0.0)
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+
+
 @dataclass(frozen=True)
 class MomentMaps:
     """The maps of the second moments of some of the modes, the extreme ones among them.
@@ -32,25 +45,42 @@ class MomentMaps:
     nodes: Shaped[Array, " n"]
 
     @cached_property
-    def _parts(self) -> tuple[Array, Array, Array]:
-        """The square of the update, what is spared with own = 1, and lambda."""
+    def _kept(self) -> dict[float, Any]:
+        return {}
+
+    @cached_property
+    def _parts(self) -> tuple[Array, Array]:
+        """The square of the update, and what is spared with own = 1."""
         nodes = np.sort(self.nodes)[np.unique(np.linspace(0, self.nodes.size - 1, SAMPLED).astype(int))]
         a = self.method.learning_rate * nodes
         square, kick = symmetric_square(self.method.update(a, *self.method.hyperparameters), a)
-        return square, kick * (a * a), nodes
+        return square, kick * (a * a)
 
-    def of(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array]:
-        """The maps, and their eigenvalues lambda.
+    def of(self, own: float) -> Shaped[Array, "kept M M"]:
+        """The maps.
 
         Parameters
         ----------
         own : float
             gamma tau2, a mode's correction of its own noise.
         """
-        square, spared, nodes = self._parts
+        square, spared = self._parts
         maps = square.copy()
         maps[:, 0] -= own * spared
-        return np.moveaxis(maps, 2, 0), nodes
+        return np.moveaxis(maps, 2, 0)
+
+    def eigen(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array, Array]:
+        """The maps, their eigenvalues and their eigenvectors, which are kept.
+
+        Parameters
+        ----------
+        own : float
+            As for `of`.
+        """
+        if own not in self._kept:
+            matrix = self.of(own)
+            self._kept[own] = (matrix, *np.linalg.eig(matrix))
+        return self._kept[own]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis; -inf if there is none.
@@ -60,10 +90,7 @@ class MomentMaps:
         own : tuple of float
             Several values of what a mode is spared of its own noise.
         """
-        values = np.linalg.eigvals(np.concatenate([self.of(each)[0] for each in own]))
-        off = (np.abs(values.imag) > 1e-12 * np.abs(values)) | (values.real < 0.0)
-        with np.errstate(divide="ignore"):
-            return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+        return max(largest_off_axis(self.eigen(each)[1]) for each in own)
 
 
 @dataclass(frozen=True)
@@ -99,9 +126,8 @@ class Conditioning:
         own : float
             gamma tau2, a mode's correction of its own noise.
         """
-        matrix, nodes = maps.of(own)
-        values, right = np.linalg.eig(matrix)
-        top, each = np.argmax(np.abs(values), axis=1), np.arange(nodes.size)
+        matrix, values, right = maps.eigen(own)
+        top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
         modulus = np.abs(values[each, top])
         with np.errstate(all="ignore"):
             # Rows of the inverse are the left eigenvectors with y^T x = 1.

@@ -37,16 +37,10 @@ def doubled_loss(G: GeneratingFunction, steps: Int[Array, " t"], shift: float) -
         p_0.
     """
     step = Recursion(G.problem, [G.method], G.noise_model, G.measures)
-    local, force, first = step.map[:, :, 0], step.force[:, 0], step.state[:, 0]
-    m, n = first.shape
-    index = np.arange(n)
-    matrix = np.zeros((m, n, m, n))
-    for i in range(m):
-        for j in range(m):
-            matrix[i, index, j, index] = local[i, j]
-    matrix[:, :, 0, :] += G.noise_model.tau1 * force[:, :, None]
-    whole = np.zeros((m * n + 1, m * n + 1))
-    whole[:-1, :-1] = matrix.reshape(m * n, m * n)
+    force, first = step.force[:, 0], step.state[:, 0]
+    size, n = first.size, first.shape[1]
+    whole = np.zeros((size + 1, size + 1))
+    whole[:-1, :-1] = step.coupled_map()
     whole[:-1, -1] = G.problem.noise_variance * force.ravel()
     # Without label noise the constant is not needed, and shifted by a negative p_0 it would overflow.
     whole[-1, -1] = float(G.problem.noise_variance > 0.0)

@@ -213,7 +213,7 @@ def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, cont
     for window, (c, weight, last) in zip(slices, contours, strict=True):
         stop = start + c.size
         result[window] = _at_steps(steps[window], c, weight / real(last) * values[start:stop], real).astype(np.float64)
-        if (np.abs(c.imag) / last >= np.pi).any():
+        if (np.abs(np.imag(c)) / last >= np.pi).any():
             result[window] = np.nan
         start = stop
     return result

@@ -141,7 +141,7 @@ class OutputFunction(Transform):
         """
         biased = self.system.decay > 0.0
         kept = [(1.0 if biased else 2.0) * np.log(x) for x in self.system.kept if 0.0 < x < 1.0]
-        return float(max([singular.rate, *kept, *([mean_rate(self.inner)] if biased else [])]))
+        return max(singular.rate, *(float(x) for x in kept), *([mean_rate(self.inner)] if biased else []), -np.inf)
 
     def narrowed(self, step: float) -> OutputFunction:
         """The same function with modes that have hardly moved by `step` merged.

@@ -171,6 +171,18 @@ class Recursion:
         if self.step % self.every == 0:
             self._rescale()
 
+    def coupled_map(self) -> Shaped[Array, "size size"]:
+        """The matrix of a step without label noise: of all moments of all modes, of the first setting."""
+        local, force = self.map[:, :, 0], self.force[:, 0]
+        m, n = force.shape
+        index = np.arange(n)
+        matrix = np.zeros((m, n, m, n))
+        for i in range(m):
+            for j in range(m):
+                matrix[i, index, j, index] = local[i, j]
+        matrix[:, :, 0, :] += self.tau1 * force[:, :, None]
+        return matrix.reshape(m * n, m * n)
+
     @property
     def coupled_by_the_loss(self) -> bool:
         """Whether the drive is that of this class: the same for all modes, tau1 times the sum and the label noise."""

@@ -153,8 +153,15 @@ class Transform(ABC):
         """The same function without modes that never move: those without signal, where no noise reaches them."""
         return self
 
-    def off_axis_rate(self) -> float:
-        """log of the largest modulus of an eigenvalue off the positive real axis that noise gives a mode's moments."""
+    def off_axis_rate(self, above: float) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis that noise gives the modes' moments.
+
+        Parameters
+        ----------
+        above : float
+            A bound by single modes that is no larger is good enough; a larger one is replaced by that of the modes
+            coupled by their noise.
+        """
         return -np.inf
 
     def narrowed(self, step: float) -> Transform:

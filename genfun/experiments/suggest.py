@@ -14,7 +14,11 @@ from genfun.answers.predict import Prediction, predict
 from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.data.torch_model import read_model
+from genfun.experiments.last_layer import check_cross_entropy, probe_of
 from genfun.experiments.simulation.record import log_grid
+from genfun.softmax.data import SoftmaxData
+from genfun.softmax.optimize import SoftmaxOptimum
+from genfun.softmax.predict import SoftmaxPrediction
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,12 +34,13 @@ class Suggestion:
     steps : int
         T.
     kind : str
-        What was linearised: "last_layer", "ntk" or "ntk_shared", as for `LinearData.from_torch`.
-    prediction : Prediction
+        What was linearised: "last_layer", "ntk" or "ntk_shared", as for `LinearData.from_torch`; or "softmax", a last
+        layer under cross-entropy.
+    prediction : Prediction or SoftmaxPrediction
         The expected curve, in units of the loss function.
-    optimum : Optimum
+    optimum : Optimum or SoftmaxOptimum
         The search's own answer: ranges, gain of momentum, bounds.
-    data : LinearData
+    data : LinearData or SoftmaxData
         The linearised problem in units of the loss function, for every other question.
     notes : tuple of str
         What was linearised, and when this does not hold.
@@ -56,9 +61,9 @@ class Suggestion:
     loss: float
     steps: int
     kind: str
-    prediction: Prediction
-    optimum: Optimum
-    data: LinearData
+    prediction: Prediction | SoftmaxPrediction
+    optimum: Optimum | SoftmaxOptimum
+    data: LinearData | SoftmaxData
     notes: tuple[str, ...]
     model: Any
 
@@ -99,11 +104,12 @@ def suggest(
     model: Any,
     loss_fn: Any,
     loader: Any,
-    steps: int,
+    steps: int | None = None,
     batch_size: int | None = None,
     momentum: float | None = None,
     noise: NoiseChoice = None,
     memory_limit: int = 1 << 30,
+    budget: float | None = None,
 ) -> Suggestion:
     r"""Learning rate and momentum for training a torch model, before training it.
 
@@ -118,26 +124,30 @@ def suggest(
     **Assumptions.** The model is linear in its trained parameters near the present ones: exact where only the last
     `torch.nn.Linear` is trained, good for wide networks while they move little. Plain SGD with momentum, no weight
     decay; batches drawn afresh (a DataLoader that shuffles each epoch is close, and a little less noisy). Eval mode.
-    All samples of the loader are held, and for other than a last layer the kernel of them, of time n^2.
+    All samples of the loader are held, and for other than a last layer the kernel of them, of time n^2. Cross-entropy
+    of a last layer is that of `SoftmaxData`, on at most 100 weights d (C - 1): more features are projected on their
+    leading directions, and a note says so.
 
     Parameters
     ----------
     model : torch.nn.Module
         Maps inputs (batch, ...) to outputs; it is not changed. Parameters without requires_grad stay fixed.
-    loss_fn : torch.nn.MSELoss
-        With reduction="mean".
+    loss_fn : torch.nn.MSELoss or torch.nn.CrossEntropyLoss
+        With reduction="mean"; cross-entropy where the last `torch.nn.Linear` alone is trained.
     loader : DataLoader, Dataset, or (inputs, targets)
-        Samples; targets have the shape of the outputs.
-    steps : int
-        T >= 1, optimizer steps to be made.
+        Samples; targets have the shape of the outputs, or are class numbers for cross-entropy.
+    steps : int or None
+        T >= 1, optimizer steps to be made; None with a budget.
     batch_size : int or None
-        b; None takes that of the DataLoader.
+        b; None takes that of the DataLoader, or with a budget the best one.
     momentum : float or None
         Fixes beta; None searches it, of either sign.
     noise : SpectrallyExpressible, Noise, str or None
         As for `optimize`; None is the data's own, "fitted" the fastest.
     memory_limit : int
         Bytes for derivatives, as for `LinearData.from_torch`.
+    budget : float or None
+        Samples, batch size times steps, instead of steps; cross-entropy needs a batch size besides.
 
     Returns
     -------
@@ -147,9 +157,10 @@ def suggest(
     Raises
     ------
     ValueError
-        If the loss is reduced by a sum or not at all, the batch size is unknown, or shapes do not match.
+        If the loss is reduced by a sum or not at all, has smoothed labels or weighted classes, the batch size is
+        unknown, neither or both of steps and budget are given, or shapes do not match.
     TypeError
-        For another loss function, such as cross-entropy, or what is no torch module.
+        For another loss function, cross-entropy with more trained than the last layer, or what is no torch module.
     ImportError
         Without torch.
 
@@ -171,46 +182,67 @@ def suggest(
         raise ImportError("suggest needs torch; install it with: pip install 'genfun[experiments]'") from error
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    _check_loss(loss_fn)
-    steps = _check.integer("steps", steps, 1)
+    head = _only_trained(model)
+    softmax = _is_cross_entropy(loss_fn, head)
+    if (steps is None) == (budget is None):
+        raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
+    last = None if steps is None else _check.integer("steps", steps, 1)
     inputs, targets = loader if isinstance(loader, tuple | list) and len(loader) == 2 else (loader, None)
-    size = _batch_size(loader, batch_size)
-    data, kind = _linearised(model, inputs, targets, memory_limit)
-    size = min(size, data.n_samples)
-    best = optimize(data, size, steps, momentum, noise)
-    grid = np.unique(np.concatenate(([0], log_grid(steps))))
-    curve = predict(data, best.method, grid, noise)
+    # A budget alone chooses the batch size too.
+    size = None if budget is not None and batch_size is None and not softmax else _batch_size(loader, batch_size)
+    if softmax:
+        if noise is not None:
+            raise ValueError(f"noise must be left out for cross-entropy, whose noise is computed, got {noise!r}")
+        data, more = probe_of(model, inputs, targets, head, memory_limit)
+        kind, size = "softmax", min(_known(size), data.n_samples)
+        last = _steps_of(budget, size) if last is None else last
+        best: Any = optimize(data, size, last, momentum)
+        curve: Any = predict(data, best.method, _grid(last))
+        statement = _of_probe(best, curve)
+    else:
+        data, kind = _linearised(model, inputs, targets, memory_limit)
+        size = None if size is None else min(size, data.n_samples)
+        best = optimize(data, size, last, momentum, noise, budget)
+        curve, more = predict(data, best.method, _grid(best.steps), noise), data.notes
+        statement = _statement(kind, data, best)
     return Suggestion(
-        method=best.method,
-        loss=float(curve.loss[-1]),
-        steps=steps,
-        kind=kind,
-        prediction=curve,
-        optimum=best,
-        data=data,
-        notes=(*_statement(kind, data, best), *data.notes),
-        model=model,
+        best.method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model
     )
 
 
-def _check_loss(loss_fn: Any) -> None:
+def _known(size: int | None) -> int:
+    assert size is not None
+    return size
+
+
+def _grid(steps: int) -> Any:
+    return np.unique(np.concatenate(([0], log_grid(steps))))
+
+
+def _steps_of(budget: float | None, size: int) -> int:
+    steps = int(_check.positive("budget", budget) // size)
+    if steps < 1:
+        raise ValueError(f"budget must pay for one step of batch size {size}, got {budget!r}")
+    return steps
+
+
+def _is_cross_entropy(loss_fn: Any, head: Any) -> bool:
     import torch
 
     if isinstance(loss_fn, torch.nn.CrossEntropyLoss):
-        raise TypeError(
-            "loss_fn is a CrossEntropyLoss, whose curvature changes while it is trained, so that no fixed factor takes "
-            "settings for squared loss to it; pass torch.nn.MSELoss() with one-hot targets, if that is what you train"
-        )
+        check_cross_entropy(loss_fn, head)
+        return True
     if not isinstance(loss_fn, torch.nn.MSELoss):
         raise TypeError(
-            f"loss_fn must be a torch.nn.MSELoss, got {type(loss_fn).__name__}; other losses are not quadratic, and "
-            "their settings differ"
+            f"loss_fn must be a torch.nn.MSELoss or, for a last layer, a CrossEntropyLoss, got "
+            f"{type(loss_fn).__name__}; other losses are not quadratic, and their settings differ"
         )
     if loss_fn.reduction != "mean":
         raise ValueError(
             f"loss_fn.reduction must be 'mean', got {loss_fn.reduction!r}, with which the learning rate depends on the "
             "size of each batch; use MSELoss(), and divide its learning rate by batch size times outputs for a sum"
         )
+    return False
 
 
 def _batch_size(loader: Any, batch_size: int | None) -> int:
@@ -298,4 +330,17 @@ def _statement(kind: str, data: LinearData, best: Optimum) -> tuple[str, ...]:
     never = problem.noise_variance / (problem.noise_variance + problem.signal_total)
     if never > 0.01:
         notes.append(f"{100 * never:.2g} % of the present loss cannot be learned by this linear model")
+    return tuple(notes)
+
+
+def _of_probe(best: SoftmaxOptimum, curve: SoftmaxPrediction) -> tuple[str, ...]:
+    """The same of a last layer under cross-entropy."""
+    notes = [
+        "only the last layer is trained, from its present weights, under cross-entropy averaged over samples",
+        "batches are taken as drawn afresh from all samples; a loader that shuffles each epoch is close to that",
+        f"the learning rate is {best.share_of_edge:.2g} of the start edge, from which on first steps grow; there is no "
+        "largest stable one",
+    ]
+    if curve.status != "ok":
+        notes.append(curve.meaning)
     return tuple(notes)

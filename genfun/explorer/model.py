@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from genfun.explorer.state import State
 from genfun.plotting.loss_map import shades
 from genfun.plotting.parts import split
 
+MEASURED = 2e9
+"""N r^2 up to which the page measures the noise of data: some seconds."""
+DRAWN = "The pictures are drawn with constants fitted to the data's batch noise"
 POINTS = 160
 """Steps of the curve."""
 CELLS = 48, 41
@@ -272,6 +276,55 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
         return explain(given, posed.method, state.steps, "fitted").lines
     noise = None if given is None and state.tau2 is None else posed.noise
     return explain(posed.problem, posed.method, state.steps, noise).lines
+
+
+@lru_cache(maxsize=32)
+def own_noise(state: State, path: str | None = None) -> tuple[str, ...]:
+    """Edge and loss by the noise measured on the data, beside those of the constants that the page is drawn with.
+
+    The first call for data measures them: some seconds for a thousand samples.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+
+    Raises
+    ------
+    ValueError
+        With a message to show.
+    """
+    if not has_own_noise(state, path):
+        return ()
+    data: Any = source(state.problem, path)
+    posed, size = pose(state, path), f"{data.n_samples:,} samples"
+    if data.n_samples * float(data.rank) ** 2 > MEASURED:
+        return (f"{DRAWN}; that of {size} of these is measured by `genfun max-lr` and `genfun predict`, not here.",)
+    method, beta, batch = posed.method, state.momentum, state.batch_size
+    drawn = max_learning_rate(posed.problem, beta, batch, posed.noise)
+    edge = max_learning_rate(data, beta, batch)
+    told = f"{DRAWN}: the largest stable learning rate is {drawn:.4g} by them, {edge:.4g} by the "
+    told += "noise measured on the data"
+    if method.learning_rate >= edge:
+        beyond = ". BY THE MEASURED NOISE THIS SETTING DIVERGES" if method.learning_rate < drawn else ""
+        return (f"{told}{beyond}.",)
+    losses = loss_at(state, state.steps, path), float(predict(data, method, state.steps).loss)
+    return (f"{told}; the loss at step {state.steps:,} is {losses[0]:.4g} and {losses[1]:.4g}.",)
+
+
+def has_own_noise(state: State, path: str | None = None) -> bool:
+    """Whether constants stand on the page for the noise that data have themselves.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    if state.problem == "power-law" or state.batch_size is None or state.label_noise > 0.0 or state.tau2 is not None:
+        return False
+    return isinstance(source(state.problem, path), LinearData)
 
 
 @lru_cache(maxsize=8)

@@ -73,7 +73,10 @@ class View:
         self._uploads, self._upload, self._taken = uploads, None, []
         self._trouble: tuple[str, ...] = ()
         self._default_tau2, self._due, self._placing = 1.0, False, False
-        self._words, self._charts, self._runs, self._files = (Newest(document.add_next_tick_callback) for _ in range(4))
+        self._words, self._charts, self._runs, self._files, self._measure = (
+            Newest(document.add_next_tick_callback) for _ in range(5)
+        )
+        self._lines: dict[str, str] = {"own": "", "explain": ""}
         self.state, messages = parse(arguments, first_state(bool(arguments), path))
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
         self.controls = Controls(self.state, self._change, self._say, self._take)
@@ -106,7 +109,7 @@ class View:
         wire(self.document, self.controls, self.link, self.copy, self.message, _text((too_large("the file"),), WRONG))
 
     def _close(self, _context: Any) -> None:
-        for worker in (self._words, self._charts, self._runs, self._files):
+        for worker in (self._words, self._charts, self._runs, self._files, self._measure):
             worker.close()
         for upload in self._taken:
             self._uploads.drop(upload)
@@ -179,6 +182,7 @@ class View:
         # Before the curve, not after it: what waits for a rest must not begin beside it.
         self._words.cancel()
         self._charts.cancel()
+        self._measure.cancel()
         if not self._due:
             self._due = True
             self.document.add_next_tick_callback(self._update)
@@ -249,7 +253,18 @@ class View:
 
     def _show_words(self, lines: Any, error: Exception | None) -> None:
         self.words.styles = self.words.styles | {"opacity": "1"}
-        self.words.text = _text(lines) if error is None else _text((self._named(error),), WRONG)
+        self._lines["explain"] = _text(lines) if error is None else _text((self._named(error),), WRONG)
+        state, path = self.state, self.path
+        self._lines["own"] = ""
+        if error is None and model.has_own_noise(state, path):
+            # After all that is drawn: the first time for some data it takes seconds.
+            self._lines["own"] = _text((f"{model.DRAWN}; the data's own is being measured ...",), "#444444")
+            self._measure.ask(lambda _check: model.own_noise(state, path), self._show_own)
+        self.words.text = self._lines["own"] + self._lines["explain"]
+
+    def _show_own(self, lines: Any, error: Exception | None) -> None:
+        self._lines["own"] = _text(lines, "#444444") if error is None else _text((self._named(error),), WRONG)
+        self.words.text = self._lines["own"] + self._lines["explain"]
 
     def _find_best(self) -> None:
         state, path = self.state, self.path

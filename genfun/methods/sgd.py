@@ -52,11 +52,13 @@ class SGD:
         rest of N by b dropped; `predict`, `max_learning_rate`, `optimize` and `simulate` know it.
     maximize : bool
         Only False: the loss that an ascent increases has no largest value.
+    drop_last : bool
+        Only True, which a loader has to be told: an epoch with a smaller last batch is not derived.
 
     Raises
     ------
     ValueError
-        If a number is out of range, nesterov comes with dampening, or maximize is True.
+        If a number is out of range, nesterov comes with dampening, maximize is True, or drop_last is False.
     TypeError
         If an argument is of the wrong kind.
 
@@ -79,6 +81,7 @@ class SGD:
     nesterov: bool = field(default=False, kw_only=True)
     sampling: Sampling = field(default="fresh", kw_only=True)
     maximize: bool = field(default=False, kw_only=True)
+    drop_last: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         rate = _check.positive("learning_rate", self.learning_rate, "choose a learning rate above 0")
@@ -123,6 +126,11 @@ class SGD:
         if self.maximize is not False:
             raise ValueError(
                 f"maximize must be False, got {self.maximize!r}: a quadratic loss has no maximum, ascent diverges"
+            )
+        if self.drop_last is not True:
+            raise ValueError(
+                f"drop_last must be True, got {self.drop_last!r}: a smaller last batch is not derived; take a batch "
+                "size that divides the number of samples, which leaves none, or let the loader drop it"
             )
 
     def __repr__(self) -> str:

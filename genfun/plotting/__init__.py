@@ -19,6 +19,7 @@ from genfun.plotting.samples import samples
 from genfun.plotting.schedule import schedule
 from genfun.plotting.settings_map import settings_map
 from genfun.plotting.spectrum import spectrum
+from genfun.plotting.spread import spread
 from genfun.plotting.steps_fit import steps_fit
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "schedule",
     "settings_map",
     "spectrum",
+    "spread",
     "steps_fit",
     "table",
 ]

@@ -67,7 +67,7 @@ def ladder(curves: Sequence[HasMean], ax: Axes | None = None) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> result = climb(gf.data.mnist(20), gf.SGD(0.5, batch_size=1), [1, 10, 20], replicas=5)
     >>> [text.get_text() for text in ladder(result.rungs, ax=Figure().subplots()).get_legend().texts]
-    ['linearised', 'exact', 'diagonal', 'spectrally expressible']
+    ['linearised', 'exact', 'measured', 'diagonal', 'spectrally expressible']
     """
     if len(curves) == 0:
         raise ValueError("curves is empty; pass at least one rung")

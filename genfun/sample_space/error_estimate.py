@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from genfun.sample_space.projection import PairMeasure
 
 SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
 """What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
+STEEPEST = 690.0
+"""Logarithm of a factor that is called infinite."""
+RECENT: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
+"""The function of the last curve of a noise, while somebody holds it: its sums serve the error of that curve."""
 
 
 class ErrorEstimate:
@@ -86,6 +91,13 @@ class ErrorEstimate:
             return 0.0
         return abs(float(np.log(self.leading(method).learning_rate / self.coarser.leading(method).learning_rate)))
 
+    def _function(self, problem: Any, method: Method) -> Any:
+        """The generating function, that of the last answer if it was asked for the same, with the sums it kept."""
+        last = RECENT[self]() if self in RECENT else None
+        if last is not None and last.problem is problem and (getattr(last, "average", None) or last.method) == method:
+            return last
+        return self.transform(problem, method)
+
     def loss_errors(
         self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
     ) -> Float[Array, " t"]:
@@ -113,8 +125,9 @@ class ErrorEstimate:
         """
         if not 0 < self.fewer < self.pairs.size:
             return self.estimated(steps, log_losses, log_losses)
+        function = self._function(problem, method)
         with np.errstate(invalid="ignore", over="ignore"):
-            coarse = automatic(self._for_curves.transform(problem, method).excited(), steps).loss.log()
+            coarse = automatic(function.on_first(self._for_curves).excited(), steps).loss.log()
         return self.estimated(steps, log_losses, coarse)
 
     def estimated(
@@ -134,9 +147,11 @@ class ErrorEstimate:
         if self.fewer == self.pairs.size:
             return np.where(steps > 0, self.loss_error, 0.0)
         with np.errstate(invalid="ignore", over="ignore"):
-            moved = np.nan_to_num(np.abs(coarse - log_losses), nan=0.0)
+            # A loss on fewer vectors that is lost in rounding next to that on all of them is far from it.
+            lost = np.isnan(coarse) & np.isfinite(log_losses)
+            moved = np.where(lost, STEEPEST, np.nan_to_num(np.abs(coarse - log_losses), nan=0.0))
             low = np.searchsorted(steps, steps / NEARBY)
             high = np.searchsorted(steps, steps * NEARBY, side="right")
             largest = np.array([moved[i:j].max() for i, j in zip(low, high, strict=True)])
-            error = np.expm1(np.minimum(SAFETY * largest, 690.0)) + PART * self.loss_error
+            error = np.expm1(np.minimum(SAFETY * largest, STEEPEST)) + PART * self.loss_error
         return np.where(steps > 0, error, 0.0)

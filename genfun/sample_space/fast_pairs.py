@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Shaped
 from genfun.sample_space.projection import PairMeasure, symmetric
 
@@ -51,6 +52,7 @@ class HeavyBallPairs:
 
     measure: PairMeasure
 
+    @on_one_thread
     def sums(
         self, q: Shaped[Array, " k"], beta: Any, g: Any, rate: Any, source: bool = True
     ) -> tuple[Shaped[Array, "rows k"], Array]:

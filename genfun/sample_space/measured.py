@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
+from genfun._threads import one_thread
 from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
@@ -19,7 +21,7 @@ from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
-from genfun.sample_space.error_estimate import ErrorEstimate
+from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
 from genfun.sample_space.pairs import PairResponses
@@ -51,6 +53,8 @@ LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
+SMALL = 2e9
+"""N r^2 up to which one thread measures: a product takes it a second or two."""
 ROUNDS = 2
 """Times that vectors are added at most."""
 
@@ -154,8 +158,11 @@ class MeasuredNoise(ErrorEstimate):
         if isinstance(method, Averaged):
             from genfun.sample_space.projected_average import ProjectedAverage
 
-            return ProjectedAverage(self, problem, method)
-        return ProjectedFunction(self, problem, method)
+            found = ProjectedAverage(self, problem, method)
+        else:
+            found = ProjectedFunction(self, problem, method)
+        RECENT[self] = ref(found)
+        return found
 
     def edge(self, problem: Any, method: Method) -> float:
         """The largest stable learning rate of a method, its own learning rate ignored.
@@ -324,6 +331,11 @@ def measure_noise(
     >>> noise.sound
     True
     """
+    with one_thread(data.n_samples * data.rank**2 <= SMALL):
+        return _measured(data, tolerance, progress)
+
+
+def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None] | None) -> MeasuredNoise:
     features = features_of(data)
     space = GalerkinSpace(features)
     columns = sample_basis(space, late=data.noise_variance == 0.0, progress=progress)
@@ -358,7 +370,8 @@ def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoi
     error = max([before.error, *(found.moved(at) for at in _methods(EDGES, data.n_samples))])
     setting = SGD(LOSS_SHARE * found.leading(SGD(1.0, batch_size=1)).learning_rate, batch_size=1)
     found = found.on_all_pairs()
-    losses = automatic(found.transform(data.problem, setting), LOSSES).loss.log()
+    function = found.transform(data.problem, setting)
+    losses = automatic(function, LOSSES).loss.log()
     return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
 
 

@@ -178,8 +178,20 @@ def state_moments(data: Any, method: Any, last: int) -> Iterator[tuple[Any, Any]
     iterator
         Of ([i][j] arrays (rank, rank), summed over outputs; [i] arrays (rank, outputs)), which may be set to 0.
     """
+    return moments_along(data, *run_of(data, method, last))
+
+
+def moments_along(data: Any, begin: Float[Array, "states rank"], steps: Iterator[Step]) -> Iterator[tuple[Any, Any]]:
+    """What `state_moments` gives, along steps of one's own, which are asked for one by one.
+
+    Parameters
+    ----------
+    data : LinearData
+    begin : array, shape (states, rank)
+        The start, in units of the initial error.
+    steps : iterator of Step
+    """
     phi, lam = data.eigenfeatures, data.problem.eigenvalues
-    begin, steps = run_of(data, method, last)
     m = begin.shape[0]
     error = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
     residual = np.asarray(data.residuals, float).reshape(phi.shape[0], -1)

@@ -14,6 +14,7 @@ from genfun.engine.inversion import coefficients
 from genfun.engine.loss_curve import LossCurve, joined
 from genfun.engine.output_function import NEXT_TO_ONE, OutputFunction
 from genfun.engine.singularity import Singularity, update_roots
+from genfun.engine.transform import Transform
 from genfun.methods.averaged import Averaged
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
@@ -57,6 +58,15 @@ class ProjectedAverage(ProjectedFunction):
         super().__init__(noise, problem, method.method)
         self.average, self.levels = method, False
         self.label_noise = 0.0 if method.is_uniform else problem.noise_variance
+
+    def on_first(self, noise: MeasuredNoise) -> Transform:
+        """The same average under the noise on the first vectors, which shares nothing with this one.
+
+        Parameters
+        ----------
+        noise : MeasuredNoise
+        """
+        return noise.transform(self.problem, self.average)
 
     @cached_property
     def output(self) -> OutputFunction:

@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import Rule
+from genfun.engine.inversion import NODES, Rule
 from genfun.engine.loss_curve import (
     FIRST_CONTOUR_STEP,
     AboveLimit,
@@ -35,6 +35,8 @@ CONTOUR_FACTOR = 4.0
 """Logarithm of the factor by which values on the contour enter a late loss at most."""
 SHOWN = 5e-8
 """Error by few pairs from which losses are summed over all."""
+LESS_NODES = 26
+"""Nodes of the hyperbola for those: the quadrature errs by about 1e-8."""
 LITTLE = 1e-4
 """A limit below this share of the start is taken out of sums over all pairs."""
 OVERSAMPLED, DENSE = 3, 8
@@ -202,14 +204,14 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         Ascending, without repeats.
     singular : Singularity
     """
-    last = int(steps[-1])
+    last, asked = int(steps[-1]), F
     F, shift, limit, oversampled = _below(F, singular)
     gap = shift - singular.unresolved_rate
     # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
     # Twice as far nothing of it is left: where the two still differ, it is for rounding.
     furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
-    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0)))
+    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0, asked.reached)))
     while True:
         early = circle_losses(F, reach, shift, limit, oversampled)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
@@ -221,7 +223,10 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             known = reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
         if (known and mismatch <= ACCEPT) or reach >= furthest:
             break
-        reach = min(2 * reach, furthest)
+        # Where all that is missing fades at one rate, it tells how much further it takes.
+        more = 1.1 * np.log(mismatch / ACCEPT) / gap if known and gap > 0.0 else np.inf
+        reach = min(int(reach * min(2.0, max(1.25, 1.0 + more / reach))), furthest)
+    asked.reached = reach
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []
     if soon.size:
@@ -259,17 +264,20 @@ def _late(
 ) -> LossCurve:
     """Losses by the hyperbola; over all pairs where few would show."""
     found = by_contour(F, steps, singular)
-    loss = found.loss
-    error = np.maximum(found.error, missed(loss.log(), steps, reach, mismatch, singular.unresolved_rate, known))
-    few = _few_pairs_error(F, loss, steps, singular)
+    few = _few_pairs_error(F, found.loss, steps, singular)
     shown = np.flatnonzero(few > SHOWN)
-    if shown.size == 0:
-        return LossCurve(loss, error + few, "contour")
-    # One stretch, so that its steps share contours.
-    part = slice(int(shown[0]), int(shown[-1]) + 1)
-    again = _late(F.on_all_pairs(), steps[part], singular, reach, mismatch, known)
-    pieces = [LossCurve(loss[s], (error + few)[s], "contour") for s in (slice(0, part.start), slice(part.stop, None))]
-    return joined([piece for piece in (pieces[0], again, pieces[1]) if piece.error.size])
+    parts = [LossCurve(found.loss, found.error + few, found.route)]
+    if shown.size:
+        # One stretch, so that its steps share contours. What fewer nodes err by is seen with few pairs as well.
+        first, stop = int(shown[0]), int(shown[-1]) + 1
+        some = steps[first:stop]
+        error = by_contour(F, some, singular, counts=(NODES, LESS_NODES)).error
+        whole = by_contour(F.on_all_pairs(), some, singular, counts=(LESS_NODES,)).loss
+        ends = [LossCurve(found.loss[s], parts[0].error[s], found.route) for s in (slice(0, first), slice(stop, None))]
+        parts = [part for part in (ends[0], LossCurve(whole, error, found.route), ends[1]) if part.error.size]
+    curve = joined(parts)
+    unseen = missed(curve.loss.log(), steps, reach, mismatch, singular.unresolved_rate, known)
+    return LossCurve(curve.loss, np.maximum(curve.error, unseen), "contour")
 
 
 class CurveSteps:

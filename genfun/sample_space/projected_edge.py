@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun._root import bracketed_root
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float
 from genfun.engine.edge import curvature_limit, with_rate
 from genfun.methods.base import Method
@@ -81,6 +82,7 @@ def gain_matrix(pairs: PairMeasure, method: Method, gamma: float) -> Callable[[f
     return solved
 
 
+@on_one_thread
 def projected_edge(pairs: PairMeasure, method: Method, gamma: float) -> ProjectedEdge:
     r"""The learning rate at which the largest eigenvalue of K(1) is 1, or the curvature's limit.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import mean_rate
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 CHUNK = 16_384
 """Points times pairs evaluated together where every pair is looked at, so that all working arrays stay in the cache."""
+
+KEPT = 10_000
+"""Points whose sums are kept, for the same function on fewer vectors."""
 
 
 class ProjectedFunction(Transform):
@@ -83,6 +88,11 @@ class ProjectedFunction(Transform):
         self.levels = not self.responses.decays
         self.setting = (self.responses.momentum, self.gamma, method.learning_rate)
         self._sum_over(noise.pairs_for(method) if few else FewPairs(noise.pairs))
+        self._kept: dict[Any, tuple[Array, Array]] = {}
+        self._larger: ProjectedFunction | None = None
+        self._singular: Singularity | None = None
+        self.reached = 0
+        """Last step that the circle served, from which on the hyperbola does."""
 
     def _sum_over(self, few: FewPairs) -> None:
         self.few, self.pairs = few, few.pairs
@@ -93,16 +103,39 @@ class ProjectedFunction(Transform):
         whole = copy(self)
         vars(whole).pop("_rates", None)
         whole._sum_over(FewPairs(self.noise.pairs))
+        if self._larger is not None:
+            whole._larger = self._larger.on_all_pairs()
         return whole
+
+    def on_first(self, noise: MeasuredNoise) -> Transform:
+        """The same function on the first of its vectors: its sums are some of those that this one took, and kept.
+
+        Parameters
+        ----------
+        noise : MeasuredNoise
+            That on the first vectors.
+        """
+        smaller = ProjectedFunction(noise, self.problem, self.method, few=False)
+        few = self.pairs if self.pairs is not self.noise.pairs else None
+        smaller._sum_over(replace(self.few, pairs=few.on_first(noise.pairs.size)) if few else FewPairs(noise.pairs))
+        smaller._larger, smaller.reached = self, self.reached
+        return smaller
 
     def __repr__(self) -> str:
         return f"ProjectedFunction({self.noise!r}, {self.problem!r}, {self.method!r})"
 
     def known_singularity(self) -> Singularity:
-        """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1."""
+        """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1.
+
+        On the first vectors alone that lies no further right than on all, which serves, at the same points.
+        """
         from genfun.sample_space.projected_curve import projected_singularity
 
-        return projected_singularity(self)
+        if self._larger is not None:
+            return self._larger.known_singularity()
+        if self._singular is None:
+            self._singular = projected_singularity(self)
+        return self._singular
 
     def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
         """Mean losses at ascending steps; see `genfun.sample_space.projected_curve`.
@@ -219,6 +252,18 @@ class ProjectedFunction(Transform):
 
     def _packed(self, q: Array) -> tuple[Array, Array]:
         """The same, K as upper triangles and the points along the last axis."""
+        if self._larger is not None:
+            kernel, source = self._larger._packed(q)
+            return kernel[self._larger.pairs.among_first(self.pairs.size)], source[: self.pairs.size]
+        key = (self.pairs is self.noise.pairs, q.tobytes())
+        if key not in self._kept:
+            if sum(kernel.shape[1] for kernel, _ in self._kept.values()) > KEPT:
+                self._kept.clear()
+            self._kept[key] = self._summed(q)
+        return self._kept[key]
+
+    @on_one_thread
+    def _summed(self, q: Array) -> tuple[Array, Array]:
         if self._heavy is not None:
             sums, _ = self._heavy.sums(q, *self.setting)
             return self._heavy.kernel(sums, q, *self.setting), self._heavy.source(sums, q, *self.setting)
@@ -242,6 +287,7 @@ class ProjectedFunction(Transform):
             source.append(part)
         return np.concatenate(kernel, axis=1), np.concatenate(source, axis=1)
 
+    @on_one_thread
     def sums(self, measure: PairMeasure, q: Shaped[Array, " k"]) -> tuple[Array, Array]:
         """gamma alpha^2 u and v summed over all pairs with other weights.
 
@@ -268,6 +314,7 @@ class ProjectedFunction(Transform):
     def _scale(self) -> float:
         return self.gamma * self.method.learning_rate**2
 
+    @on_one_thread
     @np.errstate(all="ignore")
     def real_kernel(self, q: Float[Array, " k"]) -> tuple[Array, Float[Array, " k"]]:
         """On the real axis: whether S > 0 for every pair, and the largest eigenvalue of K.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float, Int, Shaped
+from genfun._typing import Array, Bool, Float, Int, Shaped
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, bin_edges
 
 RESOLVED = 1e-13
@@ -70,6 +70,16 @@ class PairMeasure:
         """m, vectors of the basis."""
         return self.floor.size
 
+    def among_first(self, count: int) -> Bool[Array, " kernels"]:
+        """Which rows of the kernel are products of the first vectors.
+
+        Parameters
+        ----------
+        count : int
+        """
+        first, second = np.triu_indices(self.size)
+        return (first < count) & (second < count)
+
     def on_first(self, count: int) -> PairMeasure:
         """The same seen by the first vectors alone.
 
@@ -77,10 +87,9 @@ class PairMeasure:
         ----------
         count : int
         """
-        first, second = np.triu_indices(self.size)
         return replace(
             self,
-            kernel=self.kernel[(first < count) & (second < count)],
+            kernel=self.kernel[self.among_first(count)],
             source=self.source[:count],
             modes=self.modes[:count],
             floor=self.floor[:count],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._threads import on_one_thread
 from genfun._typing import Array
 from genfun.engine.inversion import hyperbola
 from genfun.methods.sgd import SGD
@@ -111,6 +112,7 @@ def _folded(angle: Array) -> Array:
     return np.abs((angle + np.pi) % (2.0 * np.pi) - np.pi)
 
 
+@on_one_thread
 def skeleton(pairs: PairMeasure, seed: int = 0, wide: bool = False) -> PairMeasure:
     r"""Nearly the same sums from few pairs, by an interpolative decomposition.
 
@@ -139,6 +141,7 @@ def skeleton(pairs: PairMeasure, seed: int = 0, wide: bool = False) -> PairMeasu
     return _thinned(pairs, settings, sketch, TOLERANCE, most - SLOWEST * (SLOWEST + 1) // 2)
 
 
+@on_one_thread
 def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
     r"""The same with as many pairs as it takes to lose little beyond rounding, for single curves.
 
@@ -174,6 +177,7 @@ class FewPairs:
     circle: float = 0.0
 
 
+@on_one_thread
 def departure(pairs: PairMeasure, few: PairMeasure, method: SGD, gamma: float) -> tuple[float, float]:
     """How far the sums over few pairs are from those over all for one setting, relative to their absolute terms.
 

@@ -101,6 +101,22 @@ def loss_and_error(data: SoftmaxData, mean: Float[Array, " m"], covariance: Floa
     return float(-(own @ weight).mean()), float((wrong @ weight).mean())
 
 
+def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> float:
+    """The loss in nats of given weights.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    mean : array, shape (m,)
+    """
+    if not np.isfinite(mean).all():
+        return np.nan
+    logits = data.features @ (mean.reshape(data.features.shape[1], -1) @ data.basis.T)
+    top = logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(logits - top, data.labels[:, None], axis=1)[:, 0]
+    return float((np.log(np.exp(logits - top).sum(axis=1)) - own).mean())
+
+
 def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]) -> Linearised:
     r"""Averages over w ~ N(mean, covariance).
 

@@ -18,7 +18,7 @@ MOST_WEIGHTS = 600
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxData:
-    r"""Softmax regression on given data: a linear probe, started at w_0 = 0.
+    r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.
 
     .. math:: L(w) = -\frac1N\sum_i \log p_{y_i}(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}}
 
@@ -26,7 +26,7 @@ class SoftmaxData:
     for squared loss.
 
     **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
-    are, with no intercept added; w_0 = 0; no weight decay. d (C - 1) at most 600. Built by `from_features`.
+    are, with no intercept added; no weight decay, no label smoothing. d (C - 1) at most 600. Built by `from_features`.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class SoftmaxData:
         Positions in `classes`.
     classes : tuple
         The labels as given, in order.
+    initial : array, shape (d, C), or None
+        Weights at the start; None is 0.
 
     Examples
     --------
@@ -47,13 +49,14 @@ class SoftmaxData:
     features: Float[Array, "N d"]
     labels: Int[Array, " N"]
     classes: tuple[Any, ...]
+    initial: Float[Array, "d C"] | None = None
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
         self.labels.setflags(write=False)
 
     @classmethod
-    def from_features(cls, X: Any, labels: Any) -> SoftmaxData:
+    def from_features(cls, X: Any, labels: Any, initial: Any = None) -> SoftmaxData:
         """From features and one label for each sample.
 
         Parameters
@@ -62,6 +65,8 @@ class SoftmaxData:
             Features as the probe sees them; append a column of ones for a bias.
         labels : array-like, shape (N,)
             Integers or strings.
+        initial : array-like, shape (d, C), or None
+            Weights at the start, a column for each class in order: of a torch layer the transposed weight. None is 0.
 
         Returns
         -------
@@ -100,7 +105,15 @@ class SoftmaxData:
         values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
         if not values.any():
             raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
-        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()))
+        start = None
+        if initial is not None:
+            start = np.array(_arrays.table("initial", initial), dtype=np.float64)
+            if start.shape != (d, classes.size) or not np.isfinite(start).all():
+                raise ValueError(
+                    f"initial must be finite, of shape ({d}, {classes.size}), features by classes, got {start.shape}; "
+                    "a weight of torch.nn.Linear is transposed"
+                )
+        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
         """Other samples of the same features and classes, for the loss on them.

@@ -110,14 +110,17 @@ class Stretch:
 
 
 def start(data: SoftmaxData) -> State:
-    """All weights 0.
+    """The initial weights, for certain. What they have in common to all classes changes no probability.
 
     Parameters
     ----------
     data : SoftmaxData
     """
     m = data.n_weights
-    return State(np.zeros((2, m)), np.zeros((2, 2, m, m)))
+    mean = np.zeros((2, m))
+    if data.initial is not None:
+        mean[0] = (data.initial @ data.basis).ravel()
+    return State(mean, np.zeros((2, 2, m, m)))
 
 
 def boundaries(per_doubling: int, last: int) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun.methods.sgd import SGD
 from genfun.softmax.data import SoftmaxData
-from genfun.softmax.predict import FINE, curve, own_noise, start_edge
+from genfun.softmax.predict import FINE, check_method, curve, own_noise, start_edge
 
 MOMENTA = (-0.3, 0.0, 0.5, 0.8, 0.9, 0.95)
 SHARES = (0.02, 0.06, 0.2, 0.5, 0.9, 1.4)
@@ -129,13 +129,13 @@ def softmax_optimize(
         raise ValueError(f"optimize takes steps alone for a SoftmaxData, got steps={steps!r} and budget={budget!r}")
     last = _check.integer("steps", steps, 1)
     fixed = None if momentum is None else _check.momentum(momentum)
-    if method is not None and not isinstance(method, SGD):
-        raise TypeError(f"method must be an SGD for a SoftmaxData, got {type(method).__name__}")
+    if method is not None:
+        check_method(method)
     search = _Search(data, SGD(1.0, 0.0, batch_size, method is not None and method.replacement), last)
     share, beta = search.best(fixed)
     plain = search.loss(*search.best(0.0)) if fixed is None else np.nan
     if plain <= search.loss(share, beta):
         share, beta = search.best(0.0)
     chosen = search.setting(share, beta)
-    loss, wrong = curve(data, chosen, np.array([last]), FINE)[:, 0]
+    loss, wrong, _ = curve(data, chosen, np.array([last]), FINE)[:, 0]
     return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(plain if fixed is None else loss))

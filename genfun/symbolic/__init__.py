@@ -10,15 +10,29 @@ if TYPE_CHECKING:
     from genfun.symbolic.best_settings import optimum
     from genfun.symbolic.derivation import Derivation, derive
     from genfun.symbolic.page import show
+    from genfun.symbolic.pairs import PairDerivation, derive_pair
     from genfun.symbolic.phases import asymptotics, phase_constants
 
-__all__ = ["Derivation", "array_function", "asymptotics", "derive", "optimum", "phase_constants", "responses", "show"]
+__all__ = [
+    "Derivation",
+    "PairDerivation",
+    "array_function",
+    "asymptotics",
+    "derive",
+    "derive_pair",
+    "optimum",
+    "phase_constants",
+    "responses",
+    "show",
+]
 
 _PLACES = {
     "Derivation": "derivation",
+    "PairDerivation": "pairs",
     "array_function": "arrays",
     "asymptotics": "phases",
     "derive": "derivation",
+    "derive_pair": "pairs",
     "optimum": "best_settings",
     "phase_constants": "phases",
     "responses": "arrays",

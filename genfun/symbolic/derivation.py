@@ -143,10 +143,32 @@ def derive(method: type[Any]) -> Derivation:
     """
     import sympy
 
+    hyperparameters = symbols_of(method)
+    a, z, q, g = sympy.symbols("a z q g")
+    T, k = update_matrices(method, a, hyperparameters)
+    A_0 = symmetric_square(T)
+    source_u = symmetric_vector(k)
+    source_v = sympy.ImmutableMatrix([1] + [0] * (A_0.rows - 1))
+    d, n_u, n_v = cramer(A_0, z, (source_u, source_v))
+    variables = (a, q, *hyperparameters)
+    d_, n_u_, n_v_ = (_stable(p, z, q, variables) for p in (d, n_u, n_v))
+    A = sympy.ImmutableMatrix(A_0 - g * a**2 * source_u * source_v.T)
+    return Derivation(a, z, q, g, hyperparameters, T, k, A, d, n_u, n_v, (d_, n_u_, n_v_))
+
+
+def symbols_of(method: type[Any]) -> tuple[Symbol, ...]:
+    """The hyperparameters of a class as symbols; refuses what is no class with an `update`."""
+    import sympy
+
     if not isinstance(method, type) or not callable(getattr(method, "update", None)):
         raise TypeError(f"method must be a class with a static update(a, *hyperparameters), got {method!r}")
-    a, z, q, g = sympy.symbols("a z q g")
-    hyperparameters = tuple(sympy.Symbol(name) for name in hyperparameter_names(method))
+    return tuple(sympy.Symbol(name) for name in hyperparameter_names(method))
+
+
+def update_matrices(method: type[Any], a: Symbol, hyperparameters: Sequence[Symbol]) -> tuple[Matrix, Matrix]:
+    """T and the kick in symbols; refuses shapes that disagree."""
+    import sympy
+
     rows, kick = method.update(a, *hyperparameters)
     T = sympy.ImmutableMatrix([list(row) for row in rows])
     k = sympy.ImmutableMatrix(list(kick))
@@ -156,16 +178,7 @@ def derive(method: type[Any]) -> Derivation:
             f"{method.__name__}.update must return m rows of m entries and m kicks, got T {T.shape}, k {k.shape}; "
             "make both match the state"
         )
-    A_0 = symmetric_square(T)
-    source_u = symmetric_vector(k)
-    source_v = sympy.ImmutableMatrix([1] + [0] * (A_0.rows - 1))
-    resolvent = sympy.eye(A_0.rows) - z * A_0
-    raw = [_determinant(resolvent), *(_determinant(_first_column(resolvent, s)) for s in (source_u, source_v))]
-    d, n_u, n_v = _reduced(raw, z)
-    variables = (a, q, *hyperparameters)
-    d_, n_u_, n_v_ = (_stable(p, z, q, variables) for p in (d, n_u, n_v))
-    A = sympy.ImmutableMatrix(A_0 - g * a**2 * source_u * source_v.T)
-    return Derivation(a, z, q, g, hyperparameters, T, k, A, d, n_u, n_v, (d_, n_u_, n_v_))
+    return T, k
 
 
 def hyperparameter_names(method: type[Any]) -> tuple[str, ...]:
@@ -201,6 +214,15 @@ def symmetric_vector(k: Matrix) -> Matrix:
 
     entries: Any = k.flat()
     return sympy.ImmutableMatrix([x * y for x, y in combinations_with_replacement(entries, 2)])
+
+
+def cramer(matrix: Matrix, z: Symbol, sources: Sequence[Matrix]) -> list[Expr]:
+    """d, and n for each source, with n/d the first component of (1 - z matrix)^-1 source, without a common factor."""
+    import sympy
+
+    resolvent = sympy.eye(matrix.rows) - z * matrix
+    numerators = (_determinant(_first_column(resolvent, source)) for source in sources)
+    return _reduced([_determinant(resolvent), *numerators], z)
 
 
 def _first_column(matrix: Matrix, column: Matrix) -> Matrix:

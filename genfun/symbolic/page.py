@@ -11,6 +11,7 @@ from genfun.symbolic._equation import Section, equal
 from genfun.symbolic.conditions import stability_conditions
 from genfun.symbolic.derivation import Derivation, derive
 from genfun.symbolic.page_asymptotics import late_sections
+from genfun.symbolic.pairs import pair_sections
 from genfun.symbolic.paper import paper_form, sum_over_modes
 
 
@@ -53,7 +54,8 @@ def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
     """
     blocks: list[str] = []
     number = 0
-    for title, equations in chain(_sections(method.__name__, derive(method)), late_sections(method)):
+    sections = chain(_sections(method.__name__, derive(method)), late_sections(method), pair_sections(method))
+    for title, equations in sections:
         blocks.append(rf"\paragraph{{{_latex_title(title)}}}" if latex else title)
         for equation in equations:
             number += 1
@@ -168,5 +170,5 @@ def _latex(equation: Any) -> str:
 
 def _latex_title(title: str) -> str:
     tex = {"->": r"$\to$", "<=": r"$\le$", "<": "$<$", ">": "$>$", "*": r"$\cdot$", "_": r"\_"}
-    tex |= {f"{letter}~": rf"$\tilde{{{letter}}}$" for letter in "UVL"}
-    return re.sub(r"[UVL]~|->|<=|[<>*_]", lambda sign: tex[sign.group()], title)
+    tex |= {f"{letter}~": rf"$\tilde{{{letter}}}$" for letter in "UVLR"}
+    return re.sub(r"[UVLR]~|->|<=|[<>*_]", lambda sign: tex[sign.group()], title)

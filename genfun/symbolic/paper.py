@@ -49,17 +49,17 @@ def paper_form(p: Expr, derivation: Derivation) -> Expr:
     a, z, g = derivation.a, derivation.z, derivation.g
     order = (z, *derivation.hyperparameters)
     low, *high = _coefficients(p, a)
-    terms = [_factored(c, derivation.hyperparameters) * z**i for i, c in enumerate(_coefficients(low, z))]
+    terms = [factored(c, derivation.hyperparameters) * z**i for i, c in enumerate(_coefficients(low, z))]
     for power, coefficient in enumerate(high, start=1):
         without, *others = _coefficients(coefficient, g)
         if not others:
-            terms.append(a**power * _factored(without, order))
+            terms.append(a**power * factored(without, order))
             continue
         common: Any = sympy.gcd_list([without, *others])
-        bracket = _factored(sympy.cancel(without / common), order)
+        bracket = factored(sympy.cancel(without / common), order)
         for i, other in enumerate(others, start=1):
-            bracket = bracket + g**i * _factored(sympy.cancel(other / common), order)
-        terms.append(a**power * _factored(common, order) * group(bracket))
+            bracket = bracket + g**i * factored(sympy.cancel(other / common), order)
+        terms.append(a**power * factored(common, order) * group(bracket))
     return sympy.Add(*terms)
 
 
@@ -86,7 +86,7 @@ def _coefficients(p: Expr, x: Symbol) -> list[Any]:
     return sympy.Poly(sympy.expand(p), x).all_coeffs()[::-1]
 
 
-def _factored(p: Expr, variables: Sequence[Symbol]) -> Expr:
+def factored(p: Expr, variables: Sequence[Symbol]) -> Expr:
     """Factored, each factor with a positive constant term where it has one."""
     import sympy
 

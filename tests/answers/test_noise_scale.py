@@ -105,3 +105,18 @@ def test_bad_arguments_are_refused():
         noise_scale(problem, gf.SGD(0.1, batch_size=51), 1)
     with pytest.raises(TypeError, match="problem"):
         noise_scale(LAM, gf.SGD(0.1), 1)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("beta", [-0.4, 0.6])
+def test_the_exact_noise_of_data_is_followed_step_by_step_and_refused_where_that_takes_too_long(beta):
+    data = gf.data.mnist(60)
+    method, steps = gf.SGD(0.3, beta, 8), [30, 0, 5]
+    exact, measured = (noise_scale(data, method, steps, noise).samples for noise in ("exact", "measured"))
+    np.testing.assert_allclose(measured, exact, rtol=0.01)
+    # By hand, at the start: w = 0, so that a sample's gradient is -y_i phi_i.
+    features, targets = np.asarray(data.eigenfeatures), np.asarray(data.targets).reshape(data.n_samples, -1)
+    gradient = features.T @ targets / data.n_samples
+    single = ((features**2).sum(axis=1) * (targets**2).sum(axis=1)).mean()
+    assert exact[1] == pytest.approx(single / (gradient**2).sum() - 1.0, rel=1e-9)
+    with pytest.raises(ValueError, match="too long for 1000000 steps; use noise='measured'"):
+        noise_scale(data, method, 10**6, "exact")

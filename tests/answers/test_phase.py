@@ -204,3 +204,23 @@ def test_the_reason_is_that_the_eigenvalues_are_equal():
     k = np.arange(20.0)
     with pytest.raises(ValueError, match="eigenvalues are all equal within 2e-08"):
         gf.phase(gf.LinearProblem(1.0 - 1e-9 * k, np.exp(-0.1 * k)), gf.SGD(0.1, 0.0, 10))
+
+
+def test_that_fitted_constants_stand_for_the_noise_of_data_is_said() -> None:
+    data = gf.data.mnist(60)
+    method = gf.SGD(0.2, batch_size=8)
+    told = gf.phase(data, method)
+    assert told.fitted_noise
+    assert "constants fitted to the data" in told.notes[-1]
+    assert repr(told).endswith(", by constants fitted to the data's noise)")
+    # Nothing stands for anything without data, with constants that were given, and without batch noise.
+    quiet = (
+        gf.phase(data.problem, method),
+        gf.phase(data, method, gf.SpectrallyExpressible()),
+        gf.phase(data, gf.SGD(0.2)),
+    )
+    for found in quiet:
+        assert not found.fitted_noise
+        assert "fitted" not in repr(found)
+    line = next(x for x in gf.explain(data, method, 100, "fitted").lines if x.startswith("Phase"))
+    assert "fitted" not in line  # all of it is by them, as the line on the noise says

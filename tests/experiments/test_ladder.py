@@ -209,7 +209,9 @@ def test_what_overflows_on_every_rung_parts_nowhere():
     x = inputs()
     climb = ladder(kernel_data(x), gf.SGD(50.0, 0.9, 1), [0, 300], network=TwoLayerReLU(x, 50, 2), replicas=4)
     assert np.isposinf(climb.loss[:, 1]).all()
-    assert repr(climb).startswith("Ladder(network ? linearised ? exact = diagonal = spectrally expressible: loss inf")
+    assert repr(climb).startswith(
+        "Ladder(network ? linearised ? exact = measured = diagonal = spectrally expressible: loss inf"
+    )
 
 
 def test_few_runs_are_undecided_and_a_single_one_always():
@@ -231,6 +233,16 @@ def test_few_networks_borrow_the_mean_of_many_linearised_runs():
     assert np.allclose(network.loss, all_runs.mean(axis=0) + (few - all_runs[:6]).mean(axis=0), rtol=1e-14, atol=0)
     assert network.sem[1] == pytest.approx(np.hypot((few - all_runs[:6])[:, 1].std(ddof=1) / 6**0.5, linear.sem[1]))
     assert network.sem[1] < 0.5 * network.runs.sem[1]
+
+
+def test_the_measured_rung_stays_with_the_exact_one_where_the_diagonal_parts():
+    """On digits close to the edge, where fourth moments of the diagonal alone are not enough."""
+    digits = gf.data.mnist(60)
+    rate = 0.8 * gf.max_learning_rate(digits, 0.0, 1)
+    climb = ladder(digits, gf.SGD(rate, 0.0, 1), [10, 100], ["exact", "measured", "diagonal"])
+    assert repr(climb).startswith("Ladder(exact = measured | diagonal: ")
+    assert climb.loss[1] == pytest.approx(climb.loss[0], rel=0.01)
+    assert "what fails is: diagonal second moments" in climb.words[1]
 
 
 def test_what_has_overflowed_borrows_nothing():
@@ -267,9 +279,9 @@ def test_the_table_has_a_line_for_each_rung_and_step_and_the_words():
     climb = ladder(gf.data.mnist(20), gf.SGD(0.5, 0.0, 2), [1, 10], replicas=5)
     assert [rung.name for rung in climb.rungs] == list(ORDER[1:])
     lines = climb.table().splitlines()
-    assert len(lines) == 1 + 4 * 2 + 3
-    assert lines[-3:] == list(climb.words)
-    assert climb.loss.shape == climb.sem.shape == (4, 2)
+    assert len(lines) == 1 + 5 * 2 + 4
+    assert lines[-4:] == list(climb.words)
+    assert climb.loss.shape == climb.sem.shape == (5, 2)
     assert climb["exact"].assumes.startswith("fresh batches")
 
 

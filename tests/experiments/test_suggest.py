@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,7 @@ def test_a_frozen_backbone_is_read_by_its_features_and_a_frozen_head_is_not(digi
     model = nn.Sequential(nn.Linear(49, 12), nn.ReLU(), nn.Linear(12, 10)).double()
     model[0].requires_grad_(False)
     last = gf.suggest(model, nn.MSELoss(), (x, y), steps=20, batch_size=10, noise="fitted")
+    assert isinstance(last.data, gf.LinearData)
     assert (last.kind, last.data.rank <= 13) == ("last_layer", True)
     assert len(last.optimizer().param_groups[0]["params"]) == 2
     model.requires_grad_(True)
@@ -142,11 +145,113 @@ def test_the_loader_brings_samples_and_batch_size(digits):
     assert (s.method.batch_size, s.data.n_samples) == (25, N)
 
 
+def crossed(model, optimizer, samples, batch, steps, seeds):
+    """Mean cross-entropy of runs at the start and at the end, and the standard error of the end."""
+    ends, first = [], 0.0
+    start = {k: v.clone() for k, v in model.state_dict().items()}
+    x, y = samples
+    loss_fn = nn.CrossEntropyLoss()
+    for seed in range(seeds):
+        generator, mine = torch.Generator().manual_seed(seed), optimizer()
+        with torch.no_grad():
+            first = float(loss_fn(model(x), y))
+        for _ in range(steps):
+            pick = torch.randperm(len(x), generator=generator)[:batch]
+            mine.zero_grad()
+            loss_fn(model(x[pick]), y[pick]).backward()
+            mine.step()
+        with torch.no_grad():
+            ends.append(float(loss_fn(model(x), y)))
+        model.load_state_dict(start)
+    return first, np.mean(ends), np.std(ends, ddof=1) / np.sqrt(seeds)
+
+
+@pytest.fixture(scope="module")
+def three_classes():
+    """A frozen layer and a last one that is trained, far from zero weights, on three classes."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((120, 6))
+    y = (x @ rng.standard_normal((6, 3)) + rng.gumbel(size=(120, 3))).argmax(axis=1)
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    model[0].requires_grad_(False)
+    with torch.no_grad():
+        model[2].weight.mul_(4.0)
+    return model, (torch.as_tensor(x), torch.as_tensor(y))
+
+
+@pytest.mark.slow
+def test_a_last_layer_under_cross_entropy_reaches_the_predicted_loss_from_its_own_weights(three_classes):
+    model, samples = three_classes
+    s = gf.suggest(model, nn.CrossEntropyLoss(), samples, steps=60, batch_size=6)
+    first, mean, error = crossed(model, s.optimizer, samples, 6, 60, 24)
+    assert s.kind == "softmax"
+    assert s.prediction.loss[0] == pytest.approx(first, rel=1e-9)
+    assert first > 1.1 * np.log(3.0)  # weights of 0 would start at log 3
+    assert abs(mean - s.loss) < 2.5 * error + 0.03 * s.loss
+    for rate, beta in ((0.01, 0.0), (0.01, 0.9), (0.1, 0.0)):
+        make = partial(torch.optim.SGD, list(model[2].parameters()), lr=rate, momentum=beta)
+        habit = crossed(model, make, samples, 6, 60, 8)
+        assert mean < habit[1] + 2.5 * np.hypot(error, habit[2])
+
+
+def test_many_features_are_projected_and_that_is_said(monkeypatch):
+    from genfun.experiments import last_layer
+
+    monkeypatch.setattr(last_layer, "MOST_WEIGHTS", 8)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 12)) * np.geomspace(4.0, 0.01, 12)
+    y = torch.as_tensor((x[:, 0] > 0).astype(int) + (x[:, 1] > 1.0))
+    torch.manual_seed(0)
+    model = nn.Linear(12, 3).double()
+    data, notes = last_layer.probe_of(model, torch.as_tensor(x), y, model, 1 << 30)
+    assert data.n_weights == 8
+    assert "4 leading directions" in notes[0]
+    # What is left out is so little that the first loss is still that of the model.
+    with torch.no_grad():
+        loss = float(nn.CrossEntropyLoss()(model(torch.as_tensor(x)), y))
+    assert float(gf.predict(data, gf.SGD(0.01, batch_size=5), 0).loss) == pytest.approx(loss, rel=0.05)
+
+
+def test_a_budget_is_batch_size_times_steps(digits):
+    x, y = digits[0][:80], digits[1][:80]
+    model = nn.Linear(49, 10).double()
+    s = gf.suggest(model, nn.MSELoss(), (x, y), budget=400, batch_size=10, momentum=0.0, noise="fitted")
+    assert (s.steps, s.method.batch_size) == (40, 10)
+    free = gf.suggest(model, nn.MSELoss(), (x, y), budget=400, momentum=0.0, noise="fitted")
+    assert free.steps == 400 // free.method.batch_size
+    assert free.loss <= s.loss * (1.0 + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "options", "kind", "text"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1), {}, ValueError, "label_smoothing must be 0"),
+        (nn.CrossEntropyLoss(weight=torch.ones(3)), {}, ValueError, "weight must be None"),
+        (nn.CrossEntropyLoss(reduction="sum"), {}, ValueError, "'mean', got 'sum'"),
+        (nn.CrossEntropyLoss(), {"noise": "fitted"}, ValueError, "noise must be left out"),
+        (nn.CrossEntropyLoss(), {"budget": 100.0}, ValueError, "either steps or budget"),
+        (nn.CrossEntropyLoss(), {"steps": None, "budget": 1.0}, ValueError, "pay for one step"),
+    ],
+)
+def test_cross_entropy_that_is_not_derived_is_refused(three_classes, loss_fn, options, kind, text):
+    model, samples = three_classes
+    with pytest.raises(kind, match=text):
+        gf.suggest(model, loss_fn, samples, **{"steps": 5, "batch_size": 2, **options})
+
+
+def test_targets_of_cross_entropy_are_class_numbers(three_classes):
+    model, (x, y) = three_classes
+    for wrong, text in ((nn.functional.one_hot(y), "argmax"), (y + 1, "from 0 to 2"), (y.double(), "class numbers")):
+        with pytest.raises(ValueError, match=text):
+            gf.suggest(model, nn.CrossEntropyLoss(), (x, wrong), steps=5, batch_size=2)
+
+
 @pytest.mark.parametrize(
     ("model", "loss_fn", "options", "kind", "text"),
     [
-        (nn.Linear(2, 1), nn.CrossEntropyLoss(), {}, TypeError, "CrossEntropyLoss"),
-        (nn.Linear(2, 1), nn.L1Loss(), {}, TypeError, "torch.nn.MSELoss, got L1Loss"),
+        (nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), nn.CrossEntropyLoss(), {}, TypeError, "freeze the layers"),
+        (nn.Linear(2, 1), nn.L1Loss(), {}, TypeError, "torch.nn.MSELoss or.* got L1Loss"),
         (nn.Linear(2, 1), nn.MSELoss(reduction="sum"), {}, ValueError, "'mean', got 'sum'"),
         (nn.Linear(2, 1), nn.MSELoss(), {"batch_size": None}, ValueError, "pass batch_size"),
         (nn.Linear(2, 1), nn.MSELoss(), {"steps": 0}, ValueError, "steps must be at least 1"),

@@ -14,7 +14,7 @@ import pytest
 
 import genfun as gf
 from genfun.explorer import model
-from genfun.explorer.problems import data_of, first_state, pose
+from genfun.explorer.problems import data_of, first_state, fitting, pose
 from genfun.explorer.state import LIMITS, State, parse, read, text
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
@@ -202,6 +202,27 @@ def test_a_file_is_first_shown_with_a_setting_that_fits_it(own: str) -> None:
 def test_the_words_are_those_of_explain() -> None:
     state = replace(LAW, n_modes=9, steps=100)
     assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=9), gf.SGD(0.4, 0.0, 20), 100).lines
+
+
+def test_beside_the_fitted_constants_stand_edge_and_loss_by_the_noise_measured_on_the_data(tmp_path: Any) -> None:
+    """Features with heavy tails: the constants' edge is the larger, and between the two the page warns."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_t(2.5, (120, 6)) * np.arange(1.0, 7.0) ** -0.5
+    own = str(tmp_path / "heavy.npz")
+    np.savez(own, X=x, y=x @ np.ones(6) + 0.3 * rng.standard_normal(120))
+    state = replace(fitting(State(problem="file", batch_size=1, momentum=0.3), own), steps=50)
+    data = gf.data.load(own)
+    edge, drawn = (gf.max_learning_rate(data, 0.3, 1, noise) for noise in ("measured", "fitted"))
+    assert edge < 0.9 * drawn
+    state = replace(state, learning_rate=0.5 * edge)
+    (line,) = model.own_noise(state, own)
+    for number in (drawn, edge, float(gf.predict(data, gf.SGD(0.5 * edge, 0.3, 1), 50).loss)):
+        assert f" {number:.4g}" in line
+    (line,) = model.own_noise(replace(state, learning_rate=0.5 * (edge + drawn)), own)
+    assert line.endswith("BY THE MEASURED NOISE THIS SETTING DIVERGES.")
+    # Where nothing stands for the data's noise there is nothing to say.
+    for change in ({"tau2": 0.5}, {"label_noise": 0.1}, {"batch_size": None}, {"problem": "power-law"}):
+        assert model.own_noise(replace(state, **change), own) == ()
 
 
 def test_only_the_newest_question_is_answered() -> None:

@@ -131,6 +131,10 @@ def test_sampling_is_another_name_for_replacement() -> None:
     ("options", "words"),
     [
         ({"maximize": True}, "ascent"),
+        (
+            {"drop_last": False, "sampling": "epochs"},
+            "a smaller last batch is not derived; take a batch size",
+        ),
         ({"nesterov": True, "dampening": 0.1}, "dampening must be 0"),
         ({"dampening": 1.0}, "below 1"),
         ({"weight_decay": -0.1}, "weight_decay"),

@@ -55,3 +55,24 @@ def test_fitted_points_show_the_chosen_family_and_its_interval():
     fine, samples = drawn(ax, f.family)
     np.testing.assert_allclose(samples, fine * f.predict(fine))
     assert drawn(ax, "critical batch size")[0] == pytest.approx(f.batch_size)
+
+
+@pytest.mark.parametrize("steps", [[100, 0, 1, 10], [[100, 0], [1, 10]]])
+def test_the_spread_shows_the_mean_and_the_bands_that_its_quantiles_say(steps):
+    problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], noise_variance=0.1)
+    found = gf.spread(problem, gf.SGD(0.3, batch_size=2), steps)
+    ax = found.plot(Figure().subplots())
+    names = {"mean", "median run", "5 %", "95 %", "25 %", "75 %", "label noise"}
+    assert {row[1] for row in table(ax)} == names
+    order = np.argsort(found.steps, axis=None)[1:]
+    for name, share in (("median run", 0.5), ("5 %", 0.05), ("95 %", 0.95), ("25 %", 0.25), ("75 %", 0.75)):
+        np.testing.assert_array_equal(drawn(ax, name)[0], [1, 10, 100])
+        np.testing.assert_allclose(drawn(ax, name)[1], found.quantile(share).ravel()[order], rtol=1e-14)
+    np.testing.assert_allclose(drawn(ax, "mean")[1], found.mean.ravel()[order])
+    assert (drawn(ax, "label noise")[1] == 0.05).all()
+    assert (drawn(ax, "median run")[1] < drawn(ax, "mean")[1]).all()  # what one run looks like lies below the mean
+
+
+def test_a_spread_of_step_0_alone_has_no_picture():
+    with pytest.raises(ValueError, match="no step after 0"):
+        gf.spread(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.3, batch_size=2), 0).plot()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.engine.loss_curve import by_contour
 from genfun.sample_space import streamed
 from genfun.sample_space.elimination import first_solutions, gain_below_one
+from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
 from genfun.sample_space.operator import SampleFeatures
-from genfun.sample_space.projected_curve import _late, inverted, projected_singularity
+from genfun.sample_space.projected_curve import LESS_NODES, _late, inverted, projected_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import symmetric
 from genfun.sample_space.skeleton import FewPairs, close_skeleton, departure
@@ -76,10 +79,37 @@ def test_late_losses_that_few_pairs_would_show_in_are_summed_over_all(
     singular, late = projected_singularity(F), STEPS[STEPS > 200]
     F.few = FewPairs(F.pairs, 1e-4, 1e-4)
     at = (200, float(F.known_curve(np.array([200]), singular).loss.log()[0]))
-    np.testing.assert_array_equal(
-        _late(F, late, singular, at, 0.0, True).loss.log(),
-        _late(F.on_all_pairs(), late, singular, at, 0.0, True).loss.log(),
-    )
+    found, whole = _late(F, late, singular, at, 0.0, True), F.on_all_pairs()
+    nodes = by_contour(whole, late, singular, counts=(LESS_NODES,)).loss.log()
+    np.testing.assert_array_equal(found.loss.log(), nodes)
+    more = np.abs(found.loss.log() - _late(whole, late, singular, at, 0.0, True).loss.log())
+    assert (more <= 4.0 * found.error).all()
+    assert found.error.max() < 1e-7
+
+
+@pytest.mark.parametrize("beta", [-0.4, 0.0, 0.9])
+def test_the_loss_on_the_first_vectors_from_the_sums_of_all_is_that_from_their_own(
+    known: tuple[gf.LinearData, MeasuredNoise], beta: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, noise = known
+    method = gf.SGD(0.5 * noise.leading(gf.SGD(1.0, beta, 4)).learning_rate, beta, 4)
+    F = noise.transform(data.problem, method)
+    F.known_curve(STEPS, F.known_singularity())
+    few = noise._for_curves
+    alone = few.transform(data.problem, method)
+    expected = alone.known_curve(STEPS, alone.known_singularity())
+    sums, asked = HeavyBallPairs.sums, []
+
+    def watched(self: HeavyBallPairs, q: np.ndarray, *rest: Any, **more: Any) -> Any:
+        asked.extend(q.tolist())
+        return sums(self, q, *rest, **more)
+
+    monkeypatch.setattr(HeavyBallPairs, "sums", watched)
+    shared = F.on_first(few)
+    found = shared.known_curve(STEPS, shared.known_singularity())
+    assert (np.abs(found.loss.log() - expected.loss.log()) <= 4.0 * (found.error + expected.error)).all()
+    assert found.error.max() < 1e-6
+    assert set(asked) <= {0.0}  # no sum of the curve is taken again
 
 
 @pytest.mark.parametrize("kind", [float, complex])

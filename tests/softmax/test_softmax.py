@@ -85,6 +85,24 @@ def test_held_out_loss_and_error_rate_are_those_of_runs():
         gf.predict_test(data, m, 10, X_test[:, :5], y_test)
 
 
+def test_error_estimate_covers_weights_that_are_not_gaussian():
+    # After one small batch at a large rate the loss is several per cent off, by any number of linearisations.
+    images, labels = gf.data.mnist_arrays()
+    pick = np.random.default_rng(0).permutation(len(images))[:300]
+    pixels = images[pick].reshape(300, -1) / 255.0
+    left, singular, _ = np.linalg.svd(pixels - pixels.mean(axis=0), full_matrices=False)
+    data = gf.SoftmaxData.from_features(left[:, :6] * singular[:6] * np.sqrt(300.0) / singular[0], labels[pick])
+    m = gf.SGD(0.9 * gf.max_learning_rate(data, batch_size=2), batch_size=2)
+    steps = [1, 3, 30, 200]
+    told, seen = gf.predict(data, m, steps), runs(data, m, steps, 400)[:, 0]
+    mean, error = seen.mean(axis=1), seen.std(axis=1, ddof=1) / 20.0
+    off = np.abs(told.loss - mean)
+    assert (off <= 2.0 * told.error * told.loss + 2.5 * error).all()
+    assert (off - 2.5 * error > 0.02 * mean).any()  # so that an estimate by linearisations alone would fail
+    assert told.status == "inaccurate"
+    assert (told.error < 0.5).all()
+
+
 def test_batch_noise_is_a_visible_part_of_that_loss():
     # So that a factor 2 in the covariance, or a dropped one, would fail the test above.
     data = blobs()
@@ -193,3 +211,38 @@ def test_other_answers_and_wrong_settings_are_refused_by_name():
         gf.SoftmaxData.from_features(np.ones((20, 301)), np.arange(20) % 3)
     with pytest.raises(ValueError, match="argmax"):
         gf.SoftmaxData.from_features(np.ones((3, 1)), np.eye(3))
+
+
+def test_initial_weights_are_where_the_runs_start():
+    data, rng = blobs(3), np.random.default_rng(4)
+    initial = rng.standard_normal((6, 3))
+    moved = gf.SoftmaxData.from_features(data.features, data.labels, initial)
+    log_p = data.features @ initial
+    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    found = gf.predict(moved, gf.SGD(0.05), [0, 1])
+    assert found.loss[0] == pytest.approx(-log_p[np.arange(200), data.labels].mean(), rel=1e-12)
+    # One full-batch step, by hand.
+    w = initial - 0.05 * data.features.T @ (np.exp(log_p) - np.eye(3)[data.labels]) / 200
+    log_p = data.features @ w
+    log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    assert found.loss[1] == pytest.approx(-log_p[np.arange(200), data.labels].mean(), rel=1e-12)
+    with pytest.raises(ValueError, match="transposed"):
+        gf.SoftmaxData.from_features(data.features, data.labels, initial.T)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"weight_decay": 0.01}, "weight_decay must be left out"),
+        ({"nesterov": True}, "heavy-ball"),
+        ({"dampening": 0.1}, "1 - dampening"),
+        ({"sampling": "epochs"}, "use 'fresh'"),
+    ],
+)
+def test_options_of_sgd_that_are_not_derived_are_refused_with_the_remedy(options, text):
+    m = gf.SGD(0.05, 0.5, batch_size=4, **options)
+    for ask in (lambda: gf.predict(blobs(), m, 10), lambda: gf.steps_to_loss(blobs(), m, 0.5)):
+        with pytest.raises(ValueError, match=text):
+            ask()
+    with pytest.raises((ValueError, TypeError)):
+        gf.optimize(blobs(), batch_size=4, steps=10, method=m)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from own_methods import Nesterov
+from own_methods import LateKick, Nesterov
 
 from genfun.methods import SGD
 from genfun.methods._sgd_responses import responses as generated
@@ -26,14 +26,6 @@ class TwoMemories:
     @staticmethod
     def update(a: Any, beta: Any, mu: Any, /) -> Any:
         return ((1 - a, beta, mu), (-a, beta, 0), (-a / 2, 0, mu)), (1, 1, Fraction(1, 2))
-
-
-class LateKick:
-    """The gradient enters w one step late, so that h_0 = 0."""
-
-    @staticmethod
-    def update(a: Any, beta: Any, /) -> Any:
-        return ((1, beta), (-a, beta)), (0, 1)
 
 
 METHODS = [SGD, Nesterov, TwoMemories, LateKick]

@@ -10,6 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
+from genfun.answers.batch._batch_moments import SampleMoments, affordable
 from genfun.answers.batch._gradient_curve import gradient_curve
 from genfun.answers.predict import INACCURATE, predict
 from genfun.case import Case, NoiseChoice
@@ -17,7 +18,7 @@ from genfun.data.linear import LinearData
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
-from genfun.noise import SpectrallyExpressible
+from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.sample_space.gradient_noise import FullGradient, SampleGradients
 from genfun.sample_space.measured import MeasuredNoise
@@ -91,7 +92,7 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
 
     With data, of the residuals r_i of the samples: Tr Sigma = mean |phi_i|^2 E r_i^2 - |G|^2.
 
-    **Assumptions.** Spectrally expressible noise of a spectrum, the measured noise of data; a ratio of means over
+    **Assumptions.** Spectrally expressible noise of a spectrum, the noise of the samples of data; a ratio of means over
     runs, Sigma the covariance of one sample's gradient and G the full gradient. On a power law without label noise it
     grows as 2 alpha_eff t Tr(H)/zeta as long as the signal carries the gradient, without end with the full batch. A
     fixed batch keeps the iterates moving, whose own gradient then limits it, in the signal-dominated phase to about
@@ -105,8 +106,9 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
         The training it is measured along, e.g. `SGD(0.5, 0.9, 10)`.
     steps : int or array of ints, any shape
         Step numbers >= 0.
-    noise : SpectrallyExpressible, "fitted" or None
-        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
+    noise : SpectrallyExpressible, "measured", "exact", "fitted" or None
+        None: the measured noise of data, or tau1 = tau2 = 1 for a spectrum. "exact" follows the samples step by step,
+        and is refused where that takes more than about 3e10 operations; any other is refused.
 
     Returns
     -------
@@ -140,9 +142,11 @@ def noise_scale(problem: Problem | LinearData, method: Method, steps: Any, noise
     unique, inverse = np.unique(wanted, return_inverse=True)
     if isinstance(case.noise, MeasuredNoise):
         samples, gradient, error = _of_data(case, case.noise, unique)
+    elif measured and case.data is not None and noise == "exact":
+        samples, gradient, error = _of_samples(case.data, method, unique)
     elif measured:
         raise ValueError(
-            f"noise_scale is derived for spectrally expressible and measured noise, got noise={noise!r}; "
+            f"noise_scale is derived for spectrally expressible noise and that of data, got noise={noise!r}; "
             "use noise='measured' or noise='fitted'"
         )
     else:
@@ -170,6 +174,27 @@ def _of_spectrum(case: Case, steps: Array) -> tuple[Array, Array, Array]:
         drive = 2.0 * model.tau1 + (1.0 - model.tau1) * floor
         samples = problem.trace * drive * np.exp(loss.log_loss - log_gradient) - model.tau2
     return samples, gradient, error
+
+
+def _of_samples(data: LinearData, method: Method, steps: Array) -> tuple[Array, Array, Array]:
+    """The same from the full second moments of data, step by step."""
+    if not affordable(data, int(steps[-1])):
+        raise ValueError(
+            f"noise='exact' follows all {data.n_samples} samples step by step in noise_scale, too long for "
+            f"{steps[-1]} steps; use noise='measured'"
+        )
+    moments = SampleMoments(data, method, int(steps[-1]))
+    gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
+    pairs = []
+    for t in range(int(steps[-1]) + 1):
+        if t in steps:
+            seen = moments.noise()
+            pairs.append((seen.trace, seen.signal))
+        moments.advance(gamma)
+    trace, signal = np.array(pairs).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        samples = trace / signal
+    return samples, signal, np.finfo(np.float64).eps * (64.0 + 16.0 * steps)
 
 
 def _of_data(case: Case, noise: MeasuredNoise, steps: Array) -> tuple[Array, Array, Array]:

@@ -14,7 +14,7 @@ from genfun.answers.best._search import GRID, STARTS, ZOOM, Region, closer, log_
 from genfun.answers.exponents.fit import PowerLawFit, fit_power_law
 from genfun.answers.phase import BORDER, PhaseName, phase
 from genfun.answers.stability import stability
-from genfun.case import Case, NoiseChoice
+from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -53,6 +53,8 @@ class AsymptoticOptimum(Displayed):
         What label noise adds to constant * t^-exponent in the end, in the same units; 0 without label noise.
     notes : tuple of str
         What limits the answer.
+    fitted_noise : bool
+        Whether constants fitted to data stand for their own noise; a note then says so.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class AsymptoticOptimum(Displayed):
     bounds: tuple[str, ...]
     floor: float
     notes: tuple[str, ...]
+    fitted_noise: bool = False
 
     def __repr__(self) -> str:
         m, sign = self.method, "negative " if self.method.momentum < 0.0 else ""
@@ -81,7 +84,7 @@ class AsymptoticOptimum(Displayed):
         return (
             f"AsymptoticOptimum({self.phase}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{held} at "
             f"learning_rate={m.learning_rate:.4g}, momentum={m.momentum:.4g}, noise gain {self.noise_gain:.4g}"
-            f"{worth}{bound})"
+            f"{worth}{bound}{STANDS_IN if self.fitted_noise else ''})"
         )
 
 
@@ -215,7 +218,8 @@ def asymptotic_optimum(
         at_bound=bool(bounds),
         bounds=bounds,
         floor=found.floor,
-        notes=found.notes + (OF_LABEL_NOISE if found.floor > 0.0 else ()),
+        notes=found.notes + (OF_LABEL_NOISE if found.floor > 0.0 else ()) + ((case.stand_in,) if case.stand_in else ()),
+        fitted_noise=bool(case.stand_in),
     )
 
 

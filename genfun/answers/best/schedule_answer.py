@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,8 @@ class BestSchedule(Displayed):
         )
 
     def __repr__(self) -> str:
+        off = "" if math.isnan(self.noise_error) else f", noise error about {self.noise_error:.1e}"
         return (
             f"BestSchedule({self.shape}: loss {self.loss:.6g} at step {self.steps}, {self.loss / self.free_loss:.3g} "
-            f"times the free optimum's, {self.at_20_percent_more:.4g} at 20 % more rate)"
+            f"times the free optimum's, {self.at_20_percent_more:.4g} at 20 % more rate{off})"
         )

@@ -252,7 +252,7 @@ def _exact(curve: HeldOutCurve, method: Method, wanted: Any) -> HeldOut:
     stable = method.learning_rate < edge(data.problem, method, data.measured_noise)
     status = "ok" if stable and np.isfinite(curves[0, -1]) else "diverges"
     values = (wanted, loss, mean_loss, train_loss, best, least, near, status)
-    looked = (np.arange(last + 1), *curves)
+    looked = (np.arange(last + 1), curves[0], curves[1], curves[2])
     return _answer(curve, looked, *values, method, curve.n_test, np.zeros(wanted.shape))
 
 

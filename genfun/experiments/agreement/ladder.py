@@ -158,8 +158,8 @@ def ladder(
 ) -> Ladder:
     r"""The mean loss of one setting on every rung.
 
-    .. math:: \text{network} \to \text{linearised} \to \text{exact} \to \text{diagonal}
-              \to \text{spectrally expressible}
+    .. math:: \text{network} \to \text{linearised} \to \text{exact} \to \text{measured}
+              \to \text{diagonal} \to \text{spectrally expressible}
 
     Each rung assumes what the one before it does, and something more:
 
@@ -167,6 +167,7 @@ def ladder(
       linearised runs plus the mean difference of those that saw the same batches, which needs few networks.
     - "linearised": `simulate`, the linear model with real batches; the network's kernel is the data's and stays so.
     - "exact": the full second moments; nothing more, but without the chance of finite runs.
+    - "measured": the same noise kept in a few vectors of sample space, which is what answers on data assume.
     - "diagonal": their diagonals with the data's own fourth moments, `diagonal_loss`; correlations between modes do
       not feed the noise.
     - "spectrally expressible": `genfun.predict`; tau1 and tau2 stand for the fourth moments.
@@ -223,7 +224,7 @@ def ladder(
     >>> climb
     Ladder(exact | diagonal | spectrally expressible: loss ... at step 20)
     >>> climb.words[0]
-    'exact and diagonal part at step 20 (ratio 1.109): what fails is: diagonal second moments: ...'
+    "exact and diagonal part at step 20 (ratio 1.109): what fails is: ...diagonal second moments: ..."
     """
     if not isinstance(data, LinearData):
         raise TypeError(f"data must be a LinearData, got {type(data).__name__}; see LinearData.from_features")
@@ -245,9 +246,9 @@ def ladder(
         elif name == "linearised":
             runs = simulate(data, method, last, replicas, seed=seed, record=kept)
             climbed.append(Rung.from_runs(name, runs))
-        elif name == "exact":
+        elif name in ("exact", "measured"):
             with np.errstate(over="ignore", invalid="ignore"):
-                loss = predict(data, method, kept, noise="exact").loss
+                loss = predict(data, method, kept, noise=name).loss
             climbed.append(Rung(name, kept, np.where(np.isnan(loss), np.inf, loss), none))
         elif name == "diagonal":
             climbed.append(Rung(name, kept, diagonal_loss(data, method, last)[kept], none))

@@ -12,11 +12,12 @@ from genfun.data.linear import LinearData
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 
-Name = Literal["network", "linearised", "exact", "diagonal", "spectrally expressible"]
+Name = Literal["network", "linearised", "exact", "measured", "diagonal", "spectrally expressible"]
 ASSUMES: dict[Name, str] = {
     "network": "nothing",
     "linearised": "linearisation: the network's kernel is the data's and does not move",
     "exact": "fresh batches, nothing else; the runs may be too few for a mean carried by rare ones",
+    "measured": "the data's own noise kept in a few vectors of sample space, as answers on data have it",
     "diagonal": "diagonal second moments: correlations between modes do not feed the noise",
     "spectrally expressible": "fourth moments given by tau1 and tau2, and no cross term with label noise",
 }
@@ -40,7 +41,7 @@ class Rung:
     Attributes
     ----------
     name : str
-        "network", "linearised", "exact", "diagonal" or "spectrally expressible".
+        "network", "linearised", "exact", "measured", "diagonal" or "spectrally expressible".
     steps : integer array, shape (t,)
         Steps, ascending.
     loss : array, shape (t,)
