@@ -48,6 +48,7 @@ class Numbers:
     ----------
     features : array or sparse matrix, shape (n, d)
     targets : array, shape (n, outputs)
+        As given, perhaps of shape (n,), where `plain`.
     names : list
         Of the features.
     amounts : array of bool, shape (d,)
@@ -65,7 +66,7 @@ class Numbers:
     """
 
     features: Any
-    targets: Float[Array, "n outputs"]
+    targets: Any
     names: list[Any]
     amounts: Any
     target: str
