@@ -103,7 +103,7 @@ def measure_steps(
     for name, m in found.items():
         shown.append(f"{name}: steps to a loss of {target:.6g}, {runs} runs each")
         lines = [
-            (str(b), f"{rate:.4g}", _steps(mean, runs_of, limit), f"{mean * b:,.0f}" if reached else "")
+            (str(b), f"{rate:.4g}", _steps(mean, runs_of, int(limit)), f"{mean * b:,.0f}" if reached else "")
             for b, rate, mean, runs_of, limit, reached in zip(
                 m.batch_sizes, m.learning_rates, m.means, m.steps, m.limits, m.reached, strict=True
             )

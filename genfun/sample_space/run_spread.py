@@ -81,7 +81,7 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
         K = sum(step.kick[i] * step.kick[j] * Q[i][j] for i in range(m) for j in range(m))
         kappa = np.einsum("ij,ij->i", phi @ K, phi)
         if t in kept:
-            parts[t] = _variance(data, step, (Q, line, K, kappa), kept[t], batch[t])
+            parts[t] = _variance(data, step, (Q, line, K, kappa), kept[t], int(batch[t]))
         rows = step.rows
         half = [[sum(Q[i][k] * rows[k][j][None, :] for k in range(m)) for j in range(m)] for i in range(m)]
         Q = [[sum(rows[k][i][:, None] * half[k][j] for k in range(m)) for j in range(m)] for i in range(m)]

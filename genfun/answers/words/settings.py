@@ -5,14 +5,15 @@ from __future__ import annotations
 from genfun.answers.words.numbers import figures
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
+from genfun.schedules.scheduled_sgd import ScheduledSGD
 
 
-def setting_words(method: Method) -> str:
+def setting_words(method: Method | ScheduledSGD) -> str:
     """A setting in words.
 
     Parameters
     ----------
-    method : Method
+    method : Method or ScheduledSGD
     """
     if type(method) is not SGD:
         return repr(method)
