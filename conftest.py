@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent
 WITH_TORCH = {
     "docs/failures.md",
+    "docs/my_network.md",
     "genfun/data/linear.py::genfun.data.linear.LinearData.from_torch",
     "genfun/data/tangent_operator.py",
     "genfun/experiments/simulation/torch_backend.py",

@@ -44,7 +44,6 @@ class Displayed:
         `BestSchedule`           `schedule`
         `CriticalBatch`          `samples`
         `StepsFit`               `steps_fit`
-        `BestSchedule`           `schedule`
         `BigBatch`               `big_batch`
         `Spread`                 `spread`
         `EscapeChart`            `escape_chart`   `against`, `at`

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
         "measured_noise",
         "regret",
         "own_noise",
+        "outcomes",
         "held_out",
     ],
 )

@@ -45,6 +45,7 @@ FILES = (
     "measured_noise",
     "regret",
     "own_noise",
+    "outcomes",
     "held_out",
     "suggest_habits",
     "hostile",

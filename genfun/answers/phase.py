@@ -66,6 +66,10 @@ class Phase(Displayed):
         Where L_s + L_n has fallen to the floor; inf without label noise.
     notes : tuple of str
         What the infinite power law gets wrong here.
+    is_power_law : bool
+        Whether the spectrum is one, as in `genfun.fit_power_law`: if not, the exponents are those of its window.
+    nu_interval, zeta_interval : (float, float)
+        Of the fit, both ends equal for an exact power law.
     fitted_noise : bool
         Whether constants fitted to data stand for their own noise; a note then says so.
 
@@ -89,6 +93,9 @@ class Phase(Displayed):
     floor_constant: float
     floor_step: float
     notes: tuple[str, ...]
+    is_power_law: bool = True
+    nu_interval: tuple[float, float] = (math.nan, math.nan)
+    zeta_interval: tuple[float, float] = (math.nan, math.nan)
     fitted_noise: bool = False
 
     @property
@@ -268,8 +275,9 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
         name = "immediate divergence" if divergence <= 1.0 else "eventual divergence"
     notes = _notes(law.is_power_law, law.notes, infinite, nu, name, transition, end)
     found = Phase(
-        name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, *floor, notes
-    )
+        name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, *floor, notes,
+        law.is_power_law, law.nu_interval, law.zeta_interval,
+    )  # fmt: skip
     stands = (case.stand_in,) if case.stand_in else ()
     return replace(found, notes=notes + _more_notes(found) + stands, fitted_noise=bool(stands))
 

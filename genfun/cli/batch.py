@@ -117,7 +117,7 @@ def big_batch(
         for r in rows
     ]
     shown: list[Block] = [*preamble(target, only), told(method)]
-    shown.append(Grid(("step", "noise scale", "batch grown", "loss, batch grown"), lines))
+    shown.append(Grid(("step", "noise scale, batch fixed", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
     shown += [f"note: grown batches by {note}" for note in grown.notes]
     if grown.full_batch_step is not None:

@@ -55,7 +55,7 @@ def steps(
 
     aim, start = aim_of(target, loss, share)
     problem, method = target.problem, method_of(learning_rate, momentum, batch_size, convention)
-    # Schedules know spectrally expressible noise only.
+    # Under a schedule the data's own noise costs milliseconds a step: constants stand for it, as the preamble says.
     only = None if isinstance(method, SGD) else target.expressible
     noise = target.noise if only is None else only
     found = ask(problem, method, aim, noise)

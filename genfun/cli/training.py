@@ -163,7 +163,7 @@ def predict(
         if runs is not None:
             raise ValueError("--overlay lays runs over the training loss; drop --test and --holdout")
         return held_out_loss(target, method, steps)
-    # Schedules know spectrally expressible noise only.
+    # Under a schedule the data's own noise costs milliseconds a step: constants stand for it, as the preamble says.
     only = target.expressible if isinstance(method, ScheduledSGD) else None
     noise = target.noise if only is None else only
     found = ask(target.problem, method, list(steps), noise)

@@ -341,6 +341,8 @@ def _of_probe(best: SoftmaxOptimum, curve: SoftmaxPrediction) -> tuple[str, ...]
         f"the learning rate is {best.share_of_edge:.2g} of the start edge, from which on first steps grow; there is no "
         "largest stable one",
     ]
+    if curve.separable:
+        notes.append("the classes are separable: the loss has no minimum, so let held-out samples say when to stop")
     if curve.status != "ok":
         notes.append(curve.meaning)
     return tuple(notes)

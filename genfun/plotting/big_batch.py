@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
-    """Mean batch size against the step, its 5 to 95 % range over runs, and the gradient noise scale.
+    """Mean batch size against the step, its 5 to 95 % range over runs, and the noise scale along such a run.
 
-    **Assumptions.** Step 0 is left out: the axes are logarithmic.
+    **Assumptions.** The noise scale is that of runs whose batches grow, not of a fixed
+    batch size (`genfun.noise_scale`). The axis shows step + 1: it is logarithmic, and step 0 has a batch too.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If there is no step after 0.
+        If there is no step.
 
     References
     ----------
@@ -49,11 +50,10 @@ def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
     'samples'
     """
     order = np.argsort(result.steps, axis=None)
-    order = order[result.steps.ravel()[order] > 0]
     if order.size == 0:
-        raise ValueError("result has no step after 0; ask for several steps, e.g. 1 to 1000")
+        raise ValueError("result has no steps; ask for several, e.g. 0 to 1000")
     ax = axes(ax)
-    t = result.steps.ravel()[order]
+    t = result.steps.ravel()[order] + 1
     low, high = result.low.ravel()[order], result.high.ravel()[order]
     band = ax.fill_between(t, low, high, color=COLOURS[5], alpha=0.35, linewidth=0.0, label="5 to 95 % of runs")
     for name, edge in (("5 %", low), ("95 %", high)):
@@ -62,11 +62,11 @@ def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
     handles = [
         line(ax, "batch size, mean over runs", t, result.batch_size.ravel()[order], color=COLOURS[0], linewidth=2.0),
         band,
-        line(ax, "gradient noise scale", t, result.noise_scale.ravel()[order], color=COLOURS[1], **style),
+        line(ax, "noise scale along these runs", t, result.noise_scale.ravel()[order], color=COLOURS[1], **style),
     ]
-    log_axes(ax, "step", "samples")
+    log_axes(ax, "step + 1", "samples")
     if result.full_batch_step:
-        handles.append(ax.axvline(result.full_batch_step, color="0.5", linewidth=1.0, label="full batch"))
+        handles.append(ax.axvline(result.full_batch_step + 1, color="0.5", linewidth=1.0, label="full batch from here"))
     legend_below(ax, handles, 2)
     return ax
 

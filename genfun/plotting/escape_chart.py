@@ -9,15 +9,15 @@ import numpy as np
 from genfun.answers.escape.escape_chart import Axis, EscapeChart
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.plotting._draw import draw
-from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting.style import COLOURS, axes, halo, legend_below, level, line, note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SLOWEST, FASTEST = 4.0, 0.0
 """log10 of the steps between which the colour changes."""
-LEAST_SHARE = 0.035
-"""Of the cells; smaller regions are not named."""
+LETTER = 0.027
+"""Width of a letter as a share of the axes: a region is named where its name fits between its borders."""
 
 
 def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "sharpness", at: int = 0) -> Axes:
@@ -78,19 +78,30 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
     ax.set(xscale="log", yscale="log", xlabel=r"learning rate $\alpha$", ylabel=_label(by_sharpness))
     with np.errstate(divide="ignore"):
         decades = np.log10(steps)
-    shown = np.where(status == "escapes", np.clip(decades, FASTEST, SLOWEST), np.inf)
-    mesh = cells(
-        ax, "log10 steps to escape", rates, heights, shown, SLOWEST, cmap=_colours(), vmin=FASTEST, vmax=SLOWEST
+    # Shaded smoothly everywhere; what is stable and what diverges covers it up to the exact borders.
+    smooth = np.clip(np.nan_to_num(decades, nan=SLOWEST), FASTEST, SLOWEST).T
+    mesh = ax.pcolormesh(
+        rates,
+        heights,
+        smooth,
+        shading="gouraud",
+        rasterized=True,
+        cmap=_colours(),
+        vmin=FASTEST,
+        vmax=SLOWEST,
+        zorder=1,
     )
-    flat = np.where(status == "diverges", 1.0, np.inf)
-    from matplotlib.colors import ListedColormap
-
-    grey = ListedColormap(["0.45"]).with_extremes(bad=(0.0, 0.0, 0.0, 0.0))
-    cells(ax, "diverges", rates, heights, flat, 2.0, cmap=grey, vmin=0.0, vmax=2.0)
+    note(
+        mesh, "log10 steps to escape", rates[:, None], heights[None, :], np.where(status == "escapes", decades, np.inf)
+    )
     bar = ax.figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
     bar.set_label(rf"$\log_{{10}}$ steps until the mean loss is $\times$ {result.factor:g}", fontsize="small")
     handles = _edges(ax, result, heights, by_sharpness, others[at])
-    thin: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (4, 1.6)), "zorder": 3}
+    edge, top = (np.asarray(handle.get_xdata(), dtype=float) for handle in handles)
+    ax.fill_betweenx(heights, rates.min(), edge, color=STABLE, linewidth=0.0, zorder=1.5)
+    ax.fill_betweenx(heights, top, max(rates.max(), top.max()), color="0.45", linewidth=0.0, zorder=1.5)
+    # Under the region that diverges: where nothing settles there is nothing to escape from.
+    thin: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (4, 1.6)), "zorder": 1.2}
     finite = np.where(status == "stable", SLOWEST + 2.0, np.minimum(decades, SLOWEST + 2.0))
     for power in (1.0, 2.0, 3.0):
         drawn = level(ax, f"escape in 1e{power:.0f} steps", rates, heights, finite, power, **thin)
@@ -109,13 +120,16 @@ def _label(by_sharpness: bool) -> str:
     return r"sharpness $c$ (Hessian $= cH$)" if by_sharpness else r"batch size $b$"
 
 
+STABLE = "#BBD9EE"
+
+
 def _colours() -> Any:
-    """From orange (gone at once) to pale (gone late); stable is blue."""
+    """From orange (gone at once) to pale (gone late)."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     pale = tuple(1.0 - 0.12 * (1.0 - c) for c in to_rgb(COLOURS[1]))
     found = LinearSegmentedColormap.from_list("escape", [COLOURS[1], COLOURS[4], pale])
-    return found.with_extremes(bad="#BBD9EE")
+    return found
 
 
 def _edges(ax: Axes, result: EscapeChart, heights: Any, by_sharpness: bool, other: Any) -> list[Any]:
@@ -135,10 +149,10 @@ def _edges(ax: Axes, result: EscapeChart, heights: Any, by_sharpness: bool, othe
 
 
 def _names(ax: Axes, rates: Any, heights: Any, status: Any) -> None:
-    """Each region named at the cell that lies deepest in it."""
+    """Each region named at the cell that lies deepest in it, unless the name is wider than the region there."""
     for name in ("stable", "escapes", "diverges"):
         inside = status == name
-        if inside.mean() < LEAST_SHARE:
+        if not inside.any():
             continue
         x, y = np.meshgrid(np.linspace(0.0, 1.0, rates.size), np.linspace(0.0, 1.0, heights.size), indexing="ij")
         outside = np.stack([x[~inside], y[~inside]], axis=1)
@@ -150,6 +164,9 @@ def _names(ax: Axes, rates: Any, heights: Any, status: Any) -> None:
         # Where many cells lie equally deep, the one nearest to the middle of the region.
         room = room - 0.1 * np.abs(own - own.mean(axis=0)).sum(axis=1)
         i, j = np.argwhere(inside)[int(room.argmax())]
+        free = 2.0 * min((~inside[i::-1, j]).argmax() or i + 0.5, (~inside[i:, j]).argmax() or rates.size - i - 0.5)
+        if free / rates.size < LETTER * len(name):
+            continue
         ax.text(
             rates[i], heights[j], name, ha="center", va="center", fontsize="medium",
             path_effects=halo(2.6), zorder=5,

@@ -27,7 +27,9 @@ NEAR = 2.0
 """The line about the best cell is drawn at this many times its loss."""
 
 
-def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -> Axes:
+def loss_map(
+    result: LossMap, best: SGD | None = None, ax: Axes | None = None, limits: tuple[float, float] | None = None
+) -> Axes:
     r"""Log loss over learning rate and momentum, the edge of stability, and the limits that it follows.
 
     A thin white line encloses the settings with at most twice the loss of the best cell.
@@ -47,6 +49,8 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
         A setting to mark with a star, as `genfun.optimize(...).method`.
     ax : matplotlib Axes or None
         Where to draw; None makes a new figure.
+    limits : (float, float) or None
+        log10 losses of the darkest and the lightest colour, to compare maps; None: those of this map.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def loss_map(result: LossMap, best: SGD | None = None, ax: Axes | None = None) -
     ax, start = axes(ax), np.log10(initial)
     decades = result.log_loss / np.log(10.0)
     seen = decades[decades <= start]
-    bottom, top = shades(decades, float(start))
+    bottom, top = shades(decades, float(start)) if limits is None else limits
     scale: dict[str, Any] = {"cmap": _colours(), "vmin": bottom, "vmax": top}
     mesh = cells(ax, "log10 loss", result.learning_rates, result.momenta, decades, start, **scale)
     beyond = bool((seen < bottom).any()), bool((seen > top).any())

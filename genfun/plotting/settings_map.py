@@ -14,7 +14,7 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.plotting._draw import draw
-from genfun.plotting.loss_map import loss_map
+from genfun.plotting.loss_map import loss_map, shades
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def settings_map(
     .. math:: \log_{10} L(T;\ \alpha, \beta, b)
 
     **Assumptions.** As for `predict`. Momenta from -0.98 to 0.98, or to the largest of the optima; rates up to
-    4/lambda_max, the curvature limit of momentum 1. Each map has its own colours.
+    4/lambda_max, the curvature limit of momentum 1. One colour scale for all maps.
 
     Parameters
     ----------
@@ -92,8 +92,13 @@ def settings_map(
     low = min(LEAST_SHARE * least, *(0.5 * m.learning_rate for m in best))
     rates = np.geomspace(low, 4.0 / problem.lambda_max, cells)
     momenta = np.linspace(-LARGEST_MOMENTUM, max([LARGEST_MOMENTUM, *(m.momentum for m in best)]), cells)
-    for panel, size, setting in zip(panels, batch_sizes, best, strict=True):
-        loss_map(compute(problem, rates, momenta, step, size, noise), setting, panel)
+    maps = [compute(problem, rates, momenta, step, size, noise) for size in batch_sizes]
+    initial = 0.5 * (problem.signal_total + problem.noise_variance)
+    start = float(np.log10(initial)) if initial > 0.0 else 0.0
+    ends = [shades(found.log_loss / np.log(10.0), start) for found in maps]
+    limits = min(bottom for bottom, _ in ends), max(top for _, top in ends)
+    for panel, found, setting in zip(panels, maps, best, strict=True):
+        loss_map(found, setting, panel, limits)
     if len(panels) > 1:
         _share_legend(panels)
     return panels

@@ -53,7 +53,8 @@ def spread(result: Spread, ax: Axes | None = None) -> Axes:
     shares = [0.5, *(share for low, high, _ in BANDS for share in (low, high))]
     with np.errstate(over="ignore", invalid="ignore"):
         levels = np.reshape(result.quantile(shares), (len(shares), -1))
-    shown = order[(steps > 0)[order] & (mean > 0.0)[order] & np.isfinite(levels).all(axis=0)[order]]
+    kept = (steps > 0) & (mean > 0.0) & np.asarray(np.isfinite(levels)).all(axis=0)
+    shown = order[kept[order]]
     if shown.size == 0:
         raise ValueError("result has no step after 0 with a finite spread; ask for several steps, e.g. 1 to 1000")
     ax, t = axes(ax), steps[shown]

@@ -101,8 +101,8 @@ def loss_and_error(data: SoftmaxData, mean: Float[Array, " m"], covariance: Floa
     return float(-(own @ weight).mean()), float((wrong @ weight).mean())
 
 
-def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> float:
-    """The loss in nats of given weights.
+def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
+    """The loss in nats of given weights, and how many samples they do not put first in their own class.
 
     Parameters
     ----------
@@ -110,11 +110,12 @@ def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> float:
     mean : array, shape (m,)
     """
     if not np.isfinite(mean).all():
-        return np.nan
+        return np.nan, np.nan
     logits = data.features @ (mean.reshape(data.features.shape[1], -1) @ data.basis.T)
     top = logits.max(axis=1, keepdims=True)
-    own = np.take_along_axis(logits - top, data.labels[:, None], axis=1)[:, 0]
-    return float((np.log(np.exp(logits - top).sum(axis=1)) - own).mean())
+    own = np.take_along_axis(logits, data.labels[:, None], axis=1)
+    first = (logits >= own).sum(axis=1) == 1
+    return float((np.log(np.exp(logits - top).sum(axis=1)) - (own - top)[:, 0]).mean()), float((~first).sum())
 
 
 def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]) -> Linearised:

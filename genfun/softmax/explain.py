@@ -69,13 +69,15 @@ def softmax_explain(data: SoftmaxData, method: Any, steps: int | None = None, no
         "gradient is bounded.",
         f"At step {t} the mean loss is {now:.4g} nats and {100.0 * float(told.error_rate[1]):.3g} % of the training "
         f"samples are classified wrongly; half the steps give {half:.4g}, twice the steps {twice:.4g}.",
-        "Adam, epochs without replacement and weight decay are outside this prediction.",
+        "Adam, epochs without replacement, weight decay and label smoothing are outside this prediction.",
     ]
-    if told.error_rate[2] * data.n_samples < 0.5:
+    if told.separable:
         lines.append(
-            "Hardly any training sample is classified wrongly in the end: the classes look separable, and then the "
-            "loss falls towards 0 with ever larger weights, without a minimum."
+            "The classes are separable, as the mean weights show: the loss falls towards 0 with ever larger weights, "
+            "without a minimum, and held-out rows say when to stop."
         )
+    elif told.error_rate[2] * data.n_samples < 0.5:
+        lines.append("Hardly any training sample is classified wrongly in the end: the classes look separable.")
     if told.status != "ok":
         lines.append(f"Caution: {told.meaning}.")
     return SoftmaxExplanation(tuple(lines), top, told)

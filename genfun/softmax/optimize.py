@@ -137,5 +137,5 @@ def softmax_optimize(
     if plain <= search.loss(share, beta):
         share, beta = search.best(0.0)
     chosen = search.setting(share, beta)
-    loss, wrong, _ = curve(data, chosen, np.array([last]), FINE)[:, 0]
+    loss, wrong = curve(data, chosen, np.array([last]), FINE)[:2, 0]
     return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(plain if fixed is None else loss))

@@ -47,13 +47,17 @@ class SoftmaxPrediction:
         Estimated relative error: by the number of linearisations, a third of the difference to half as many; and by the
         weights not being Gaussian, 6 % of the part of the loss that batch noise makes, more after few samples.
     error_rate : array, same shape
-        Mean share of the same samples classified wrongly.
+        Mean share of the same samples classified wrongly. Too low in the first steps, until several samples a class
+        have been drawn: of MNIST digits in 10 classes by 6 points after one batch of 8, within 1.3 after 10.
     status : str
         "ok", "inaccurate" or "diverges"; `meaning` puts it in words.
     data : SoftmaxData
         As asked.
     method : SGD
         As asked.
+    separable : bool
+        Whether the mean weights at one of these steps put every training sample in its class. That proves the classes
+        to be separable: the loss falls towards 0 with ever larger weights, without a minimum. False proves nothing.
 
     Examples
     --------
@@ -70,6 +74,7 @@ class SoftmaxPrediction:
     status: Literal["ok", "inaccurate", "diverges"]
     data: SoftmaxData
     method: SGD
+    separable: bool = False
 
     @property
     def meaning(self) -> str:
@@ -81,7 +86,7 @@ class SoftmaxPrediction:
         return (
             f"SoftmaxPrediction({self.status}: loss {self.loss.flat[last]:.6g} nats, "
             f"{100.0 * self.error_rate.flat[last]:.3g} % of the samples wrong at step {self.steps.flat[last]}, "
-            f"error about {np.max(self.error):.1e})"
+            f"error about {np.max(self.error):.1e}{', classes are separable' if self.separable else ''})"
         )
 
 
@@ -181,13 +186,14 @@ def softmax_predict(
     error = np.nan_to_num(error, nan=np.inf)
     status = "diverges" if np.isinf(fine[0]).any() else "inaccurate" if (error > UNCERTAIN).any() else "ok"
     loss, wrong, error = (np.reshape(x[inverse.ravel()], wanted.shape) for x in (fine[0], fine[1], error))
-    return SoftmaxPrediction(wanted, loss, error, wrong, status, data, method)
+    separable = on is None and bool((fine[3] == 0.0).any())
+    return SoftmaxPrediction(wanted, loss, error, wrong, status, data, method, separable)
 
 
 def curve(
     data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling: int, on: SoftmaxData | None = None
-) -> Float[Array, "3 t"]:
-    """Loss, error rate, and the loss of the mean weights, at ascending steps.
+) -> Float[Array, "4 t"]:
+    """Loss and error rate, and the loss of the mean weights and how many samples they get wrong, at ascending steps.
 
     Parameters
     ----------
@@ -199,7 +205,7 @@ def curve(
         Samples whose loss is asked for.
     """
     asked = data if on is None else on
-    result = np.stack([np.full(steps.size, np.inf), *np.full((2, steps.size), np.nan)])
+    result = np.stack([np.full(steps.size, np.inf), *np.full((3, steps.size), np.nan)])
     if steps[0] == 0:
         result[:, 0] = at(asked, start(data))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -209,8 +215,8 @@ def curve(
     return result
 
 
-def at(data: SoftmaxData, state: State) -> tuple[float, float, float]:
-    """Loss and error rate of a state, and the loss of its mean weights.
+def at(data: SoftmaxData, state: State) -> tuple[float, float, float, float]:
+    """Loss and error rate of a state, and the loss of its mean weights and how many samples they get wrong.
 
     Parameters
     ----------
@@ -218,7 +224,7 @@ def at(data: SoftmaxData, state: State) -> tuple[float, float, float]:
     state : State
     """
     loss, wrong = loss_and_error(data, state.mean[0], state.covariance[0, 0])
-    return loss, wrong, loss_of(data, state.mean[0])
+    return loss, wrong, *loss_of(data, state.mean[0])
 
 
 def softmax_steps_to_loss(data: SoftmaxData, method: Any, loss: float, noise: Any = None) -> float:

@@ -185,3 +185,19 @@ def test_best_settings_for_held_out_rows_are_those_of_the_api():
 )  # fmt: skip
 def test_what_cannot_be_answered_is_refused_by_name(words, told):
     assert told in run(*words, code=2).stderr
+
+
+def test_features_kernels_and_sparse_tables_hold_out_the_same_rows(tmp_path):
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 4))
+    y = X @ [1.0, 2.0, 3.0, 4.0] + rng.standard_normal(50)
+    np.savez(tmp_path / "features.npz", X=X, y=y)
+    np.savez(tmp_path / "kernel.npz", K=X @ X.T, y=y)
+    sparse.save_npz(tmp_path / "sparse.npz", sparse.csr_array(np.column_stack([X, y])))
+    names = ("features", "kernel", "sparse")
+    found = [answer("predict", tmp_path / f"{name}.npz", "--holdout", 0.2, *SETTING)["result"] for name in names]
+    assert found[1]["loss"] == pytest.approx(found[0]["loss"], rel=1e-6)
+    assert found[2]["loss"] == pytest.approx(found[0]["loss"], rel=1e-9)
+    stderr = run("predict", tmp_path / "kernel.npz", "--test", tmp_path / "kernel.npz", *SETTING, code=2).stderr
+    assert "use holdout" in stderr

@@ -23,7 +23,7 @@ def shown(page: str) -> list[str]:
     return [line.partition("#")[0].strip() for line in lines if line.startswith("genfun ")]
 
 
-COMMANDS = sorted({*shown("README.md"), *shown("docs/tutorial.md")})
+COMMANDS = sorted({*shown("README.md"), *shown("docs/tutorial.md"), *shown("docs/my_table.md")})
 
 
 def test_commands_are_found():
@@ -34,6 +34,9 @@ def test_commands_are_found():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_shown_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    lines = (ROOT / "docs" / "data" / "breast_cancer.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "docs" / "data").mkdir(parents=True)
+    (tmp_path / "docs" / "data" / "breast_cancer.csv").write_text("\n".join(lines[:61]) + "\n", encoding="utf-8")
     images, labels = gf.data.mnist_arrays()
     pick = np.random.default_rng(0).choice(len(images), 60, replace=False)
     X = images[pick].reshape(60, -1) / 255.0

@@ -182,7 +182,12 @@ def test_optimum_beats_habits_in_prediction_and_in_runs():
 def test_explanation_says_separable_only_where_it_is():
     X = np.array([[1.0, 0.2], [2.0, -0.1], [-1.0, 0.3], [-1.5, 0.1]])
     apart = gf.SoftmaxData.from_features(X, [1, 1, 0, 0])
-    assert "separable" in str(gf.explain(apart, gf.SGD(0.1, batch_size=1), 200))
+    assert "are separable" in str(gf.explain(apart, gf.SGD(0.1, batch_size=1), 200))
+    assert gf.predict(apart, gf.SGD(0.1, batch_size=1), 200).separable
+    assert not gf.predict(apart, gf.SGD(0.1, batch_size=1), 0).separable  # all classes tie at the start
+    # The same features, one of them in both classes: nothing separates that.
+    both = gf.SoftmaxData.from_features(np.vstack([X, X[:1]]), [1, 1, 0, 0, 0])
+    assert not gf.predict(both, gf.SGD(0.1, batch_size=1), [10, 1000]).separable
     mixed = gf.explain(blobs(), gf.SGD(0.05, batch_size=4), 200)
     assert "separable" not in str(mixed)
     assert "start edge" in str(mixed)

@@ -27,6 +27,8 @@ FINE_GRID = (47, 121)
 """Cells of the first map without noise, where the valley of critical damping is narrow and the loss uneven."""
 ZOOM, SHRINK, ROUNDS = 9, 3.0, 7
 """Cells per axis of a closer map, by how much it shrinks, and how often."""
+ROUGH_ROUNDS, FEWER_CELLS = 3, 5
+"""Closer maps with phases averaged, and cells per axis of those that follow, which begin one round wider."""
 ENOUGH = 9.0
 """What oscillating modes may still add while searching is exp(-9) = 1e-4 of the loss; the answer itself is exact."""
 PATIENCE, LITTLE_PATIENCE = 4_000, 300
@@ -202,7 +204,15 @@ class Search(Region):
         if self.quiet:
             return self._best_of_many()
         starts = valleys(self.rough, *self.axes(GRID))[:STARTS]
-        return sorted((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
+        return sorted((self._closest(start) for start in starts), key=log_loss)
+
+    def _closest(self, start: Minimum) -> Found:
+        """The minimum near a start: on maps with phases averaged as far as those differ, then on those of the loss."""
+        if not LITTLE_PATIENCE < self.steps <= PATIENCE:  # they do not differ
+            return closer(self, start, ROUNDS, ZOOM)
+        near, ((dx, dy), slope) = closer(self.rough, start, ROUGH_ROUNDS, ZOOM), start[1:]
+        wide = SHRINK ** (ROUGH_ROUNDS - 1)
+        return closer(self, (near, (dx / wide, dy / wide), slope), ROUNDS - ROUGH_ROUNDS + 1, FEWER_CELLS)
 
     def _best_of_many(self) -> list[Found]:
         """Minima without noise, where the phases of the modes make the valley uneven."""
@@ -237,7 +247,7 @@ class Search(Region):
     def without_momentum(self) -> Found:
         """The least loss with momentum 0."""
         starts = local_minima(self.rough, self.axes(GRID)[0], np.array([0.0]))[:STARTS]
-        return min((closer(self, start, ROUNDS, ZOOM) for start in starts), key=log_loss)
+        return min((self._closest(start) for start in starts), key=log_loss)
 
 
 def log_loss(found: Found) -> float:

@@ -99,6 +99,9 @@ class HeldOut(Displayed):
         """Expected share of wrongly classified held-out samples at the steps asked for; None if targets are no classes.
 
         Classes are one-hot targets, shifted and scaled at will, or one output of two values.
+
+        **Assumptions.** Scores that are normal. With batches of 4 samples or fewer they are not: of MNIST digits in 10
+        classes the rate was up to 4 points too low then, in early steps and at half the edge.
         """
         classes = classes_of(self._curve.targets)
         if classes is None:

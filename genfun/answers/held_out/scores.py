@@ -154,8 +154,9 @@ def _mixed(curve: HeldOutCurve, mixture: Float[Array, " outputs"]):
 def error_rate(curve: HeldOutCurve, method: Method, step: int, classes: Classes, seed: int = 0) -> float:
     """Expected share of the held-out samples whose largest score is that of another class.
 
-    **Assumptions.** Scores normal, with their covariance between outputs. At batch size 1 single one-hot targets show
-    in the scores, and until some ten samples a class have been drawn: the rate may then be up to 4 points too low.
+    **Assumptions.** Scores normal, with their covariance between outputs. Those of small batches are not: single
+    one-hot targets show in them. On 20 principal components of MNIST digits in 10 classes the rate was up to 4 points
+    too low at batch sizes of 1 to 4, in the first steps at any learning rate and at half the edge at any step.
 
     Parameters
     ----------
