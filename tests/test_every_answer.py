@@ -123,6 +123,7 @@ def answer(name: str, problem: str, method: str, noise: str) -> Any:
     return np.asarray(ANSWERS[name](problems()[problem], METHODS[method], NOISES[noise](problem)), dtype=float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_every_answer_works_or_refuses_with_a_remedy(name):
     found: dict[tuple[str, str, str], Any] = {}

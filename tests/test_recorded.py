@@ -43,6 +43,7 @@ def now():
     return compute({name: case for name, case in everything().items() if name.startswith(FAST)})[0]
 
 
+@pytest.mark.slow
 def test_the_fast_part_of_the_answers_is_as_recorded(recorded, now):
     assert len(recorded) > 100
     assert compare(recorded, now) == []

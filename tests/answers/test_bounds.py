@@ -75,6 +75,7 @@ def first_in_full(rates: np.ndarray, b: float, eps2: float, c: SmoothConstants =
     return float(met.argmax() + 1) if met.any() else np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.1, 0.25, 0.4999999, 0.5, 0.50000001, 0.75, 0.95])
 def test_polynomial_decay_is_the_first_step_after_one_period_that_meets_the_inequality(power):
     rng = np.random.default_rng(int(1000 * power))

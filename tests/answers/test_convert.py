@@ -154,6 +154,7 @@ def torch_path(torch: Any, settings: dict[str, Any]) -> np.ndarray:
     return np.array(path)
 
 
+@pytest.mark.slow
 def test_torch_itself_walks_the_path():
     torch = pytest.importorskip("torch")
     for momentum in (0.9, 0.0, -0.4):

@@ -96,6 +96,7 @@ def test_fourth_moments_are_means_over_samples_and_the_modes_of_a_group():
     assert pairs.count @ pairs.lam == pytest.approx(data.eigenvalues.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (8, 0.5), (2, -0.3)])
 def test_runs_of_a_shuffling_loader_have_the_predicted_mean(name, b, beta):

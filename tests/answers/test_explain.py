@@ -36,6 +36,7 @@ def told():
     return {name: gf.explain(*case) for name, case in CASES.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_number_is_that_of_the_function_it_comes_from(told, name):
     problem, setting, steps, noise = CASES[name]

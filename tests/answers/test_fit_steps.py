@@ -55,6 +55,7 @@ def test_there_is_no_interior_optimum_where_samples_only_grow_with_the_batch():
     assert "smaller batch sizes" in r.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.03, 0.2])
 def test_optima_are_not_found_where_there_are_none(noise):
     rng, false = np.random.default_rng(21), 0
@@ -70,6 +71,7 @@ def test_optima_are_not_found_where_there_are_none(noise):
     assert false <= 19
 
 
+@pytest.mark.slow
 def test_the_ratio_of_a_noisy_hyperbola_has_an_interval_that_holds_it():
     rng, hits, width = np.random.default_rng(5), 0, []
     for i in range(60):
@@ -129,6 +131,7 @@ def test_one_outlier_of_many_runs_changes_no_verdict_and_is_named(where, factor)
     assert r.steps.size == RUNS.size
 
 
+@pytest.mark.slow
 def test_several_outliers_do_not_hide_each_other_and_normal_errors_have_none():
     rng, false = np.random.default_rng(8), 0
     for _ in range(40):

@@ -153,6 +153,7 @@ def test_schedule_is_the_answer_of_the_api_and_its_table_is_that_of_the_rates(tm
     assert "--steps or --samples" in run("schedule", *target, "--batch-size", 5, code=2).stderr
 
 
+@pytest.mark.slow
 def test_schedule_of_data_is_capped_by_their_own_edge_and_says_what_its_noise_is_worth(digits):
     best = gf.best_schedule(digits, 5, 30)
     found = answer("schedule", *SMALL, "--batch-size", 5, "--steps", 30)["result"]

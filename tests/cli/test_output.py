@@ -147,6 +147,7 @@ def test_one_answer_is_one_line_with_the_question_in_it():
     assert (row["target"], row["n_modes"], row["noise.tau2"]) == ("power-law", "20", "1.0")
 
 
+@pytest.mark.slow
 def test_formulas_go_into_a_tex_file():
     run("derive", "--out", "a.tex")
     assert Path("a.tex").read_text(encoding="utf-8") == run("derive", "--latex").stdout

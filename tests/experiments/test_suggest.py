@@ -80,6 +80,7 @@ def test_the_same_for_every_parameter_of_a_network_near_its_start():
     assert np.isclose(losses[0] - losses[1], expected[0] - expected[1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_linear_probe_reaches_the_predicted_loss(probe, reached):
     s = probe[1]
     error = reached.std(ddof=1) / np.sqrt(len(reached))
@@ -114,6 +115,7 @@ def test_a_frozen_backbone_is_read_by_its_features_and_a_frozen_head_is_not(digi
     assert first.kind == "ntk_shared"
 
 
+@pytest.mark.slow
 def test_a_network_of_width_256_gets_settings_and_a_statement(digits):
     x, y = digits[0][:100].float(), digits[1][:100].float()
     torch.manual_seed(0)

@@ -196,6 +196,7 @@ def test_a_page_that_is_closed_while_it_reads_leaves_no_file(uploads: Uploads, m
     assert len(list(folder.iterdir())) == 1, "only that of nobody's page"
 
 
+@pytest.mark.slow
 def test_another_page_does_not_see_the_file(uploads: Uploads) -> None:
     page = Opened(uploads)
     page.choose("mine.npz", _npz())

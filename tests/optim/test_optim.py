@@ -50,6 +50,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: ",".join(v) or "plain")
 def test_with_momentum_of_torchs_sign_every_bit_is_torchs(variant, way):

@@ -355,6 +355,7 @@ LEGENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEGENDS)
 def test_legends_stand_clear_of_the_axes_and_inside_the_figure(name, request):
     ax = _ax()

@@ -162,6 +162,7 @@ def test_contour_and_recursion_agree_at_two_thousand_steps(
         np.testing.assert_allclose(contour, early_losses(F, 2_000, shift)[[1_000, 2_000]], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_moving_the_weights_to_few_nodes_changes_nothing() -> None:
     rng = np.random.default_rng(4)
     lam = np.arange(1.0, 121.0) ** -0.4
@@ -216,6 +217,7 @@ def test_noise_of_other_data_is_refused(noise: MeasuredNoise) -> None:
         ProjectedFunction(noise, heavy_tails(40, 12).problem, gf.SGD(0.1, batch_size=1))
 
 
+@pytest.mark.slow
 def test_steps_one_by_one_are_sound_where_a_pair_of_modes_alone_is_unstable():
     rng = np.random.default_rng(0)
     place = rng.standard_normal((150, 4))

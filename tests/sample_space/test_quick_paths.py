@@ -38,6 +38,7 @@ def known(request: pytest.FixtureRequest) -> tuple[gf.LinearData, MeasuredNoise]
     return data, noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.5, 0.9])
 @pytest.mark.parametrize("share", [0.05, 0.6])
 def test_a_curve_over_few_pairs_is_that_over_all_to_its_stated_error(

@@ -85,6 +85,7 @@ def test_held_out_loss_and_error_rate_are_those_of_runs():
         gf.predict_test(data, m, 10, X_test[:, :5], y_test)
 
 
+@pytest.mark.slow
 def test_error_estimate_covers_weights_that_are_not_gaussian():
     # After one small batch at a large rate the loss is several per cent off, by any number of linearisations.
     images, labels = gf.data.mnist_arrays()
@@ -167,6 +168,7 @@ def test_steps_to_loss_is_the_first_step_of_the_prediction():
     assert gf.steps_to_loss(data, m, 5.0) == 0.0
 
 
+@pytest.mark.slow
 def test_optimum_beats_habits_in_prediction_and_in_runs():
     data = blobs()
     best = gf.optimize(data, batch_size=4, steps=200)

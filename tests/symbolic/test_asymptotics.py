@@ -129,6 +129,7 @@ def test_growth_of_eventual_divergence_at_small_gamma(nu: float) -> None:
     np.testing.assert_allclose(gf.stability(gf.PowerLaw(nu, 1.0), m).growth_rate, growth, rtol=0.01)
 
 
+@pytest.mark.slow
 def test_page_of_formulas_says_what_cannot_be_derived() -> None:
     assert "No best settings near zero momentum" in show(LateKick)
     assert "No power laws at late times" in show(TwoIntegrators)

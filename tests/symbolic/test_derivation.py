@@ -158,6 +158,7 @@ def _coefficients(p: Any, D: Any, values: dict[Any, Any]) -> list[Fraction]:
     return [Fraction(int(c.p), int(c.q)) for c in poly.all_coeffs()[::-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Nesterov, TwoMemories, LateKick])
 def test_S_divides_the_determinant_of_other_methods(method: type[Any]) -> None:
     D = derive(method)

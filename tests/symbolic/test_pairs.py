@@ -184,6 +184,7 @@ def test_S_is_positive_on_random_points_of_the_stable_region_and_not_beyond(meth
     assert (evaluate(*a, np.ones(n), *hyper)[0][~stable] < 0.0).any()
 
 
+@pytest.mark.slow
 def test_formulas_of_pairs_are_shown_and_equal_what_they_arrange() -> None:
     tex = gf.symbolic.show(SGD, latex=True)
     for part in ("Pairs of modes", "S_{jk} =", r"\phi_{ij}", r"\tilde{R}"):
