@@ -70,9 +70,3 @@ def test_without_sampling_noise_it_is_that_of_the_path_itself(noise: float) -> N
         path = path + speed
     found = gf.noise_scale(data, gf.SGD(rate, beta, N), STEPS)
     np.testing.assert_allclose(found.samples, np.array(wanted)[STEPS], rtol=1e-7)
-
-
-def test_a_noise_that_the_answer_does_not_know_is_refused() -> None:
-    data, method = table(0.5), gf.SGD(0.001, 0.0, 4)
-    with pytest.raises(ValueError, match="use noise='measured'"):
-        gf.noise_scale(data, method, [1], "exact")
