@@ -325,7 +325,7 @@ def _more_notes(f: Phase) -> tuple[str, ...]:
         )
     elif f.later == "signal" and f.noise_constant > f.signal_constant:
         until = f"step {f.transition_step:.3g}" if math.isfinite(f.transition_step) else "any step that can be reached"
-        notes.append(f"close to the edge the noise term leads first, t^-{f.noise_exponent:.4g}, until {until}")
+        notes.append(f"the noise term leads first, t^-{f.noise_exponent:.4g}, until {until}")
     if f.floor > 0.0:
         held = f"label noise holds the loss {f.floor:.3g} above its lowest"
         text = f"{held}, where the decay ends at step {f.floor_step:.3g}"

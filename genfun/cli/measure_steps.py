@@ -110,13 +110,19 @@ def measure_steps(
         ]
         shown.append(Grid(("batch size", "rate", "steps", "samples"), lines))
         fewest = m.fewest_steps
-        shown.append(f"batch size of fewest steps: {'none' if fewest is None else fewest}")
+        shown.append(
+            f"batch size of fewest steps: {'none, steps fall up to the largest' if fewest is None else fewest}"
+        )
         if m.reached.sum() >= 4:
             f = fits[name] = m.fit()
             ends = f"{f.ratio_interval[0]:.4g} .. {f.ratio_interval[1]:.4g}"
             shown.append(f"critical batch size {f.ratio:.4g}, {f.level:.0%} interval {ends}, as B of A (1 + B/b)")
+            least = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
+            inside = f.status == "interior optimum"
             shown.append(
-                f"{f.status} of samples: {f.batch_size:.4g}, interval {f.interval[0]:.4g} .. {f.interval[1]:.4g}"
+                f"fewest samples at batch size {f.batch_size:.4g}, {f.level:.0%} interval {least}"
+                if inside
+                else f"{f.status} of samples: they are fewest in {least}"
             )
             shown += notes(f.notes)
         else:

@@ -66,15 +66,15 @@ def critical_batch(
         ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
         shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
         shown.append(
-            f"B = E_min/S_min of A (1 + B/b), twice the least steps and samples: {f.ratio:.4g}, {f.level:.0%} interval "
-            f"{low:.4g} .. {high:.4g}"
+            f"critical batch size B of steps = A (1 + B/b), where both are twice their least: {f.ratio:.4g}, "
+            f"{f.level:.0%} interval {low:.4g} .. {high:.4g}"
         )
         more = f"by that curve {100.0 * overhead:.3g}% more samples than at batch size {least:g}"
         shown.append(f"{more}: batch size {above[name]:.4g}")
         for share, (low, high) in f.ranges.items():
             shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
-        shown.append(Grid(("family", "formula", "misfit", "weight", "batch size"), lines))
+        shown.append(Grid(("family", "formula", "misfit", "weight", "fewest samples at"), lines))
         shown += notes(f.notes)
 
     def rows() -> list[dict[str, Any]]:

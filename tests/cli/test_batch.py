@@ -43,7 +43,7 @@ def test_critical_batch_is_the_fit_of_the_points_in_the_file(points, tmp_path):
     expected = gf.fit_steps(B, STEPS)
     low, high = expected.ratio_interval
     text = " ".join(text.split())
-    assert f"B = E_min/S_min of A (1 + B/b), twice the least steps and samples: {expected.ratio:.4g}, 90%" in text
+    assert f"B of steps = A (1 + B/b), where both are twice their least: {expected.ratio:.4g}, 90%" in text
     assert f"90% interval {low:.4g} .. {high:.4g}" in text
     assert f"20% more samples than at batch size {min(B):g}: batch size {expected.overhead(0.2):.4g}" in text
     assert (tmp_path / "fit.png").stat().st_size > 10_000
