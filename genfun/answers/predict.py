@@ -34,7 +34,8 @@ MEANING: dict[Status, str] = {
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
     "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some of these losses, see noise_error",
-    "epochs uncertain": "so near the stability edge the loss with one shuffle an epoch may be tens of per cent off",
+    "epochs uncertain": "so near the stability edge, or where so few samples carry the features, the loss with one "
+    "shuffle an epoch may be tens of per cent off; where noise_error is inf it is impossible and means nothing",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
@@ -67,7 +68,7 @@ class Prediction(Displayed):
         The noise model.
     noise_error : array, same shape
         Estimated relative error of the loss by what the noise model leaves out: 0 for the exact noise of data, an
-        estimate for the measured one, nan for a model that does not know.
+        estimate for the measured one, nan for a model that does not know, inf in epochs where the loss is impossible.
     logged_loss : array, same shape, or None
         In epochs, the mean loss of the batch of that step before its update: what a training loop prints. None with
         fresh batches, where it is the loss itself.
@@ -104,7 +105,7 @@ class Prediction(Displayed):
         )
 
     def _of_noise(self) -> str:
-        worst = np.nan_to_num(self.noise_error).max()
+        worst = np.nan_to_num(self.noise_error, nan=0.0, posinf=np.inf).max()
         return f", noise error about {worst:.1e}" if worst > 0.0 else ""
 
 
@@ -238,11 +239,14 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
         )
     case = Case.of(problem, replace(method, sampling="fresh"), noise)  # refuses weight decay and dampening
     found = epochs_curve(problem, method, steps, noise)
-    status: Status = "epochs uncertain" if found.status == "beyond the tested range" else found.status
+    status: Status = "epochs uncertain"
+    if found.status == "ok" or found.status == "diverges":
+        status = found.status
     if status == "ok" and (found.loss == 0.0).any():
         status = "underflow"
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
+        logs = np.log(found.loss)
+    unknown = np.full(steps.shape, np.inf if found.status == "impossible" else np.nan)
     error = EPS * (16.0 + 2.0 * steps)
     return Prediction(
         steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, found.logged_loss

@@ -209,9 +209,20 @@ def step_by_pair(
 
 
 def advance(
-    memory: Any, nu: Any, moments: Any, setting: Any, modes: Any, fourth: Any, epoch: Any, out: Any, logged: Any
+    memory: Any,
+    nu: Any,
+    moments: Any,
+    setting: Any,
+    modes: Any,
+    fourth: Any,
+    epoch: Any,
+    out: Any,
+    logged: Any,
+    below: Any,
 ) -> None:
     """All steps; `out` receives sum lambda c before every one, `logged` the mean over the batch to come, times 2.
+
+    `below` receives the sum over modes of negative lambda c: no second moment is negative, but the closure's may be.
 
     Parameters
     ----------
@@ -223,14 +234,16 @@ def advance(
     fourth : array, shape (r, r)
     epoch : int
         Steps of an epoch.
-    out, logged : array, shape (T + 1,)
+    out, logged, below : array, shape (T + 1,)
     """
     lam, count, label = modes
     for t in range(out.size):
         if t % epoch == 0:
             memory[:] = 0.0
             nu[:] = 0.0
-        out[t] = (count * lam * moments[0]).sum()
+        parts = count * lam * moments[0]
+        out[t] = parts.sum()
+        below[t] = np.minimum(parts, 0.0).sum()
         logged[t] = step(memory, nu, moments, setting, lam, count, fourth, label)
 
 
@@ -258,7 +271,12 @@ def compiled() -> Callable[..., Any] | None:
 
 
 def pair_closure(
-    pairs: Pairs, alpha: float, beta: float, batch_size: int | None, steps: int
+    pairs: Pairs,
+    alpha: float,
+    beta: float,
+    batch_size: int | None,
+    steps: int,
+    below: Float[Array, " t"] | None = None,
 ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
     r"""Mean loss at steps 0, ..., T of heavy-ball SGD that visits each sample once an epoch, and what its loop logs.
 
@@ -282,6 +300,9 @@ def pair_closure(
     batch_size : int or None
     steps : int
         T.
+    below : array, shape (T + 1,), optional
+        Receives the part of each mean loss that is of modes with a negative second moment: 0, or the closure has
+        failed there.
     """
     n = pairs.n_samples
     b = n if batch_size is None else batch_size
@@ -292,8 +313,10 @@ def pair_closure(
     state = (np.zeros((4, r, r)), np.zeros((2, r)), np.zeros((3, r)))
     state[2][0] = pairs.start
     out, logged = np.empty(steps + 1), np.empty(steps + 1)
+    negative = np.empty(steps + 1) if below is None else below
     modes = tuple(np.ascontiguousarray(x, dtype=np.float64) for x in (pairs.lam, pairs.count, pairs.label))
     run = (compiled() if steps >= WORTH_COMPILING else None) or advance
     with np.errstate(over="ignore", invalid="ignore"):
-        run(*state, setting, modes, np.ascontiguousarray(pairs.fourth), max(n // b, 1), out, logged)
+        run(*state, setting, modes, np.ascontiguousarray(pairs.fourth), max(n // b, 1), out, logged, negative)
+    negative *= 0.5
     return 0.5 * (out + pairs.noise_variance), 0.5 * (logged + pairs.noise_variance)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.answers.epochs import pairs_of_data
+from genfun.answers.epochs import effective_samples, pairs_of_data
 from genfun.engine import epochs
 from genfun.engine.epochs import groups, pair_closure, pairs_of_problem
 from genfun.experiments import simulate
@@ -163,6 +164,71 @@ def test_the_status_tells_the_tested_range_from_what_lies_beyond():
     assert beyond.status == "beyond the tested range"
     assert beyond.share_of_edge == pytest.approx(0.71, rel=1e-6)
     assert gf.epochs_curve(data, SGD(50.0 * edge, 0.0, 2), 3000).status == "diverges"
+
+
+def _one_hot():
+    """Four columns of one row kind each, without noise."""
+    X = np.eye(4)[np.repeat(range(4), [20, 10, 8, 4])]
+    return gf.LinearData.from_features(X, X @ [1.0, -2.0, 3.0, 0.5])
+
+
+def test_effective_samples_are_counted_by_leverage():
+    data = gf.data.gaussian(K**-1.5, K**-1.0, 80, seed=1, noise_variance=0.05)
+    h = (data.eigenfeatures**2 / data.eigenvalues).sum(axis=1)
+    assert effective_samples(pairs_of_data(data)) == pytest.approx(h.sum() ** 2 / (h @ h), rel=1e-9)
+    # Every sample of an interpolating kernel has leverage 1, and groups of near modes hardly change that.
+    assert effective_samples(pairs_of_data(gf.data.mnist(150))) == pytest.approx(150.0, rel=0.02)
+
+
+def test_losses_that_no_run_has_are_said_to_be_impossible():
+    data = _one_hot()
+    found = gf.predict(data, SGD(0.4, 0.0, 1, sampling="epochs"), 42)
+    assert found.loss < 0.0
+    assert found.status == "epochs uncertain"
+    assert found.noise_error == np.inf
+    assert "noise error about inf" in repr(found)
+    curve = gf.epochs_curve(data, SGD(0.4, 0.0, 1), 42)
+    assert curve.status == "impossible"
+    assert "simulate" in curve.meaning
+    # A loss that is positive once more does not undo what came before.
+    whole = gf.epochs_curve(data, SGD(0.4, 0.0, 1), np.arange(200)).loss
+    later = 43 + int(np.argmax(whole[43:] > 0.0))
+    assert whole[later] > 0.0
+    assert gf.epochs_curve(data, SGD(0.4, 0.0, 1), later).status == "impossible"
+
+
+def _few(kind):
+    rng = np.random.default_rng(0)
+    n = {"log-normal": 50, "Student t": 51, "indicator": 60, "Gaussian": 80}[kind]
+    if kind == "Gaussian":
+        return gf.data.gaussian(K**-1.5, K**-1.0, n, seed=1, noise_variance=0.05)
+    draws = {
+        "log-normal": lambda: np.exp(rng.standard_normal((n, 6))),
+        "Student t": lambda: rng.standard_t(3, (n, 6)),
+        "indicator": lambda: np.column_stack([rng.standard_normal((n, 5)), np.arange(n) < 3]),
+    }
+    X = draws[kind]()
+    return gf.LinearData.from_features(X, X @ rng.standard_normal(6) + rng.standard_normal(n))
+
+
+@pytest.mark.parametrize("kind", ["log-normal", "Student t", "indicator", "Gaussian"])
+def test_few_effective_samples_are_uncertain_and_a_full_batch_is_not(kind):
+    data = _few(kind)
+    method = SGD(0.2 * gf.max_learning_rate(data, 0.0, 16), 0.0, 16, sampling="epochs")
+    found = gf.predict(data, method, [3, 9])
+    assert found.status == "epochs uncertain"
+    assert np.isnan(found.noise_error).all()
+    assert gf.predict(data, replace(method, batch_size=None), [3, 9]).status == "ok"
+
+
+def test_validated_data_are_ok_up_to_the_tested_share():
+    table = np.loadtxt(Path(__file__).resolve().parents[2] / "docs/data/breast_cancer.csv", delimiter=",", skiprows=1)
+    X, y = table[:, :-1], table[:, -1]
+    clinic = gf.LinearData.from_features((X - X.mean(axis=0)) / X.std(axis=0), y - y.mean())
+    for data in (clinic, gf.data.mnist(120), gf.data.mnist(300)):
+        for b in (1, 8):
+            rate = 0.69 * gf.max_learning_rate(data, 0.0, b)
+            assert gf.predict(data, SGD(rate, 0.0, b, sampling="epochs"), [10, 300]).status == "ok"
 
 
 @pytest.mark.other_kinds
