@@ -248,9 +248,8 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
         logs = np.log(found.loss)
     unknown = np.full(steps.shape, np.inf if found.status == "impossible" else np.nan)
     error = EPS * (16.0 + 2.0 * steps)
-    return Prediction(
-        steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, found.logged_loss
-    )
+    loss, logs, error, logged = (np.asarray(x) for x in (found.loss, logs, error, found.logged_loss))
+    return Prediction(steps, loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, logged)
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:

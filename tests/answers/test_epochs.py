@@ -197,6 +197,18 @@ def test_losses_that_no_run_has_are_said_to_be_impossible():
     assert gf.epochs_curve(data, SGD(0.4, 0.0, 1), later).status == "impossible"
 
 
+def test_the_best_setting_is_none_whose_loss_is_impossible():
+    data = _one_hot()
+    found = gf.optimize(data, 1, 42, momentum=0.0, method=SGD(1.0, sampling="epochs"))
+    there = gf.predict(data, found.method, 42)
+    assert there.noise_error != np.inf
+    assert found.loss == there.loss > 0.0
+    assert (found.status, there.status) == ("epochs uncertain", "epochs uncertain")
+    assert "epochs uncertain" in repr(found)
+    runs = simulate(data, found.method, steps=42, replicas=50, record=[42], seed=3)
+    assert found.loss > 0.5 * runs.mean[0]  # no zero that no run reaches
+
+
 def _few(kind):
     rng = np.random.default_rng(0)
     n = {"log-normal": 50, "Student t": 51, "indicator": 60, "Gaussian": 80}[kind]
@@ -219,6 +231,7 @@ def test_few_effective_samples_are_uncertain_and_a_full_batch_is_not(kind):
     assert found.status == "epochs uncertain"
     assert np.isnan(found.noise_error).all()
     assert gf.predict(data, replace(method, batch_size=None), [3, 9]).status == "ok"
+    assert gf.predict(data, replace(method, learning_rate=0.24 * method.learning_rate), [3, 9]).status == "ok"
 
 
 def test_validated_data_are_ok_up_to_the_tested_share():

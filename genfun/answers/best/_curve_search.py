@@ -20,6 +20,8 @@ from genfun.problems.problem import Problem
 
 STARTS = ((0.0, 0.0), (1.5, 0.0), (0.0, 0.9))
 """(logit of the share of the edge, momentum) that searches start from."""
+LEAST_LOGIT = -7.0
+"""How far a start where there is no loss is moved to smaller learning rates."""
 CAP = 0.99
 """Largest momentum of either sign, or exp(-10/T) where that is more."""
 ROUNDS = 220
@@ -134,7 +136,9 @@ class CurveSearch:
         """Log of the loss of a setting; inf where there is none."""
         if exactly or method not in self._known:
             problem, noise = self.asked if exactly else self.quick
-            found = float(predict(problem, method, self.steps, noise).log_loss)
+            curve = predict(problem, method, self.steps, noise)
+            # In epochs the closure may fall through zero, where its least losses would be: they are not believed.
+            found = math.inf if np.isposinf(curve.noise_error) else float(curve.log_loss)
             if exactly:
                 return found
             self._known[method] = found if math.isfinite(found) else math.inf
@@ -162,6 +166,8 @@ class CurveSearch:
                 continue
             start = {"rate": logit, "momentum": math.atanh(beta), "average": math.log(0.2)}
             first = np.array([start[name] for name in self.sizes])
+            while first[0] > LEAST_LOGIT and math.isinf(self.loss(self.setting(first))):
+                first[0] -= 1.0
             corners = np.stack([first, *(first + np.eye(first.size) * np.array([1.0, 0.5, 0.7])[: first.size])])
             result: Any = minimize(
                 lambda x: min(self.loss(self.setting(x)), 700.0),
@@ -175,7 +181,12 @@ class CurveSearch:
 
     def answer(self) -> Found:
         """The best setting with all that is told of it."""
-        method, _ = self.best()
+        method, least = self.best()
+        if math.isinf(least):
+            raise ValueError(
+                "problem is one that the theory of sampling='epochs' fails for: no setting that was tried has a "
+                "possible loss; use sampling='fresh', or simulate with order='epochs'"
+            )
         free = self.momentum is None
         plain = self.best(fixed=0.0)
         if free and plain[1] <= self.loss(method):

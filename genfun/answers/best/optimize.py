@@ -124,7 +124,7 @@ def optimize(
     method : Method, Averaged or None
         A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
         `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
-        of training in epochs. Both are searched from a few starts, some seconds to a minute.
+        of training in epochs. Both are searched from a few starts, some seconds to a minute. Settings whose loss in epochs is impossible are passed over.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
@@ -142,7 +142,8 @@ def optimize(
     Raises
     ------
     ValueError
-        If neither or both of steps and budget are given, a value is out of range, or no learning rate is stable.
+        If neither or both of steps and budget are given, a value is out of range, no learning rate is stable, or, in
+        epochs, no loss is possible.
 
     References
     ----------
@@ -236,6 +237,7 @@ def _of_curves(search: CurveSearch) -> Optimum:
         loss_band=None,
         noise_error=float(curve.noise_error),
         smaller_rate_cost=math.expm1(search.loss(with_rate(found.method, SMALLER * rate), True) - found.log_loss),
+        status=curve.status,
     )
     object.__setattr__(result, "_asked", (search.case.problem, noise))
     return result
@@ -302,6 +304,7 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
         loss_band=_loss_band(search, method, here),
         noise_error=float(curve.noise_error),
         smaller_rate_cost=_smaller_rate_cost(search, method, float(curve.log_loss)),
+        status=curve.status,
     )
     object.__setattr__(result, "_asked", (search.problem, noise))
     return result

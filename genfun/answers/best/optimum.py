@@ -43,6 +43,8 @@ class Optimum(Displayed):
         Estimated relative error of the loss by what the noise model leaves out; nan for a model that does not know.
     smaller_rate_cost : float
         What a learning rate 10 % smaller costs: its loss over that of this setting, less 1.
+    status : str
+        As of `predict` at this setting; "epochs uncertain" also shows in the words.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Optimum(Displayed):
     loss_band: tuple[float, float] | None
     noise_error: float = field(compare=False)
     smaller_rate_cost: float = field(compare=False)
+    status: str = field(default="ok", compare=False)
     _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
 
     @property
@@ -100,4 +103,5 @@ class Optimum(Displayed):
 
     def _doubts(self) -> str:
         noise = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""
+        noise += ", epochs uncertain" if self.status == "epochs uncertain" else ""
         return f"{noise}, {self.caution}" if self.near_edge else noise
