@@ -30,8 +30,8 @@ EpochStatus = Literal["ok", "beyond the tested range", "impossible", "diverges"]
 MEANING: dict[EpochStatus, str] = {
     "ok": "within the range of learning rates in which the closure was compared with runs",
     "beyond the tested range": f"the learning rate is above {TRUSTED_SHARE} of the edge of fresh batches, where "
-    f"single rare runs decide the mean, or above {TRUSTED_OF_FEW} of it where fewer than {FEWEST:.0f} samples carry the "
-    "features, effectively: the closure may be off by tens of per cent; runs of simulate with order='epochs' tell it",
+    f"single rare runs decide the mean, or above {TRUSTED_OF_FEW} of it where fewer than {FEWEST:.0f} samples carry "
+    "the features, effectively: the closure may be off by tens of per cent; runs of simulate with order='epochs' tell it",
     "impossible": "the closure fails for these data: it has negative second moments, which no run has, and its losses "
     "mean nothing; runs of simulate with order='epochs' tell them",
     "diverges": "some of the losses are not finite",

@@ -10,6 +10,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array
+from genfun.answers.epochs import effective_samples, pairs_of_data
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -28,11 +29,18 @@ CONFIDENCE, POWER = 0.975, 0.8
 """Of a two-sided comparison at 5 %, which finds the difference four times in five."""
 
 
-SpreadStatus = Literal["ok", "noise uncertain"]
+WIDEST = 1.2
+"""Deviation over the mean above the floor, up to which the loss is about lognormal."""
+FEWEST = 30.0
+"""Effective samples, see `effective_samples`, from which on it is so of data."""
+SpreadStatus = Literal["ok", "noise uncertain", "spread uncertain"]
 MEANING: dict[SpreadStatus, str] = {
     "ok": "the deviation is that of the noise model, of data that of their own samples",
     "noise uncertain": "constants fitted to the noise stand for that of these data, which are too many to follow: the "
     "deviation was seen up to 3 times too large or 20 times too small; runs of simulate tell it",
+    "spread uncertain": f"the deviation is over {WIDEST} times the mean above the floor, or fewer than {FEWEST:.0f} "
+    "samples carry the features, effectively: rare runs carry the deviation, and the loss is not lognormal, so "
+    "quantiles may be off by orders of magnitude; runs of simulate tell them",
 }
 
 
@@ -51,7 +59,7 @@ class Spread(Displayed):
     steps : int or integer array, any shape
         As asked for.
     status : str
-        "ok" or "noise uncertain"; `meaning` puts it in words.
+        "ok", "noise uncertain" or "spread uncertain"; `meaning` puts it in words.
 
     Examples
     --------
@@ -170,9 +178,10 @@ def spread(
     **Assumptions.** Fresh batches; the loss of single runs lognormal. Of data the samples themselves are followed, as
     long as that takes less than about 3e10 operations; fourth moments of residuals are those of Gaussian ones. The
     deviation is then within 15 % of that of 1,000 runs below half the stability edge on most tables and kernels, up to
-    45 % low on one-hot columns, where rare samples carry it. Of a spectrum, spectrally expressible noise, Gaussian and
-    uncorrelated between modes. Larger data bring constants fitted to their noise for the deviation relative to the
-    mean above the floor, and the status says so.
+    45 % low on one-hot columns, where rare samples carry it. Where the deviation exceeds 1.2 times the mean above the
+    floor, or fewer than 30 samples carry the features, effectively, the status says that it is uncertain. Of a
+    spectrum, spectrally expressible noise, Gaussian and uncorrelated between modes. Larger data bring constants fitted
+    to their noise for the deviation relative to the mean above the floor, and the status says so.
 
     Parameters
     ----------
@@ -238,9 +247,21 @@ def spread(
         mean = predict(problem, method, unique, "fitted" if noise == "fitted" else noise).loss
         found = np.stack([mean, share * (mean - case.label_noise)], axis=1)
     mean, sd = (np.reshape(x[inverse.ravel()], wanted.shape) for x in found.T)
+    if status == "ok" and _uncertain(mean, sd, case, own):
+        status = "spread uncertain"
     if wanted.ndim == 0:
         return Spread(float(mean), float(sd), case.label_noise, last, status)
     return Spread(mean, sd, case.label_noise, wanted, status)
+
+
+def _uncertain(mean: Array, sd: Array, case: Case, own: bool) -> bool:
+    """Whether the law of the loss is not lognormal with this deviation, or the deviation not known."""
+    above = np.maximum(np.asarray(mean) - case.label_noise, 0.0)
+    spreads = np.asarray(sd) > 1e-12 * np.asarray(mean)
+    if not spreads.any():
+        return False
+    few = own and case.data is not None and effective_samples(pairs_of_data(case.data)) < FEWEST
+    return few or bool((spreads & (sd > WIDEST * above)).any())
 
 
 def _affordable(case: Case, steps: Array) -> bool:

@@ -115,6 +115,38 @@ def test_of_data_small_enough_the_spread_is_that_of_the_samples():
         assert found.sd == pytest.approx(np.std(losses), rel=tolerance)
 
 
+def test_rare_runs_that_carry_the_deviation_make_it_uncertain():
+    # Without noise of labels, rows of four kinds: the median is many orders below the mean.
+    X = np.eye(4)[np.repeat(range(4), [20, 10, 8, 4])]
+    data = gf.LinearData.from_features(X, X @ [1.0, -2.0, 3.0, 0.5])
+    method = SGD(0.5 * gf.max_learning_rate(data, 0.0, 1), 0.0, 1)
+    found = gf.spread(data, method, 20)
+    losses = simulate(data, method, steps=20, replicas=1000, record=[20], seed=3).loss[:, -1]
+    assert found.sd < 0.6 * losses.std()
+    assert found.quantile(0.5) > 1e3 * np.median(losses)
+    assert found.status == "spread uncertain"
+    assert "orders of magnitude" in found.meaning
+    # One such step is enough, and a full batch, or no step, has no spread to doubt.
+    assert gf.spread(data, method, [0, 20]).status == "spread uncertain"
+    assert gf.spread(data, method, 0).status == gf.spread(data, SGD(0.3), 20).status == "ok"
+
+
+def test_few_rows_that_carry_the_features_make_the_spread_uncertain():
+    rng = np.random.default_rng(0)
+    X = np.exp(rng.standard_normal((50, 6)))
+    data = gf.LinearData.from_features(X, X @ rng.standard_normal(6) + rng.standard_normal(50))
+    method = SGD(0.3 * gf.max_learning_rate(data, 0.0, 1), 0.0, 1)
+    found = gf.spread(data, method, 20)
+    assert found.sd < 1.2 * (found.mean - found.floor)
+    assert found.status == "spread uncertain"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_spread_of_tested_problems_is_ok(name):
+    data = SETS[name]()
+    assert gf.spread(data, SGD(0.5 * gf.max_learning_rate(data, 0.5, 4), 0.5, 4), 200).status == "ok"
+
+
 @pytest.mark.parametrize("options", [{"weight_decay": 0.05}, {"dampening": 0.5}, {"nesterov": True}])
 def test_torchs_options_spread_as_simulated(options):
     data = SETS["log-normal"]()

@@ -124,7 +124,8 @@ def optimize(
     method : Method, Averaged or None
         A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
         `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
-        of training in epochs. Both are searched from a few starts, some seconds to a minute. Settings whose loss in epochs is impossible are passed over.
+        of training in epochs. Both are searched from a few starts, some seconds to a minute. Settings whose loss in
+        epochs is impossible are passed over.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
