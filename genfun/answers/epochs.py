@@ -31,7 +31,8 @@ MEANING: dict[EpochStatus, str] = {
     "ok": "within the range of learning rates in which the closure was compared with runs",
     "beyond the tested range": f"the learning rate is above {TRUSTED_SHARE} of the edge of fresh batches, where "
     f"single rare runs decide the mean, or above {TRUSTED_OF_FEW} of it where fewer than {FEWEST:.0f} samples carry "
-    "the features, effectively: the closure may be off by tens of per cent; runs of simulate with order='epochs' tell it",
+    "the features, effectively: the closure may be off by tens of per cent; runs of simulate with order='epochs' tell "
+    "it",
     "impossible": "the closure fails for these data: it has negative second moments, which no run has, and its losses "
     "mean nothing; runs of simulate with order='epochs' tell them",
     "diverges": "some of the losses are not finite",
@@ -156,7 +157,8 @@ def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: 
     if case.gamma > 0.0 and share > (TRUSTED_SHARE if effective >= FEWEST else TRUSTED_OF_FEW):
         status = "beyond the tested range"
     # At some step before, even if not at those asked for: what follows it rests on it.
-    if (-below > NEGATIVE * np.abs(loss)).any() or (logged < 0.0).any():
+    floor = 0.5 * pairs.noise_variance * (1.0 - 1e-9)
+    if (-below > NEGATIVE * np.abs(loss)).any() or (logged < 0.0).any() or (loss < floor).any():
         status = "impossible"
     elif not np.isfinite(loss[wanted]).all():
         status = "diverges"
