@@ -178,7 +178,7 @@ def effective_samples(pairs: Pairs) -> float:
     pairs : Pairs
     """
     each = pairs.count / pairs.lam
-    return pairs.n_samples * pairs.count.sum() ** 2 / float(each @ pairs.fourth @ each)
+    return float(pairs.n_samples * pairs.count.sum() ** 2 / (each @ pairs.fourth @ each))
 
 
 def _plain(method: Any) -> SGD:

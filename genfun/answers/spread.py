@@ -247,7 +247,7 @@ def spread(
         mean = predict(problem, method, unique, "fitted" if noise == "fitted" else noise).loss
         found = np.stack([mean, share * (mean - case.label_noise)], axis=1)
     mean, sd = (np.reshape(x[inverse.ravel()], wanted.shape) for x in found.T)
-    if status == "ok" and _uncertain(mean, sd, case, own):
+    if status == "ok" and _uncertain(np.asarray(mean), np.asarray(sd), case, own):
         status = "spread uncertain"
     if wanted.ndim == 0:
         return Spread(float(mean), float(sd), case.label_noise, last, status)
@@ -256,8 +256,8 @@ def spread(
 
 def _uncertain(mean: Array, sd: Array, case: Case, own: bool) -> bool:
     """Whether the law of the loss is not lognormal with this deviation, or the deviation not known."""
-    above = np.maximum(np.asarray(mean) - case.label_noise, 0.0)
-    spreads = np.asarray(sd) > 1e-12 * np.asarray(mean)
+    above = np.maximum(mean - case.label_noise, 0.0)
+    spreads = sd > 1e-12 * mean
     if not spreads.any():
         return False
     few = own and case.data is not None and effective_samples(pairs_of_data(case.data)) < FEWEST
