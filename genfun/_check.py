@@ -131,10 +131,10 @@ def plain(name: str, value: Any) -> Any:
     return value.detach().cpu().resolve_conj().resolve_neg()
 
 
-def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> None:
+def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str, remedy: str = "") -> None:
     missing = [a for a in attributes if not hasattr(type(value), a) and a not in getattr(value, "__dict__", {})]
     if missing:
-        hint = "; pass its .problem" if hasattr(type(value), "problem") else ""
+        hint = "; pass its .problem" if hasattr(type(value), "problem") else remedy
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
@@ -166,21 +166,33 @@ def options(method: Any, knows: bool = False, nesterov: bool = True, epochs: boo
         raise ValueError(f"nesterov=True is not known here, got {method!r}; leave it out")
 
 
-def setting(problem: Any, method: Any, noise: Any, knows: bool = False) -> None:
+def method(value: Any) -> None:
+    """A single setting of a method whose hyperparameters do not change, by what the engine reads of it.
+
+    Parameters
+    ----------
+    value : Any
+    """
+    inner = getattr(value, "method", value)
+    hint = "; pass one with its numbers, e.g. SGD(0.1, 0.9, 10)"
+    if hasattr(inner, "at") and not isinstance(inner, type):
+        hint = "; a schedule is known to predict, spread and steps_to_loss, others take the SGD of one of its steps"
+    _has("method", inner, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD", hint)
+
+
+def setting(problem: Any, value: Any, noise: Any, knows: bool = False) -> None:
     """A problem, a method (or None) and a noise model, by what the engine reads of them.
 
     Parameters
     ----------
-    problem, method, noise : Any
+    problem, value, noise : Any
     knows : bool
         Whether the caller knows averaged weights, weight decay and dampening; else they are refused.
     """
-    if method is not None:
-        options(method, knows)
-        method = getattr(method, "method", method)
     _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
-    if method is not None:
-        _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
+    if value is not None:
+        method(value)
+        options(value, knows)
     if not hasattr(noise, "transform"):
         _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible or a genfun.Noise")
 

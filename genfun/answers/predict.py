@@ -205,7 +205,7 @@ def predict(
         return _in_epochs(problem, method, wanted, noise)
     scheduled = isinstance(method, ScheduledSGD)
     only = "predict under a schedule" if scheduled else ""
-    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
+    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True, knows_schedules=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
     singular, noise_error = None, None
     if scheduled:

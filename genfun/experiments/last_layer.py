@@ -46,7 +46,7 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
 
 
 def probe_of(
-    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, ignore_index: int
+    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, ignore_index: int = -100
 ) -> tuple[SoftmaxData, tuple[str, ...]]:
     """Features before the last layer and its present weights, and what was done to them.
 

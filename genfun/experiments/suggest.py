@@ -159,7 +159,8 @@ def suggest(
     ------
     ValueError
         If the loss is reduced by a sum or not at all, has smoothed labels, weighted classes or ignored targets, the
-        batch size is unknown or above the number of samples, neither or both of steps and budget are given, or shapes do not match.
+        batch size is unknown or above the number of samples, neither or both of steps and budget are given, or shapes
+        do not match.
     TypeError
         For another loss function, cross-entropy with more trained than the last layer, or what is no torch module.
     ImportError
