@@ -62,6 +62,13 @@ def integer(name: str, value: Any, least: int, remedy: str = "") -> int:
     return result
 
 
+def boolean(name: str, value: Any, remedy: str = "") -> bool:
+    """True or False, also of NumPy."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}{_remedy(remedy)}")
+    return bool(value)
+
+
 def momentum(value: Any) -> float:
     """A momentum in (-1, 1)."""
     result = number("momentum", value, "pass a number between -1 and 1")
@@ -226,6 +233,8 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
 def steps(value: Any) -> Int[Array, "..."]:
     """Step numbers: integers >= 0, any shape, any order, duplicates allowed."""
     raw = np.asarray(plain("steps", value))
+    if raw.dtype.kind == "O" and all(type(step) is int for step in raw.flat):
+        _in_range(min(raw.flat), max(raw.flat))  # some are beyond the integers of NumPy
     if raw.size == 0:
         raise ValueError("steps is empty; pass at least one step number, e.g. steps=[0, 10, 100]")
     if raw.dtype.kind == "b" or raw.dtype.kind not in "iuf":
@@ -234,8 +243,12 @@ def steps(value: Any) -> Int[Array, "..."]:
         if not np.isfinite(raw).all() or (raw != np.floor(raw)).any():
             bad = float(raw[~np.isfinite(raw) | (raw != np.floor(raw))].flat[0])
             raise ValueError(f"steps must be whole numbers, got {bad!r}; round them first")
-    if (raw < 0).any():
-        raise ValueError(f"steps must be zero or positive, got {raw.min()}; step 0 is the start of training")
-    if (raw > 10**15).any():
-        raise ValueError(f"steps must be at most 10^15, got {raw.max()}; beyond that double precision counts no steps")
+    _in_range(raw.min(), raw.max())
     return raw.astype(np.int64)
+
+
+def _in_range(least: Any, most: Any) -> None:
+    if least < 0:
+        raise ValueError(f"steps must be zero or positive, got {least}; step 0 is the start of training")
+    if most > 10**15:
+        raise ValueError(f"steps must be at most 10^15, got {most}; beyond that double precision counts no steps")
