@@ -125,7 +125,7 @@ def steps_to_loss(
         curve = by_contour(G, steps, singular)
         losses = curve.loss.value()
         # A growing mode with hardly any signal yet hides under the rounding of the contour, which is scaled to it.
-        doubtful = (curve.error > DOUBTFUL) & (np.abs(shift * steps) < BEYOND)
+        doubtful = ~(curve.error <= DOUBTFUL) & (np.abs(shift * steps) < BEYOND)
         if doubtful.any():
             losses[doubtful] = predicted(steps[doubtful])
         return np.where(np.abs(shift * steps) < BEYOND, losses, np.inf if shift > 0.0 else 0.0)

@@ -215,6 +215,8 @@ def projected_losses_at(
         error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
         return _above(Scaled.exponential(mantissa, shift * step), limit), error
     hard = np.flatnonzero(~(error < HOPELESS))
+    # The circle encloses what decays most slowly, on the axis or off it.
+    shift[hard] = np.maximum(shift[hard], outside[hard])
     fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED))
     # Points cost time, and few amplify rounding: more where it shows.
     fill(hard[error[hard] > ROUGH], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE))

@@ -41,6 +41,10 @@ LITTLE = 1e-4
 """A limit below this share of the start is taken out of sums over all pairs."""
 OVERSAMPLED, DENSE = 3, 8
 """Points of the circle for every step; more where losses fall far."""
+HALF = 0.5
+"""Where the loss decays at less than this share of the rate off the axis, nothing off the axis is looked for."""
+TRIED, TRIED_ALIASING, TRIALS, SAME_START = 1024, 16.0, 24, 1e-6
+"""Points of a circle that is tried, the logarithm of its aliasing, how many circles, how near the loss at the start."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
@@ -146,7 +150,35 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     """
     found = searched_singularity(F)
     shift = max(found.shift, 0.0) if F.decays else found.shift
-    return replace(found, shift=shift, unresolved_rate=unresolved_rate(F))
+    outside = unresolved_rate(F)
+    shift, outside = enclosing(F, shift, outside)
+    return replace(found, shift=shift, unresolved_rate=outside)
+
+
+def enclosing(f: Any, shift: float, outside: float) -> tuple[float, float]:
+    """The rate of a circle that encloses no singularity, and the rate of what decays off the axis.
+
+    Off the axis modes decay with the products of their roots, or more slowly where batch noise couples them. A circle
+    that encloses such a singularity does not give the loss at the start, L~(0): it is drawn in until it does.
+
+    Parameters
+    ----------
+    f : ProjectedFunction or AboveLimit
+    shift : float
+        The rate of the dominant singularity on the axis.
+    outside : float
+        The rate of products of roots off the axis.
+    """
+    if not np.isfinite(outside) or shift >= HALF * outside:
+        return shift, outside
+    shift = max(shift, outside)
+    angle = 2.0 * np.pi * (np.arange(TRIED // 2) + 0.5) / TRIED
+    start = float(np.real(f.loss(np.ones(1))[0]))
+    for tried in np.linspace(shift, 0.0, TRIALS):
+        found = np.mean(np.real(f.loss(-np.expm1(-(tried + TRIED_ALIASING / TRIED - 1j * angle)))))
+        if abs(found / start - 1.0) < SAME_START:
+            break
+    return float(tried), (outside if tried == shift else float(tried))
 
 
 def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity | None = None) -> LossCurve:
@@ -236,6 +268,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
             share = np.where(np.isnan(share), 1.0, share)  # nothing of nothing: targets of zeros
             error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
+        # A loss below zero has no digit.
+        error = np.where(np.isnan(error), np.inf, error)
         parts.append(LossCurve(losses[soon], error + max(F.few.real, F.few.circle), "circle"))
     if late.size:
         at = (reach, float(losses[np.array([reach])].log()[0]))
@@ -248,6 +282,7 @@ def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFuncti
     points of the circle for every step.
     """
     apart, limit, rate = near_limit(F, np.array([2**62]), singular)
+    rate = enclosing(AboveLimit(F, limit), rate, singular.unresolved_rate)[0] if apart == 0 else rate
     start = float(F.loss(np.ones(1))[0])
     if apart > 0 or limit > start:
         return F, singular.shift, 0.0, OVERSAMPLED

@@ -234,3 +234,20 @@ def test_steps_one_by_one_are_sound_where_a_pair_of_modes_alone_is_unstable():
     losses = np.exp(exact)
     first = int(np.argmax(losses <= target))
     assert losses[int(reached)] == pytest.approx(losses[first], rel=2e-2)
+
+
+@pytest.mark.parametrize(("batch", "beta"), [(31, 0.5), (33, 0.5), (40, 0.8)])
+def test_late_steps_leave_early_ones_as_they_are_where_noise_couples_modes_off_the_axis(batch: int, beta: float):
+    rng = np.random.default_rng(4)
+    X = rng.standard_t(3, size=(50, 2))
+    data = gf.LinearData.from_features(X, X @ rng.normal(size=(2, 3)))
+    method = gf.SGD(0.15 / float(data.problem.lambda_max), beta, batch)
+    steps = np.array([0, 5, 100, 1000])
+    found, exact = gf.predict(data, method, steps), gf.predict(data, method, steps, noise="exact")
+    # Coupled modes off the axis decay more slowly than their products: a circle by those gave a loss of -0.5 at step 0.
+    np.testing.assert_allclose(found.log_loss[:3], exact.log_loss[:3], rtol=0.0, atol=1e-6)
+    known = abs(float(found.log_loss[3] - exact.log_loss[3])) <= float(found.error[3])
+    assert known or (found.status == "inaccurate" and found.error[3] == np.inf)
+    early = gf.predict(data, method, np.arange(6), noise="exact").loss
+    target = float(early[5]) * (1.0 + 1e-6)
+    assert gf.steps_to_loss(data, method, target) == np.argmax(early <= target) > 0
