@@ -62,6 +62,13 @@ def integer(name: str, value: Any, least: int, remedy: str = "") -> int:
     return result
 
 
+def boolean(name: str, value: Any, remedy: str = "") -> bool:
+    """True or False, also of NumPy."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}{_remedy(remedy)}")
+    return bool(value)
+
+
 def momentum(value: Any) -> float:
     """A momentum in (-1, 1)."""
     result = number("momentum", value, "pass a number between -1 and 1")
@@ -131,10 +138,10 @@ def plain(name: str, value: Any) -> Any:
     return value.detach().cpu().resolve_conj().resolve_neg()
 
 
-def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str) -> None:
+def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str, remedy: str = "") -> None:
     missing = [a for a in attributes if not hasattr(type(value), a) and a not in getattr(value, "__dict__", {})]
     if missing:
-        hint = "; pass its .problem" if hasattr(type(value), "problem") else ""
+        hint = "; pass its .problem" if hasattr(type(value), "problem") else remedy
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
 
 
@@ -166,21 +173,33 @@ def options(method: Any, knows: bool = False, nesterov: bool = True, epochs: boo
         raise ValueError(f"nesterov=True is not known here, got {method!r}; leave it out")
 
 
-def setting(problem: Any, method: Any, noise: Any, knows: bool = False) -> None:
+def method(value: Any) -> None:
+    """A single setting of a method whose hyperparameters do not change, by what the engine reads of it.
+
+    Parameters
+    ----------
+    value : Any
+    """
+    inner = getattr(value, "method", value)
+    hint = "; pass one with its numbers, e.g. SGD(0.1, 0.9, 10)"
+    if hasattr(inner, "at") and not isinstance(inner, type):
+        hint = "; a schedule is known to predict, spread and steps_to_loss, others take the SGD of one of its steps"
+    _has("method", inner, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD", hint)
+
+
+def setting(problem: Any, value: Any, noise: Any, knows: bool = False) -> None:
     """A problem, a method (or None) and a noise model, by what the engine reads of them.
 
     Parameters
     ----------
-    problem, method, noise : Any
+    problem, value, noise : Any
     knows : bool
         Whether the caller knows averaged weights, weight decay and dampening; else they are refused.
     """
-    if method is not None:
-        options(method, knows)
-        method = getattr(method, "method", method)
     _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
-    if method is not None:
-        _has("method", method, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD")
+    if value is not None:
+        method(value)
+        options(value, knows)
     if not hasattr(noise, "transform"):
         _has("noise", noise, ("tau1", "tau2"), "a SpectrallyExpressible or a genfun.Noise")
 
@@ -214,6 +233,8 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
 def steps(value: Any) -> Int[Array, "..."]:
     """Step numbers: integers >= 0, any shape, any order, duplicates allowed."""
     raw = np.asarray(plain("steps", value))
+    if raw.dtype.kind == "O" and all(type(step) is int for step in raw.flat):
+        _in_range(min(raw.flat), max(raw.flat))  # some are beyond the integers of NumPy
     if raw.size == 0:
         raise ValueError("steps is empty; pass at least one step number, e.g. steps=[0, 10, 100]")
     if raw.dtype.kind == "b" or raw.dtype.kind not in "iuf":
@@ -222,8 +243,12 @@ def steps(value: Any) -> Int[Array, "..."]:
         if not np.isfinite(raw).all() or (raw != np.floor(raw)).any():
             bad = float(raw[~np.isfinite(raw) | (raw != np.floor(raw))].flat[0])
             raise ValueError(f"steps must be whole numbers, got {bad!r}; round them first")
-    if (raw < 0).any():
-        raise ValueError(f"steps must be zero or positive, got {raw.min()}; step 0 is the start of training")
-    if (raw > 10**15).any():
-        raise ValueError(f"steps must be at most 10^15, got {raw.max()}; beyond that double precision counts no steps")
+    _in_range(raw.min(), raw.max())
     return raw.astype(np.int64)
+
+
+def _in_range(least: Any, most: Any) -> None:
+    if least < 0:
+        raise ValueError(f"steps must be zero or positive, got {least}; step 0 is the start of training")
+    if most > 10**15:
+        raise ValueError(f"steps must be at most 10^15, got {most}; beyond that double precision counts no steps")

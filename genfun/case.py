@@ -28,6 +28,9 @@ NAMES: dict[str, str] = {
 STANDS_IN = ", by constants fitted to the data's noise"
 """What a result adds to its repr where fitted constants stand for the noise of data: `Case.stand_in` is a note then."""
 
+NOT_ASKED: Any = object()
+"""In place of a method, where an answer is about none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -54,17 +57,19 @@ class Case:
     def of(
         cls,
         problem: Problem | LinearData,
-        method: Any = None,
+        method: Any = NOT_ASKED,
         noise: NoiseChoice = None,
         only_expressible: str = "",
         knows_options: bool = False,
+        knows_schedules: bool = False,
     ) -> Case:
         """Resolve what was given: data bring their spectrum, and their own noise unless another is asked for.
 
         Parameters
         ----------
         problem : Problem or LinearData
-        method : Method, ScheduledSGD or None
+        method : Method or ScheduledSGD
+            Left out by answers that are about no single one; None is refused as any other that is no method.
         noise : SpectrallyExpressible, Noise, "measured", "exact", "fitted" or None
             None is the measured noise of data, and tau1 = tau2 = 1 for a bare spectrum.
         only_expressible : str
@@ -74,6 +79,8 @@ class Case:
         knows_options : bool
             Whether the answer knows averaged weights, weight decay and dampening, which most refuse. They are derived
             for spectrally expressible noise and for that of data.
+        knows_schedules : bool
+            Whether the answer knows a ScheduledSGD.
 
         Raises
         ------
@@ -88,6 +95,10 @@ class Case:
                 "predict, max_learning_rate, steps_to_loss, optimize and explain take it, and its .squared is least "
                 "squares on the same features"
             )
+        if method is NOT_ASKED:
+            method = None
+        elif not (knows_schedules and isinstance(method, ScheduledSGD)):
+            _check.method(method)
         data = problem if isinstance(problem, LinearData) else None
         spectrum: Any = problem if data is None else data.problem
         options = getattr(method, "options", "") if _is_constant(method) else ""

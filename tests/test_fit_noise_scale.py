@@ -80,3 +80,23 @@ def test_what_is_not_told_from_zero_is_said():
 def test_bad_measurements_are_refused_by_name(b, y, message):
     with pytest.raises(ValueError, match=message):
         fit_noise_scale(b, y)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "norms", "name"),
+    [
+        ([2, 1e9], [1e300, 1e-300], "squared_norms"),
+        ([2, 5, 1e9], [1e300, 1.0, 1e-300], "squared_norms"),
+        ([1e-300, 1e300], [2.0, 1.0], "batch_sizes"),
+    ],
+)
+def test_values_too_far_apart_for_doubles_are_refused_by_name(sizes, norms, name):
+    with pytest.raises(ValueError, match=rf"^{name} must lie within a factor of 1e\+12"):
+        fit_noise_scale(sizes, norms)
+
+
+def test_the_widest_ratio_of_values_still_has_a_line():
+    b = np.array([1.0, 9e11])
+    found = fit_noise_scale(b, 1.0 + 1e11 / b)
+    assert found.noise_scale == pytest.approx(1e11, rel=1e-3)
+    assert found.gradient_squared == pytest.approx(1.0, rel=1e-3)

@@ -243,9 +243,7 @@ def _read(convention: Convention, settings: Mapping[str, Any]) -> _Rule:
     if convention == "qhm":
         nu = _check.number("nu", given["nu"], "nu=1 is the normalised heavy ball, nu=momentum Nesterov")
         return _Rule(rate, 0.0) if beta == 0.0 or nu == 0.0 else _Rule(rate * (1.0 - beta), beta, nu)
-    nesterov = given.get("nesterov", False)
-    if not isinstance(nesterov, bool):
-        raise TypeError(f"nesterov must be True or False, got {nesterov!r}")
+    nesterov = _check.boolean("nesterov", given.get("nesterov", False))
     dampening = _check.number("dampening", given.get("dampening", 0.0), "torch's default is 0")
     if dampening >= 1.0:
         raise ValueError(

@@ -12,7 +12,7 @@ from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import curvature_limits, edge, gains_of
 from genfun.methods.base import Method
-from genfun.methods.family import Family, in_fresh_batches
+from genfun.methods.family import Family, batch_of, in_fresh_batches
 from genfun.methods.sgd import SGD
 from genfun.problems.problem import Problem
 from genfun.softmax.data import SoftmaxData
@@ -42,7 +42,7 @@ def noise_gain_map(
     momenta : array, shape (m,)
         beta in (-1, 1).
     batch_size : int or None
-        b; None means the full batch.
+        b; None means that of `method`, or the full batch.
     noise : SpectrallyExpressible, Noise, str or None
         The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
         tau1 = tau2 = 1 for a spectrum.
@@ -65,7 +65,8 @@ def noise_gain_map(
     array([[0.25  , 0.4255],
            [   inf, 0.9836]])
     """
-    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
+    batch_size = batch_of(method, batch_size)
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
     if rates.min() <= 0.0:
         raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")

@@ -385,7 +385,7 @@ def local_exponent(
     low = np.minimum(np.floor(t * np.exp(-LOG_HALF_WIDTH)), t - 1).astype(np.int64)
     low = np.maximum(low, 1)
     high = np.maximum(np.ceil(t * np.exp(LOG_HALF_WIDTH)), t + 1).astype(np.int64)
-    case = Case.of(problem, method, noise)
+    case = Case.of(problem, method, noise, knows_schedules=True)
     r = predict(case.problem, method, np.stack((low, high)), case.noise)
     logs = r.log_loss
     if case.label_noise > 0.0:

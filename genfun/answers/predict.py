@@ -206,7 +206,7 @@ def predict(
         return _in_epochs(problem, method, wanted, noise)
     scheduled = isinstance(method, ScheduledSGD)
     only = "predict under a schedule" if scheduled else ""
-    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
+    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True, knows_schedules=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
     singular, noise_error = None, None
     if scheduled:
@@ -280,10 +280,10 @@ def _forced_contour(G: Transform, steps: Array, singular: Singularity) -> LossCu
 def _status(loss: Array, error: Array, noise_error: Array, singular: Singularity | None) -> Status:
     # Where the loss itself is outside the range of doubles, its relative error is nowhere to be seen.
     shown = (loss != 0.0) & ~np.isinf(loss)
-    if (shown & ~(error <= INACCURATE)).any():
-        return "inaccurate"
     if np.isinf(loss).any() or (singular is not None and not singular.stable):
         return "diverges"
+    if (shown & ~(error <= INACCURATE)).any():
+        return "inaccurate"
     if (shown & (noise_error > UNCERTAIN)).any():
         return "noise uncertain"
     return "underflow" if (loss == 0.0).any() else "ok"

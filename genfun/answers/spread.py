@@ -224,11 +224,13 @@ def spread(
     if last > MOST_STEPS:
         raise ValueError(f"steps must be at most {MOST_STEPS} for spread, got {last}")
     own = isinstance(problem, LinearData) and (noise is None or noise in ("measured", "exact"))
+    if not isinstance(method, ScheduledSGD):
+        _check.method(method)
     options = getattr(method, "options", "")
     if own and "averaged" not in options:
-        case = Case.of(problem, method, "exact", only_expressible="spread", knows_options=True)
+        case = Case.of(problem, method, "exact", "spread", knows_options=True, knows_schedules=True)
     else:
-        case = Case.of(problem, method, None if own else noise, only_expressible="spread")
+        case = Case.of(problem, method, None if own else noise, "spread", knows_schedules=True)
     if case.explodes or not case.has_finite_trace:
         raise ValueError("problem has an infinite sum of eigenvalues, and no run has a finite mean loss; use larger nu")
     unique, inverse = np.unique(wanted, return_inverse=True)

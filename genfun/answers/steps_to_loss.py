@@ -103,7 +103,7 @@ def steps_to_loss(
     target = _check.positive("loss", loss, "the mean loss never reaches 0; pass a small positive loss")
     scheduled = isinstance(method, ScheduledSGD)
     only = "steps_to_loss under a schedule" if scheduled else ""
-    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True)
+    case = Case.of(problem, method, noise, only_expressible=only, knows_options=True, knows_schedules=True)
     if case.initial_loss <= target:
         return 0.0
     if case.explodes or target < case.label_noise:  # the excess loss is a variance, never negative

@@ -45,6 +45,7 @@ def best_schedule(
     edge. A .csv has rate, momentum and batch size of every step.
     """
     from genfun.answers.best.best_schedule import best_schedule as ask
+    from genfun.answers.best.schedule_answer import over
 
     if (steps is None) == (samples is None):
         raise click.UsageError("give --steps or --samples, and not both", click.get_current_context())
@@ -57,7 +58,7 @@ def best_schedule(
         b.shape,
         f"peak rate {b.peak:.5g} ({b.peak / b.edge:.2g} of the edge {b.edge:.5g} by {b.edge_of}), "
         + ("momentum moves, see the .csv" if callable(lr.momentum) else f"momentum {chosen:.4g}"),
-        f"loss {b.loss:.6g} after {b.steps:,} steps: {b.loss / b.free_loss:.4g} times that of the free optimum",
+        f"loss {b.loss:.6g} after {b.steps:,} steps: {over(b.loss, b.free_loss):.4g} times that of the free optimum",
         f"loss {b.at_20_percent_more:.6g} with every rate 20 % larger",
         f"without a schedule: {b.averaging}",
         "loss of every family at its best, over that of the free optimum:",

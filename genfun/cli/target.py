@@ -111,13 +111,13 @@ class Target:
 
         chosen, source = self.chosen, self.source
         if not isinstance(chosen, str):
-            return Case.of(self.problem, None, chosen).noise
+            return Case.of(self.problem, noise=chosen).noise
         if only_expressible and chosen == "measured":
             chosen = "fitted"
         try:
             with progress() as report:
                 report(0.0, WAITING[chosen])
-                return Case.of(source, None, chosen, only_expressible=only_expressible).noise
+                return Case.of(source, noise=chosen, only_expressible=only_expressible).noise
         except MemoryError as error:
             raise ValueError(
                 f"--noise {chosen} needs all eigenfeatures in memory: {error}; use --noise fitted"

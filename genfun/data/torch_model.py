@@ -21,7 +21,14 @@ Function = Callable[[dict[str, Any], Any], Any]
 
 
 def read_model(
-    model: Any, inputs: Any, targets: Any, kind: str, chunk: int, memory_limit: int, device: str | None
+    model: Any,
+    inputs: Any,
+    targets: Any,
+    kind: str,
+    chunk: int,
+    memory_limit: int,
+    device: str | None,
+    same_shape: bool = False,
 ) -> tuple[Literal["kernel", "features"], Array, Array, tuple[str, ...]]:
     """Kernel or features of the linearised model, the targets minus its present outputs, and notes.
 
@@ -29,6 +36,8 @@ def read_model(
     ----------
     model, inputs, targets, kind, chunk, memory_limit, device
         As in `LinearData.from_torch`.
+    same_shape : bool
+        Whether targets must have the shape of the outputs, as for a loss function of torch, which broadcasts others.
     """
     try:
         import torch
@@ -64,6 +73,12 @@ def read_model(
     try:
         with torch.no_grad():
             start = torch.cat([function({}, piece) for piece in x.split(chunk)])
+        if same_shape and start.ndim + y.ndim == 3 and start.numel() == y.numel() and len(y) > 1:
+            raise ValueError(
+                f"targets must have the shape of the model's outputs {tuple(start.shape)}, got {tuple(y.shape)}, which "
+                f"the loss function broadcasts to {len(y)} x {len(y)}; pass targets of that shape, e.g. "
+                f"targets{'[:, None]' if y.ndim == 1 else '[:, 0]'}"
+            )
         start = start[:, None] if start.ndim == 1 else start
         residual = _residual(y, start)
         if kind == "last_layer":

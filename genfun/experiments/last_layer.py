@@ -46,7 +46,7 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
 
 
 def probe_of(
-    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int
+    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, ignore_index: int = -100
 ) -> tuple[SoftmaxData, tuple[str, ...]]:
     """Features before the last layer and its present weights, and what was done to them.
 
@@ -58,6 +58,8 @@ def probe_of(
     head : torch.nn.Linear
         The layer that is trained.
     memory_limit : int
+    ignore_index : int
+        Of the loss function: no target may be it.
     """
     x, y = samples(inputs, targets)
     count = head.out_features
@@ -66,6 +68,11 @@ def probe_of(
         raise ValueError(
             f"targets must be class numbers, one integer a sample, got {y.dtype} of shape {tuple(y.shape)}; of one-hot "
             "rows pass .argmax(1)"
+        )
+    if ignored := int((labels == ignore_index).sum()):
+        raise ValueError(
+            f"loss_fn.ignore_index must not be a target, got {ignore_index}, which {ignored} "
+            "samples have: ignored samples are not derived, which batches differ in; leave these samples out"
         )
     if labels.min() < 0 or labels.max() >= count:
         raise ValueError(

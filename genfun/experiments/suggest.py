@@ -16,6 +16,7 @@ from genfun.data.linear import LinearData
 from genfun.data.torch_model import read_model
 from genfun.experiments.last_layer import check_cross_entropy, probe_of
 from genfun.experiments.simulation.record import log_grid
+from genfun.noise import sampling_factor
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.optimize import SoftmaxOptimum
 from genfun.softmax.predict import SoftmaxPrediction
@@ -157,8 +158,9 @@ def suggest(
     Raises
     ------
     ValueError
-        If the loss is reduced by a sum or not at all, has smoothed labels or weighted classes, the batch size is
-        unknown, neither or both of steps and budget are given, or shapes do not match.
+        If the loss is reduced by a sum or not at all, has smoothed labels, weighted classes or ignored targets, the
+        batch size is unknown or above the number of samples, neither or both of steps and budget are given, or shapes
+        do not match.
     TypeError
         For another loss function, cross-entropy with more trained than the last layer, or what is no torch module.
     ImportError
@@ -193,15 +195,15 @@ def suggest(
     if softmax:
         if noise is not None:
             raise ValueError(f"noise must be left out for cross-entropy, whose noise is computed, got {noise!r}")
-        data, more = probe_of(model, inputs, targets, head, memory_limit)
-        kind, size = "softmax", min(_known(size), data.n_samples)
+        data, more = probe_of(model, inputs, targets, head, memory_limit, loss_fn.ignore_index)
+        kind, size = "softmax", _known(_within(size, batch_size, data.n_samples))
         last = _steps_of(budget, size) if last is None else last
         best: Any = optimize(data, size, last, momentum)
         curve: Any = predict(data, best.method, _grid(last))
         statement = _of_probe(best, curve)
     else:
         data, kind = _linearised(model, inputs, targets, memory_limit)
-        size = None if size is None else min(size, data.n_samples)
+        size = _within(size, batch_size, data.n_samples)
         best = optimize(data, size, last, momentum, noise, budget)
         curve, more = predict(data, best.method, _grid(best.steps), noise), data.notes
         statement = _statement(kind, data, best)
@@ -213,6 +215,12 @@ def suggest(
 def _known(size: int | None) -> int:
     assert size is not None
     return size
+
+
+def _within(size: int | None, given: int | None, n_samples: int) -> int | None:
+    """The batch size, of a loader at most all samples; one that was given must not be larger."""
+    sampling_factor(given, n_samples)
+    return None if size is None else min(size, n_samples)
 
 
 def _grid(steps: int) -> Any:
@@ -262,7 +270,7 @@ def _linearised(model: Any, inputs: Any, targets: Any, memory_limit: int) -> tup
     import torch
 
     def read(kind: str) -> Any:
-        return read_model(model, inputs, targets, kind, 64, memory_limit, None)
+        return read_model(model, inputs, targets, kind, 64, memory_limit, None, same_shape=True)
 
     head, kind, found = _only_trained(model), "ntk_shared", None
     if head is not None:
@@ -327,8 +335,10 @@ def _statement(kind: str, data: LinearData, best: Optimum) -> tuple[str, ...]:
             "curvature of the network itself may rise on the way, so start lower if the loss jumps"
         )
     problem = data.problem
-    never = problem.noise_variance / (problem.noise_variance + problem.signal_total)
-    if never > 0.01:
+    total = problem.noise_variance + problem.signal_total
+    if total == 0.0:
+        notes.append("the outputs are the targets already, so that the gradient is zero and no step changes anything")
+    elif (never := problem.noise_variance / total) > 0.01:
         notes.append(f"{100 * never:.2g} % of the present loss cannot be learned by this linear model")
     return tuple(notes)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array
 from genfun.methods.base import Method
 from genfun.methods.sgd import SGD
@@ -28,6 +29,34 @@ def in_fresh_batches(method: Any) -> Any:
         return method
     inner = getattr(method, "method", None)
     return replace(method, sampling="fresh") if inner is None else replace(method, method=in_fresh_batches(inner))
+
+
+def batch_of(method: Any, batch_size: int | None) -> int | None:
+    """The batch size of a search: that given beside the method, or the method's own; never two that differ.
+
+    Parameters
+    ----------
+    method : Method, Averaged or None
+        The template of the search, if there is one.
+    batch_size : int or None
+        As given beside it.
+
+    Raises
+    ------
+    ValueError
+        If both are given and differ.
+
+    Examples
+    --------
+    >>> batch_of(SGD(0.1, 0.9, 5), None), batch_of(SGD(0.1, 0.9), 7), batch_of(None, None)
+    (5, 7, None)
+    """
+    own = getattr(method, "batch_size", None)
+    if batch_size is not None and own is not None and batch_size != own:
+        raise ValueError(
+            f"batch_size={batch_size!r} differs from {own}, the method's own; leave one of them out, got {method!r}"
+        )
+    return own if batch_size is None else batch_size
 
 
 @dataclass(frozen=True)
@@ -58,6 +87,7 @@ class Family:
             raise TypeError(
                 f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {self.template!r}"
             )
+        _check.method(self.template)
         options, sampling = (getattr(self.template, x, "") for x in ("options", "sampling"))
         if options or sampling == "epochs":
             raise ValueError(

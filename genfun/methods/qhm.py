@@ -72,8 +72,7 @@ class QHM:
         if self.batch_size is not None:
             size = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
             object.__setattr__(self, "batch_size", size)
-        if not isinstance(self.replacement, bool):
-            raise TypeError(f"replacement must be True or False, got {self.replacement!r}")
+        object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:

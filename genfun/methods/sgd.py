@@ -90,11 +90,8 @@ class SGD:
         if self.batch_size is not None:
             size = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
             object.__setattr__(self, "batch_size", size)
-        if not isinstance(self.replacement, bool):
-            raise TypeError(
-                f"replacement must be True or False, got {self.replacement!r}; torch's options, such as dampening, "
-                "are given by name"
-            )
+        drawn = _check.boolean("replacement", self.replacement, "torch's options, such as dampening, are given by name")
+        object.__setattr__(self, "replacement", drawn)
         self._check_options()
         if self.sampling == "replacement":
             object.__setattr__(self, "replacement", True)
@@ -114,8 +111,7 @@ class SGD:
         object.__setattr__(self, "dampening", dampening)
         decay = _check.nonnegative("weight_decay", self.weight_decay, "0 is none")
         object.__setattr__(self, "weight_decay", decay)
-        if not isinstance(self.nesterov, bool):
-            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
+        object.__setattr__(self, "nesterov", _check.boolean("nesterov", self.nesterov))
         if self.nesterov and dampening != 0.0:
             raise ValueError(f"dampening must be 0 with nesterov=True, as in torch, got {dampening!r}")
         if self.sampling not in get_args(Sampling):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genfun.answers.best.schedule_answer import BestSchedule
+from genfun.answers.best.schedule_answer import BestSchedule, over
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line
 
@@ -49,7 +49,7 @@ def schedule(result: BestSchedule, ax: Axes | None = None) -> Axes:
     for i, (name, steps) in enumerate((("answer", result.steps), ("free optimum", free))):
         shown = np.unique(np.linspace(0, steps - 1, min(steps, MOST_POINTS)).astype(np.int64))
         rates = result.method.at(shown)[0] if i == 0 else result.free_rates[shown]
-        times = result.loss / result.free_loss if i == 0 else 1.0
+        times = over(result.loss, result.free_loss) if i == 0 else 1.0
         label = f"{result.family}: {times:.3g} times the free optimum's loss" if i == 0 else name
         style = {"color": COLOURS[i], "linewidth": 2.0 if i == 0 else 1.3, "label": label}
         handles.append(line(ax, name, shown, rates, linestyle=DASHES[i], **style))

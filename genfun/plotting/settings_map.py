@@ -85,7 +85,7 @@ def settings_map(
     panels: list[Axes] = _row(len(batch_sizes)) if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
     if len(panels) != len(batch_sizes):
         raise ValueError(f"ax must have one entry for each of the {len(batch_sizes)} batch sizes, got {len(panels)}")
-    case = Case.of(problem, None, noise)
+    case = Case.of(problem, noise=noise)
     problem, noise = case.problem, case.noise
     best = [optimize(problem, b, step, noise=noise).method for b in batch_sizes]
     least = min(max_learning_rate(problem, 0.0, b, noise) for b in batch_sizes)

@@ -199,7 +199,7 @@ def _own(source: object, noise: NoiseChoice, noise_variance: float | None) -> No
 def _noise(source: Any, noise: NoiseChoice) -> NoiseSummary:
     estimate = source.noise_fit if isinstance(source, LinearData) else None
     name = SOURCES[noise] if isinstance(noise, str) else "assumed" if noise is None else "given"
-    return NoiseSummary(Case.of(source, None, noise).noise, name, estimate)
+    return NoiseSummary(Case.of(source, noise=noise).noise, name, estimate)
 
 
 def _fitted(source: object, noise: NoiseModel) -> SpectrallyExpressible:

@@ -51,7 +51,7 @@ def rate_limit(
     >>> r.limit, round(r.learning_rate, 4), round(r.factor)
     ('noise', 0.0924, 41)
     """
-    case = Case.of(problem, None, noise)
+    case = Case.of(problem, noise=noise)
     problem, model = case.problem, case.noise
     rate = max_learning_rate(problem, momentum, batch_size, model)
     top = curvature_limit(problem, SGD(1.0, momentum, batch_size))

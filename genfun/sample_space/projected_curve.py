@@ -264,8 +264,9 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     if soon.size:
         # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
         size = np.exp(ALIASING / oversampled) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
+            share = np.where(np.isnan(share), 1.0, share)  # nothing of nothing: targets of zeros
             error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
         # A loss below zero has no digit.
         error = np.where(np.isnan(error), np.inf, error)

@@ -59,8 +59,13 @@ def solve(
     source : array, shape (N,)
         b.
     tolerance : float
-        Residual relative to the source.
+        Residual relative to the source; of a source of zeros the solution is zero.
     """
+    scale = float(np.abs(source).max())
+    if scale == 0.0:
+        return Solution(np.zeros(len(space)), 0.0, 0.0)
+    # Squares of tiny targets are tinier still, and those of their squares underflow.
+    source = source / scale
     size, best, stuck = float(np.linalg.norm(source)), np.inf, 0
     matrix: Any = None
     while True:
@@ -74,4 +79,4 @@ def solve(
         small = left <= max(tolerance * size, ROUNDING * float(np.linalg.norm(p)))
         # Both are to be added, so no `or` that stops at the first.
         if small or stuck > PATIENCE or not any([space.add(rest.real), np.iscomplexobj(rest) and space.add(rest.imag)]):
-            return Solution(y, complex(p.sum()), left / size)
+            return Solution(scale * y, complex(scale * p.sum()), left / size)

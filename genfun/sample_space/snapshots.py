@@ -175,6 +175,8 @@ def main_directions(
     parts = [part for pieces in split for part in pieces if part.any()]
     if not parts or count < 1:
         return []
+    # By the largest first: the squares of those of tiny targets underflow.
+    parts = [part / np.abs(part).max() for part in parts]
     unit = _stacked([part / np.linalg.norm(part) for part in parts], size)
     turned, left, _ = np.linalg.svd(unit - known @ (known.T @ unit), full_matrices=False)
     return [turned[:, i] for i in range(min(count, left.size)) if left[i] > SMALLEST]

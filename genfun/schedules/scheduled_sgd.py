@@ -136,8 +136,7 @@ class ScheduledSGD:
             size = _check.integer("batch_size", size, 1, "None means the full batch")
         for name, value in (("learning_rate", rate), ("momentum", beta), ("batch_size", size)):
             object.__setattr__(self, name, value)
-        if not isinstance(self.replacement, bool):
-            raise TypeError(f"replacement must be True or False, got {self.replacement!r}")
+        object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
         if self.convention not in get_args(Convention):
             raise ValueError(
                 f"convention must be 'torch' or 'keras', got {self.convention!r}; torch's is that of torch.optim.SGD"

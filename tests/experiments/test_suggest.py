@@ -263,3 +263,47 @@ def test_targets_of_cross_entropy_are_class_numbers(three_classes):
 def test_bad_input_is_refused(model, loss_fn, options, kind, text):
     with pytest.raises(kind, match=text):
         gf.suggest(model, loss_fn, (torch.ones(4, 2), torch.ones(4, 1)), **{"steps": 5, "batch_size": 2, **options})
+
+
+def zeros(outputs=1):
+    """A Linear that is initialised by zeros, and its inputs."""
+    layer = nn.Linear(5, outputs).double()
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer, torch.as_tensor(np.random.default_rng(0).standard_normal((64, 5)))
+
+
+def test_a_model_that_has_nothing_to_learn_is_told_so():
+    model, x = zeros()
+    s = gf.suggest(model, nn.MSELoss(), (x, torch.zeros(64, 1).double()), steps=20, batch_size=8)
+    assert s.loss == 0.0
+    assert any("already" in note for note in s.notes)
+
+
+def test_targets_that_the_loss_function_would_broadcast_are_refused():
+    model, x = zeros()
+    with pytest.raises(ValueError, match=r"broadcasts to 64 x 64.*targets\[:, None\]"):
+        gf.suggest(model, nn.MSELoss(), (x, x[:, 0]), steps=20, batch_size=8)
+    flat = nn.Sequential(model, nn.Flatten(0))
+    with pytest.raises(ValueError, match=r"broadcasts to 64 x 64.*targets\[:, 0\]"):
+        gf.suggest(flat, nn.MSELoss(), (x, x[:, :1]), steps=20, batch_size=8)
+    assert gf.suggest(flat, nn.MSELoss(), (x, x[:, 0]), steps=5, batch_size=8).steps == 5
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_batch_larger_than_the_samples_is_refused_as_predict_does_it(softmax):
+    model, x = zeros(3)
+    labels = torch.arange(64) % 3
+    loss_fn, y = (nn.CrossEntropyLoss(), labels) if softmax else (nn.MSELoss(), torch.eye(3).double()[labels])
+    with pytest.raises(ValueError, match=r"batch_size.*65"):
+        gf.suggest(model, loss_fn, (x, y), steps=5, batch_size=65)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=65)
+    assert gf.suggest(model, loss_fn, loader, steps=5).method.batch_size == 64  # a loader yields all there are
+
+
+def test_ignored_targets_are_refused_and_an_index_that_none_has_is_not():
+    model, x = zeros(3)
+    labels = torch.arange(64) % 3
+    with pytest.raises(ValueError, match="ignore_index must not be a target, got 0, which 22 samples have"):
+        gf.suggest(model, nn.CrossEntropyLoss(ignore_index=0), (x, labels), steps=5, batch_size=8)
+    assert gf.suggest(model, nn.CrossEntropyLoss(ignore_index=7), (x, labels), steps=5, batch_size=8).steps == 5

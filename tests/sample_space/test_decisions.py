@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.answers.batch.noise_scale import noise_scale
 from genfun.experiments import agree, simulate
 from genfun.sample_space.curve import contour
 from genfun.sample_space.moments import exact_curve
@@ -56,3 +57,37 @@ def test_the_exact_noise_at_late_steps_is_the_recursion(heavy: gf.LinearData, be
     late = np.array([1_000, 4_000])
     found = contour(heavy.exact_noise.transform(heavy.problem, method), late).loss
     assert found.relative_difference(exact_curve(heavy, method, late).loss).max() < 1e-6
+
+
+ANSWERS = {
+    "predict": lambda d, m: gf.predict(d, m, 20).loss,
+    "optimize": lambda d, m: gf.optimize(d, 5, 20, momentum=0.5).loss,
+    "stability": lambda d, m: gf.stability(d, m).floor,
+    "leave_one_out": lambda d, m: gf.leave_one_out(d, m, 20).loss,
+    "best_schedule": lambda d, m: gf.best_schedule(d, 5, 20).loss,
+}
+
+
+@pytest.fixture(scope="module")
+def scaled() -> dict[float, gf.LinearData]:
+    """The same table with targets in three units, the first of which leaves zeros."""
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((40, 6)), rng.standard_normal(40)
+    return {unit: gf.LinearData.from_features(X, unit * y) for unit in (0.0, 2.0**-332, 1.0)}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_tiny_targets_give_the_answer_in_their_unit_and_zeros_a_loss_of_zero(
+    scaled: dict[float, gf.LinearData], name: str
+) -> None:
+    none, tiny, one = (float(ANSWERS[name](data, gf.SGD(0.1, 0.5, 5))) for data in scaled.values())
+    assert none == 0.0 < one
+    # Of a power of 2: nothing is rounded anew, but searches may end elsewhere within their tolerance.
+    assert tiny == pytest.approx(one * 2.0**-664, rel=1e-6)
+
+
+def test_zeros_are_explained_and_have_no_finite_noise_scale(scaled: dict[float, gf.LinearData]) -> None:
+    m = gf.SGD(0.1, 0.5, 5)
+    assert "converges" in str(gf.explain(scaled[0.0], m, 20))
+    assert noise_scale(scaled[0.0], m, [0, 10]).status == "infinite"
+    assert "1 times" in repr(gf.best_schedule(scaled[0.0], 5, 20))

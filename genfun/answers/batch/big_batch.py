@@ -159,6 +159,7 @@ def big_batch(
     theta = _check.positive("theta", theta)
     if theta > 1.0 and not debiased:
         raise ValueError(f"theta must be at most 1, where the test passes on average, got {theta!r}; lower it")
+    _check.method(method)
     if method.batch_size is None:
         raise ValueError("method.batch_size is None, the full batch; pass the batch size to start from")
     data = problem if isinstance(problem, LinearData) else None
@@ -168,7 +169,7 @@ def big_batch(
             f"noise='exact' follows all {data.n_samples} samples step by step in big_batch, too long for {last} steps; "
             "use noise='fitted'"
         )
-    case = Case.of(problem, None, noise, only_expressible="" if own else "big_batch")
+    case = Case.of(problem, noise=noise, only_expressible="" if own else "big_batch")
     problem = case.problem
     if not case.has_finite_trace:
         raise ValueError("problem has an infinite trace, and every batch fails; cut the spectrum with n_modes")

@@ -253,7 +253,7 @@ def critical_batch_size(
     if _is_method(method):
         Family(method)  # refuses what has no batch size to change
     _check.options(method, nesterov=False)
-    case = Case.of(problem, None, noise)
+    case = Case.of(problem, noise=noise)
     problem, model = case.problem, case.noise
     counter = _Counter(problem, method, target, model)
     search = BatchSearch(counter, SAMPLES.seconds)

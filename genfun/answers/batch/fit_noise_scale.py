@@ -15,6 +15,9 @@ ROUNDS = 50
 LEAST = 0.1
 """Least relative error of a measurement, in units of that of pure noise."""
 
+WIDEST = 1e12
+"""Largest ratio of two values: beyond, rounding of the largest is as large as the smallest, which are then not seen."""
+
 
 @dataclass(frozen=True, repr=False)
 class NoiseScaleFit(Displayed):
@@ -88,7 +91,8 @@ def fit_noise_scale(batch_sizes: Any, squared_norms: Any, level: float = 0.9) ->
     Raises
     ------
     ValueError
-        If the lengths differ, a value is not positive, or there is only one batch size.
+        If the lengths differ, a value is not positive, values differ by a factor above 1e12, or there is only one batch
+        size.
 
     References
     ----------
@@ -107,6 +111,11 @@ def fit_noise_scale(batch_sizes: Any, squared_norms: Any, level: float = 0.9) ->
     for name, values in (("batch_sizes", b), ("squared_norms", y)):
         if values.min() <= 0.0:
             raise ValueError(f"{name} must be positive, got {values.min():g}; leave such measurements out")
+        if float(np.log(values.max()) - np.log(values.min())) > math.log(WIDEST):
+            raise ValueError(
+                f"{name} must lie within a factor of {WIDEST:.0e} of each other, got {values.min():g} to "
+                f"{values.max():g}, of which doubles hold no line; leave those out that are no measurements"
+            )
     if np.unique(b).size < 2:
         raise ValueError(f"batch_sizes must hold at least 2 different values, got {b[0]:g} only; measure another")
     if not 0.0 < _check.number("level", level) < 1.0:

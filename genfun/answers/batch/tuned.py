@@ -160,7 +160,7 @@ def tuned_steps(
     >>> steps  # one mode, gamma tau2 = 1: (1 - a)^2 + a^2 - a^2 a step, least at a = 1
     1.0
     """
-    case = Case.of(problem, None, noise)
+    case = Case.of(problem, noise=noise)
     if case.initial_loss <= loss:
         return 0.0, None
     if loss < case.label_noise or not (case.has_finite_trace or batch_size is None):

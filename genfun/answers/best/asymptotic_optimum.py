@@ -194,7 +194,7 @@ def asymptotic_optimum(
     b = _check.integer("batch_size", batch_size, 1)
     if momentum is not None:
         momentum = _check.momentum(momentum)
-    case = Case.of(problem, None, noise, only_expressible="asymptotic_optimum")
+    case = Case.of(problem, noise=noise, only_expressible="asymptotic_optimum")
     problem, model = case.problem, case.expressible
     law = fit_power_law(problem)
     if not law.nu > 1.0 or np.isinf(problem.trace):

@@ -10,7 +10,7 @@ from genfun import _check
 from genfun.answers.best._batch_ramps import ramps
 from genfun.answers.best._moving_momentum import GAPS, MOST_SHARE, Edges, best_constant, free_settings, moving
 from genfun.answers.best._rate_families import best_families, free_rates, tail_average
-from genfun.answers.best.schedule_answer import HOLD, MOVING, TAIL, BestSchedule
+from genfun.answers.best.schedule_answer import HOLD, MOVING, TAIL, BestSchedule, over
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -150,7 +150,7 @@ def best_schedule(
     table = method.at(np.arange(count))
     more = ScheduledSGD(1.2 * table[0], Table(table[1]), None if table[2] is None else Table(table[2]))
     loss, louder = (float(predict(case.problem, m, count, case.noise).loss) for m in (method, more))
-    gaps = {key: (floor + value) / (floor + free[2]) for key, value in values.items()}
+    gaps = {key: over(floor + value, floor + free[2]) for key, value in values.items()}
     if name == MOVING:
         limit, whose = _smaller_edge(case, SGD(1.0, float(table[1].max()), batch_size))
     off = _noise_error(case, SGD(float(tuned["constant"][0](every)[0]), setting.momentum, batch_size), last)
@@ -195,4 +195,4 @@ def _noise_error(case: Case, setting: SGD, steps: int) -> float:
     if case.data is None:
         return float("nan")
     own, ours = (float(predict(case.data, setting, steps, noise).loss) for noise in ("measured", case.noise))
-    return abs(ours / own - 1.0)
+    return abs(over(ours, own) - 1.0)

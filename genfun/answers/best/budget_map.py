@@ -151,7 +151,7 @@ def budget_map(
     if times[0] < 1:
         raise ValueError(f"steps must be at least 1, got {times[0]}; nothing is learned before the first step")
     beta = _check.momentum(momentum)
-    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     if not case.has_finite_trace:
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")
     search = _Search(case.problem, family, sizes, beta, case.noise)

@@ -16,7 +16,7 @@ from genfun.data.linear import LinearData
 from genfun.engine.many import losses_at
 from genfun.engine.settings import Settings
 from genfun.methods.base import Method
-from genfun.methods.family import Family
+from genfun.methods.family import Family, batch_of
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
@@ -42,7 +42,7 @@ class LossMap(Displayed):
     noise_gain : array, shape (r, m)
         U~(1); the edge of stability is its level 1.
     batch_size : int or None
-        b; None means the full batch.
+        b; None means that of `method`, or the full batch.
     problem : Problem
         As asked.
     noise : SpectrallyExpressible or Noise
@@ -98,7 +98,7 @@ def loss_map(
     step : int
         t >= 0.
     batch_size : int or None
-        b; None means the full batch.
+        b; None means that of `method`, or the full batch.
     noise : SpectrallyExpressible, Noise, str or None
         The noise model; "measured", "exact" or "fitted" is that of data. None: the measured noise of data, or
         tau1 = tau2 = 1 for a spectrum.
@@ -126,7 +126,8 @@ def loss_map(
     0.0625
     """
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
-    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
+    batch_size = batch_of(method, batch_size)
     t = _check.integer("step", step, 0)
     alpha, beta = np.meshgrid(rates, betas, indexing="ij")
     gain, shape = noise_gain_map(case.problem, rates, betas, batch_size, case.noise, method), alpha.shape

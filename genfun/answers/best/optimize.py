@@ -22,7 +22,7 @@ from genfun.data.linear import LinearData
 from genfun.engine.edge import edge, with_rate
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
-from genfun.methods.family import Family
+from genfun.methods.family import Family, batch_of
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.softmax.data import SoftmaxData
@@ -109,7 +109,7 @@ def optimize(
     problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
         The spectrum. Of a SoftmaxData a small grid, refined about its best point.
     batch_size : int or None
-        b; None means the full batch, or, with a budget, that it is free.
+        b; None means that of `method`, else the full batch, or, with a budget, that it is free.
     steps : int or None
         T >= 1; needed unless there is a budget.
     momentum : float or None
@@ -172,6 +172,7 @@ def optimize(
         T = _check.integer("steps", steps, 1)
         beta = None if momentum is None else _check.momentum(momentum)
         return held_out_optimum(problem, batch_size, T, beta, objective, rows, share)  # pyright: ignore
+    batch_size = batch_of(method, batch_size)
     if isinstance(problem, SoftmaxData):
         return softmax_optimize(problem, batch_size, steps, momentum, noise, budget, step_time, method)
     if (steps is None) == (budget is None):
@@ -186,7 +187,7 @@ def optimize(
             )
         last = _check.integer("steps", steps, 1)
         return _of_curves(CurveSearch(problem, batch_size, last, noise, momentum, method, share))
-    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     if not case.has_finite_trace and not (budget is None and batch_size is None):
         raise ValueError("problem has an infinite trace: no learning rate is stable; set n_modes")

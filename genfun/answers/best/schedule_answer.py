@@ -18,6 +18,21 @@ from genfun.schedules.trapezoid import HoldThenLinear
 HOLD, TAIL, MOVING = "hold then linear", "constant, tail averaged", "moving momentum"
 
 
+def over(loss: float, least: float) -> float:
+    """Their ratio; 1 where targets of zeros leave nothing of both.
+
+    Parameters
+    ----------
+    loss, least : float
+
+    Examples
+    --------
+    >>> over(3.0, 2.0), over(0.0, 0.0)
+    (1.5, 1.0)
+    """
+    return loss / least if least != 0.0 else 1.0 if loss == 0.0 else math.inf
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class BestSchedule(Displayed):
     """The best simple schedule, and how far it is from the best of all.
@@ -151,7 +166,8 @@ class BestSchedule(Displayed):
 
     def __repr__(self) -> str:
         off = "" if math.isnan(self.noise_error) else f", noise error about {self.noise_error:.1e}"
+        times = over(self.loss, self.free_loss)
         return (
-            f"BestSchedule({self.shape}: loss {self.loss:.6g} at step {self.steps}, {self.loss / self.free_loss:.3g} "
+            f"BestSchedule({self.shape}: loss {self.loss:.6g} at step {self.steps}, {times:.3g} "
             f"times the free optimum's, {self.at_20_percent_more:.4g} at 20 % more rate{off})"
         )

@@ -154,7 +154,7 @@ def escape_chart(
     beta, growth = _check.momentum(momentum), _check.number("factor", factor, "e.g. 10.0")
     if growth <= 1.0:
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
-    case, family = Case.of(problem, None, noise), Family() if method is None else Family(method)
+    case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
     # Products equal to rounding are one cell.
     products, back = np.unique(np.round(np.log(np.multiply.outer(rates, scales)), 12), return_inverse=True)

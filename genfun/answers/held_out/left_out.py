@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.answers.held_out.curve import added_by_noise, check_held_out
 from genfun.answers.held_out.ridge import Resolvent
@@ -86,6 +87,7 @@ class LeftOutCurve:
         check_held_out(self.data, method, name)
         if not isinstance(method, SGD):
             raise TypeError(f"method must be an SGD, got {type(method).__name__}; {name} knows heavy ball alone")
+        _check.options(method, nesterov=False)
         limit = method.curvature_limit(method.momentum) / self.data.eigenvalues[0]
         if method.learning_rate >= limit:
             raise ValueError(

@@ -184,7 +184,7 @@ def agreements(
     found = tuple(runs)
     if not found:
         raise ValueError("runs is empty; pass the runs of at least one setting")
-    case = Case.of(problem, None, noise)
+    case = Case.of(problem, noise=noise)
     spectrum, model = case.problem, case.noise
     parts = tuple(agree(predict(spectrum, r.method, r.steps, model), r, relative, sigmas) for r in found)
     shares = np.array([r.method.learning_rate / edge(spectrum, r.method, model) for r in found])

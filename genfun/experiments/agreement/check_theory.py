@@ -85,7 +85,7 @@ def check_theory(
     if not below:
         raise ValueError(f"batch_sizes must have a number below n_samples={data.n_samples}, got {list(batch_sizes)}")
     factors = [_check.positive("shares", share) for share in shares]
-    assumed = Case.of(data, None, noise).noise
+    assumed = Case.of(data, noise=noise).noise
     settings = []
     for b in below:
         for beta in momenta:

@@ -170,6 +170,8 @@ def simulate_many(
     for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    for m in methods:
+        _check.method(m)
     orders: set[Order] = {"epochs" if getattr(m, "sampling", "fresh") == "epochs" else order for m in methods}
     if len(orders) > 1:
         raise ValueError("methods must all have sampling='epochs', or none, in one simulation; run them apart")
