@@ -243,10 +243,9 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
         status = "underflow"
     with np.errstate(divide="ignore", invalid="ignore"):
         logs, unknown = np.log(found.loss), np.full(steps.shape, np.nan)
-    error = EPS * (16.0 + 2.0 * steps)
-    return Prediction(
-        steps, found.loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, found.logged_loss
-    )
+    # Of a single step NumPy makes a number, no array.
+    loss, error, logs, logged = map(np.asarray, (found.loss, EPS * (16.0 + 2.0 * steps), logs, found.logged_loss))
+    return Prediction(steps, loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, logged)
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:
