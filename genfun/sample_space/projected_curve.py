@@ -176,7 +176,7 @@ def enclosing(f: Any, shift: float, outside: float) -> tuple[float, float]:
     start = float(np.real(f.loss(np.ones(1))[0]))
     for tried in np.linspace(shift, 0.0, TRIALS):
         found = np.mean(np.real(f.loss(-np.expm1(-(tried + TRIED_ALIASING / TRIED - 1j * angle)))))
-        if abs(found / start - 1.0) < SAME_START:
+        if abs(found - start) <= SAME_START * abs(start):
             break
     return float(tried), (outside if tried == shift else float(tried))
 
