@@ -247,8 +247,8 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(found.loss)
     unknown = np.full(steps.shape, np.inf if found.status == "impossible" else np.nan)
-    error = EPS * (16.0 + 2.0 * steps)
-    loss, logs, error, logged = (np.asarray(x) for x in (found.loss, logs, error, found.logged_loss))
+    # Of a single step NumPy makes a number, no array.
+    loss, error, logs, logged = map(np.asarray, (found.loss, EPS * (16.0 + 2.0 * steps), logs, found.logged_loss))
     return Prediction(steps, loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, logged)
 
 

@@ -169,14 +169,16 @@ def enclosing(f: Any, shift: float, outside: float) -> tuple[float, float]:
     outside : float
         The rate of products of roots off the axis.
     """
-    if not np.isfinite(outside) or shift >= HALF * outside:
+    if not np.isfinite(outside) or shift >= min(HALF * outside, 0.0):
         return shift, outside
-    shift = max(shift, outside)
+    shift = tried = max(shift, outside)
+    if shift >= 0.0:
+        return shift, outside
     angle = 2.0 * np.pi * (np.arange(TRIED // 2) + 0.5) / TRIED
     start = float(np.real(f.loss(np.ones(1))[0]))
     for tried in np.linspace(shift, 0.0, TRIALS):
         found = np.mean(np.real(f.loss(-np.expm1(-(tried + TRIED_ALIASING / TRIED - 1j * angle)))))
-        if abs(found / start - 1.0) < SAME_START:
+        if abs(found - start) <= SAME_START * abs(start):
             break
     return float(tried), (outside if tried == shift else float(tried))
 
