@@ -247,7 +247,7 @@ def test_late_steps_leave_early_ones_as_they_are_where_noise_couples_modes_off_t
     # Coupled modes off the axis decay more slowly than their products: a circle by those gave a loss of -0.5 at step 0.
     np.testing.assert_allclose(found.log_loss[:3], exact.log_loss[:3], rtol=0.0, atol=1e-6)
     known = abs(float(found.log_loss[3] - exact.log_loss[3])) <= float(found.error[3])
-    assert known or (found.status == "inaccurate" and found.error[3] == np.inf)
+    assert known or (found.status == "inaccurate" and found.error[3] > 1.0)
     early = gf.predict(data, method, np.arange(6), noise="exact").loss
     target = float(early[5]) * (1.0 + 1e-6)
     assert gf.steps_to_loss(data, method, target) == np.argmax(early <= target) > 0
