@@ -29,6 +29,11 @@ CLAIMED = {
 OTHERS = (
     "six other problems: here two have a steep signal or a flat spectrum, and half of all cells are signal-dominated"
 )
+MISSED = {
+    *((name, word) for name in ("linear", "cosine", "inverse sqrt", "halving") for word in ("median", "90 %")),
+    *((name, "90 %") for name in ("wsd", "constant, tail averaged", "hold then linear")),
+}
+"""Numbers that these problems are known not to have; any other that misses has failed."""
 MOMENTUM = {1: 0.99, 10: 0.82, 100: 0.38}
 """Free rates and momenta over free rates alone, median by batch size."""
 
@@ -76,7 +81,7 @@ def claims(fast: bool = False) -> list[Claim]:
             note = f"{values.size} cells; worst {values.max():.3g}"
             text = f"{name}: excess loss at its best over that of free rates, {word}"
             tolerance = 0.1 * claimed if word == "median" else 0.3 * claimed
-            known = "" if abs(value - claimed) <= tolerance else OTHERS
+            known = OTHERS if (name, word) in MISSED else ""
             result.append(Claim(text, float(value), claimed, tolerance, "approximate", source, note, known))
     simple = np.array([min(value for name, value in row.items() if name != "constant, tail averaged") for row in table])
     note = f"{simple.size} cells; median {np.median(simple):.4g}, 90 % {np.quantile(simple, 0.9):.4g}"
@@ -96,6 +101,6 @@ def claims(fast: bool = False) -> list[Claim]:
         note = f"{len(ratios)} cells, {min(ratios):.3g} .. {max(ratios):.3g}"
         text = f"free rates and momenta over free rates, excess loss at b={b}, median"
         value = float(np.median(ratios))
-        known = "" if abs(value - claimed) <= 0.25 else OTHERS
+        known = OTHERS if b > 1 else ""
         result.append(Claim(text, value, claimed, 0.25, "approximate", source, note, known))
     return result
