@@ -97,7 +97,8 @@ def _derivation() -> str:
         elif line == r"\end{equation}":
             page.append(f"$$ (eq-derived-{number})\n")
         elif line:
-            page.append(line)
+            # The converter to MathML knows no \substack: both ranges of a double sum stand in one line.
+            page.append(re.sub(r"\\substack\{([^{}]+?)\\\\([^{}]+?)\}", r"\1,\\ \2", line))
     return "\n".join(page) + "\n"
 
 

@@ -36,10 +36,8 @@ class MeasuredSteps(Displayed):
 
     Examples
     --------
-    >>> found = MeasuredSteps(
-    ...     "sgd", 0.1, [1, 2, 4, 8, 16], [0.1] * 5, [[np.inf], [99.0], [60.0], [45.0], [40.0]], [500] * 5
-    ... )
-    >>> found
+    >>> sizes, steps = np.array([1, 2, 4, 8, 16]), np.array([[np.inf], [99.0], [60.0], [45.0], [40.0]])
+    >>> MeasuredSteps("sgd", 0.1, sizes, np.full(5, 0.1), steps, np.full(5, 500))
     MeasuredSteps(sgd to 0.1: 40 steps at batch size 16 to 99 at 2, never reached at 1; fewest steps: none inside)
     """
 
