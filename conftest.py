@@ -19,6 +19,7 @@ WITH_TORCH = {
     "genfun/experiments/networks/smoothness.py",
     "genfun/optim/",
     "tests/answers/test_big_batch.py",
+    "tests/cli/test_output.py::test_files_hold_what_is_printed[measure-steps]",
     "tests/data/test_from_torch.py",
     "tests/data/test_torch_operator.py",
     "tests/test_house.py",
