@@ -14,7 +14,6 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.basis import SampleBasis, orthonormal_basis
 from genfun.sample_space.measured import MeasuredNoise, measure_noise, project
 from genfun.sample_space.moments import exact_curve
-from genfun.sample_space.noise_error import edge_error, loss_error
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_curve import (
     circle_losses,
@@ -23,6 +22,8 @@ from genfun.sample_space.projected_curve import (
 )
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import label_moments, pair_measure
+from genfun.sample_space.residuals import edge_residual, loss_residual
+from genfun.sample_space.streamed import features_of
 from genfun.sample_space.time_steps import early_losses
 
 
@@ -112,7 +113,7 @@ def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
         error = np.abs(curve.loss.value() / exact - 1.0)
         assert np.median(error) < 2e-3
         assert error.max() < 1e-2
-        assert loss_error(data, noise, method, 30) < 2e-2
+        assert loss_residual(data, features_of(data), noise, method, 30)[1] < 2e-2
 
 
 @pytest.mark.parametrize(("beta", "b"), [(0.0, 1), (0.9, 8), (-0.4, 4)])
@@ -125,7 +126,7 @@ def test_the_edge_is_that_of_the_dense_operator_and_never_below(
         for rate in (edge * (1.0 - 5e-4), edge * (1.0 + 1e-9))
     ]
     assert gain[0] < 1.0 < gain[1]
-    assert edge_error(data, noise, gf.SGD(1.0, beta, b)) < 1e-3
+    assert edge_residual(features_of(data), noise, gf.SGD(1.0, beta, b)).error < 1e-3
 
 
 def test_a_basis_that_misses_the_noise_says_so() -> None:
@@ -135,8 +136,8 @@ def test_a_basis_that_misses_the_noise_says_so() -> None:
     method = gf.SGD(1.0, batch_size=1)
     poor, good = on_vectors(data, [np.ones(100)]), measure_noise(data)
     assert poor.leading(method).learning_rate > 1.5 * good.leading(method).learning_rate
-    assert edge_error(data, poor, method) > 0.1
-    assert edge_error(data, good, method) < 1e-3
+    assert edge_residual(features_of(data), poor, method).error > 0.1
+    assert edge_residual(features_of(data), good, method).error < 1e-3
     assert good.sound
 
 
@@ -147,7 +148,8 @@ def test_the_full_batch_has_no_noise(data: gf.LinearData, noise: MeasuredNoise) 
     exact = exact_curve(data, gf.SGD(method.learning_rate, 0.3, data.n_samples), steps).loss.value()
     curve = projected_curve(ProjectedFunction(noise, data.problem, method), steps)
     np.testing.assert_allclose(curve.loss.value(), exact, rtol=1e-10)
-    assert edge_error(data, noise, method) == loss_error(data, noise, method, 5) == 0.0
+    assert noise.edge_error(method) == 0.0
+    assert gf.predict(data, method, 5).noise_error == 0.0
 
 
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.9])
