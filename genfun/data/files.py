@@ -19,8 +19,6 @@ from genfun.problems.problem import LinearProblem
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
 CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum)"
 TABLES = {*TEXT, *PARQUET, ".npy"}
-ENDINGS = (".npz", ".csv", ".tsv", ".parquet", ".npy", ".gz")
-"""Of files that are read; .gz stands for packed text."""
 FILES = ".npz, .csv, .tsv (these two also .gz), .parquet or .npy"
 
 

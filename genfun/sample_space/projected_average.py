@@ -112,7 +112,7 @@ class ProjectedAverage(ProjectedFunction):
         begin = self.average.start
         plain = ProjectedFunction(self.noise, self.problem, self.method)
         soon, late = steps[steps <= begin], steps[steps > begin]
-        parts = [inverted(plain, soon, projected_singularity(plain))] if soon.size else []
+        parts = [inverted(plain, soon, plain.known_singularity())] if soon.size else []
         if late.size:
             summed = inverted(self, late, singular) if begin == 0 else self._tail(late, begin)
             parts.append(averaged_loss(summed, late - begin, 0.5 * self.problem.noise_variance))

@@ -204,8 +204,7 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     """
     if F.gamma == 0.0:
         return automatic(GeneratingFunction(F.problem, F.method), steps)
-    singular = projected_singularity(F) if singular is None else singular
-    return inverted(F, steps, singular)
+    return inverted(F, steps, F.known_singularity() if singular is None else singular)
 
 
 def _few_pairs_error(F: ProjectedFunction, loss: Scaled, steps: Int[Array, " t"], singular: Singularity) -> Array:

@@ -11,7 +11,6 @@ from genfun._typing import Array, Float, Shaped
 from genfun.methods.base import Method
 from genfun.sample_space.operator import SampleFeatures, SampleOperator, quadratic
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projected_curve import projected_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def loss_residual(
         R, packed; the training loss is asked for otherwise.
     """
     F = ProjectedFunction(noise, data.problem, method, few=False)
-    q = float(-np.expm1(-(projected_singularity(F).shift + 1.0 / step)))
+    q = float(-np.expm1(-(F.known_singularity().shift + 1.0 / step)))
     z = 1.0 - q
     kernel, source = (part[0] for part in F.parts(np.array([q])))
     unit = np.eye(kernel.shape[0])

@@ -14,7 +14,6 @@ from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.operator import SampleFeatures, quadratic
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projected_curve import projected_singularity
 from genfun.sample_space.residuals import label_source
 from genfun.sample_space.resolvent import solve
 
@@ -131,7 +130,7 @@ def solutions(
         gamma, edge = noise.sampling(at), noise.leading(at).learning_rate
         method = replace(at, learning_rate=share * edge)
         responses = PairResponses(method, gamma)
-        shift = projected_singularity(noise.transform(data.problem, method)).shift
+        shift = noise.transform(data.problem, method).known_singularity().shift
         for turn in turns:
             q = (-np.expm1(-(shift + turn / step))).item()
             weights = features.weights(responses, q)
