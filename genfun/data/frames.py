@@ -168,17 +168,18 @@ def _unpacked(path: Path, memory_limit: int | None) -> bytes:
 def _parquet(path: Path, memory_limit: int | None) -> Any:
     pd = pandas()
     try:
-        import pyarrow.parquet  # pyright: ignore[reportMissingImports]
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ImportError(
             f"{path} is Parquet, which is read by pyarrow; pip install 'genfun[parquet]' brings it, "
             "or save the table as CSV"
         ) from error
     try:
-        held = pyarrow.parquet.ParquetFile(path).metadata
+        held = ParquetFile(path).metadata
         check_size(path, 8 * held.num_rows * held.num_columns, path.stat().st_size, memory_limit)
         return frame_of(pd.read_parquet(path))
-    except (pyarrow.lib.ArrowException, OSError) as error:
+    except (ArrowException, OSError) as error:
         raise ValueError(f"{path} is no Parquet file ({str(error)[:200]}); write it again") from error
 
 
