@@ -144,7 +144,7 @@ class Bench:
 
 
 def all_outcomes(fast: bool = False) -> list[Outcome]:
-    """Every way on every task; the fast part has two tasks, fewer runs and fresh batches only."""
+    """Every way on every task; the fast part has one task, fewer runs and fresh batches only."""
     found: list[Outcome] = []
     for task in tasks(fast):
         for order in ORDERS[:1] if fast else ORDERS:
