@@ -11,8 +11,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+in_the_repository = pytest.mark.skipif(
+    not (ROOT / "validation").is_dir(), reason="the validation folder is only in the repository"
+)
+
+
+@in_the_repository
+def test_rows_of_finished_claims_wait_for_the_version_that_made_them(tmp_path):
+    from validation import kept
+
+    rows = [("a, quoted", "1", "2", "0.1", "exact", "NO", "here", "", "escape")]
+    assert kept.read("escape", "v1", tmp_path) is None
+    kept.write("escape", rows, "v1", tmp_path)
+    assert kept.read("escape", "v1", tmp_path) == rows
+    assert kept.read("escape", "v2", tmp_path) is None
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "validation").is_dir(), reason="the validation folder is only in the repository")
+@in_the_repository
 @pytest.mark.parametrize(
     "file",
     [
