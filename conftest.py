@@ -58,9 +58,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if MISSING and any(name == part or f"{name}/" == part for part in WITH_TORCH) else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip single tests."""
+    """Mark pages as slow, and skip single tests."""
     for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker(pytest.mark.slow)
         if item.config.getoption("shapes") and item.get_closest_marker("other_kinds"):
             item.add_marker(pytest.mark.skip(reason="the annotations refuse first"))
         if MISSING and item.nodeid in WITH_TORCH:

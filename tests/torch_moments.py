@@ -27,7 +27,7 @@ def mean_losses(
     lam, s = np.asarray(eigenvalues), np.asarray(signal)
     X = s[:, None, None] * np.multiply.outer(np.ones(lam.size), _outer([1.0, 0.0, -1.0, float(average == "ema")]))
     losses = [0.5 * (s.sum() + sigma2)]
-    # Of every mode the gradient of the data and of the penalty, and the noise of one: rows over the states and one more.
+    # Of every mode the gradient of data and penalty, and the noise of one: rows over the states and one more.
     old = np.eye(5)[:4]
     gradient = (lam + weight_decay)[:, None] * old[0] + weight_decay * old[2] + np.eye(5)[4]
     for t in range(steps):

@@ -408,6 +408,7 @@ def test_real_batches_on_data_grow_as_predicted():
         assert predicted.batch_size[0] < 0.7 * n  # it is the growth that is compared
 
 
+@pytest.mark.slow
 def test_the_samples_of_data_are_followed_where_asked_for_and_constants_stand_for_them_in_words():
     """Rare indicators, 60 runs: the samples tell the batches within 7 %, where constants are off by up to 11 %."""
     rng = np.random.default_rng(0)

@@ -138,6 +138,7 @@ def test_the_full_batch_is_written_full():
     assert found["result"]["learning_rate"] == 2.0
 
 
+@pytest.mark.slow
 def test_schedule_is_the_answer_of_the_api_and_its_table_is_that_of_the_rates(tmp_path):
     target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
     words = ("schedule", *target, "--batch-size", 5, "--steps", 60, "--momentum", "free", "--out", tmp_path / "a.csv")
@@ -333,6 +334,7 @@ def test_a_loss_of_nothing_is_zero_and_no_tiny_one(tmp_path):
     assert "below 1e-300" not in run("explain", *words, "--steps", "10").stdout
 
 
+@pytest.mark.slow
 def test_own_files_are_read(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 3))

@@ -187,6 +187,7 @@ def test_what_cannot_be_answered_is_refused_by_name(words, told):
     assert told in run(*words, code=2).stderr
 
 
+@pytest.mark.slow
 def test_features_kernels_and_sparse_tables_hold_out_the_same_rows(tmp_path):
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)

@@ -306,6 +306,7 @@ print("found", json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_what_was_there_and_says_which_file_and_what_to_do(folder):
     pytest.importorskip("resource")
     pytest.importorskip("xarray")
@@ -322,6 +323,7 @@ def test_a_full_disk_leaves_what_was_there_and_says_which_file_and_what_to_do(fo
 STEERING = "a\x1b]0;owned\x07\x1b[31m\u202e\x9b2J.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
 def test_names_that_steer_terminals_are_shown_and_not_obeyed(folder):
     import numpy as np

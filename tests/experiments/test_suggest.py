@@ -88,6 +88,7 @@ def test_a_linear_probe_reaches_the_predicted_loss(probe, reached):
     assert abs(reached.mean() - s.loss) < 2.5 * error + 0.03 * s.loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "beta", "share"), [(0.01, 0.0, 0.6), (0.1, 0.0, 0.8), (0.01, 0.9, 0.8), (0.1, 0.9, 1.0)]
 )
@@ -273,6 +274,7 @@ def zeros(outputs=1):
     return layer, torch.as_tensor(np.random.default_rng(0).standard_normal((64, 5)))
 
 
+@pytest.mark.slow
 def test_a_model_that_has_nothing_to_learn_is_told_so():
     model, x = zeros()
     s = gf.suggest(model, nn.MSELoss(), (x, torch.zeros(64, 1).double()), steps=20, batch_size=8)
@@ -301,6 +303,7 @@ def test_a_batch_larger_than_the_samples_is_refused_as_predict_does_it(softmax):
     assert gf.suggest(model, loss_fn, loader, steps=5).method.batch_size == 64  # a loader yields all there are
 
 
+@pytest.mark.slow
 def test_ignored_targets_are_refused_and_an_index_that_none_has_is_not():
     model, x = zeros(3)
     labels = torch.arange(64) % 3

@@ -101,6 +101,7 @@ def test_with_all_vectors_it_is_the_exact_recursion(method: gf.SGD) -> None:
     np.testing.assert_allclose(circle_losses(F, 60, shift) * np.exp(shift * np.arange(61)), exact, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "b"), [(0.0, 1), (0.9, 8), (-0.4, 4)])
 def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
     data: gf.LinearData, noise: MeasuredNoise, beta: float, b: int
