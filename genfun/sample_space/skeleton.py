@@ -278,6 +278,9 @@ def _interpolated(columns: Array, smallest: float, most: int) -> tuple[Array, Ar
 
     factors: Any = qr(columns, mode="r", pivoting=True, overwrite_a=True, check_finite=False)
     triangle, order = factors
-    rank = min(max(int(np.count_nonzero(np.abs(np.diag(triangle)) > smallest)), 1), most)
+    sizes = np.abs(np.diag(triangle))
+    # Modes that share no sample, as of categories, have nothing in common: of a block of such pairs none is kept.
+    least = int(np.count_nonzero(sizes[:1] > 0.0))
+    rank = min(max(int(np.count_nonzero(sizes > smallest)), least), most)
     mixture: Any = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
     return order[:rank], order[rank:], mixture
