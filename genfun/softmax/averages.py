@@ -93,12 +93,12 @@ def loss_and_error(data: SoftmaxData, mean: Float[Array, " m"], covariance: Floa
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return np.inf, np.nan
     logits, log_p, weight = probabilities(data, mean, covariance)
-    own = np.take_along_axis(log_p, data.labels[:, None, None], axis=2)[:, :, 0]
+    nats = -np.einsum("nqc,nc->nq", log_p, data.targets)
     mine = np.take_along_axis(logits, data.labels[:, None, None], axis=2)
     others = (logits > mine).any(axis=2)
     tied = ~others & ((logits == mine).sum(axis=2) > 1)  # at the start nothing is known: a guess among equals
     wrong = others + tied * (1.0 - 1.0 / (logits == mine).sum(axis=2))
-    return float(-(own @ weight).mean()), float((wrong @ weight).mean())
+    return float((nats @ weight).mean()), float((wrong @ weight).mean())
 
 
 def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
@@ -115,7 +115,8 @@ def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
     top = logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(logits, data.labels[:, None], axis=1)
     first = (logits >= own).sum(axis=1) == 1
-    return float((np.log(np.exp(logits - top).sum(axis=1)) - (own - top)[:, 0]).mean()), float((~first).sum())
+    log_p = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    return float(-(log_p * data.targets).sum(axis=1).mean()), float((~first).sum())
 
 
 def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]) -> Linearised:
@@ -131,9 +132,8 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
     """
     _, log_p, weight = probabilities(data, mean, covariance)
     p = np.exp(log_p)
-    target = np.eye(len(data.classes))[data.labels]
     inside = p @ data.basis
-    rest = inside - (target @ data.basis)[:, None, :]
+    rest = inside - (data.targets @ data.basis)[:, None, :]
     X, n = data.features, data.n_samples
     average = np.einsum("q,nqa->na", weight, rest)
     outer = np.swapaxes(rest * weight[:, None], 1, 2) @ rest

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
@@ -20,13 +21,15 @@ MOST_WEIGHTS = 600
 class SoftmaxData:
     r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.
 
-    .. math:: L(w) = -\frac1N\sum_i \log p_{y_i}(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}}
+    .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
+              \qquad y_{ic} = (1-\epsilon)\,[c = y_i] + \frac{\epsilon}{C}
 
     Accepted by `predict`, `max_learning_rate`, `steps_to_loss`, `optimize` and `explain`; every other answer is derived
     for squared loss.
 
     **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
-    are, with no intercept added; no weight decay, no label smoothing. d (C - 1) at most 600. Built by `from_features`.
+    are, with no intercept added. The loss is that of the data alone: weight decay belongs to the method, and its penalty
+    is not counted. d (C - 1) at most 600. Built by `from_features`.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ class SoftmaxData:
         The labels as given, in order.
     initial : array, shape (d, C), or None
         Weights at the start; None is 0.
+    label_smoothing : float
+        epsilon in [0, 1), as of `torch.nn.CrossEntropyLoss`; every loss is that of the smoothed labels.
 
     Examples
     --------
@@ -50,13 +55,14 @@ class SoftmaxData:
     labels: Int[Array, " N"]
     classes: tuple[Any, ...]
     initial: Float[Array, "d C"] | None = None
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
         self.labels.setflags(write=False)
 
     @classmethod
-    def from_features(cls, X: Any, labels: Any, initial: Any = None) -> SoftmaxData:
+    def from_features(cls, X: Any, labels: Any, initial: Any = None, label_smoothing: float = 0.0) -> SoftmaxData:
         """From features and one label for each sample.
 
         Parameters
@@ -67,6 +73,8 @@ class SoftmaxData:
             Integers or strings.
         initial : array-like, shape (d, C), or None
             Weights at the start, a column for each class in order: of a torch layer the transposed weight. None is 0.
+        label_smoothing : float
+            epsilon in [0, 1): the share of each label that is spread over all classes evenly.
 
         Returns
         -------
@@ -75,7 +83,8 @@ class SoftmaxData:
         Raises
         ------
         ValueError
-            On wrong shapes, non-finite values, fewer than two classes, or more than 600 weights d (C - 1).
+            On wrong shapes, non-finite values, fewer than two classes, more than 600 weights d (C - 1), or a label
+            smoothing that is not in [0, 1).
         TypeError
             On what is not an array of real numbers.
 
@@ -84,6 +93,9 @@ class SoftmaxData:
         >>> SoftmaxData.from_features([[1.0, 0.0], [0.0, 1.0]], [3, 7]).classes
         (3, 7)
         """
+        smoothing = _check.nonnegative("label_smoothing", label_smoothing, "0 is none")
+        if smoothing >= 1.0:
+            raise ValueError(f"label_smoothing must be below 1, got {smoothing!r}; at 1 the labels say nothing")
         table = _arrays.table("X", X)
         n, d = (int(side) for side in table.shape)
         given = np.asarray(labels)
@@ -113,10 +125,10 @@ class SoftmaxData:
                     f"initial must be finite, of shape ({d}, {classes.size}), features by classes, got {start.shape}; "
                     "a weight of torch.nn.Linear is transposed"
                 )
-        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start)
+        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start, smoothing)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
-        """Other samples of the same features and classes, for the loss on them.
+        """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
 
         Parameters
         ----------
@@ -142,7 +154,7 @@ class SoftmaxData:
             raise ValueError(f"y_test must hold classes of the training data, got {unknown[0]!r} besides")
         positions = np.searchsorted(np.array(self.classes), given)
         values = np.array(_arrays.block("X_test", table, slice(0, n)), dtype=np.float64)
-        return SoftmaxData(values, positions.astype(np.int64), self.classes)
+        return replace(self, features=values, labels=positions.astype(np.int64), initial=None)
 
     def __repr__(self) -> str:
         return (
@@ -164,6 +176,12 @@ class SoftmaxData:
         """Orthonormal columns that sum to 0 over classes: what gradients from w_0 = 0 reach."""
         count = len(self.classes)
         return np.linalg.qr(np.eye(count) - 1.0 / count)[0][:, : count - 1]
+
+    @cached_property
+    def targets(self) -> Float[Array, "N C"]:
+        """y: the smoothed labels."""
+        count = len(self.classes)
+        return (1.0 - self.label_smoothing) * np.eye(count)[self.labels] + self.label_smoothing / count
 
     @cached_property
     def squared(self) -> LinearData:

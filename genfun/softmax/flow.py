@@ -56,9 +56,12 @@ def _both_sides(step: Float[Array, "2 2 m"], middle: Float[Array, "2 2 m m"]) ->
 class Stretch:
     r"""Consecutive steps under one linearisation.
 
-    .. math:: \begin{pmatrix}w\\u\end{pmatrix} \to A\begin{pmatrix}w\\u\end{pmatrix} + \alpha g
+    .. math:: \begin{pmatrix}w\\u\end{pmatrix} \to A\begin{pmatrix}w\\u\end{pmatrix} + \alpha (g + \rho w_0)
               \begin{pmatrix}-1\\1\end{pmatrix},\quad A = \begin{pmatrix}1-a & -\beta\\ a & \beta\end{pmatrix},\quad
+              a = \alpha(\lambda + \rho),\quad
               C_{jk} \to A_j^n C_{jk} A_k^{nT} + \gamma\alpha^2 S_{jk}U_{jk}(n)
+
+    from weights w about w_0, with weight decay rho.
 
     Parameters
     ----------
@@ -73,14 +76,14 @@ class Stretch:
     def __init__(self, data: SoftmaxData, method: SGD, state: State, about: State) -> None:
         near = linearise(data, about.mean[0], about.covariance[0, 0])
         lam, self._turn = np.linalg.eigh(near.hessian)
-        turn, alpha = self._turn, method.learning_rate
+        turn, alpha, decay = self._turn, method.learning_rate, method.weight_decay
         gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
         self._centre = about.mean[0]
         self._mean = np.stack([turn.T @ (state.mean[0] - self._centre), turn.T @ state.mean[1]])
         self._covariance = turn.T @ state.covariance @ turn
-        self._force = alpha * (turn.T @ near.gradient)
+        self._force = alpha * (turn.T @ (near.gradient + decay * self._centre))
         self._noise = gamma * alpha**2 * (turn.T @ near.noise @ turn)
-        a, beta = alpha * np.maximum(lam, 0.0), np.full(lam.size, method.momentum)
+        a, beta = alpha * (np.maximum(lam, 0.0) + decay), np.full(lam.size, method.momentum)
         kick = np.array([-1.0, 1.0])
         one = Powers(
             step=np.array([[1.0 - a, -beta], [a, beta]]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +91,11 @@ class SoftmaxPrediction:
 
 
 def start_edge(data: SoftmaxData, method: Any) -> float:
-    """C times the edge of least squares on the same features: where the mean square of the first steps grows.
+    r"""C times the edge of least squares on the same features: where the mean square of the first steps grows.
+
+    .. math:: 1 - \alpha\Big(\frac{\lambda}{C} + \rho\Big) = 1 - \frac{\alpha}{C}(\lambda + C\rho)
+
+    so that least squares is asked with C times the weight decay.
 
     Parameters
     ----------
@@ -102,7 +106,9 @@ def start_edge(data: SoftmaxData, method: Any) -> float:
     check_method(method)
     squared = data.squared
     sampling_factor(method.batch_size, data.n_samples, method.replacement)
-    return len(data.classes) * edge(squared.problem, with_rate(method, 1.0), squared.measured_noise)
+    count = len(data.classes)
+    method = replace(with_rate(method, 1.0), weight_decay=count * method.weight_decay)
+    return count * edge(squared.problem, method, squared.measured_noise)
 
 
 def check_method(method: Any) -> None:
@@ -115,7 +121,6 @@ def check_method(method: Any) -> None:
     if not isinstance(method, SGD):
         raise TypeError(f"method must be an SGD for a SoftmaxData, got {type(method).__name__}; momentum is its field")
     remedies = {
-        "weight_decay": "drop it, and stop at a step instead: few steps act as a penalty does",
         "dampening": "drop it, and multiply the learning rate by 1 - dampening",
         "nesterov": "use heavy-ball momentum, nesterov=False",
     }
