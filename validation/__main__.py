@@ -49,6 +49,7 @@ FILES = (
     "outcomes",
     "held_out",
     "suggest_habits",
+    "softmax_runs",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
