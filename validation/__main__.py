@@ -48,6 +48,7 @@ FILES = (
     "outcomes",
     "held_out",
     "suggest_habits",
+    "large_models",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -131,8 +131,7 @@ class TorchOperator:
         few = max(1, min(len(self._pieces[0]), HELD // size))
         blocks = []
         for piece in (part for whole in self._pieces for part in whole.split(few)):
-            found = rows(piece)
-            blocks.append(torch.einsum("iap,ibp->iab", found, found) / self.n_samples)
+            blocks.append(sum(torch.einsum("iap,ibp->iab", part, part) for part in rows(piece)) / self.n_samples)
         return torch.cat(blocks).double().cpu().numpy()
 
 

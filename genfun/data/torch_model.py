@@ -186,8 +186,8 @@ def _last_layer(model: Any, function: Function, pieces: Any, start: Any) -> Arra
     )
 
 
-def derivatives(function: Function, parameters: dict[str, Any], outputs: int) -> Callable[[Any], Any]:
-    """The function from samples to the derivatives of their outputs, (samples, outputs, parameters).
+def derivatives(function: Function, parameters: dict[str, Any], outputs: int) -> Callable[[Any], list[Any]]:
+    """The function from samples to the derivatives of their outputs: (samples, outputs, size) for each parameter.
 
     Parameters
     ----------
@@ -205,9 +205,8 @@ def derivatives(function: Function, parameters: dict[str, Any], outputs: int) ->
 
     jacobian = torch.func.vmap(torch.func.jacrev(one), in_dims=(None, 0))
 
-    def rows(piece: Any) -> Any:
-        parts = jacobian(parameters, piece)
-        return torch.cat([part.reshape(len(piece), outputs, -1) for part in parts.values()], dim=2).detach()
+    def rows(piece: Any) -> list[Any]:
+        return [part.detach().reshape(len(piece), outputs, -1) for part in jacobian(parameters, piece).values()]
 
     return rows
 
@@ -218,7 +217,11 @@ def _kernel(
     """The empirical tangent kernel (n, n), in the model's own precision, which bounds what its eigenvalues mean."""
     import torch
 
-    rows = derivatives(function, parameters, outputs)
+    parts = derivatives(function, parameters, outputs)
+
+    def rows(piece: Any) -> Any:
+        return torch.cat(parts(piece), dim=2)
+
     _refuse_size(len(x), outputs, sum(p.numel() for p in parameters.values()), x.device.type)
     n, dtype = len(x), next(iter(parameters.values())).dtype
     size = outputs * sum(p.numel() for p in parameters.values()) * 8

@@ -166,12 +166,14 @@ def test_gradients_of_single_samples_give_the_constants_that_a_fit_to_all_moment
     X, y = rng.standard_t(6, (60, 8)) * np.arange(1, 9) ** -0.5, rng.standard_normal((60, 2))
     K, d = X @ X.T / 60, LinearData.from_features(X, y)
     p = gf.LinearProblem.from_operator(Sampled(K), y, n_samples=60)
+    assert p.noise is not None
     # Eight products find all eigenvectors, so that nothing is estimated.
     assert np.isclose(p.noise.tau1, d.noise.tau1, rtol=1e-9)
     assert np.isclose(p.noise.tau2, d.noise.tau2, rtol=1e-9)
     assert np.isclose(p.trace, d.problem.trace, rtol=1e-12)
     # With two outputs coupled there is one Ritz vector for each pair of equal eigenvalues: Tr H^2 is estimated.
     coupled = gf.LinearProblem.from_operator(Sampled(np.kron(K, np.eye(2)), 2), y, n_samples=60, probes=4)
+    assert coupled.noise is not None
     assert np.isclose(coupled.trace, d.problem.trace, rtol=1e-12)
     assert np.isclose(coupled.noise.tau1 - coupled.noise.tau2, d.noise.tau1 - d.noise.tau2, rtol=1e-9)
     # (Tr H)^2 tau1 = m_4 - (1 + tau1 - tau2) Tr H^2 + tau1 Tr H^2.
@@ -184,6 +186,7 @@ def test_answers_take_the_constants_that_an_operator_brings(digits):
     K, y = digits
     d = LinearData.from_kernel(K * N, y[:, 0])
     p = gf.LinearProblem.from_operator(Sampled(K), y[:, 0], n_samples=N)
+    assert p.noise is not None
     # Between Ritz vectors and eigenvectors may lie what the modes that did not converge have of sum lambda^2 M.
     own = np.mean((d.eigenfeatures**2 / d.eigenvalues) ** 2, axis=0) * d.eigenvalues**2
     rest = own[p.deflated :].sum() / np.sum(d.eigenvalues**2)
