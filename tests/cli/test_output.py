@@ -35,11 +35,11 @@ DRAWN = {
     "critical-batch": ("points.csv",),
     "big-batch": (*LAW, *SETTING, "--steps", "0,5"),
     "stability": (*LAW, *SETTING),
+    "max-lr": (*LAW, *BATCH),
     "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
-    "map": (*LAW, "--step", "9", "--cells", "3", "--batch-sizes", "5"),
+    "map": (*LAW, "--steps", "9", "--cells", "3", "--batch-sizes", "5"),
 }
 WORDS = {
-    "max-lr": (*LAW, *BATCH),
     "explain": (*LAW, *SETTING, "--steps", "9"),
     "steps": (*LAW, *SETTING, "--share", "0.5"),
     "translate": (*LAW, *SETTING, "--to", "10", "--keep", "edge"),
