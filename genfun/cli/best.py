@@ -105,6 +105,7 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     From the power law of the spectrum, given or fitted.
     """
     from genfun.answers import phase as ask
+    from genfun.answers.words.numbers import seen
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
@@ -117,10 +118,10 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     for what, step in (
         (f"{f.later} takes over", f.transition_step),
         ("the loss grows", f.divergence_step),
-        ("label noise ends the decay", f.floor_step),
+        ("label noise ends the decay", f.floor_step if f.floor_step <= f.end_step else math.inf),
         ("the spectrum ends", f.end_step),
     ):
-        if math.isfinite(step):
+        if seen(step):
             shown.append(f"{what} at step {step:,.0f}")
     shown += remedy("diverges" if "divergence" in f.name else "", target.problem, method, target.noise)
     return Answer(inputs(target, only, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)

@@ -140,7 +140,7 @@ def test_the_table_of_predict_has_the_numbers_of_the_api_in_full():
 
 
 def test_one_answer_is_one_line_with_the_question_in_it():
-    run("max-lr", *WORDS["max-lr"], "--out", "a.csv")
+    run("max-lr", *DRAWN["max-lr"], "--out", "a.csv")
     with open("a.csv", newline="", encoding="utf-8") as stream:
         (row,) = csv.DictReader(stream)
     assert float(row["learning_rate"]) == gf.max_learning_rate(PROBLEM, 0.0, 5)
