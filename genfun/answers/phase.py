@@ -9,12 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, seen
 from genfun._typing import Array, Float
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.late_terms import exp_or_inf, floor_of_label_noise, noise_term, signal_constant
 from genfun.answers.predict import predict
-from genfun.answers.words.numbers import seen
 from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.generating_function import GeneratingFunction

@@ -104,8 +104,8 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
 
     From the power law of the spectrum, given or fitted.
     """
+    from genfun._display import seen
     from genfun.answers import phase as ask
-    from genfun.answers.words.numbers import seen
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)

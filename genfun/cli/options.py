@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -173,3 +174,13 @@ def asked(method: Any) -> dict[str, Any]:
 
     values = {field.name: getattr(method, field.name) for field in fields(method)}
     return {name: repr(value) if callable(value) else value for name, value in values.items()}
+
+
+def table_argument(name: str, metavar: str) -> Any:
+    """An argument that is a table of measurements.
+
+    Parameters
+    ----------
+    name, metavar : str
+    """
+    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))

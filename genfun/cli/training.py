@@ -14,10 +14,11 @@ from genfun.cli.group import Job, examples
 from genfun.cli.held_out import held_out_loss
 from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, remedy, setting, told
 from genfun.cli.output import Grid
-from genfun.cli.overlay import read_runs
+from genfun.cli.overlay import draw as draw_runs
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
+from genfun.own_runs.overlay import read_runs
 
 TOLD = 5
 """Losses below 1e-300 whose logarithm is told."""
@@ -223,7 +224,7 @@ def predict(
         last = max(1, *steps, 0 if runs is None else int(runs.steps[-1]))
         filled = np.rint(np.geomspace(1, last, DRAWN)).astype(int)
         ax = ask(target.problem, method, np.union1d(filled, [*steps]), noise).plot()
-        return ax if runs is None else runs.draw(ax)
+        return ax if runs is None else draw_runs(runs, ax)
 
     given = {} if overlay is None else {"overlay": str(overlay)}
     return Answer(inputs(target, only, method=asked(method), **given), result, shown, lambda: lines_of(columns), draw)

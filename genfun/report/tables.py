@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genfun._display import FAR, seen
 from genfun.answers.words import numbers as words
 from genfun.answers.words.noise import noise_words
 from genfun.noise import SpectrallyExpressible
@@ -355,7 +356,7 @@ def phase_table(report: Report) -> TextTable:
 
 
 def _when(step: float) -> str:
-    return words.count(step) if words.seen(step) or math.isinf(step) else f"> {words.FAR:g}"
+    return words.count(step) if seen(step) or math.isinf(step) else f"> {FAR:g}"
 
 
 def _phase_notes(report: Report, most: int = 3) -> list[str]:

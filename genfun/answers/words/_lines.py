@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from genfun._display import seen
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
 from genfun.answers.words.noise import noise_words
-from genfun.answers.words.numbers import batch, count, figures, loss, ratio, seen
+from genfun.answers.words.numbers import batch, count, figures, loss, ratio
 from genfun.answers.words.settings import beta_words
 from genfun.data.noise_fit import NoiseFit
 from genfun.methods.sgd import SGD

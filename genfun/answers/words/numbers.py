@@ -7,9 +7,6 @@ import math
 LEAST = math.log(1e-300)
 """Losses below are told in words: 1e-1490 may be exact for the model, and is nothing that training reaches."""
 
-FAR = 1e11
-"""Steps that no run takes: three years at a thousand a second. Times beyond are told as such, not as numbers."""
-
 
 def figures(value: float | None, digits: int = 4) -> str:
     """A number for a table; a dash where there is none.
@@ -50,22 +47,6 @@ def count(value: float) -> str:
     if not math.isfinite(value):
         return "never" if value > 0.0 else "-"
     return f"{value:,.0f}" if value < 1e7 else f"{value:.3g}"
-
-
-def seen(step: float) -> bool:
-    """Whether a run may come to this step.
-
-    Parameters
-    ----------
-    step : float
-        Also inf and nan: no.
-
-    Examples
-    --------
-    >>> seen(2e6), seen(1e29), seen(math.inf)
-    (True, False, False)
-    """
-    return step < FAR
 
 
 def loss(value: float, log_value: float, digits: int = 3) -> str:
