@@ -49,6 +49,8 @@ FILES = (
     "outcomes",
     "held_out",
     "suggest_habits",
+    "softmax_runs",
+    "large_models",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -78,9 +78,9 @@ def test_the_noise_of_data_is_chosen_by_name(digits, name):
 def test_the_error_of_measured_noise_stands_beside_that_of_the_computation(digits):
     shown = run("predict", *SMALL, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10").stdout
     expected = predict(digits, gf.SGD(0.2, 0.0, 5), 10)
-    assert "of the noise" in shown
+    assert "noise error" in shown
     assert f"{float(expected.noise_error):.1e}" in shown
-    assert "of the noise" not in run("predict", *LAW, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10").stdout
+    assert "noise error" not in run("predict", *LAW, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10").stdout
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_optimize_is_the_answer_of_the_api():
     shown = run("optimize", *target, "--batch-size", 5, "--steps", 200, "--momentum", 0).stdout
     assert "momentum      0" in shown
     assert "for 5 % more loss" in shown
-    assert "either steps or budget" in run("optimize", *target, "--batch-size", 5, code=2).stderr
+    assert "either --steps or --budget, got neither" in run("optimize", *target, "--batch-size", 5, code=2).stderr
 
 
 def test_phase_is_the_answer_of_the_api():
@@ -397,17 +397,17 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("predict", *SMALL, *QUESTION[2:], "--batch-size", 25), ("batch_size", "25", "n_samples=24")),
+        (("predict", *SMALL, *QUESTION[2:], "--batch-size", 25), ("--batch-size", "25", "24, the number")),
         (("predict", *SMALL, *QUESTION, "--momentum", 1), ("momentum", "1.0", "between -1 and 1")),
         (("predict", *SMALL, *QUESTION, "--momentum", "x"), ("--momentum", "'x'", "write it like")),
-        (("predict", *SMALL, *QUESTION, "--learning-rate", "nan"), ("learning_rate", "nan", "above 0")),
-        (("predict", *SMALL, *QUESTION, "--learning-rate", -1), ("learning_rate", "-1.0", "above 0")),
+        (("predict", *SMALL, *QUESTION, "--learning-rate", "nan"), ("--learning-rate", "nan", "above 0")),
+        (("predict", *SMALL, *QUESTION, "--learning-rate", -1), ("--learning-rate", "-1.0", "above 0")),
         (("predict", *SMALL, *QUESTION[:4], "--steps", "-5,3"), ("steps", "-5", "zero or positive")),
         (("predict", *SMALL, *QUESTION[:4], "--steps", "1.5"), ("--steps", "'1.5'", "write it like 1000 or 1e6")),
         (("predict", *SMALL, *QUESTION[:4], "--steps", "1e999999999"), ("--steps", "1e999999999", "write it like")),
-        (("predict", *SMALL, *QUESTION, "--tau2", 2), ("tau2", "2.0", "lower tau2")),
+        (("predict", *SMALL, *QUESTION, "--tau2", 2), ("--tau2", "2.0", "lower --tau2")),
         (("max-lr", *SMALL, "--batch-size", 5, "--model", "resnet"), ("model", "'resnet'", "'pixels'")),
-        (("max-lr", *SMALL, "--batch-size", 0), ("batch_size", "0", "full batch")),
+        (("max-lr", *SMALL, "--batch-size", 0), ("--batch-size", "0", "`full` means the full batch")),
         (("max-lr", *SMALL, "--batch-size", 5, "--nu", 1), ("--nu", "power-law", "drop it")),
         (("max-lr", *SMALL), ("--batch-size", "--help")),
         (("max-lr", "no/such.npz", "--batch-size", 5), ("no/such.npz", "check the path")),
@@ -416,24 +416,24 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("optimize", *SMALL, "--steps", 5), ("--batch-size", "`full`", "--budget")),
         (("max-lr", "power-law", "--nu", -1, "--batch-size", 5), ("nu", "-1.0", "positive")),
         (("report", *SMALL, "--momenta", "0,1"), ("momentum", "1.0")),
-        (("report", *SMALL, "--steps", 0), ("last_step", "0")),
+        (("report", *SMALL, "--steps", 0), ("--steps", "0")),
         (("derive", "adam"), ("'adam'", "sgd")),
         (("explain", *SMALL, *QUESTION[:4], "--steps", 0), ("steps", "0", "at least 1")),
         (("explain", *SMALL, *QUESTION[:4], "--steps", "1e13"), ("steps", "10000000000000", "10^12")),
         (("steps", *SMALL, *QUESTION[:4]), ("--loss", "--share", "neither")),
         (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
         (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
-        (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("batch_size", "25", "n_samples=24")),
+        (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("--to", "25", "24, the number")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 6, "--keep", "x"), ("--keep", "'x'", "'edge'")),
         (("convert", "torch", "adam", "lr=1"), ("TO", "'adam'", "'keras'")),
         (("convert", "torch", "ema", "lr"), ("'lr'", "name=value")),
         (("convert", "torch", "ema", "lr=x"), ("lr", "'x'", "number")),
         (("convert", "torch", "ema", "lr=1", "lr=2"), ("lr", "twice")),
         (("convert", "torch", "ema"), ("NAME=VALUE", "--help")),
-        (("map", *SMALL, "--step", 5, "--out", "x.doc"), ("--out", "'x.doc'", ".png")),
-        (("map", *SMALL, "--step", 5, "--out", "no/x.csv"), ("--out", "'no/x.csv'", "make 'no' first")),
-        (("map", *SMALL, "--step", 5, "--cells", 1), ("--cells", "1", "at least 2")),
-        (("map", "power-law", "--nu", 0.8, "--step", 5), ("infinite", "--n-modes")),
+        (("map", *SMALL, "--steps", 5, "--out", "x.doc"), ("--out", "'x.doc'", ".png")),
+        (("map", *SMALL, "--steps", 5, "--out", "no/x.csv"), ("--out", "'no/x.csv'", "make 'no' first")),
+        (("map", *SMALL, "--steps", 5, "--cells", 1), ("--cells", "1", "at least 2")),
+        (("map", "power-law", "--nu", 0.8, "--steps", 5), ("infinite", "--n-modes")),
         (("train",), ("'train'", "--help")),
     ],
 )

@@ -39,11 +39,11 @@ DRAWN = {
     "critical-batch": ("points.csv",),
     "big-batch": (*LAW, *SETTING, "--steps", "0,5"),
     "stability": (*LAW, *SETTING),
+    "max-lr": (*LAW, *BATCH),
     "validate": (*LAW, *RUNS, "--momenta", "0", "--shares", "0.5"),
-    "map": (*LAW, "--step", "9", "--cells", "3", "--batch-sizes", "5"),
+    "map": (*LAW, "--steps", "9", "--cells", "3", "--batch-sizes", "5"),
 }
 WORDS = {
-    "max-lr": (*LAW, *BATCH),
     "explain": (*LAW, *SETTING, "--steps", "9"),
     "steps": (*LAW, *SETTING, "--share", "0.5"),
     "translate": (*LAW, *SETTING, "--to", "10", "--keep", "edge"),
@@ -151,7 +151,7 @@ def test_the_table_of_predict_has_the_numbers_of_the_api_in_full():
 
 
 def test_one_answer_is_one_line_with_the_question_in_it():
-    run("max-lr", *WORDS["max-lr"], "--out", "a.csv")
+    run("max-lr", *DRAWN["max-lr"], "--out", "a.csv")
     with open("a.csv", newline="", encoding="utf-8") as stream:
         (row,) = csv.DictReader(stream)
     assert float(row["learning_rate"]) == gf.max_learning_rate(PROBLEM, 0.0, 5)
