@@ -21,7 +21,6 @@ from genfun.cli.output import console
 LAW = ("power-law", "--n-modes", "20", "--n-samples", "64")
 BATCH = ("--batch-size", "5")
 SETTING = (*BATCH, "--learning-rate", "0.3")
-PROBLEM, METHOD = gf.PowerLaw(1.5, 0.5, n_modes=20, n_samples=64), gf.SGD(0.3, 0.0, 5)
 
 
 def run(*words: object, code: int = 0, **extra):
