@@ -49,6 +49,7 @@ FILES = (
     "held_out",
     "suggest_habits",
     "large_models",
+    "row_blocks",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
