@@ -28,7 +28,7 @@ def features(rows: int) -> tuple[Any, Any]:
     """Made where they are read, and the same each time."""
     import dask.array as da
 
-    stream = da.random.default_rng(0)
+    stream: Any = da.random.default_rng(0)
     shape, chunks = (rows, COLUMNS), (rows // 4, COLUMNS)
     X = stream.standard_t(5.0, size=shape, chunks=chunks) * np.arange(1, COLUMNS + 1) ** -0.75
     return X, X.sum(axis=1) + stream.standard_normal(size=rows, chunks=rows // 4)
