@@ -51,6 +51,7 @@ FILES = (
     "suggest_habits",
     "softmax_runs",
     "large_models",
+    "row_blocks",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
