@@ -134,7 +134,7 @@ class SoftmaxData:
 
     def check_search(self) -> None:
         """Refuse what a search, of many predictions, would take hours for."""
-        _check_work(*self.features.shape, len(self.classes), SEARCH_WORK)
+        _check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
         """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
