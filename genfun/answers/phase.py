@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, seen
 from genfun._typing import Array, Float
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.late_terms import exp_or_inf, floor_of_label_noise, noise_term, signal_constant
@@ -167,7 +167,8 @@ class Phase(Displayed):
         changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
         after = f" after step {self.transition_step:.4g}" if changes else ""
         if self.floor > 0.0:
-            after += f", held at {self.floor:.3g} by label noise from step {self.floor_step:.3g}"
+            first = f" from step {self.floor_step:.3g}" if self.floor_step <= self.end_step else ""
+            after += f", held at {self.floor:.3g} by label noise{first}"
         end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end}{stands})"
 
@@ -308,10 +309,9 @@ def _notes(
     if not infinite:
         if nu <= 1.0 and "divergence" not in name:
             notes.append(f"stable only because the spectrum ends: nu = {nu:.3g} <= 1 would diverge without truncation")
-        if math.isfinite(transition) and transition > end:
-            notes.append(
-                f"the spectrum ends at step {end:.3g}, before the transition at {transition:.3g}: it will not be seen"
-            )
+        if math.isfinite(transition) and transition > end and seen(end):
+            at = f" at {transition:.3g}" if seen(transition) else ""
+            notes.append(f"the spectrum ends at step {end:.3g}, before the transition{at}: it will not be seen")
     return tuple(notes)
 
 
@@ -324,14 +324,18 @@ def _more_notes(f: Phase) -> tuple[str, ...]:
             "on the border of the two phases: signal and noise fall alike, and the constant is that of their sum"
         )
     elif f.later == "signal" and f.noise_constant > f.signal_constant:
-        until = f"step {f.transition_step:.3g}" if math.isfinite(f.transition_step) else "any step that can be reached"
-        notes.append(f"the noise term leads first, t^-{f.noise_exponent:.4g}, until {until}")
+        until = "before the signal takes over" if seen(f.transition_step) else "at every step of a run"
+        notes.append(f"{until} the noise term leads, as t^-{f.noise_exponent:.4g}")
     if f.floor > 0.0:
         held = f"label noise holds the loss {f.floor:.3g} above its lowest"
-        text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
-        if f.floor_constant > 0.0:
-            text += f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
-        notes.append(text)
+        if f.floor_step > f.end_step:
+            notes.append(f"{held}, once the spectrum has ended")
+        elif seen(f.floor_step):
+            text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
+            slow = f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
+            notes.append(text + (slow if f.floor_constant > 0.0 else ""))
+        else:
+            notes.append(f"{held}, but the decay lasts longer than any run")
     return tuple(notes)
 
 

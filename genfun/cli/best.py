@@ -12,7 +12,7 @@ from genfun.cli.answer import Answer, answers
 from genfun.cli.cross_entropy import best_answer
 from genfun.cli.group import Job, examples
 from genfun.cli.held_out import OBJECTIVES, held_out_best
-from genfun.cli.options import asked, banded, inputs, notes, preamble, setting, told
+from genfun.cli.options import asked, banded, inputs, notes, preamble, remedy, setting, told
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL, WHOLE
 
@@ -83,7 +83,7 @@ def optimize(
         shown.append(f"momentum takes {percent(o.gain)} off the least loss without it")
     shown.append(o.caution)
     if o.noise_error > 0.0:
-        shown.append(f"the loss is known, as the noise is, to {o.noise_error:.1e}, relative")
+        shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")
     if banded(target, m.batch_size) and o.loss_band is not None:
         minus, plus = (loss(end, unknown, 6) for end in o.loss_band)
         shown.append(f"over noise models: {minus} at tau2 = -tau1, {plus} at tau2 = tau1  (this setting)")
@@ -110,6 +110,7 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
 
     From the power law of the spectrum, given or fitted.
     """
+    from genfun._display import seen
     from genfun.answers import phase as ask
     from genfun.methods import SGD
 
@@ -123,9 +124,10 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     for what, step in (
         (f"{f.later} takes over", f.transition_step),
         ("the loss grows", f.divergence_step),
-        ("label noise ends the decay", f.floor_step),
+        ("label noise ends the decay", f.floor_step if f.floor_step <= f.end_step else math.inf),
         ("the spectrum ends", f.end_step),
     ):
-        if math.isfinite(step):
+        if seen(step):
             shown.append(f"{what} at step {step:,.0f}")
+    shown += remedy("diverges" if "divergence" in f.name else "", target.problem, method, target.noise)
     return Answer(inputs(target, only, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)
