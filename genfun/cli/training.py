@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from genfun.cli.answer import Answer, answers, lines_of
+from genfun.cli.cross_entropy import curve_answer, edge_answer
 from genfun.cli.group import Job, examples
 from genfun.cli.held_out import held_out_loss
 from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, remedy, setting, told
@@ -33,9 +34,10 @@ DRAWN = 200
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun max-lr power-law --nu 1.5 --zeta 0.5 --batch-size 1 --json",
         "genfun max-lr data.csv --column price --batch-size full --out edge.png",
+        "genfun max-lr data.csv --column kind --cross-entropy --batch-size 16",
     ),
 )
-@on_target
+@partial(on_target, cross_entropy=True)
 @BATCH_SIZE
 @MOMENTUM
 @answers(picture=True)
@@ -50,6 +52,8 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     from genfun.answers.words.numbers import batch
     from genfun.report.limits import rate_limit
 
+    if target.cross_entropy:
+        return edge_answer(target, momentum, batch_size)
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
     digits = digits_of(found.noise_error)
     if found.at_tau2_plus is None or found.at_tau2_minus is None:
@@ -124,10 +128,11 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
         'genfun predict mnist --batch-size 10 --learning-rate "Warmup(100, Cosine(1, 1000))" --steps 100,1100',
         "genfun predict data.csv --batch-size 10 --learning-rate 0.1 --overlay runs.csv --out curve.png",
         "genfun predict data.csv --test new.csv --batch-size 10 --learning-rate 0.1 --steps 100,1000",
+        "genfun predict data.csv --cross-entropy --batch-size 16 --learning-rate 0.1 --steps 100,1000",
         "genfun predict power-law --nu 1.2 --batch-size 10 --learning-rate 0.3 --steps 1e3,1e9 --json",
     ),
 )
-@partial(on_target, held_out=True)
+@partial(on_target, held_out=True, cross_entropy=True)
 @scheduled_setting
 @click.option("--steps", type=WHOLES, help="Steps, e.g. 100,1000,1e6; with --overlay some of its own.")
 @click.option(
@@ -154,6 +159,7 @@ def predict(
     Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
     keep the rate that they came at (--convention keras).
     With --test or --holdout the mean loss on rows that are not trained on, and where to stop.
+    With --cross-entropy the target holds labels, and the share classified wrongly is told too.
     """
     from genfun.answers import predict as ask
     from genfun.answers.band import loss_band
@@ -167,6 +173,8 @@ def predict(
             raise click.UsageError("give --steps, e.g. --steps 100,1000, or --overlay", click.get_current_context())
         steps = runs.chosen()
     method = method_of(learning_rate, momentum, batch_size, convention)
+    if target.cross_entropy:
+        return curve_answer(target, method, steps, runs is not None)
     if target.held_out is not None:
         if runs is not None:
             raise ValueError("--overlay lays runs over the training loss; drop --test and --holdout")

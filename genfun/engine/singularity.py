@@ -19,6 +19,8 @@ VISIBLE, FIRST = 1e-6, 8
 """Relative fall of the noise gain from which its slope is taken, and the points that are looked at first."""
 POLE_RANGE = 1e-4
 """Relative distance within which the pole of a mode is found again in extended precision."""
+NEXT_TO_POLE = 1e-9
+"""Share of a mode's rate from which on the dominant singularity is looked for beside its pole."""
 MOST_KEPT = 256
 """Singularities kept for each problem."""
 _KEPT: WeakKeyDictionary[Any, dict[Any, Singularity]] = WeakKeyDictionary()
@@ -270,13 +272,18 @@ def _pole_error(G: Transform, rate: float) -> float:
 
 
 def _stable_rate(G: Transform, radius: float) -> float:
-    left = min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0)
-    left = max(1.01 * left - 1e-14, -700.0)
+    pole = max(min(2.0 * np.log(radius) if radius > 0.0 else -700.0, 0.0), -700.0)
+    left = max(1.01 * pole - 1e-14, -700.0)
     grid = -np.geomspace(-left, 1e-40, 72)
     regular, _ = G.regular(grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:
-        return float(left)
+        # Left of the slowest mode's pole signs may change back, so that what lies between it and the next point of the
+        # grid shows at neither.
+        grid = pole * (1.0 - np.geomspace(NEXT_TO_POLE, 0.9, 36))
+        bad = np.flatnonzero(~G.regular(grid)[0])
+    if bad.size == 0:
+        return float(pole)
     i = int(bad[-1])
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else 0.0
 

@@ -27,6 +27,8 @@ OVERSAMPLED, DENSE = 1.1, 4.0
 ROUGH = 1e-3
 LITTLE = 1e-6
 """Share of the loss at the start up to which the limit is taken out before the inversion."""
+SAME_START, BEAT = 1e-5, 8
+"""How near the loss at the start a circle must give it; steps by which it is judged how large losses are about one."""
 LEAST_CIRCLE = 48
 """Points of the circle at least."""
 CELLS = 40_000
@@ -217,9 +219,10 @@ def projected_losses_at(
     hard = np.flatnonzero(~(error < HOPELESS))
     # The circle encloses what decays most slowly, on the axis or off it.
     shift[hard] = np.maximum(shift[hard], outside[hard])
-    fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED))
+    begins = start_loss if asked is None else None
+    fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED, begins))
     # Points cost time, and few amplify rounding: more where it shows.
-    fill(hard[error[hard] > ROUGH], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE))
+    fill(hard[~(error[hard] <= ROUGH)], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE, begins))
     return _above(Scaled.exponential(mantissa, shift * step), limit), error
 
 
@@ -236,18 +239,40 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
     values = own.loss(-np.expm1(-(shift[:, None] + nodes / step)))
     weights = [np.exp(contour.nodes) * contour.weights / step for contour in contours]
     first, second = (values[:, :fine] @ weights[0]).imag, (values[:, fine:] @ weights[1]).imag
-    whole = first + own.limit * np.exp(-shift * step)
+    whole = _with_limit(own, first, shift * step)
     return first, np.where(whole > 0.0, np.abs(second - first) / whole, np.inf)
 
 
-def _on_circle(own: _Evaluator, shift: Array, step: int, oversampled: float) -> tuple[Array, Array]:
-    """One coefficient from points in the upper half plane, half a spacing off the real axis."""
+def _on_circle(
+    own: _Evaluator, shift: Array, step: int, oversampled: float, begins: float | None
+) -> tuple[Array, Array]:
+    """One coefficient from points in the upper half plane, half a spacing off the real axis.
+
+    The mean of the values is the first coefficient, the loss at the start: a circle that encloses a singularity has
+    another, which counts as error. Later losses enter damped, next to those about the step: where oscillating losses
+    are almost zero there, next to little.
+    """
     points = max(LEAST_CIRCLE, int(np.ceil(oversampled * step)))
     points += points % 2
     angle = 2.0 * np.pi * (np.arange(points // 2) + 0.5) / points
     radius = CIRCLE_ALIASING / points
     values: Any = own.loss(-np.expm1(-(shift[:, None] + radius - 1j * angle)))
-    found = 2.0 / points * np.exp(radius * step) * np.real(values @ np.exp(-1j * step * angle))
-    rounding = EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
-    whole = found + own.limit * np.exp(-shift * step)
-    return found, np.exp(-CIRCLE_ALIASING) + rounding / np.maximum(np.abs(whole), 1e-300)
+    about = np.arange(max(step - BEAT, 0), step + 1)
+    weights = 2.0 / points * np.exp(np.multiply.outer(about, radius - 1j * angle))
+    near = np.real(values @ weights.T)
+    found, whole = near[:, -1], _with_limit(own, near[:, -1], shift * step)
+    error = np.exp(-CIRCLE_ALIASING) * np.abs(near).max(axis=1)
+    error += EPS * np.exp(radius * step) * np.abs(values).max(axis=1)
+    error /= np.maximum(np.abs(whole), 1e-300)
+    if begins is None:
+        return found, error
+    first = begins - own.limit
+    off = np.abs(2.0 / points * np.real(values).sum(axis=1) - first)
+    share = off / np.maximum(np.abs(first), 1e-300)
+    return found, np.where(share > SAME_START, np.maximum(error, share), error)
+
+
+def _with_limit(own: _Evaluator, decay: Array, exponent: Array) -> Array:
+    """What decays and its limit, in units of exp(exponent); where there is no limit, that may be out of range."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return decay + np.where(own.limit > 0.0, own.limit * np.exp(-exponent), 0.0)

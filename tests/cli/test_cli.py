@@ -20,7 +20,7 @@ from genfun.answers import max_learning_rate, predict, stability
 from genfun.cli import main
 from genfun.data import mnist
 
-SMALL = ("mnist", "--n", "60", "--seed", "3")
+SMALL = ("mnist", "--n", "24", "--seed", "3")
 QUICK = ("--batch-sizes", "1", "--momenta", "-0.5", "--steps", "1e1")
 
 
@@ -39,7 +39,7 @@ def answer(*words: object):
 
 @pytest.fixture(scope="module")
 def digits():
-    return mnist(60, 3)
+    return mnist(24, 3)
 
 
 @pytest.mark.parametrize("momentum", [-0.5, 0.9])
@@ -196,7 +196,7 @@ def test_explain_says_what_the_api_says(digits):
     setting = ("--learning-rate", 0.4, "--momentum", 0.5, "--batch-size", 5, "--steps", 3)
     expected = gf.explain(digits, gf.SGD(0.4, 0.5, 5), 3)
     shown = run("explain", *SMALL, *setting).stdout.splitlines()
-    assert shown[0] == "mnist, model=ntk, n=60, seed=3"
+    assert shown[0] == "mnist, model=ntk, n=24, seed=3"
     assert tuple(shown[1:]) == expected.lines
     found = answer("explain", *LAW, *setting, "--tau2", -1)["result"]
     told = gf.explain(PROBLEM, gf.SGD(0.4, 0.5, 5), 3, MINUS)
@@ -368,7 +368,7 @@ def test_report_prints_tables_and_says_where_the_files_are(tmp_path, digits):
         assert (tmp_path / "r" / name).is_file()
         assert f"wrote {tmp_path / 'r' / name}" in result.stdout
     assert f"{max_learning_rate(digits, -0.5, 1):.4g}" in result.stdout
-    assert "model=ntk, n=60, seed=3" in result.stdout
+    assert "model=ntk, n=24, seed=3" in result.stdout
     assert "\x1b[" not in result.stdout
 
 
@@ -389,21 +389,13 @@ def test_report_of_a_power_law_needs_no_data(tmp_path):
     assert "streaming" in shown
 
 
-@pytest.mark.slow
-def test_derive_prints_text_or_latex():
-    from genfun.methods import SGD
-    from genfun.symbolic.page import show
-
-    assert run("derive", "--latex").stdout == show(SGD, latex=True)
-
-
 QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
 
 
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("predict", *SMALL, *QUESTION[2:], "--batch-size", 61), ("--batch-size", "61", "60, the number")),
+        (("predict", *SMALL, *QUESTION[2:], "--batch-size", 25), ("--batch-size", "25", "24, the number")),
         (("predict", *SMALL, *QUESTION, "--momentum", 1), ("momentum", "1.0", "between -1 and 1")),
         (("predict", *SMALL, *QUESTION, "--momentum", "x"), ("--momentum", "'x'", "write it like")),
         (("predict", *SMALL, *QUESTION, "--learning-rate", "nan"), ("--learning-rate", "nan", "above 0")),
@@ -429,7 +421,7 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("steps", *SMALL, *QUESTION[:4]), ("--loss", "--share", "neither")),
         (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
         (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
-        (("translate", *SMALL, *QUESTION[:4], "--to", 61), ("--to", "61", "60, the number")),
+        (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("--to", "25", "24, the number")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 6, "--keep", "x"), ("--keep", "'x'", "'edge'")),
         (("convert", "torch", "adam", "lr=1"), ("TO", "'adam'", "'keras'")),
         (("convert", "torch", "ema", "lr"), ("'lr'", "name=value")),

@@ -179,3 +179,17 @@ def test_the_noise_of_features_that_do_not_fit_is_that_of_those_that_do(
     losses = [float(gf.predict(data, method, 2_000).loss) for data in (whole, read)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5 if single else 1e-8)
     assert read.measured_noise.sound
+
+
+def test_a_table_of_forty_categories_whose_modes_share_no_sample_gets_few_pairs_and_an_exact_loss() -> None:
+    shares = np.arange(1, 41) ** -1.2
+    rng = np.random.default_rng(0)
+    category = rng.choice(40, size=150, p=shares / shares.sum())
+    X = np.eye(40)[np.unique(category, return_inverse=True)[1]]
+    data = gf.LinearData.from_features(X[:, X.any(axis=0)], rng.standard_normal(150))
+    noise, method = data.measured_noise, gf.SGD(0.1, 0.0, 4)
+    # Blocks of pairs of which no sample has both were to be interpolated from their largest column, which is zero.
+    assert noise.skeleton.first.size < noise.pairs.first.size
+    found, exact = gf.predict(data, method, [10, 300]), gf.predict(data, method, [10, 300], noise="exact")
+    np.testing.assert_allclose(found.log_loss, exact.log_loss, rtol=0.0, atol=3.0 * found.noise_error.max() + 1e-9)
+    assert found.noise_error.max() < 1e-2
