@@ -109,10 +109,11 @@ def big_batch(
     all batch sizes, with the fluctuations of the test and its memory within one growing batch.
 
     **Assumptions.** Gaussian gradient noise: that of the samples of data, where these can be followed; or spectrally
-    expressible, for larger data with constants fitted to them, as a note then says. V_B at its mean; the full gradient of every run as large as on average;
-    accepted gradients no larger than drawn ones. Compared with real runs on digits in the validation. Features with
-    heavy tails break the Gaussian law first, which makes batches up to 1.6 times too large for either noise. Steps up
-    to 10^6, after which nothing is followed. Once every batch is full the loss is that of gradient descent.
+    expressible, for larger data with constants fitted to them, as a note then says. V_B at its mean; the full gradient
+    of every run as large as on average; accepted gradients no larger than drawn ones. Compared with real runs on digits
+    in the validation. Features with heavy tails break the Gaussian law first, which makes batches up to 1.6 times too
+    large for either noise. Steps up to 10^6, after which nothing is followed. Once every batch is full the loss is that
+    of gradient descent.
 
     Parameters
     ----------
