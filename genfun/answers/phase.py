@@ -73,8 +73,8 @@ class Phase(Displayed):
     nu_interval, zeta_interval : (float, float)
         Of the fit, both ends equal for an exact power law.
     fitted_noise : bool
-        Whether constants fitted to data stand for their own noise, as a note then says. Whether the loss converges, and
-        the exponents, are known without; where constants and noise disagree on that, the terms are nan.
+        Whether constants fitted to data stand for their own noise in the terms, as a note then says. Whether the loss
+        converges, and the exponents, are known without; where constants disagree on that, the terms are nan.
 
     Examples
     --------
@@ -299,7 +299,6 @@ def _by_own_noise(case: Case, f: Phase, notes: tuple[str, ...]) -> Phase:
     singular = dominant_singularity(transform(case.problem, case.method, own))
     if singular.stable == ("divergence" not in f.name):
         return replace(f, notes=(*f.notes, case.stand_in), fitted_noise=True)
-    f, notes = replace(f, fitted_noise=True), (*notes, case.stand_in)
     nothing = {"signal_constant": math.nan, "noise_constant": math.nan, "transition_step": math.inf}
     nothing |= {"floor": 0.0, "floor_constant": 0.0, "floor_step": math.inf}
     if singular.stable:

@@ -50,9 +50,8 @@ def best_schedule(
     if (steps is None) == (samples is None):
         raise click.UsageError("give --steps or --samples, and not both", click.get_current_context())
     beta = None if momentum == "free" else REAL.convert(momentum, None, None)
-    # Data bring their own noise, by which the answer compares what it finds with constants.
-    only = None if target.chosen == "measured" and target.asked is target.source else target.expressible
-    b = ask(target.asked, batch_size, steps or 2, beta, only, share_of_edge, samples)
+    only, (of, noise) = target.expressible, target.partly_own
+    b = ask(of, batch_size, steps or 2, beta, noise, share_of_edge, samples)
     lr, chosen = b.method, b.method.at([0])[1][0]
     shown = [
         *preamble(target, only),

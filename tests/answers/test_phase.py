@@ -247,7 +247,9 @@ def test_whether_data_diverge_is_by_their_own_noise_where_fitted_constants_say_o
         assert ("divergence" in found.name) == (status == "diverges") != ("divergence" in constants.name)
         assert "by the data's own noise it" in found.notes[-1]
         assert np.isnan(found.constant)
+        assert not found.fitted_noise
         assert "nan" not in repr(found)
+        assert "fitted" not in repr(found)
         if status == "diverges":
             assert gf.asymptotic_optimum(data, 1, 0.0).method.learning_rate <= own
             losses = gf.predict(data, method, np.arange(200)).log_loss

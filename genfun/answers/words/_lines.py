@@ -117,7 +117,7 @@ def regime(e: Explanation) -> str:
     held = f", until label noise holds it at {figures(f.floor, 3)}" if f.floor > 0.0 else ""
     constant = "an unknown multiple of" if math.isnan(f.constant) else figures(f.constant, 3)
     law = f"{constant} t^-{figures(f.exponent)} while the law holds"
-    if not isinstance(e.noise, SpectrallyExpressible):
+    if f.fitted_noise and not isinstance(e.noise, SpectrallyExpressible):
         law += ", by constants fitted to the data's noise"
     return f"Phase: {f.name}, {above} tends to {law}{held}."
 
