@@ -42,7 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the checks, before genfun is imported."""
+    """Install the checks, before genfun is imported; and let workers take files in the order they are collected."""
+    # By default pytest-xdist puts the files of most tests first, and long pages, which are one test each, last of all.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     if config.getoption("shapes"):
         from jaxtyping import install_import_hook
 

@@ -83,6 +83,26 @@ class Displayed:
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
 
 
+FAR = 1e11
+"""Steps that no run takes: three years at a thousand a second. Times beyond are told as such, not as numbers."""
+
+
+def seen(step: float) -> bool:
+    """Whether a run may come to this step.
+
+    Parameters
+    ----------
+    step : float
+        Also inf and nan: no.
+
+    Examples
+    --------
+    >>> seen(2e6), seen(1e29), seen(math.inf)
+    (True, False, False)
+    """
+    return step < FAR
+
+
 def percent(share: float) -> str:
     """A share of at most 1 in per cent, to two digits, or to what is missing from 100 %.
 

@@ -25,7 +25,7 @@ class Grid:
     keys : int
         Leading columns that say what a row is about, repeated in each table.
     grouped : bool
-        Whether a line is left free where the first column changes.
+        Whether a line is left free where the first column changes, if rows share it at all.
     """
 
     columns: Sequence[str]
@@ -69,9 +69,9 @@ class Grid:
             # Folded, not cut, where one column alone is wider than the screen.
             heading = re.sub(" (?!%)", "\n", self.columns[i]) if close else self.columns[i]
             table.add_column(Text(heading), justify="right", overflow="fold")
-        previous = None
+        previous, grouped = None, self.grouped and len({row[0] for row in self.rows}) < len(self.rows)
         for row in self.rows:
-            if self.grouped and previous is not None and row[0] != previous:
+            if grouped and previous is not None and row[0] != previous:
                 table.add_section()
             table.add_row(*(Text(row[i]) for i in chosen))
             previous = row[0]

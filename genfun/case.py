@@ -11,6 +11,7 @@ from genfun import _check
 from genfun.data.linear import LinearData
 from genfun.engine.dispatch import transform
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.problems.measured_spectrum import MeasuredSpectrum
 from genfun.problems.problem import Problem
 from genfun.sample_space.scheduled_steps import ScheduledLosses, scheduled_steps
 from genfun.schedules.scheduled_sgd import ScheduledSGD
@@ -71,7 +72,8 @@ class Case:
         method : Method or ScheduledSGD
             Left out by answers that are about no single one; None is refused as any other that is no method.
         noise : SpectrallyExpressible, Noise, "measured", "exact", "fitted" or None
-            None is the measured noise of data, and tau1 = tau2 = 1 for a bare spectrum.
+            None is the measured noise of data, the constants that a MeasuredSpectrum may have, and tau1 = tau2 = 1 for
+            a bare spectrum.
         only_expressible : str
             The name of an answer that is derived for spectrally expressible noise alone: data then bring their fitted
             constants, and another noise model is refused in this name. With `knows_options` the data's own noise is
@@ -103,7 +105,8 @@ class Case:
         spectrum: Any = problem if data is None else data.problem
         options = getattr(method, "options", "") if _is_constant(method) else ""
         own = (options or only_expressible) if knows_options else only_expressible
-        model = _named(noise, data, "" if knows_options else only_expressible)
+        constants = spectrum.noise if isinstance(spectrum, MeasuredSpectrum) else None
+        model = _named(noise, data, "" if knows_options else only_expressible, constants)
         _check.setting(spectrum, method if _is_constant(method) else None, model, knows_options)
         known = isinstance(model, SpectrallyExpressible) or (knows_options and getattr(model, "knows_options", False))
         if own and not known:
@@ -182,16 +185,20 @@ def _is_constant(method: Any) -> bool:
     return method is not None and not isinstance(method, ScheduledSGD)
 
 
-def _named(noise: NoiseChoice, data: LinearData | None, only_expressible: str) -> NoiseModel:
-    """The noise model that was asked for."""
+def _named(
+    noise: NoiseChoice, data: LinearData | None, only_expressible: str, constants: SpectrallyExpressible | None
+) -> NoiseModel:
+    """The noise model that was asked for; `constants` are those that a spectrum brings."""
     if noise is None:
         if data is None:
-            return SpectrallyExpressible()
+            return constants or SpectrallyExpressible()
         noise = "fitted" if only_expressible else "measured"
     if not isinstance(noise, str):
         return noise
     if noise not in NAMES:
         raise ValueError(f"noise must be a noise model or one of {', '.join(map(repr, NAMES))}, got {noise!r}")
+    if data is None and noise == "fitted" and constants is not None:
+        return constants
     if data is None:
         raise ValueError(f"noise={noise!r} needs the data; pass the LinearData in place of its problem")
     if noise == "fitted":

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine
+from validation import kept
 from validation.claim import Claim
-from validation.page import COLUMNS, markdown
+from validation.page import COLUMNS, Row, markdown
 
 FILES = (
     "critical_rates",
@@ -48,12 +49,14 @@ FILES = (
     "outcomes",
     "held_out",
     "suggest_habits",
+    "softmax_runs",
+    "large_models",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def row(file: str, c: Claim) -> tuple[str, ...]:
+def row(file: str, c: Claim) -> Row:
     numbers = (f"{x:.6g}" for x in (c.computed, c.claimed))
     return (
         c.name,
@@ -67,6 +70,18 @@ def row(file: str, c: Claim) -> tuple[str, ...]:
     )
 
 
+def run(file: str, fast: bool) -> list[Row]:
+    """Return the rows of a file, printed as they come."""
+    start = time.perf_counter()
+    rows = []
+    for claim in importlib.import_module(f"validation.{file}").claims(fast=fast):
+        line = row(file, claim)
+        rows.append(line)
+        print(f"{line[5]:>5}  {claim.kind:<11} {line[1]:>12} {line[2]:>12} +- {line[3]:<8} {claim.name}", flush=True)
+    print(f"       {file}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    return rows
+
+
 def machine_line() -> str:
     """What the numbers were made on."""
     m = machine()
@@ -78,22 +93,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m validation", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="FILE", help=f"of {', '.join(FILES)}; all by default")
     parser.add_argument("--fast", action="store_true", help="fewer runs and settings (seconds)")
-    parser.add_argument("--write", action="store_true", help="write docs/validation.md and docs/validation.csv")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write docs/validation.md and docs/validation.csv (an hour; an interrupted run goes on where it stopped)",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(FILES):
         parser.error(f"no such file: {', '.join(sorted(unknown))}; choose from {', '.join(FILES)}")
     if arguments.write and (arguments.fast or arguments.names):
         parser.error("--write wants every claim in full; drop --fast and the file names")
-    rows = []
+    made_by = kept.version()
+    rows: list[Row] = []
     for file in arguments.names or FILES:
-        start = time.perf_counter()
-        for claim in importlib.import_module(f"validation.{file}").claims(fast=arguments.fast):
-            line = row(file, claim)
-            rows.append(line)
-            print(
-                f"{line[5]:>5}  {claim.kind:<11} {line[1]:>12} {line[2]:>12} +- {line[3]:<8} {claim.name}", flush=True
-            )
-        print(f"       {file}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+        done = kept.read(file, made_by) if arguments.write else None
+        if done is not None:
+            print(f"       {file}: done before, by this version", file=sys.stderr)
+        else:
+            done = run(file, arguments.fast)
+            if arguments.write:
+                kept.write(file, done, made_by)
+        rows += done
     failed = sum(line[5] == "NO" for line in rows)
     known = sum(line[5] == "known" for line in rows)
     print(f"{len(rows) - failed - known} of {len(rows)} claims hold, {known} are known not to, {failed} fail")

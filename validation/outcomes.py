@@ -4,12 +4,14 @@ Each way to choose a setting is tried on six small tasks with batches of 10 and 
 batches and in epochs. Its loss is the mean over runs at the end, where a run that ends above its start counts as its
 start, over that of the best constant setting: a grid of 192 and a finer one about its best, chosen by runs of other
 seeds. Random search draws (log of the rate, log of 1 - momentum) evenly and keeps the trial of least loss on all rows;
-a tuner that learns from its trials is not tried. `python -m validation.outcomes` writes docs/img/outcomes.{png,csv}.
+so does Optuna's TPE, which learns from its trials: it is tried where Optuna is installed, which nothing here needs
+otherwise. `python -m validation.outcomes` writes docs/img/outcomes.{png,csv}; for TPE, `pip install optuna` first.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -60,10 +62,10 @@ class Bench:
         self.start = 0.5 * float(np.mean(task.y**2))
         self.floor = 0.5 * self.data.problem.noise_variance
 
-    def ends(self, settings: list[gf.SGD], seed: int) -> np.ndarray:
+    def ends(self, settings: list[gf.SGD], seed: int, runs: int | None = None) -> np.ndarray:
         """Final losses, settings x runs."""
         done = simulate_many(
-            self.data, settings, STEPS, self.runs, "cpu", seed, [STEPS], dtype="float64", order=self.order
+            self.data, settings, STEPS, runs or self.runs, "cpu", seed, [STEPS], dtype="float64", order=self.order
         )
         return np.nan_to_num(np.array([r.loss[:, -1] for r in done]), nan=np.inf)
 
@@ -115,6 +117,31 @@ class Bench:
         for count in TRIALS:
             yield count, float(np.median(needed)), fresh[chosen[:, count - 1], np.arange(self.runs)]
 
+    def tuned(self, best: float) -> Iterator[tuple[int, float, np.ndarray]]:
+        """The same for Optuna's TPE: a study for each run, all of them a trial further at a time."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        studies = [optuna.create_study(sampler=optuna.samplers.TPESampler(seed=r)) for r in range(self.runs)]
+        asked: list[list[gf.SGD]] = []
+        trial = np.empty((self.runs, max(TRIALS)))
+        for k in range(max(TRIALS)):
+            trials = [study.ask() for study in studies]
+            rates = [t.suggest_float("rate", 1e-4, 1.0, log=True) for t in trials]
+            left = [t.suggest_float("left", 1e-2, 1.0, log=True) for t in trials]
+            asked.append([gf.SGD(rate, 1.0 - x, BATCH) for rate, x in zip(rates, left, strict=True)])
+            trial[:, k] = np.minimum(self.ends(asked[-1], 100 + k, runs=1)[:, 0], self.start)
+            for study, t, loss in zip(studies, trials, trial[:, k], strict=True):
+                study.tell(t, float(loss))
+        kept = np.array([[np.argmin(row[: k + 1]) for k in range(max(TRIALS))] for row in trial])
+        places = sorted({(r, int(k)) for r in range(self.runs) for k in kept[r]})
+        fresh = dict(zip(places, self.ends([asked[k][r] for r, k in places], 0), strict=True))
+        chosen = np.array([[fresh[r, int(k)] for k in kept[r]] for r in range(self.runs)])
+        near = self.mean(chosen) <= 1.05 * best
+        needed = np.where(near.any(axis=1), near.argmax(axis=1) + 1.0, np.inf)
+        for count in TRIALS:
+            yield count, float(np.median(needed)), chosen[np.arange(self.runs), count - 1, np.arange(self.runs)]
+
     def outcomes(self, fast: bool) -> Iterator[Outcome]:
         best = self.best_constant()
         yardstick = self.ends([best], 0)[0]
@@ -141,10 +168,13 @@ class Bench:
         yield outcome("rate finder / 0.9", self.finder(), 1.0)
         for count, needed, ends in self.searches(least):
             yield outcome(f"random search, {count}", ends, needed)
+        if importlib.util.find_spec("optuna") is not None and not fast:
+            for count, needed, ends in self.tuned(least):
+                yield outcome(f"Optuna's TPE, {count}", ends, needed)
 
 
 def all_outcomes(fast: bool = False) -> list[Outcome]:
-    """Every way on every task; the fast part has two tasks, fewer runs and fresh batches only."""
+    """Every way on every task; the fast part has one task, fewer runs and fresh batches only."""
     found: list[Outcome] = []
     for task in tasks(fast):
         for order in ORDERS[:1] if fast else ORDERS:

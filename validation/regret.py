@@ -16,19 +16,19 @@ from validation.claim import Claim
 from validation.measured_noise import FAST
 from validation.noise_edges import data_sets
 
-STEPS, SAMPLES, FEW, MANY = 200, 100, 60, 50
-"""T; samples, and samples of sets whose rank is above `MANY`, on which an exact step is dear."""
+STEPS, FAST_STEPS, SAMPLES, FEW, MANY = 200, 100, 100, 60, 50
+"""T; T of the fast part; samples, and samples of sets whose rank is above `MANY`, on which an exact step is dear."""
 GRID, COARSE = (9, 9), (5, 6)
-"""Cells of the grid, and those where the rank is above `MANY`."""
+"""Cells of the grid, and those where the rank is above `MANY`, or in the fast part."""
 LARGEST = 3.2
 """Largest atanh of the momentum of the yardstick."""
 
 
 class ExactLoss:
-    """log L(STEPS) as a function of (logit of the share of the edge, atanh of the momentum)."""
+    """log L(steps) as a function of (logit of the share of the edge, atanh of the momentum)."""
 
-    def __init__(self, data: gf.LinearData, batch_size: int) -> None:
-        self.data, self.batch_size = data, batch_size
+    def __init__(self, data: gf.LinearData, batch_size: int, steps: int) -> None:
+        self.data, self.batch_size, self.steps = data, batch_size, steps
         self.features = data.exact_noise.features
         self._edges: dict[float, float] = {}
 
@@ -38,7 +38,7 @@ class ExactLoss:
         return self._edges[y]
 
     def of(self, method: gf.SGD) -> float:
-        return float(exact_curve(self.data, method, np.array([STEPS])).loss.log()[0])
+        return float(exact_curve(self.data, method, np.array([self.steps])).loss.log()[0])
 
     def __call__(self, at: np.ndarray) -> float:
         x, y = float(at[0]), float(at[1])
@@ -52,11 +52,10 @@ class ExactLoss:
         return np.array([np.log(share / (1.0 - share)), y])
 
 
-def least(loss: ExactLoss, start: gf.SGD) -> float:
+def least(loss: ExactLoss, start: gf.SGD, size: tuple[int, int]) -> float:
     """The least exact log loss that the yardstick finds."""
     from scipy.optimize import minimize
 
-    size = COARSE if loss.data.rank > MANY else GRID
     cells = [np.array([x, y]) for x in np.linspace(-5.0, 3.5, size[0]) for y in np.linspace(-2.0, 2.6, size[1])]
     cells.sort(key=loss)
     found = []
@@ -73,12 +72,13 @@ def claims(fast: bool = False) -> list[Claim]:
         data = small if large.rank > MANY else large
         if fast and name != FAST[-1]:
             continue
+        size, steps = COARSE if fast or data.rank > MANY else GRID, FAST_STEPS if fast else STEPS
         for b in (1,) if fast else (1, 16):
-            best = gf.optimize(data, batch_size=b, steps=STEPS)
-            loss = ExactLoss(data, b)
+            best = gf.optimize(data, batch_size=b, steps=steps)
+            loss = ExactLoss(data, b, steps)
             here = loss.of(best.method)
-            regret = float(np.exp(here - min(here, least(loss, best.method))))
+            regret = float(np.exp(here - min(here, least(loss, best.method, size))))
             note = f"predicted over exact {best.loss / np.exp(here):.4f}, noise_error {best.noise_error:.1e}"
-            words = f"{name}: exact loss of the setting of optimize over the least, b={b}, T={STEPS}"
+            words = f"{name}: exact loss of the setting of optimize over the least, b={b}, T={steps}"
             result.append(Claim(words, regret, 1.0, 0.02, "exact", source, note))
     return result

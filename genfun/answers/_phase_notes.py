@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from genfun._display import seen
+
 if TYPE_CHECKING:
     from genfun.answers.phase import Phase
 
@@ -35,10 +37,9 @@ def spectrum_notes(
     if not infinite:
         if nu <= 1.0 and "divergence" not in name:
             notes.append(f"stable only because the spectrum ends: nu = {nu:.3g} <= 1 would diverge without truncation")
-        if math.isfinite(transition) and transition > end:
-            notes.append(
-                f"the spectrum ends at step {end:.3g}, before the transition at {transition:.3g}: it will not be seen"
-            )
+        if math.isfinite(transition) and transition > end and seen(end):
+            at = f" at {transition:.3g}" if seen(transition) else ""
+            notes.append(f"the spectrum ends at step {end:.3g}, before the transition{at}: it will not be seen")
     return tuple(notes)
 
 
@@ -57,12 +58,16 @@ def term_notes(f: Phase) -> tuple[str, ...]:
             "on the border of the two phases: signal and noise fall alike, and the constant is that of their sum"
         )
     elif f.later == "signal" and f.noise_constant > f.signal_constant:
-        until = f"step {f.transition_step:.3g}" if math.isfinite(f.transition_step) else "any step that can be reached"
-        notes.append(f"the noise term leads first, t^-{f.noise_exponent:.4g}, until {until}")
+        until = "before the signal takes over" if seen(f.transition_step) else "at every step of a run"
+        notes.append(f"{until} the noise term leads, as t^-{f.noise_exponent:.4g}")
     if f.floor > 0.0:
         held = f"label noise holds the loss {f.floor:.3g} above its lowest"
-        text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
-        if f.floor_constant > 0.0:
-            text += f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
-        notes.append(text)
+        if f.floor_step > f.end_step:
+            notes.append(f"{held}, once the spectrum has ended")
+        elif seen(f.floor_step):
+            text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
+            slow = f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
+            notes.append(text + (slow if f.floor_constant > 0.0 else ""))
+        else:
+            notes.append(f"{held}, but the decay lasts longer than any run")
     return tuple(notes)

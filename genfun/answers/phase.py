@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, seen
 from genfun._typing import Array, Float
 from genfun.answers._phase_notes import spectrum_notes, term_notes
 from genfun.answers.exponents.fit import fit_power_law
@@ -172,7 +172,8 @@ class Phase(Displayed):
         changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
         after = f" after step {self.transition_step:.4g}" if changes else ""
         if self.floor > 0.0:
-            after += f", held at {self.floor:.3g} by label noise from step {self.floor_step:.3g}"
+            first = f" from step {self.floor_step:.3g}" if self.floor_step <= self.end_step else ""
+            after += f", held at {self.floor:.3g} by label noise{first}"
         end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end}{stands})"
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from genfun.cli.answer import Answer, answers
+from genfun.cli.cross_entropy import best_answer
 from genfun.cli.group import Job, examples
 from genfun.cli.held_out import OBJECTIVES, held_out_best
-from genfun.cli.options import asked, banded, inputs, notes, preamble, setting, told
+from genfun.cli.options import asked, banded, inputs, notes, preamble, remedy, setting, told
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL, WHOLE
 
@@ -23,9 +24,10 @@ from genfun.cli.types import BATCH, REAL, WHOLE
         "genfun optimize power-law --nu 1.5 --zeta 2 --n-modes 1000 --batch-size 1 --steps 1e4 --momentum 0",
         "genfun optimize mnist --budget 1e5 --out best.png",
         "genfun optimize mnist --model pixels --holdout 0.2 --batch-size 10 --steps 1000",
+        "genfun optimize data.csv --cross-entropy --batch-size 16 --steps 1000",
     ),
 )
-@partial(on_target, held_out=True)
+@partial(on_target, held_out=True, cross_entropy=True)
 @click.option("--batch-size", type=BATCH, help="b, or `full`; a --budget alone chooses it.")
 @click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
@@ -59,6 +61,10 @@ def optimize(
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("give --batch-size, a number or `full`; only a --budget chooses it", context)
+    if target.cross_entropy:
+        share = context.get_parameter_source("max_share_of_edge") == click.core.ParameterSource.COMMANDLINE
+        other = {"--budget": budget, "--objective": objective, "--max-share-of-edge": share or None}
+        return best_answer(target, batch_size, steps, momentum, other)
     if target.held_out is not None or objective in ("test", "folds"):
         return held_out_best(target, batch_size, steps, momentum, budget, max_share_of_edge, objective)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget, max_share_of_edge=max_share_of_edge)
@@ -77,7 +83,7 @@ def optimize(
         shown.append(f"momentum takes {percent(o.gain)} off the least loss without it")
     shown.append(o.caution)
     if o.noise_error > 0.0:
-        shown.append(f"the loss is known, as the noise is, to {o.noise_error:.1e}, relative")
+        shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")
     if banded(target, m.batch_size) and o.loss_band is not None:
         minus, plus = (loss(end, unknown, 6) for end in o.loss_band)
         shown.append(f"over noise models: {minus} at tau2 = -tau1, {plus} at tau2 = tau1  (this setting)")
@@ -104,6 +110,7 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
 
     From the power law of the spectrum, given or fitted.
     """
+    from genfun._display import seen
     from genfun.answers import phase as ask
     from genfun.methods import SGD
 
@@ -119,9 +126,10 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     for what, step in (
         (f"{f.later} takes over", f.transition_step),
         ("the loss grows", f.divergence_step),
-        ("label noise ends the decay", f.floor_step),
+        ("label noise ends the decay", f.floor_step if f.floor_step <= f.end_step else math.inf),
         ("the spectrum ends", f.end_step),
     ):
-        if math.isfinite(step):
+        if seen(step):
             shown.append(f"{what} at step {step:,.0f}")
+    shown += remedy("diverges" if "divergence" in f.name else "", target.problem, method, target.noise)
     return Answer(inputs(target, only, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)

@@ -71,7 +71,7 @@ def escape(
     ]
     shown = [
         *preamble(target),
-        Grid(("rate", "sharpness", "minimum", "noise gain", f"steps to x {factor:g}"), lines),
+        Grid(("rate", "sharpness", "minimum", "noise gain", f"steps to x {factor:g}"), lines, keys=2),
         f"batch size {size}, momentum {momentum:g}; steps of the mean loss, by its late growth rate",
     ]
     return Answer(inputs(target, momentum=momentum, batch_size=size), chart, shown, lambda: rows, chart.plot)

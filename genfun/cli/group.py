@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from genfun.cli.flags import in_flags, options_of
 from genfun.cli.output import printable
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -70,6 +71,21 @@ class Job(click.Command):
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; arguments in what the library refuses are told as the options that they are here.
+
+        Parameters
+        ----------
+        ctx
+            As for `click.Command.invoke`.
+        """
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError) as error:
+            if len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (in_flags(error.args[0], options_of(self)),)
+            raise
 
 
 class Jobs(click.Group):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from genfun.cli.answer import Answer, lines_of
-from genfun.cli.options import asked, inputs, notes, preamble, told
+from genfun.cli.options import asked, inputs, notes, preamble, remedy, told
 from genfun.cli.output import Block, Grid
 from genfun.cli.target import Target
 
@@ -44,13 +44,14 @@ def held_out_loss(target: Target, method: Any, steps: tuple[int, ...]) -> Answer
         "noise_error": found.noise_error,
     }
     columns |= {} if wrong is None else {"error_rate": wrong}
-    headings = ("step", "test loss", "without batch noise", "train loss", "of the noise", "wrong")[: len(columns)]
+    headings = ("step", "test loss", "without batch noise", "train loss", "noise error", "wrong")[: len(columns)]
     lines = [
         (f"{t:,}", *(figures(float(x[i]), 6) for x in list(columns.values())[1:4]), f"{found.noise_error[i]:.1e}")
         + (() if wrong is None else (f"{wrong[i]:.2%}",))
         for i, t in enumerate(found.steps)
     ]
     shown: list[Block] = [*preamble(target), told(method), Grid(headings, lines), f"{found.status}: {found.meaning}"]
+    shown += remedy(found.status, target.problem, method, target.noise)
     low, high = found.best_range
     where = "the last one looked at: later may be better" if found.at_end else f"{low:,} to {high:,} are within 1 %"
     shown.append(f"least test loss {found.best_loss:.6g} at step {found.best_step:,}  ({where})")

@@ -19,13 +19,13 @@ from genfun.cli.types import BATCHES, WHOLE
     "map",
     cls=Job,
     epilog=examples(
-        "genfun map mnist --batch-sizes 1,10,100 --step 1000 --out map.png",
-        "genfun map power-law --n-modes 1000 --batch-sizes 1 --step 1e4 --cells 200 --out map.csv",
+        "genfun map mnist --batch-sizes 1,10,100 --steps 1000 --out map.png",
+        "genfun map power-law --n-modes 1000 --batch-sizes 1 --steps 1e4 --cells 200 --out map.csv",
     ),
 )
 @on_target
 @click.option("--batch-sizes", type=BATCHES, default="1,10,100", show_default=True, help="One map for each.")
-@click.option("--step", type=WHOLE, required=True, help="T, the step at which the loss counts.")
+@click.option("--steps", "--step", "step", type=WHOLE, required=True, help="T, the step at which the loss counts.")
 @click.option("--cells", type=WHOLE, default="60", show_default=True, help="Cells on a side of each map.")
 @answers(picture=True)
 def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cells: int) -> Answer:

@@ -10,10 +10,10 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
-from genfun.cli.measured import DONE, SERIES, find, measured, named, plain, read, table_argument
-from genfun.cli.options import notes
+from genfun.cli.options import notes, table_argument
 from genfun.cli.output import Block, Grid
 from genfun.cli.types import REAL
+from genfun.own_runs.columns import DONE, SERIES, find, measured, named, plain, read
 
 
 @click.command(

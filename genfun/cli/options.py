@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from genfun.cli.flags import told as in_own_words
 from genfun.cli.target import Target
 from genfun.cli.types import BATCH, REAL
 
@@ -80,13 +82,13 @@ def preamble(target: Target, noise: Any = None) -> list[str]:
 
 
 def notes(lines: Any) -> list[str]:
-    """What an answer adds, a line each.
+    """What an answer adds, a line each, in the words of the command line.
 
     Parameters
     ----------
     lines : iterable of str
     """
-    return [f"note: {line}" for line in lines]
+    return [f"note: {in_own_words(line)}" for line in lines]
 
 
 def told(method: Any) -> str:
@@ -99,6 +101,34 @@ def told(method: Any) -> str:
     from genfun.answers.words.settings import setting_words
 
     return setting_words(method)
+
+
+def remedy(status: str, problem: Any, method: Any, noise: Any) -> list[str]:
+    """What to do about a setting that diverges, in a line; none about another.
+
+    Parameters
+    ----------
+    status : str
+        Of a prediction or a verdict.
+    problem : LinearProblem or PowerLaw
+    method : SGD or ScheduledSGD
+    noise : SpectrallyExpressible or Noise
+    """
+    from genfun._display import digits_of
+    from genfun.answers.words.numbers import batch, figures
+    from genfun.methods import SGD
+    from genfun.report.limits import rate_limit
+
+    if status != "diverges":
+        return []
+    if not isinstance(method, SGD):
+        return ["remedy: lower rates; `genfun max-lr` says which are stable at a momentum and batch size"]
+    found = rate_limit(problem, method.momentum, method.batch_size, noise)
+    at = f"momentum {figures(method.momentum)} and batch size {batch(method.batch_size)}"
+    if found.learning_rate == 0.0:
+        return [f"remedy: no learning rate is stable at {at}; set --n-modes"]
+    edge = figures(found.learning_rate, min(4, digits_of(found.noise_error)))
+    return [f"remedy: a --learning-rate below {edge}, the largest stable one at {at}"]
 
 
 def banded(target: Target, batch_size: Any, only: Any = None) -> bool:
@@ -144,3 +174,13 @@ def asked(method: Any) -> dict[str, Any]:
 
     values = {field.name: getattr(method, field.name) for field in fields(method)}
     return {name: repr(value) if callable(value) else value for name, value in values.items()}
+
+
+def table_argument(name: str, metavar: str) -> Any:
+    """An argument that is a table of measurements.
+
+    Parameters
+    ----------
+    name, metavar : str
+    """
+    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))

@@ -11,11 +11,11 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
-from genfun.cli.measured import DONE, find, measured, plain, read, table_argument
-from genfun.cli.options import inputs, notes, preamble
+from genfun.cli.options import inputs, notes, preamble, table_argument
 from genfun.cli.output import Block, Grid, progress
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCH, REAL, batch
+from genfun.own_runs.columns import DONE, find, measured, plain, read
 
 NEAR = 0.9
 """Share of the edge beyond which rare runs carry the mean."""

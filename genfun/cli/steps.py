@@ -9,7 +9,7 @@ import click
 
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
-from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, setting, told
+from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, remedy, setting, told
 from genfun.cli.output import Block, Grid
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
@@ -73,6 +73,7 @@ def steps(
     if math.isinf(found):
         end = stability(problem, method, noise) if isinstance(method, SGD) else None
         shown.append(f"never reached: {_why(aim, problem, end)}")
+        shown += remedy("" if end is None else end.status, problem, method, noise)
     else:
         shown.append(f"steps:   {count(found)}")
         if samples is not None:
@@ -81,7 +82,7 @@ def steps(
         high, low = result["at_tau2_plus"], result["at_tau2_minus"]
         shown.append(f"over noise models: {count(high)} at tau2 = +1, {count(low)} at tau2 = -1  (tau1 = 1)")
     if result.get("noise_error", 0.0) > 0.0:
-        shown.append(f"the loss there is known, as the noise is, to {result['noise_error']:.1e}, relative")
+        shown.append(f"relative error of the loss there by the noise: {result['noise_error']:.1e}")
     return Answer(inputs(target, only, method=asked(method), loss=loss, share=share), result, shown)
 
 
@@ -135,6 +136,9 @@ def translate(
     from genfun.report.encode import plain
 
     method = SGD(learning_rate, momentum, batch_size)
+    most = target.problem.n_samples
+    if to is not None and most is not None and to > most:
+        raise ValueError(f"--to must be at most {most}, the number of samples, got {to}; `full` means the full batch")
     found = ask(target.problem, method, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
     pick = sorted({round(i * (found.samples.size - 1) / (SHOWN - 1)) for i in range(SHOWN)})
     columns = {

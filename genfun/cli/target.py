@@ -63,6 +63,8 @@ class Target:
         The noise model that was given, the name of one of the data's own, or None for the default of a spectrum.
     held_out : Split or None
         Rows that are held out, where a command was asked about the loss on them.
+    cross_entropy : bool
+        Whether the loss is cross-entropy, of the targets as labels, and not squared.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Target:
     problem: Problem
     chosen: NoiseChoice
     held_out: Split | None = None
+    cross_entropy: bool = False
 
     @cached_property
     def noise(self) -> NoiseModel:
@@ -147,6 +150,11 @@ def _told(value: Any) -> str:
 
 
 _option = functools.partial(click.option, cls=TargetOption)
+_cross_entropy = _option(
+    "--cross-entropy",
+    is_flag=True,
+    help="Train a linear classifier of the target's labels under cross-entropy, in place of squared loss.",
+)
 
 
 def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -155,7 +163,9 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return words or [CompletionItem(incomplete, type="file")]
 
 
-def on_target(command: Callable[..., Any], flag: str | None = None, held_out: bool = False) -> Callable[..., Any]:
+def on_target(
+    command: Callable[..., Any], flag: str | None = None, held_out: bool = False, cross_entropy: bool = False
+) -> Callable[..., Any]:
     """Give a command the argument TARGET and its options; the command receives a `Target`.
 
     Parameters
@@ -166,6 +176,8 @@ def on_target(command: Callable[..., Any], flag: str | None = None, held_out: bo
         The option that holds TARGET, of a command with another argument.
     held_out : bool
         Whether rows may be held out.
+    cross_entropy : bool
+        Whether the loss may be cross-entropy.
     """
     options = [
         click.argument("name", metavar="TARGET", shell_complete=_complete)
@@ -198,6 +210,7 @@ def on_target(command: Callable[..., Any], flag: str | None = None, held_out: bo
         _option("--drop-missing", is_flag=True, help="table: leave out rows with missing values."),
         _option("--classes", is_flag=True, help="file: the target holds labels, also where they are numbers."),
         *(HELD_OUT if held_out else ()),
+        *((_cross_entropy,) if cross_entropy else ()),
         _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),
         _option(
             "--noise",
@@ -217,6 +230,7 @@ def on_target(command: Callable[..., Any], flag: str | None = None, held_out: bo
         "tau1",
         "tau2",
         *(("test", "holdout", "split_seed") if held_out else ()),
+        *(("cross_entropy",) if cross_entropy else ()),
     )
 
     @functools.wraps(command)
@@ -239,10 +253,15 @@ def _read(
     test: Path | None = None,
     holdout: float | None = None,
     split_seed: int = 0,
+    cross_entropy: bool = False,
     **options: Any,
 ) -> Target:
     kind = name if name in WORDS else "file"
     _refuse_foreign_options(ctx, kind)
+    if cross_entropy:
+        flags = ("--noise", noise_name), ("--noise-variance", noise_variance), ("--tau1", tau1), ("--tau2", tau2)
+        _check_labels(name, dict(flags))
+        options["classes"] = True
     split = None
     if test is not None or holdout is not None:
         check_noise(noise_name, {"--noise-variance": noise_variance, "--tau1": tau1, "--tau2": tau2})
@@ -255,7 +274,16 @@ def _read(
     inputs |= {"noise_variance": noise_variance, "tau1": tau1, "tau2": tau2}
     if split is not None:
         inputs |= {"test": None if test is None else str(test), "holdout": holdout, "split_seed": split_seed}
-    return Target(name, inputs, source, problem, chosen, split)
+    return Target(name, inputs, source, problem, chosen, split, cross_entropy)
+
+
+def _check_labels(name: str, noise: dict[str, Any]) -> None:
+    """Refuse, under cross-entropy, what has no labels, and a noise that is not computed."""
+    if name == "power-law":
+        raise ValueError("--cross-entropy needs samples with labels, and a power law has none; give a table or mnist")
+    given = [flag for flag, value in noise.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} is of squared loss; under cross-entropy the noise is computed, so drop it")
 
 
 def _refuse_foreign_options(ctx: click.Context, kind: str) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 import click
 
 from genfun.cli.answer import Answer, answers, lines_of
+from genfun.cli.cross_entropy import curve_answer, edge_answer
 from genfun.cli.group import Job, examples
 from genfun.cli.held_out import held_out_loss
-from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, setting, told
+from genfun.cli.options import BATCH_SIZE, MOMENTUM, asked, banded, inputs, preamble, remedy, setting, told
 from genfun.cli.output import Grid
-from genfun.cli.overlay import read_runs
+from genfun.cli.overlay import draw as draw_runs
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLES
+from genfun.own_runs.overlay import read_runs
 
 TOLD = 5
 """Losses below 1e-300 whose logarithm is told."""
@@ -31,13 +33,14 @@ DRAWN = 200
     epilog=examples(
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun max-lr power-law --nu 1.5 --zeta 0.5 --batch-size 1 --json",
-        "genfun max-lr data.csv --column price --batch-size full --out edge.csv",
+        "genfun max-lr data.csv --column price --batch-size full --out edge.png",
+        "genfun max-lr data.csv --column kind --cross-entropy --batch-size 16",
     ),
 )
-@on_target
+@partial(on_target, cross_entropy=True)
 @BATCH_SIZE
 @MOMENTUM
-@answers()
+@answers(picture=True)
 def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     """Print the largest learning rate that converges.
 
@@ -49,10 +52,12 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     from genfun.answers.words.numbers import batch
     from genfun.report.limits import rate_limit
 
+    if target.cross_entropy:
+        return edge_answer(target, momentum, batch_size)
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
     digits = digits_of(found.noise_error)
     if found.at_tau2_plus is None or found.at_tau2_minus is None:
-        known = f"known, as the noise is, to: {found.noise_error:.1e}, relative"
+        known = f"relative error by the noise:  {found.noise_error:.1e}"
     else:
         low, high = sorted((found.at_tau2_plus, found.at_tau2_minus))
         known = f"over noise models:            {low:.6g} .. {high:.6g}  (tau1 = 1, tau2 = +1 and -1)"
@@ -67,7 +72,18 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
             known,
             f"2(1+beta)/lambda_max:         {found.popular:.6g}  ({found.factor:.3g} times the answer)",
         ],
+        draw=lambda: _edge(target, found.learning_rate, momentum, batch_size),
     )
+
+
+def _edge(target: Target, learning_rate: float, momentum: float, batch_size: int | None) -> Any:
+    """The picture of a setting on its way to the edge."""
+    from genfun.methods import SGD
+    from genfun.plotting.stability_edge import stability_edge
+
+    if learning_rate == 0.0:
+        raise ValueError("no learning rate is stable, so there is nothing to draw; set --n-modes")
+    return stability_edge(target.problem, SGD(learning_rate, momentum, batch_size), target.noise)
 
 
 @click.command(
@@ -88,11 +104,6 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
     method = SGD(learning_rate, momentum, batch_size)
     found = ask(target.problem, method, target.noise)
 
-    def draw() -> Any:
-        from genfun.plotting.stability_edge import stability_edge
-
-        return stability_edge(target.problem, method, target.noise)
-
     return Answer(
         inputs(target, method=asked(method)),
         found,
@@ -103,8 +114,9 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
             f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
+            *remedy(found.status, target.problem, method, target.noise),
         ],
-        draw=draw,
+        draw=lambda: _edge(target, learning_rate, momentum, batch_size),
     )
 
 
@@ -116,10 +128,11 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
         'genfun predict mnist --batch-size 10 --learning-rate "Warmup(100, Cosine(1, 1000))" --steps 100,1100',
         "genfun predict data.csv --batch-size 10 --learning-rate 0.1 --overlay runs.csv --out curve.png",
         "genfun predict data.csv --test new.csv --batch-size 10 --learning-rate 0.1 --steps 100,1000",
+        "genfun predict data.csv --cross-entropy --batch-size 16 --learning-rate 0.1 --steps 100,1000",
         "genfun predict power-law --nu 1.2 --batch-size 10 --learning-rate 0.3 --steps 1e3,1e9 --json",
     ),
 )
-@partial(on_target, held_out=True)
+@partial(on_target, held_out=True, cross_entropy=True)
 @scheduled_setting
 @click.option("--steps", type=WHOLES, help="Steps, e.g. 100,1000,1e6; with --overlay some of its own.")
 @click.option(
@@ -146,6 +159,7 @@ def predict(
     Where the rate changes, momentum is torch's: the gradients gathered move by the new rate at once. In Keras they
     keep the rate that they came at (--convention keras).
     With --test or --holdout the mean loss on rows that are not trained on, and where to stop.
+    With --cross-entropy the target holds labels, and the share classified wrongly is told too.
     """
     from genfun.answers import predict as ask
     from genfun.answers.band import loss_band
@@ -159,6 +173,8 @@ def predict(
             raise click.UsageError("give --steps, e.g. --steps 100,1000, or --overlay", click.get_current_context())
         steps = runs.chosen()
     method = method_of(learning_rate, momentum, batch_size, convention)
+    if target.cross_entropy:
+        return curve_answer(target, method, steps, runs is not None)
     if target.held_out is not None:
         if runs is not None:
             raise ValueError("--overlay lays runs over the training loss; drop --test and --holdout")
@@ -189,9 +205,10 @@ def predict(
         for i, t in enumerate(found.steps)
     ]
     headings = [*([] if measured is None else ["measured"]), *headings]
-    headings += ["relative error", *(["of the noise"] if known else [])]
+    headings += ["numeric error", *(["noise error"] if known else [])]
     shown = [*preamble(target, only), told(method), Grid(("step", *headings), lines)]
     shown.append(f"{found.status}: {found.meaning}")
+    shown += remedy(found.status, target.problem, method, noise)
     tiny = [f"{math.log10(math.e) * log:,.6g} at step {t:,}" for t, log in zip(found.steps, found.log_loss, strict=True)
             if -math.inf < log < words.LEAST]  # fmt: skip
     if tiny:
@@ -215,7 +232,7 @@ def predict(
         last = max(1, *steps, 0 if runs is None else int(runs.steps[-1]))
         filled = np.rint(np.geomspace(1, last, DRAWN)).astype(int)
         ax = ask(target.problem, method, np.union1d(filled, [*steps]), noise).plot()
-        return ax if runs is None else runs.draw(ax)
+        return ax if runs is None else draw_runs(runs, ax)
 
     given = {} if overlay is None else {"overlay": str(overlay)}
     return Answer(inputs(target, only, method=asked(method), **given), result, shown, lambda: lines_of(columns), draw)

@@ -207,6 +207,10 @@ class LinearData(Displayed):
         the mean K of the outputs' own kernels and says in the notes how much of the whole it leaves out (of order
         width^(-1/2) for wide networks).
 
+        **Size.** "ntk" makes the n x n kernel, n^2 x outputs x parameters multiplications, and refuses more than 1e15
+        of them on a CPU (1e18 elsewhere). Large models, and outputs that the kernel couples, go by products with it:
+        `LinearProblem.from_operator(K, targets - K.start, n)` with `K = data.torch_operator(model, inputs)`.
+
         Parameters
         ----------
         model : torch.nn.Module
@@ -234,7 +238,8 @@ class LinearData(Displayed):
         Raises
         ------
         ValueError
-            If shapes do not match, several outputs do not share a kernel, or the model does not end in a Linear.
+            If shapes do not match, several outputs do not share a kernel, the kernel would take hours, or the model
+            does not end in a Linear.
         TypeError
             If model is not a torch module.
         ImportError

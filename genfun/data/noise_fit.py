@@ -10,12 +10,12 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.data.store import Blocks
 from genfun.noise import SpectrallyExpressible
+from genfun.noise.expressible import fitted_constants
 
 MAX_MODES = 1024
 COVERED = 1.0 - 1e-4
 STAGES = 32
 REMAINING = 0.01
-NO_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,6 @@ def _decay(lam: Float[Array, " n"], signal: Float[Array, " n"]) -> Float[Array, 
     return factors[:, signal @ factors**2 >= REMAINING * signal.sum()]
 
 
-def _taus(total: float, diagonal: float, overlap: float) -> tuple[float, float] | None:
-    """The two weighted means of M that least squares asks for; None where all the weight is on the diagonal."""
-    if 1.0 - overlap < NO_WEIGHT:
-        return None
-    tau1 = max((total - diagonal) / (1.0 - overlap), 0.0)
-    tau2 = 1.0 + tau1 - diagonal / overlap if overlap > 0.0 else tau1
-    return tau1, min(tau2, tau1)
-
-
 def _largest_error(actual: Float[Array, " stages"], model: Float[Array, " stages"]) -> float:
     """Largest relative error of the model; 0.0 where there is no signal and so no noise."""
     positive = model > 0.0
@@ -165,9 +156,8 @@ def fit_noise(
     total, diagonal, labels, staged, path = total / n, diagonal / n, labels / n, staged / n, path / n
 
     overlap = float(share @ share)
-    taus = _taus(total, diagonal, overlap)
-    # One mode: only tau1 - tau2 = M_kk - 1 is observable, and tau1 = 1 is the usual choice.
-    tau1, tau2 = taus if taus is not None else (1.0, min(2.0 - diagonal / overlap, 1.0))
+    noise = fitted_constants(total, diagonal, overlap)
+    tau1, tau2 = noise.tau1, noise.tau2
 
     weights = np.outer(share[modes], share[modes])
     fitted = tau1 + (1.0 - tau2) * np.eye(modes.size)

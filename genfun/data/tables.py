@@ -131,6 +131,8 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
                 raise ValueError(_about_text(where, frame, name, target=True))
         targets = np.column_stack([_values(where, frame, name) for name in chosen])
     label = ", ".join(map(str, chosen))
+    if choices.target is None:
+        notes.append(f"the last column, {chosen[0]!r}, is the target; target= chooses another")
     return Numbers(np.column_stack(columns), targets, of, np.array(amounts), label, notes, levels, (names, chosen))
 
 

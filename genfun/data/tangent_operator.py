@@ -9,6 +9,10 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float
+from genfun.data.torch_model import derivatives
+
+HELD = 1 << 28
+"""Bytes for the derivatives of single samples."""
 
 
 class TorchOperator:
@@ -113,6 +117,22 @@ class TorchOperator:
                 for piece in self._pieces
             ]
         return (torch.cat(rows) / self.n_samples).flatten().cpu().numpy()
+
+    def sample_blocks(self) -> Float[Array, "n outputs outputs"]:
+        """J_i J_i^T / N of each sample, from which `LinearProblem.from_operator` has the constants of the noise.
+
+        One backward pass an output of a sample, and memory for the derivatives of a few samples.
+        """
+        import torch
+
+        parameters = {name: self._state[name] for name in self._trained}
+        rows = derivatives(self._call, parameters, self.outputs)
+        size = self.outputs * sum(p.numel() * p.element_size() for p in parameters.values())
+        few = max(1, min(len(self._pieces[0]), HELD // size))
+        blocks = []
+        for piece in (part for whole in self._pieces for part in whole.split(few)):
+            blocks.append(sum(torch.einsum("iap,ibp->iab", part, part) for part in rows(piece)) / self.n_samples)
+        return torch.cat(blocks).double().cpu().numpy()
 
 
 def torch_operator(model: Any, inputs: Any, chunk: int = 256, device: str | None = None) -> TorchOperator:

@@ -14,6 +14,13 @@ KINDS = ("ntk", "ntk_shared", "last_layer")
 EXACTLY_SHARED = 1e-5
 """Share of a several-output kernel that may lie outside K x identity before it no longer counts as that."""
 
+PRODUCTS_ONLY = {"cpu": 1e15, "other": 1e18}
+"""Multiplications of a tangent kernel, n^2 x outputs x parameters, beyond which it is refused: some hours' work."""
+
+BY_PRODUCTS = (
+    "gf.LinearProblem.from_operator(K, targets - K.start, n_samples=n) with K = gf.data.torch_operator(model, inputs)"
+)
+
 FEW = 16
 """Samples at least on which that share is measured."""
 
@@ -179,10 +186,18 @@ def _last_layer(model: Any, function: Function, pieces: Any, start: Any) -> Arra
     )
 
 
-def _kernel(
-    function: Function, parameters: dict[str, Any], x: Any, outputs: int, kind: str, chunk: int, memory_limit: int
-) -> tuple[Array, tuple[str, ...]]:
-    """The empirical tangent kernel (n, n), in the model's own precision, which bounds what its eigenvalues mean."""
+def derivatives(function: Function, parameters: dict[str, Any], outputs: int) -> Callable[[Any], list[Any]]:
+    """The function from samples to the derivatives of their outputs: (samples, outputs, size) for each parameter.
+
+    Parameters
+    ----------
+    function : callable
+        From parameters and samples to outputs.
+    parameters : dict
+        Those that are trained.
+    outputs : int
+        Outputs of a sample.
+    """
     import torch
 
     def one(p: dict[str, Any], sample: Any) -> Any:
@@ -190,11 +205,24 @@ def _kernel(
 
     jacobian = torch.func.vmap(torch.func.jacrev(one), in_dims=(None, 0))
 
-    def rows(piece: Any) -> Any:
-        """Derivatives, (samples, outputs, parameters)."""
-        parts = jacobian(parameters, piece)
-        return torch.cat([part.reshape(len(piece), outputs, -1) for part in parts.values()], dim=2).detach()
+    def rows(piece: Any) -> list[Any]:
+        return [part.detach().reshape(len(piece), outputs, -1) for part in jacobian(parameters, piece).values()]
 
+    return rows
+
+
+def _kernel(
+    function: Function, parameters: dict[str, Any], x: Any, outputs: int, kind: str, chunk: int, memory_limit: int
+) -> tuple[Array, tuple[str, ...]]:
+    """The empirical tangent kernel (n, n), in the model's own precision, which bounds what its eigenvalues mean."""
+    import torch
+
+    parts = derivatives(function, parameters, outputs)
+
+    def rows(piece: Any) -> Any:
+        return torch.cat(parts(piece), dim=2)
+
+    _refuse_size(len(x), outputs, sum(p.numel() for p in parameters.values()), x.device.type)
     n, dtype = len(x), next(iter(parameters.values())).dtype
     size = outputs * sum(p.numel() for p in parameters.values()) * 8
     chunk = max(1, min(chunk, memory_limit // (2 * size)))
@@ -231,6 +259,16 @@ def _outside(left: Any, right: Any) -> float:
     mean = torch.einsum("ijoo->ij", full) / full.shape[2]
     rest = max(total - full.shape[2] * float((mean**2).sum()), 0.0)
     return float(np.sqrt(rest / total)) if total > 0.0 else 0.0
+
+
+def _refuse_size(n: int, outputs: int, parameters: int, device: str) -> None:
+    """Refuse kernels that would take hours, and arrays that no machine holds."""
+    work = float(n) ** 2 * outputs * parameters
+    if work > PRODUCTS_ONLY.get(device, PRODUCTS_ONLY["other"]):
+        raise ValueError(
+            f"inputs and model ask for a tangent kernel of {n} x {n} samples with {outputs} outputs and {parameters} "
+            f"trained parameters, {work:.1g} multiplications; use {BY_PRODUCTS}, which makes none, or fewer samples"
+        )
 
 
 def _refuse(kind: str, apart: float, outputs: int) -> None:

@@ -28,11 +28,6 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
             f"loss_fn.reduction must be 'mean', got {loss_fn.reduction!r}; use CrossEntropyLoss(), and divide the "
             "learning rate by the batch size for a sum"
         )
-    if loss_fn.label_smoothing != 0.0:
-        raise ValueError(
-            f"loss_fn.label_smoothing must be 0, got {loss_fn.label_smoothing!r}: smoothed labels are not derived; "
-            "suggest settings without it, which smoothing changes little while it is small"
-        )
     if loss_fn.weight is not None:
         raise ValueError(
             "loss_fn.weight must be None: weighted classes are not derived; repeat samples of rare classes"
@@ -46,7 +41,7 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
 
 
 def probe_of(
-    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, ignore_index: int = -100
+    model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, loss_fn: Any
 ) -> tuple[SoftmaxData, tuple[str, ...]]:
     """Features before the last layer and its present weights, and what was done to them.
 
@@ -58,10 +53,11 @@ def probe_of(
     head : torch.nn.Linear
         The layer that is trained.
     memory_limit : int
-    ignore_index : int
-        Of the loss function: no target may be it.
+    loss_fn : torch.nn.CrossEntropyLoss
+        Its label smoothing is kept, and no target may be its ignore_index.
     """
     x, y = samples(inputs, targets)
+    ignore_index, smoothing = loss_fn.ignore_index, float(loss_fn.label_smoothing)
     count = head.out_features
     labels = y.cpu().numpy()
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -100,4 +96,4 @@ def probe_of(
             f"{100.0 * kept:.4g} % of their squares: trust the settings more than the loss, which all features bring "
             "lower in many steps",
         )
-    return SoftmaxData(X, labels.astype(np.int64), tuple(range(count)), start), notes
+    return SoftmaxData(X, labels.astype(np.int64), tuple(range(count)), start, smoothing), notes

@@ -158,7 +158,7 @@ def suggest(
     Raises
     ------
     ValueError
-        If the loss is reduced by a sum or not at all, has smoothed labels, weighted classes or ignored targets, the
+        If the loss is reduced by a sum or not at all, has weighted classes or ignored targets, the
         batch size is unknown or above the number of samples, neither or both of steps and budget are given, or shapes
         do not match.
     TypeError
@@ -195,7 +195,7 @@ def suggest(
     if softmax:
         if noise is not None:
             raise ValueError(f"noise must be left out for cross-entropy, whose noise is computed, got {noise!r}")
-        data, more = probe_of(model, inputs, targets, head, memory_limit, loss_fn.ignore_index)
+        data, more = probe_of(model, inputs, targets, head, memory_limit, loss_fn)
         kind, size = "softmax", _known(_within(size, batch_size, data.n_samples))
         last = _steps_of(budget, size) if last is None else last
         best: Any = optimize(data, size, last, momentum)

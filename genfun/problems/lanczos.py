@@ -130,6 +130,11 @@ class Tridiagonal:
         m = min(most, int(np.argmin(good)) if not good.all() else good.size)
         return nodes[:m], vectors[:, :m].T @ self.basis
 
+    def ritz(self) -> tuple[Float[Array, " k"], Float[Array, "k n"]]:
+        """All Ritz values, descending, and their vectors."""
+        nodes, vectors = self._eigen(self.size)
+        return nodes[::-1], vectors[:, ::-1].T @ self.basis
+
 
 def lanczos(products: Products, start: Float[Array, " n"], steps: int, apart: Float[Array, "m n"]) -> Tridiagonal:
     r"""Lanczos with full reorthogonalisation, in the complement of given orthonormal vectors.

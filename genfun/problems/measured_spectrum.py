@@ -9,8 +9,10 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Progress
+from genfun.noise import SpectrallyExpressible
 from genfun.problems.lanczos import Products, Tridiagonal, lanczos
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
+from genfun.problems.operator_noise import SampleMoments
 from genfun.problems.problem import check_scales
 
 
@@ -40,6 +42,9 @@ class MeasuredSpectrum:
         Leading eigenvectors that were taken out of the stochastic trace.
     capacity_error : float
         Estimated relative standard error of `capacity_total` by the random probes.
+    noise : SpectrallyExpressible or None
+        tau1 and tau2 fitted to gradients of single samples and leading eigenvectors, of an operator that has
+        `sample_blocks`. Answers take it as their noise model where they are told no other.
     coarser : MeasuredSpectrum or None
         The same from the first half of the Lanczos steps: any answer for both, compared, is an estimate of its error.
     notes : tuple of str
@@ -64,6 +69,7 @@ class MeasuredSpectrum:
     products: int
     deflated: int
     capacity_error: float
+    noise: SpectrallyExpressible | None
     coarser: MeasuredSpectrum | None
     notes: tuple[str, ...]
 
@@ -177,6 +183,9 @@ def measure_operator(
     rng = np.random.default_rng(_check.integer("seed", seed, 0))
     starts = _residuals(targets, n, getattr(operator, "shape", None))
     width, outputs = starts[0].size, starts[0].size // n
+    if progress is not None:
+        progress(0.0, "gradients of single samples" if hasattr(operator, "sample_blocks") else "first product")
+    moments = SampleMoments.of(operator, n, outputs)
     expected, done = (len(starts) + probes) * k, [0]
 
     def tick() -> None:
@@ -187,7 +196,8 @@ def measure_operator(
     apply = Products(operator, width, tick)
     nothing = np.empty((0, width))
     runs = [lanczos(apply, r, min(k, width), nothing) for r in starts]
-    values, vectors = max((run.converged(deflate) for run in runs), key=lambda pair: pair[0].size)
+    longest = max(runs, key=lambda run: run.converged(deflate)[0].size)
+    values, vectors = longest.converged(deflate)
     rest = width - values.size
     tries = []
     for _ in range(probes if rest else 0):
@@ -196,7 +206,12 @@ def measure_operator(
         progress(1.0, "products with the operator")
 
     def at(steps: int) -> MeasuredSpectrum:
-        return _assembled(runs, values, tries, steps, n, outputs, extra, apply)
+        found = _assembled(runs, values, tries, steps, n, outputs, extra, apply, moments)
+        if moments is None:
+            return found
+        noise = moments.noise(found.capacity_total, *longest.ritz(), n)
+        told = f"batch noise by constants fitted to gradients of single samples: tau1 = {noise.tau1:.3g}, tau2 = "
+        return replace(found, noise=noise, notes=(*found.notes, f"{told}{noise.tau2:.3g}"))
 
     fine, half = at(k), at(max(1, k // 2))
     return replace(fine, coarser=half)
@@ -233,6 +248,7 @@ def _assembled(
     outputs: int,
     extra: float,
     apply: Products,
+    moments: SampleMoments | None,
 ) -> MeasuredSpectrum:
     """Both rules from the first `steps` steps of every run."""
     signal_rules = [run.rule(steps) for run in runs]
@@ -254,11 +270,13 @@ def _assembled(
     learned = nodes > floor
     # A random direction of the complement stands for `rest / probes` of its eigenvectors.
     share = [(x, w / w.sum() * (rest / len(tries))) for x, w in probe_rules]
+    if moments is not None:
+        share = _with_trace(share, outputs * moments.trace - float(values.sum()), np.sqrt(apply.eps) * top)
     x = np.concatenate([values, *(a for a, _ in share)])
     counts = np.concatenate([np.ones(values.size), *(b for _, b in share)]) / outputs
     counts, x = counts[x > floor], x[x > floor]
     total = float((counts * x**2).sum())
-    spread = _probe_error(share, rest, outputs) / total if share else 0.0
+    spread = _probe_error(share, rest, outputs, moments is not None) / total if share else 0.0
     notes = [f"spectral measures by Lanczos: {apply.count} products, {values.size} leading vectors deflated"]
     if outputs > 1:
         notes.append(f"{outputs} outputs at once: the capacity is the mean over outputs of the coupled kernel's")
@@ -272,18 +290,28 @@ def _assembled(
         products=apply.count,
         deflated=values.size,
         capacity_error=spread,
+        noise=None,
         coarser=None,
         notes=tuple(notes),
     )
 
 
-def _probe_error(share: list[tuple[Array, Array]], rest: int, outputs: int) -> float:
+def _with_trace(share: list[tuple[Array, Array]], trace: float, least: float) -> list[tuple[Array, Array]]:
+    """The probes' rules with weights that add up to the trace that is known; as they are where that is rounding."""
+    found = sum(float(w @ x) for x, w in share)
+    return [(x, w * (trace / found)) for x, w in share] if min(found, trace) > least else share
+
+
+def _probe_error(share: list[tuple[Array, Array]], rest: int, outputs: int, trace_known: bool) -> float:
     r"""Standard error of the sum of squares in the complement.
 
     For z uniform on the sphere of m dimensions, m z^T A z has mean tr A and variance 2 (m tr A^2 - (tr A)^2)/(m + 2),
-    here with A = K^2, whose traces the probes estimate themselves.
+    here with A = K^2, whose traces the probes estimate themselves; and where tr K is known, so that the weights were
+    divided by an estimate of it, to first order with A = K^2 - (tr K^2/tr K) K, of trace 0.
     """
     square = sum(float((w * x**2).sum()) for x, w in share)
-    fourth = sum(float((w * x**4).sum()) for x, w in share)
-    variance = 2.0 * max(rest * fourth - square**2, 0.0) / (rest + 2.0)
+    slope = square / sum(float((w * x).sum()) for x, w in share) if trace_known and square > 0.0 else 0.0
+    first = sum(float((w * (x**2 - slope * x)).sum()) for x, w in share)
+    second = sum(float((w * (x**2 - slope * x) ** 2).sum()) for x, w in share)
+    variance = 2.0 * max(rest * second - first**2, 0.0) / (rest + 2.0)
     return float(np.sqrt(variance / len(share))) / outputs

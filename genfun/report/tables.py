@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genfun._display import FAR, seen
 from genfun.answers.words import numbers as words
 from genfun.answers.words.noise import noise_words
 from genfun.noise import SpectrallyExpressible
@@ -19,12 +20,13 @@ KINDS = {"reference": "momentum 0, half the largest rate", "best": "best on the 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Headings, rows of cells, and what they mean."""
+    """Headings, rows of cells, what they mean, and how many leading columns say what a row is about."""
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
+    keys: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def limit_table(report: Report) -> TextTable:
         )
         + "popular: 2(1+beta)/lambda_max."
     )
-    return TextTable("Largest stable learning rate", headings, rows, caption)
+    return TextTable("Largest stable learning rate", headings, rows, caption, keys=2)
 
 
 def milestones(curve: SettingCurve) -> tuple[int, ...]:
@@ -228,7 +230,7 @@ def curve_table(report: Report) -> TextTable:
         + ". ".join(meanings)
         + "."
     )
-    return TextTable(title, headings, rows, caption)
+    return TextTable(title, headings, rows, caption, keys=4)
 
 
 def best_table(report: Report) -> TextTable:
@@ -337,15 +339,12 @@ def phase_table(report: Report) -> TextTable:
             phase["choice"],
             phase["name"] or "-",
             words.figures(phase["exponent"], 3),
-            words.count(phase["transition_step"] if phase["name"] == "noise-dominated" else math.inf),
-            words.count(phase["end_step"]),
+            _when(phase["transition_step"] if phase["name"] == "noise-dominated" else math.inf),
+            _when(phase["end_step"]),
         )
         for phase in map(columns, report.phases)
     )
     headings = ("batch", "momentum", "rate", "choice", "phase", "exponent", "noise from", "law ends")
-    notes = dict.fromkeys(
-        note for phase in map(columns, report.phases) for note in phase["notes"] if note not in report.fit.notes
-    )
     caption = (
         "The loss tends to t^-exponent while the power law holds. noise from: step at which batch noise takes over; "
         "law ends: step at which a finite spectrum turns the power law into an exponential. optimum: the best settings "
@@ -353,7 +352,28 @@ def phase_table(report: Report) -> TextTable:
     )
     if not report.fit.is_power_law:
         caption += " The spectrum is no clean power law: take these as rough."
-    return TextTable(title, headings, rows, " ".join([caption, *(f"Note: {note}." for note in list(notes)[:3])]))
+    return TextTable(title, headings, rows, " ".join([caption, *_phase_notes(report)]), keys=4)
+
+
+def _when(step: float) -> str:
+    return words.count(step) if seen(step) or math.isinf(step) else f"> {FAR:g}"
+
+
+def _phase_notes(report: Report, most: int = 3) -> list[str]:
+    """What the infinite power law gets wrong, once each, with the rows that it is about."""
+    about: dict[str, dict[str, list[str]]] = {}
+    shown = list(map(columns, report.phases))
+    for phase in shown:
+        for note in phase["notes"]:
+            # The floor of label noise is a column of the curves.
+            if note not in report.fit.notes and not note.startswith("label noise"):
+                about.setdefault(note, {}).setdefault(words.batch(phase["batch_size"]), []).append(phase["choice"])
+    told = []
+    for note, rows in list(about.items())[:most]:
+        every = sum(map(len, rows.values())) == len(shown)
+        where = "; ".join(f"batch {size} {', '.join(choices)}" for size, choices in rows.items())
+        told.append(f"In {'every row' if every else f'the rows {where}'}: {note}.")
+    return told
 
 
 def in_words(report: Report) -> tuple[str, tuple[str, ...]]:

@@ -55,6 +55,5 @@ def _print_table(table: tables.TextTable, console: Console) -> None:
     console.print(f"\n{table.title}", style="bold", markup=False)
     if table.rows:
         headings = [heading.replace("step ", "step\n") for heading in table.headings]
-        keys = 1 + ("momentum" in table.headings[:2])
-        console.print(Grid(headings, table.rows, keys, grouped=True))
+        console.print(Grid(headings, table.rows, table.keys, grouped=True))
     console.print(table.caption, style="dim", markup=False)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.methods.sgd import SGD
-from genfun.sample_space.galerkin import GalerkinSpace
+from genfun.sample_space.galerkin import GalerkinSpace, Reduced
 from genfun.sample_space.leading import judged
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
@@ -59,22 +58,21 @@ def at_share(x: float, beta: float, lambda_max: float) -> SGD:
     return SGD(x * 2.0 * (1.0 + beta) / lambda_max, beta, 1)
 
 
-def found_leading(space: GalerkinSpace, weights: Any, tolerance: float) -> tuple[Float[Array, " m"], float]:
+def found_leading(at: Reduced, tolerance: float) -> tuple[Float[Array, " m"], float]:
     """Coordinates and value of the leading vector, the subspace growing by residuals until one is small.
 
     Parameters
     ----------
-    space : GalerkinSpace
-    weights : array, shape (r (r + 1)/2,)
-        Real and positive, as from `SampleFeatures.weights`.
+    at : Reduced
+        The operator at real and positive weights.
     tolerance : float
         Of the residual relative to the value.
     """
     count = 0
     while True:
-        pair = space.leading(weights)
-        rest, size, _ = judged(space, weights, pair)
-        if size <= tolerance or count == MOST or not space.add(rest):
+        pair = at.leading()
+        rest, size, _ = judged(at.space, at.weights, pair)
+        if size <= tolerance or count == MOST or not at.space.add(rest):
             return pair.coordinates, pair.value
         count += 1
 
@@ -143,13 +141,15 @@ def sample_basis(
         space.add(vector)
     columns = [np.array([1.0]), space.vectors @ squares]
     sums = lam[first] + lam[second]
-    columns.append(found_leading(space, features.put((2.0 - (first == second)) * sums[-1] / sums), FINE)[0])
+    columns.append(found_leading(space.seen(features.put((2.0 - (first == second)) * sums[-1] / sums)), FINE)[0])
     for i, (x, beta) in enumerate(SETTINGS, start=1):
         say(i / (len(SETTINGS) + 1), stage)
         method = at_share(x, beta, float(lam.max()))
-        _, gain = found_leading(space, features.weights(PairResponses(method, 1.0), 0.0), ROUGH)
-        weights = features.weights(PairResponses(method, min(1.0, 1.0 / gain)), 0.0)
-        columns.append(found_leading(space, weights, FINE)[0])
+        at = space.seen(features.weights(PairResponses(method, 1.0), 0.0))
+        _, gain = found_leading(at, ROUGH)
+        if gain > 1.0:
+            at = space.seen(features.weights(PairResponses(method, 1.0 / gain), 0.0))
+        columns.append(found_leading(at, FINE)[0])
     if late:
         slowest = features.column(int(np.argmin(lam))) ** 2
         space.add(slowest)

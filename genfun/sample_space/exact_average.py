@@ -55,7 +55,7 @@ class ExactAverage(ExactFunction):
         return OutputFunction(self.problem, self.average, SpectrallyExpressible(), label_noise=label)
 
     def _loss_at(self, q: complex, recent: list[Array]) -> complex:
-        found = solve(self.space, self.features.weights(self.pairs, q), 1.0 - q, self.source(q))
+        found = solve(self.space.seen(self.features.weights(self.pairs, q)), 1.0 - q, self.source(q))
         self.solver_error = max(self.solver_error, found.residual)
         power = self._diagonal(found.coordinates)
         self._recycle(found.coordinates, recent)

@@ -185,7 +185,7 @@ class ExactFunction(Transform):
             total = (self.pairs.dressed(q, a, a)[1] * self.data.signal).sum()
             return 0.5 * (total + (self.problem.noise_variance / q if self.problem.noise_variance > 0.0 else 0.0))
         weights = self.features.weights(self.pairs, q)
-        found = solve(self.space, weights, 1.0 - q, self.source(q))
+        found = solve(self.space.seen(weights), 1.0 - q, self.source(q))
         self.solver_error = max(self.solver_error, found.residual)
         self._recycle(found.coordinates, recent)
         total = found.total if isinstance(q, complex) else found.total.real
@@ -236,7 +236,7 @@ class ExactFunction(Transform):
         """The excess loss in the end: what label noise leaves, and the bias of weight decay."""
         weights = self.features.weights(self.pairs, 0.0)
         left = self.source(NEXT_TO_ONE) * NEXT_TO_ONE if self.pairs.decays else self._start[3]
-        found = solve(self.space, weights, 1.0, left)
+        found = solve(self.space.seen(weights), 1.0, left)
         return float(found.total.real / (2.0 * self.features.size)) - 0.5 * self.problem.noise_variance
 
     def floor_error(self) -> float:

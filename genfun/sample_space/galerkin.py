@@ -117,34 +117,38 @@ class GalerkinSpace:
         """
         return self.features.put(coordinates) @ self._moments[: len(self)]
 
-    def matrix(self, weights: Any, known: Shaped[Array, "n n"] | None = None) -> Shaped[Array, "m m"]:
-        """The operator on the subspace, real or complex as the weights are.
+    def seen(self, weights: Any) -> Reduced:
+        """The operator at given weights on the subspace, which may grow meanwhile.
 
         Parameters
         ----------
         weights : array, shape (r (r + 1)/2,)
-            From `SampleFeatures.weights`.
-        known : array or None
-            The same on the first vectors, if it is known.
+            From `SampleFeatures.weights`, real or complex.
         """
-        real, imaginary = parts(weights)
-        n = 0 if known is None else known.shape[0]
-        rows = self._rows(real, n)
-        rows = rows if imaginary is None else rows + 1j * self._rows(imaginary, n)
-        result = np.empty((len(self), len(self)), dtype=rows.dtype)
-        if known is not None:
-            result[:n, :n] = known
-        result[n:], result[:, n:] = rows, rows.T
-        return result
+        return Reduced(self, weights)
 
-    def _rows(self, weights: Any, first: int) -> Float[Array, "k m"]:
+    def rows(self, weights: Any, first: int = 0) -> Shaped[Array, "k m"]:
+        """The operator on the subspace, its rows of all vectors from one on.
+
+        Parameters
+        ----------
+        weights : array, shape (r (r + 1)/2,)
+        first : int
+        """
         m, f, pairs = len(self), self.features, weights.shape[0]
-        total, chunk = 0.0, COLUMNS if f.host else pairs
+        some = [part for part in parts(weights) if part is not None]
+        totals: list[Any] = []
+        chunk = COLUMNS if f.host else pairs
         for start in range(0, pairs, chunk):
             columns = slice(start, start + chunk)
             block = f.double(self._moments[:m, columns])
-            total = total + (block[first:] * weights[columns]) @ block.T
-        return f.size * f.fetch(total)
+            weighed = [block[first:] * part[columns] for part in some]
+            if f.host and len(some) == 2:  # the moments, which are large, pass the memory once for both parts
+                weighed = [np.concatenate(weighed)]
+            products = [left @ block.T for left in weighed]
+            totals = [a + b for a, b in zip(totals, products, strict=True)] if totals else products
+        found = f.size * np.concatenate([f.fetch(total) for total in totals])
+        return found if len(some) == 1 else found[: m - first] + 1j * found[m - first :]
 
     def apply(self, weights: Any, coordinates: Shaped[Array, " m"]) -> Shaped[Array, " N"]:
         """A times a vector of the subspace: half a product, or two halves where complex.
@@ -167,6 +171,36 @@ class GalerkinSpace:
         weights : array, shape (r (r + 1)/2,)
             Real.
         """
-        matrix = self.matrix(weights)
+        return self.seen(weights).leading()
+
+
+class Reduced:
+    """The operator at given weights on a growing subspace: what is known of it stays known as the subspace grows.
+
+    Parameters
+    ----------
+    space : GalerkinSpace
+        It may grow, but not be reduced.
+    weights : array, shape (r (r + 1)/2,)
+        From `SampleFeatures.weights`, real or complex.
+    """
+
+    def __init__(self, space: GalerkinSpace, weights: Any) -> None:
+        self.space, self.weights = space, weights
+        self._matrix: Array = np.zeros((0, 0))
+
+    def matrix(self) -> Shaped[Array, "m m"]:
+        """The operator on the subspace as it is now."""
+        m, n = len(self.space), self._matrix.shape[0]
+        if m > n:
+            rows = self.space.rows(self.weights, n)
+            grown = np.empty((m, m), dtype=rows.dtype)
+            grown[:n, :n], grown[n:], grown[:, n:] = self._matrix, rows, rows.T
+            self._matrix = grown
+        return self._matrix
+
+    def leading(self) -> RitzPair:
+        """The leading eigenvalue, of real weights."""
+        matrix = self.matrix()
         values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         return RitzPair(float(values[-1]), float(values[-2]) if values.size > 1 else 0.0, vectors[:, -1])

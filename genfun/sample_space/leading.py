@@ -83,9 +83,9 @@ def leading(space: GalerkinSpace, weights: Any, tolerance: float) -> Leading:
     tolerance : float
         Relative error.
     """
-    last = len(space) + MOST
+    last, at = len(space) + MOST, space.seen(weights)
     while True:
-        pair = space.leading(weights)
+        pair = at.leading()
         vector = space.vectors.T @ pair.coordinates
         rest, size, error = judged(space, weights, pair)
         if (error <= tolerance and size <= RESIDUAL) or len(space) >= last or not space.add(rest):

@@ -24,6 +24,7 @@ from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, 
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import projected_gains, projected_losses_at
+from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -368,19 +369,18 @@ def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None
         count += 1
         for found in bad_edges:
             space.add(found.vector)
-            columns.append(found_leading(space, found.weights, FINE)[0])
+            columns.append(found_leading(space.seen(found.weights), FINE)[0])
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
-        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
-    if isinstance(features, StreamedFeatures) and features.single:
-        moments = np.stack([features.in_double().moment(vector) for vector in noise.basis.T])
-        found = SampleBasis(noise.basis, moments, np.eye(noise.pairs.size), basis.products)
-        noise = replace(noise, pairs=project(data, found).pairs)
+        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, features, noise))
     return replace(noise, products=0.5 * space.halves + checks)
 
 
-def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
+def _judged(data: Any, features: SampleFeatures, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
     """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
+    if isinstance(features, StreamedFeatures) and features.single:
+        moments = np.stack([features.in_double().moment(vector) for vector in basis.vectors.T])
+        basis = replace(basis, moments=moments)
     found = project(data, basis)
     more = found.pairs.size - before.pairs.size
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)

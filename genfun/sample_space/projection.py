@@ -166,6 +166,8 @@ def interpolation(lam: Float[Array, " r"], width: float = BIN_WIDTH, count: int 
         x = lam[start:stop]
         if edges.size == 0 or x.size <= count:
             nodes.append(x)
+            if bins and bins[-1][1] is None:  # neighbours that are kept go together
+                start = bins.pop()[0].start
             bins.append((slice(start, stop), None))
             continue
         s = np.cos(np.pi * np.arange(count)[::-1] / (count - 1.0))
@@ -226,6 +228,12 @@ class PairFold:
         self.size = lam.size
         self.first, self.second = np.triu_indices(self.rule.nodes.size)
         self._twice = np.where(self.first == self.second, 1.0, 2.0)
+        sizes = [rows.stop - rows.start if matrix is None else matrix.shape[1] for rows, matrix in self.rule.bins]
+        stops = np.cumsum(sizes).tolist()
+        self._bins = [
+            (rows, stop - size, stop, matrix)
+            for (rows, matrix), size, stop in zip(self.rule.bins, sizes, stops, strict=True)
+        ]
 
     def ascending(self, packed: Float[Array, "m pairs"]) -> Float[Array, "m r r"]:
         """Packed symmetric matrices of descending eigenvalues as whole ones of ascending eigenvalues.
@@ -234,7 +242,10 @@ class PairFold:
         ----------
         packed : array, shape (m, r (r + 1)/2)
         """
-        return symmetric(packed.T, self.size)[:, ::-1, ::-1]
+        first, second = np.triu_indices(self.size)
+        places = np.empty((self.size, self.size), dtype=np.int64)
+        places[first, second] = places[second, first] = np.arange(first.size)
+        return np.take(packed, places[::-1, ::-1], axis=1)
 
     def __call__(self, weights: Float[Array, "r r"]) -> Float[Array, " P"]:
         """Weights of the pairs of nodes, those of different nodes counted twice.
@@ -245,6 +256,42 @@ class PairFold:
             Symmetric, of ascending eigenvalues.
         """
         return self.rule.fold(self.rule.fold(weights).T)[self.first, self.second] * self._twice
+
+    def products(self, matrices: Float[Array, "m r r"], other: Float[Array, "r r"]) -> tuple[Array, Array]:
+        """Folds of the products, entry by entry, of any two of several matrices, and of each with another one.
+
+        Bin by bin, so that what is multiplied stays in the cache, and each half of what is symmetric once.
+
+        Parameters
+        ----------
+        matrices : array, shape (m, r, r)
+            Symmetric, of ascending eigenvalues.
+        other : array, shape (r, r)
+            The same.
+
+        Returns
+        -------
+        (array, array)
+            Shapes (m (m + 1)/2, P) and (m, P).
+        """
+        m, n = matrices.shape[0], self.rule.nodes.size
+        half, folded = np.zeros((n, self.size)), np.zeros((n, n))
+        work = np.empty(self.size * max(rows.stop - rows.start for rows, *_ in self._bins))
+
+        def fold(one: Array, two: Array) -> Array:
+            for rows, low, high, matrix in self._bins:
+                target, mine, its = half[low:high, rows.start :], one[rows, rows.start :], two[rows, rows.start :]
+                if matrix is None:
+                    np.multiply(mine, its, out=target)
+                else:
+                    np.matmul(matrix.T, np.multiply(mine, its, out=work[: mine.size].reshape(mine.shape)), out=target)
+            for columns, low, high, matrix in self._bins:
+                found = half[:high, columns]
+                folded[:high, low:high] = found if matrix is None else found @ matrix
+            return folded[self.first, self.second] * self._twice
+
+        kernel = np.stack([fold(matrices[a], matrices[b]) for a, b in combinations_with_replacement(range(m), 2)])
+        return kernel, np.stack([fold(matrix, other) for matrix in matrices])
 
 
 def pair_measure(
@@ -273,14 +320,11 @@ def pair_measure(
     width, count : float and int
         See `interpolation`; width 0 keeps every eigenvalue.
     """
-    m = moments.shape[0]
     fold = PairFold(eigenvalues, width, count)
-    matrices = n_samples * fold.ascending(moments)
-    kernel = np.empty((m * (m + 1) // 2, fold.first.size))
-    for row, (a, b) in enumerate(combinations_with_replacement(range(m), 2)):
-        kernel[row] = fold(matrices[a] * matrices[b]) / n_samples
+    matrices = fold.ascending(n_samples * moments)
     start = (coefficients @ coefficients.T)[::-1, ::-1]
-    source = np.stack([fold(matrices[a] * start) for a in range(m)])
+    kernel, source = fold.products(matrices, start)
+    kernel /= n_samples
     rule, lam = fold.rule, eigenvalues[::-1]
     modes, floor = labels
     diagonals = np.diagonal(matrices, axis1=1, axis2=2)

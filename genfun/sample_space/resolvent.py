@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Shaped
-from genfun.sample_space.galerkin import GalerkinSpace
+from genfun.sample_space.galerkin import Reduced
 
 TOLERANCE = 1e-8
 """Residual relative to the source at which a point counts as solved; the sum over samples is better by far."""
@@ -37,9 +36,7 @@ class Solution:
     residual: float
 
 
-def solve(
-    space: GalerkinSpace, weights: Any, z: complex, source: Shaped[Array, " N"], tolerance: float = TOLERANCE
-) -> Solution:
+def solve(operator: Reduced, z: complex, source: Shaped[Array, " N"], tolerance: float = TOLERANCE) -> Solution:
     r"""(I - z A) p = b by Galerkin's method; the subspace takes in residuals until the residual is small.
 
     .. math:: (I - z X^T A X)\,y = X^T b,\qquad p \approx X y
@@ -51,26 +48,23 @@ def solve(
 
     Parameters
     ----------
-    space : GalerkinSpace
-        It grows.
-    weights : array, shape (r (r + 1)/2,)
-        Of A(z), from `SampleFeatures.weights`.
+    operator : Reduced
+        A(z) on a subspace, which grows. Several sources at one point share it.
     z : float or complex
     source : array, shape (N,)
         b.
     tolerance : float
         Residual relative to the source; of a source of zeros the solution is zero.
     """
+    space, weights = operator.space, operator.weights
     scale = float(np.abs(source).max())
     if scale == 0.0:
         return Solution(np.zeros(len(space)), 0.0, 0.0)
     # Squares of tiny targets are tinier still, and those of their squares underflow.
     source = source / scale
     size, best, stuck = float(np.linalg.norm(source)), np.inf, 0
-    matrix: Any = None
     while True:
-        matrix = space.matrix(weights, matrix)
-        y = np.linalg.solve(np.eye(len(space)) - z * matrix, space.vectors @ source)
+        y = np.linalg.solve(np.eye(len(space)) - z * operator.matrix(), space.vectors @ source)
         p = y @ space.vectors
         rest = source - p + z * space.apply(weights, y)
         left = float(np.linalg.norm(rest))

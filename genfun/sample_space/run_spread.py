@@ -31,8 +31,8 @@ def work(data: Any, method: Any, last: int) -> float:
     return each * last + min(last, 2 * LOOKED_AT) * 8.0 * states**2 * r**3
 
 
-def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
-    r"""Mean and standard deviation, across runs, of the loss after the last step.
+def run_spread(data: Any, method: Any, last: int) -> tuple[float, float, float]:
+    r"""Mean and deviation, across runs, of the loss after the last step, and how rare the kicks are that spread it.
 
     The mean of the last loss, given the state x of a run at step t, is a form x^T Q x + 2 l x + const, found backwards:
 
@@ -46,7 +46,13 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
 
     .. math:: -2\alpha\,\xi\cdot k^\top(QTx + l) + \alpha^2\xi^\top K\xi
 
-    The variance of the loss is the sum of the variances of these changes, over the samples and the states.
+    The variance of the loss is the sum of the variances of these changes, over the samples and the states. With q_i the
+    mean square of the change by sample i, the kicks are as rare as
+
+    .. math:: \frac{\sum_t \gamma_t\,\frac1N\sum_i q_{t,i}^2}{\big(\sum_t \frac1N\sum_i q_{t,i}\big)^2}
+
+    which is the excess kurtosis of a sum of independent kicks, but for a factor of how each varies over the states: 0
+    where many kicks of many samples add up, N/T where those of one sample do.
 
     **Assumptions.** Fresh batches. Moments of fourth order of r_i and s_i are those of Gaussian variables with the
     exact second moments; outputs are alike. Nothing is assumed of the features.
@@ -75,13 +81,13 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
     Q: Any = [[np.diag(0.5 * lam) if i == j == 0 else zero for j in range(m)] for i in range(m)]
     line: Any = [np.zeros_like(mean[0]) for _ in range(m)]
     phi, eps, n = data.eigenfeatures, np.asarray(data.residuals).reshape(data.n_samples, -1), data.n_samples
-    parts = np.zeros(last)
+    parts, fourths = np.zeros(last), np.zeros(last)
     for t in range(last - 1, -1, -1):
         step = steps[t]
         K = sum(step.kick[i] * step.kick[j] * Q[i][j] for i in range(m) for j in range(m))
         kappa = np.einsum("ij,ij->i", phi @ K, phi)
         if t in kept:
-            parts[t] = _variance(data, step, (Q, line, K, kappa), kept[t], int(batch[t]))
+            parts[t], fourths[t] = _variance(data, step, (Q, line, K, kappa), kept[t], int(batch[t]))
         rows = step.rows
         half = [[sum(Q[i][k] * rows[k][j][None, :] for k in range(m)) for j in range(m)] for i in range(m)]
         Q = [[sum(rows[k][i][:, None] * half[k][j] for k in range(m)) for j in range(m)] for i in range(m)]
@@ -90,8 +96,9 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float]:
             Q[0][0] = Q[0][0] + step.variance * ((phi.T * (kappa / n)) @ phi - np.outer(lam, lam) * K)
             line[0] = line[0] - step.variance * (phi.T @ (kappa[:, None] * eps)) / n
     if last == 0:
-        return loss, 0.0
-    return loss, float(np.sqrt(max(np.interp(np.arange(last), some, parts[some]).sum(), 0.0)))
+        return loss, 0.0, 0.0
+    variance, fourth = (max(float(np.interp(np.arange(last), some, x[some]).sum()), 0.0) for x in (parts, fourths))
+    return loss, float(np.sqrt(variance)), fourth / variance**2 if variance > 0.0 else 0.0
 
 
 def looked_at(last: int) -> Any:
@@ -114,10 +121,10 @@ def _batch_sizes(method: Any, last: int, n: int) -> Any:
     return np.full(last, n if method.batch_size is None else method.batch_size)
 
 
-def _variance(data: Any, step: Step, form: Any, state: Any, batch: int) -> float:
-    """Of the change of the mean of the last loss by the batch of one step."""
+def _variance(data: Any, step: Step, form: Any, state: Any, batch: int) -> tuple[float, float]:
+    """Of the change of the mean of the last loss by the batch of one step; and the mean square of it by sample."""
     if step.gamma == 0.0:
-        return 0.0
+        return 0.0, 0.0
     (Q, line, K, kappa), (C, mean) = form, state
     phi, eps, m = data.eigenfeatures, np.asarray(data.residuals).reshape(data.n_samples, -1), len(mean)
     kick, rows, share = step.kick, step.rows, 1.0 / eps.shape[1]
@@ -125,8 +132,8 @@ def _variance(data: Any, step: Step, form: Any, state: Any, batch: int) -> float
     p = _forms(phi, C[0][0]) - 2.0 * (eps * (phi @ mean[0])).sum(axis=1) + (eps**2).sum(axis=1)
     r2 = (path**2).sum(axis=1)
 
-    def variances(B: list[Any], c: Any) -> tuple[float, float]:
-        """Over samples of r s, and its covariance with r^2 kappa, for s = phi . (sum_j B_j x_j + c)."""
+    def variances(B: list[Any], c: Any) -> tuple[float, float, Any, Any]:
+        """Over samples of r s, and its covariance with r^2 kappa, for s = phi . (sum_j B_j x_j + c); both by sample."""
         still: Any = sum(B[j] @ mean[j] for j in range(m))
         moved = still + c
         square = sum(B[i] @ C[i][j] @ B[j].T for i in range(m) for j in range(m)) + moved @ moved.T - still @ still.T
@@ -137,25 +144,29 @@ def _variance(data: Any, step: Step, form: Any, state: Any, batch: int) -> float
         # E (r s)^2 and E r^3 s of Gaussian variables, summed over alike outputs.
         second = share * (p * q + 2.0 * rs**2 - 2.0 * fixed**2) + (1.0 - share) * rs**2
         third = (1.0 + 2.0 * share) * p * rs - 2.0 * share * r2 * fixed
-        return second.mean() - rs.mean() ** 2, (third * kappa).mean() - rs.mean() * (p * kappa).mean()
+        mixed = third * kappa
+        return second.mean() - rs.mean() ** 2, mixed.mean() - rs.mean() * (p * kappa).mean(), second, mixed
 
     # G = k^T (Q T x + l), and K g with the mean gradient g, which every sample's gradient is measured from.
     G = [sum(kick[i] * Q[i][k] * rows[k][j][None, :] for i in range(m) for k in range(m)) for j in range(m)]
     offset = sum(kick[i] * line[i] for i in range(m))
     zero = np.zeros_like(K)
     pulled = [K * data.problem.eigenvalues[None, :] if j == 0 else zero for j in range(m)]
-    (of_G, G_mixed), (of_g, g_mixed) = variances(G, offset), variances(pulled, 0.0 * offset)
+    of_G, G_mixed, by_G, by_mixed = variances(G, offset)
+    of_g, g_mixed = variances(pulled, 0.0 * offset)[:2]
     both = 0.5 * (variances([x + y for x, y in zip(G, pulled, strict=True)], offset)[0] - of_G - of_g)
     fourth = (1.0 + 2.0 * share) * p**2 - 2.0 * share * r2**2
     quartic = (fourth * kappa**2).mean() - (p * kappa).mean() ** 2 - 4.0 * g_mixed + 4.0 * of_g
     lam = data.problem.eigenvalues
     noise = K @ ((phi.T * (p / phi.shape[0])) @ phi - np.outer(lam, lam) * C[0][0])
     pairs, gamma, a = share * float((noise * noise.T).sum()), step.gamma, step.rate
-    return float(
+    each = 4.0 * a**2 * gamma * by_G - 4.0 * a**3 * gamma**2 * by_mixed + a**4 * gamma**3 * fourth * kappa**2
+    variance = (
         4.0 * a**2 * gamma * of_G
         - 4.0 * a**3 * gamma**2 * (G_mixed - 2.0 * both)
         + a**4 * (gamma**3 * quartic + 2.0 * gamma**2 * (1.0 - 1.0 / batch) * pairs)
     )
+    return float(variance), gamma * float((each**2).mean())
 
 
 def _forms(phi: Float[Array, "N r"], matrix: Float[Array, "r r"]) -> Float[Array, " N"]:

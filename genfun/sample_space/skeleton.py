@@ -28,6 +28,8 @@ CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
+CELLS = 16_384
+"""Settings times pairs worked on together, so that all working arrays stay in the cache."""
 TRUSTED = 1e-7
 """Departure up to which few pairs stand for all in a single curve."""
 
@@ -235,17 +237,24 @@ def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) 
 
     Every row is relative to the sum of its absolute terms.
     """
-    q, beta, gamma, rate = settings
-    inverse = 1.0 / (pairs.features @ denominator_coefficients(q, beta, gamma, rate)).T
-    z = 1.0 - q
-    forgets = 1.0 - beta * z
-    u = (gamma * rate**2 * (1.0 - (beta * z) ** 2))[:, None] * inverse
-    v = (forgets * forgets * (1.0 - beta**2 * z))[:, None] * inverse
-    v = v + (forgets * beta * z * rate)[:, None] * (inverse * pairs.features[:, 1])
-    tables = []
-    for values, sizes in zip((u, v), pairs.sizes, strict=True):
-        rows = np.concatenate([np.real(values), np.imag(values)[np.imag(q) != 0.0]]) * sizes
-        tables.append(rows / np.maximum(np.abs(rows).sum(axis=1, keepdims=True), 1e-300))
+    count, turned = settings[0].size, np.flatnonzero(np.imag(settings[0]) != 0.0)
+    tables = [np.empty((count + turned.size, pairs.first.size)) for _ in range(2)]
+    together = max(1, CELLS // pairs.first.size)
+    for start in range(0, count, together):
+        rows = slice(start, min(start + together, count))
+        low, high = np.searchsorted(turned, (rows.start, rows.stop))
+        q, beta, gamma, rate = (x[rows] for x in settings)
+        inverse = np.reciprocal(denominator_coefficients(q, beta, gamma, rate).T @ pairs.features.T)
+        z = 1.0 - q
+        forgets = 1.0 - beta * z
+        sums = (forgets * beta * z * rate)[:, None] * pairs.features[:, 1]
+        sums += (forgets * forgets * (1.0 - beta**2 * z))[:, None]
+        u = (gamma * rate**2 * (1.0 - (beta * z) ** 2))[:, None] * inverse
+        for table, values, sizes in zip(tables, (u, sums * inverse), pairs.sizes, strict=True):
+            for found, place in ((np.real(values), rows), (np.imag(values), slice(count + low, count + high))):
+                found = found if place is rows else found[turned[low:high] - start]
+                found = np.multiply(found, sizes, out=table[place])
+                found /= np.maximum(np.abs(found).sum(axis=1, keepdims=True), 1e-300)
     return tables[0], tables[1]
 
 

@@ -133,11 +133,11 @@ def solutions(
         shift = noise.transform(data.problem, method).known_singularity().shift
         for turn in turns:
             q = (-np.expm1(-(shift + turn / step))).item()
-            weights = features.weights(responses, q)
+            operator = space.seen(features.weights(responses, q))
             for source in (_source(data, features, responses, q), ones):
-                found.append(solve(space, weights, 1.0 - q, source, tolerance).coordinates)
+                found.append(solve(operator, 1.0 - q, source, tolerance).coordinates)
         at_edge = PairResponses(replace(at, learning_rate=edge * (1.0 - 1e-9)), gamma)
-        found.append(found_leading(space, features.weights(at_edge, 0.0), max(tolerance, FINE))[0])
+        found.append(found_leading(space.seen(features.weights(at_edge, 0.0)), max(tolerance, FINE))[0])
     return found
 
 

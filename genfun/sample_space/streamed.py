@@ -11,7 +11,7 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.sample_space.operator import ROWS, SampleFeatures
 
-SINGLE = 4e9
+SINGLE = 5e8
 """Operations of half a product, N r^2, from which the search for vectors runs in single precision."""
 
 

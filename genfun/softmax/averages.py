@@ -19,17 +19,34 @@ class Linearised(NamedTuple):
 
     Attributes
     ----------
+    features : array, shape (N, d)
+        x.
     gradient : array, shape (m,)
         g = mean over samples of x (x) E r, r = p - y.
-    hessian : array, shape (m, m)
-        H = mean x x^T (x) E J.
-    noise : array, shape (m, m)
-        S, the covariance of the gradient of one sample, averaged.
+    curvature : array, shape (N, k, k)
+        E J of each sample.
+    hessian : array, shape (blocks, size, size)
+        The blocks that are followed of H = mean x x^T (x) E J.
+    noise : array, shape (blocks, size, size)
+        The same of S, the covariance of the gradient of one sample, averaged.
     """
 
+    features: Float[Array, "N d"]
     gradient: Float[Array, " m"]
-    hessian: Float[Array, "m m"]
-    noise: Float[Array, "m m"]
+    curvature: Float[Array, "N k k"]
+    hessian: Float[Array, "G s s"]
+    noise: Float[Array, "G s s"]
+
+    def product(self, weights: Float[Array, "m c"]) -> Float[Array, "m c"]:
+        """The whole H times some columns.
+
+        Parameters
+        ----------
+        weights : array, shape (m, c)
+        """
+        (n, d), k = self.features.shape, self.curvature.shape[1]
+        inside = (self.features @ weights.reshape(d, -1)).reshape(n, k, -1)
+        return (self.features.T @ (self.curvature @ inside).reshape(n, -1)).reshape(d * k, -1) / n
 
 
 @lru_cache(maxsize=8)
@@ -52,7 +69,7 @@ def draws(k: int) -> tuple[Float[Array, "q k"], Float[Array, " q"]]:
 
 
 def probabilities(
-    data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]
+    data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "G s s"]
 ) -> tuple[Float[Array, "N q C"], Float[Array, "N q C"], Float[Array, " q"]]:
     """Logits, their logarithmic probabilities, and the weights of the draws.
 
@@ -61,17 +78,19 @@ def probabilities(
     data : SoftmaxData
     mean : array, shape (m,)
         Of the weights, features by classes in the zero-sum basis.
-    covariance : array, shape (m, m)
-        Of the weights.
+    covariance : array, shape (blocks, size, size)
+        Of the weights: one block of all, or one for each feature.
     """
     X, k = data.features, len(data.classes) - 1
-    d = X.shape[1]
+    n, d = X.shape
     centre = X @ mean.reshape(d, k)
-    blocks = covariance.reshape(d, k, d, k)
-    spread = np.empty((X.shape[0], k, k))
-    for a in range(k):
-        for b in range(a, k):
-            spread[:, a, b] = spread[:, b, a] = ((X @ blocks[:, a, :, b]) * X).sum(axis=1)
+    if covariance.shape[0] > 1:
+        spread = ((X * X) @ covariance.reshape(d, k * k)).reshape(n, k, k)
+    else:
+        blocks, spread = covariance.reshape(d, k, d, k), np.empty((n, k, k))
+        for a in range(k):
+            for b in range(a, k):
+                spread[:, a, b] = spread[:, b, a] = ((X @ blocks[:, a, :, b]) * X).sum(axis=1)
     value, vector = np.linalg.eigh(spread)
     root = (vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]) @ np.swapaxes(vector, 1, 2)
     points, weight = draws(k)
@@ -81,24 +100,26 @@ def probabilities(
     return logits, log_p, weight
 
 
-def loss_and_error(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]) -> tuple[float, float]:
+def loss_and_error(
+    data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "G s s"]
+) -> tuple[float, float]:
     """E L in nats and the share of samples classified wrongly, for Gaussian weights.
 
     Parameters
     ----------
     data : SoftmaxData
     mean : array, shape (m,)
-    covariance : array, shape (m, m)
+    covariance : array, shape (blocks, size, size)
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return np.inf, np.nan
     logits, log_p, weight = probabilities(data, mean, covariance)
-    own = np.take_along_axis(log_p, data.labels[:, None, None], axis=2)[:, :, 0]
+    nats = -np.einsum("nqc,nc->nq", log_p, data.targets)
     mine = np.take_along_axis(logits, data.labels[:, None, None], axis=2)
     others = (logits > mine).any(axis=2)
     tied = ~others & ((logits == mine).sum(axis=2) > 1)  # at the start nothing is known: a guess among equals
     wrong = others + tied * (1.0 - 1.0 / (logits == mine).sum(axis=2))
-    return float(-(own @ weight).mean()), float((wrong @ weight).mean())
+    return float((nats @ weight).mean()), float((wrong @ weight).mean())
 
 
 def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
@@ -115,43 +136,48 @@ def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
     top = logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(logits, data.labels[:, None], axis=1)
     first = (logits >= own).sum(axis=1) == 1
-    return float((np.log(np.exp(logits - top).sum(axis=1)) - (own - top)[:, 0]).mean()), float((~first).sum())
+    log_p = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    return float(-(log_p * data.targets).sum(axis=1).mean()), float((~first).sum())
 
 
-def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "m m"]) -> Linearised:
+def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "G s s"]) -> Linearised:
     r"""Averages over w ~ N(mean, covariance).
 
     .. math:: S = \frac1N\sum_i x_ix_i^T\otimes E\,rr^T - gg^T - H\,\mathrm{Cov}\,H
+
+    Of several blocks the last term has that of each block alone.
 
     Parameters
     ----------
     data : SoftmaxData
     mean : array, shape (m,)
-    covariance : array, shape (m, m)
+    covariance : array, shape (blocks, size, size)
     """
     _, log_p, weight = probabilities(data, mean, covariance)
     p = np.exp(log_p)
-    target = np.eye(len(data.classes))[data.labels]
     inside = p @ data.basis
-    rest = inside - (target @ data.basis)[:, None, :]
+    rest = inside - (data.targets @ data.basis)[:, None, :]
     X, n = data.features, data.n_samples
     average = np.einsum("q,nqa->na", weight, rest)
     outer = np.swapaxes(rest * weight[:, None], 1, 2) @ rest
     middle = (data.basis.T * np.einsum("q,nqc->nc", weight, p)[:, None, :]) @ data.basis
     curvature = middle - np.swapaxes(inside * weight[:, None], 1, 2) @ inside
     gradient = (X.T @ average).ravel() / n
-    hessian, second = _weighted(X, curvature), _weighted(X, outer)
-    noise = second - np.outer(gradient, gradient) - hessian @ covariance @ hessian
-    return Linearised(gradient, hessian, noise)
+    hessian, second = (_weighted(X, factors, covariance.shape[0]) for factors in (curvature, outer))
+    each = gradient.reshape(covariance.shape[0], -1)
+    noise = second - each[:, :, None] * each[:, None, :] - hessian @ covariance @ hessian
+    return Linearised(X, gradient, curvature, hessian, noise)
 
 
-def _weighted(X: Float[Array, "N d"], factors: Float[Array, "N k k"]) -> Float[Array, "m m"]:
-    """Mean over samples of x x^T (x) factor."""
+def _weighted(X: Float[Array, "N d"], factors: Float[Array, "N k k"], blocks: int) -> Float[Array, "G s s"]:
+    """Mean over samples of x x^T (x) factor, whole or the block of each feature."""
     n, d = X.shape
     k = factors.shape[1]
+    if blocks > 1:
+        return ((X * X).T @ factors.reshape(n, k * k)).reshape(d, k, k) / n
     result = np.empty((d, k, d, k))
     for a in range(k):
         for b in range(a, k):
             result[:, a, :, b] = X.T @ (X * factors[:, a, b, None]) / n
             result[:, b, :, a] = result[:, a, :, b]
-    return result.reshape(d * k, d * k)
+    return result.reshape(1, d * k, d * k)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
 
-MOST_WEIGHTS = 600
-"""Of d (C - 1) weights, whose full covariance is followed."""
+MOST_WEIGHTS, MOST_WORK = 600, 2e9
+"""Of d (C - 1) weights, whose full covariance is followed; of more, a block for each eigenfeature,
+as long as the products of one linearisation, N r (C - 1)^2, are no more than that: a few seconds, a hundred times."""
+RANK = 1e-10
+"""Of the largest singular value, what counts as none."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxData:
     r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.
 
-    .. math:: L(w) = -\frac1N\sum_i \log p_{y_i}(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}}
+    .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
+              \qquad y_{ic} = (1-\epsilon)\,[c = y_i] + \frac{\epsilon}{C}
 
     Accepted by `predict`, `max_learning_rate`, `steps_to_loss`, `optimize` and `explain`; every other answer is derived
     for squared loss.
 
     **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
-    are, with no intercept added; no weight decay, no label smoothing. d (C - 1) at most 600. Built by `from_features`.
+    are, with no intercept added. The loss is that of the data alone: weight decay belongs to the method, and its
+    penalty is not counted. Built by `from_features`.
 
     Parameters
     ----------
@@ -38,6 +44,11 @@ class SoftmaxData:
         The labels as given, in order.
     initial : array, shape (d, C), or None
         Weights at the start; None is 0.
+    label_smoothing : float
+        epsilon in [0, 1), as of `torch.nn.CrossEntropyLoss`; every loss is that of the smoothed labels.
+    whole : int
+        Weights d (C - 1) up to which their covariance is followed whole. Of more, a block for each eigenfeature, and
+        the mean by Lanczos: much quicker, and less exact, of which the error estimates tell.
 
     Examples
     --------
@@ -50,13 +61,15 @@ class SoftmaxData:
     labels: Int[Array, " N"]
     classes: tuple[Any, ...]
     initial: Float[Array, "d C"] | None = None
+    label_smoothing: float = 0.0
+    whole: int = MOST_WEIGHTS
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
         self.labels.setflags(write=False)
 
     @classmethod
-    def from_features(cls, X: Any, labels: Any, initial: Any = None) -> SoftmaxData:
+    def from_features(cls, X: Any, labels: Any, initial: Any = None, label_smoothing: float = 0.0) -> SoftmaxData:
         """From features and one label for each sample.
 
         Parameters
@@ -67,6 +80,8 @@ class SoftmaxData:
             Integers or strings.
         initial : array-like, shape (d, C), or None
             Weights at the start, a column for each class in order: of a torch layer the transposed weight. None is 0.
+        label_smoothing : float
+            epsilon in [0, 1): the share of each label that is spread over all classes evenly.
 
         Returns
         -------
@@ -75,7 +90,8 @@ class SoftmaxData:
         Raises
         ------
         ValueError
-            On wrong shapes, non-finite values, fewer than two classes, or more than 600 weights d (C - 1).
+            On wrong shapes, non-finite values, fewer than two classes, a label smoothing that is not in [0, 1), or
+            what would take hours: N min(N, d) (C - 1)^2 beyond 2e9 where there are more than 600 weights d (C - 1).
         TypeError
             On what is not an array of real numbers.
 
@@ -84,6 +100,9 @@ class SoftmaxData:
         >>> SoftmaxData.from_features([[1.0, 0.0], [0.0, 1.0]], [3, 7]).classes
         (3, 7)
         """
+        smoothing = _check.nonnegative("label_smoothing", label_smoothing, "0 is none")
+        if smoothing >= 1.0:
+            raise ValueError(f"label_smoothing must be below 1, got {smoothing!r}; at 1 the labels say nothing")
         table = _arrays.table("X", X)
         n, d = (int(side) for side in table.shape)
         given = np.asarray(labels)
@@ -97,10 +116,13 @@ class SoftmaxData:
         classes, positions = np.unique(given, return_inverse=True)
         if classes.size < 2:
             raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
-        if d * (classes.size - 1) > MOST_WEIGHTS:
+        least = min(n, d)
+        if d * (classes.size - 1) > MOST_WEIGHTS and n * least * (classes.size - 1) ** 2 > MOST_WORK:
+            most = max(int(MOST_WORK / n / (classes.size - 1) ** 2), MOST_WEIGHTS // (classes.size - 1))
+            remedy = f"project the features on their {most} leading principal components, or take" if most else "take"
             raise ValueError(
-                f"X has {d} features and labels {classes.size} classes: {d * (classes.size - 1)} weights d (C - 1), "
-                f"at most {MOST_WEIGHTS} are taken; project the features on their leading principal components"
+                f"X has {n} samples of {d} features in {classes.size} classes, which would take hours; {remedy} fewer "
+                "samples of each class or fewer classes"
             )
         values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
         if not values.any():
@@ -113,10 +135,10 @@ class SoftmaxData:
                     f"initial must be finite, of shape ({d}, {classes.size}), features by classes, got {start.shape}; "
                     "a weight of torch.nn.Linear is transposed"
                 )
-        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start)
+        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start, smoothing)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
-        """Other samples of the same features and classes, for the loss on them.
+        """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
 
         Parameters
         ----------
@@ -142,7 +164,7 @@ class SoftmaxData:
             raise ValueError(f"y_test must hold classes of the training data, got {unknown[0]!r} besides")
         positions = np.searchsorted(np.array(self.classes), given)
         values = np.array(_arrays.block("X_test", table, slice(0, n)), dtype=np.float64)
-        return SoftmaxData(values, positions.astype(np.int64), self.classes)
+        return replace(self, features=values, labels=positions.astype(np.int64), initial=None)
 
     def __repr__(self) -> str:
         return (
@@ -159,11 +181,50 @@ class SoftmaxData:
         """d (C - 1): weights, less those that no gradient ever moves."""
         return self.features.shape[1] * (len(self.classes) - 1)
 
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How the covariance of the weights is followed: whole, or in a block for each feature, of this size."""
+        whole = self.n_weights <= self.whole
+        return (1, self.n_weights) if whole else (self.features.shape[1], len(self.classes) - 1)
+
+    def inside(self, other: SoftmaxData) -> tuple[SoftmaxData, SoftmaxData]:
+        """These samples and others in the eigenfeatures of these, where there are too many for a whole covariance.
+
+        Parameters
+        ----------
+        other : SoftmaxData
+        """
+        if self.blocks[0] == 1:
+            return self, other
+        mine, turn = self._eigenfeatures
+        return mine, mine if other is self else replace(other, features=other.features @ turn)
+
+    @cached_property
+    def _eigenfeatures(self) -> tuple[SoftmaxData, Float[Array, "d r"]]:
+        left, size, turn = np.linalg.svd(self.features, full_matrices=False)
+        kept = size > RANK * size[0]
+        turn, inside, initial = turn[kept].T, left[:, kept] * size[kept], None
+        if self.initial is not None:
+            # What it has outside the span of the samples stays, and counts on other samples.
+            outside = self.initial - turn @ (turn.T @ self.initial)
+            extra, amount, _ = np.linalg.svd(outside, full_matrices=False)
+            extra = extra[:, amount > RANK * np.linalg.norm(self.initial)]
+            turn = np.hstack((turn, extra))
+            inside = np.hstack((inside, np.zeros((len(inside), extra.shape[1]))))
+            initial = turn.T @ self.initial
+        return replace(self, features=inside, initial=initial), turn
+
     @cached_property
     def basis(self) -> Float[Array, "C k"]:
         """Orthonormal columns that sum to 0 over classes: what gradients from w_0 = 0 reach."""
         count = len(self.classes)
         return np.linalg.qr(np.eye(count) - 1.0 / count)[0][:, : count - 1]
+
+    @cached_property
+    def targets(self) -> Float[Array, "N C"]:
+        """y: the smoothed labels."""
+        count = len(self.classes)
+        return (1.0 - self.label_smoothing) * np.eye(count)[self.labels] + self.label_smoothing / count
 
     @cached_property
     def squared(self) -> LinearData:

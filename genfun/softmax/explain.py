@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from genfun import _check
+from genfun.softmax.averages import loss_of
 from genfun.softmax.data import SoftmaxData
+from genfun.softmax.flow import start
 from genfun.softmax.predict import SoftmaxPrediction, checked, softmax_predict
 
 DEFAULT_STEPS = 1000
@@ -60,18 +60,29 @@ def softmax_explain(data: SoftmaxData, method: Any, steps: int | None = None, no
     top = checked(data, method, noise)
     told = softmax_predict(data, method, [max(t // 2, 1), t, 2 * t])
     half, now, twice = (float(x) for x in told.loss)
+    first = loss_of(data, start(data).mean[0])[0]
     share = method.learning_rate / top
     lines = [
         f"Softmax regression on {data.n_samples} samples of {data.features.shape[1]} features in "
-        f"{len(data.classes)} classes, from a loss of {np.log(len(data.classes)):.3f} nats.",
+        f"{len(data.classes)} classes, from a loss of {first:.3f} nats.",
         f"The learning rate is {share:.2g} of the start edge {top:.4g}, {len(data.classes)} times the edge of least "
         "squares: beyond it the first steps grow in mean square, but there is no largest stable rate, since the "
         "gradient is bounded.",
         f"At step {t} the mean loss is {now:.4g} nats and {100.0 * float(told.error_rate[1]):.3g} % of the training "
         f"samples are classified wrongly; half the steps give {half:.4g}, twice the steps {twice:.4g}.",
-        "Adam, epochs without replacement, weight decay and label smoothing are outside this prediction.",
+        "Adam and epochs without replacement are outside this prediction.",
     ]
-    if told.separable:
+    held = " and ".join(
+        what
+        for what, there in (
+            ("weight decay", method.weight_decay > 0.0),
+            ("label smoothing", data.label_smoothing > 0.0),
+        )
+        if there
+    )
+    if told.separable and held:
+        lines.append(f"The classes are separable, as the mean weights show; {held} keeps the weights finite.")
+    elif told.separable:
         lines.append(
             "The classes are separable, as the mean weights show: the loss falls towards 0 with ever larger weights, "
             "without a minimum, and held-out rows say when to stop."

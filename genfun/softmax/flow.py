@@ -13,6 +13,7 @@ from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
 from genfun.softmax.averages import linearise
 from genfun.softmax.data import SoftmaxData
+from genfun.softmax.krylov import small_space
 
 SINGLE = 6
 """First steps, each with its own linearisation."""
@@ -25,72 +26,69 @@ class State(NamedTuple):
     ----------
     mean : array, shape (2, m)
         Of the weights, and of what a step subtracts from them.
-    covariance : array, shape (2, 2, m, m)
-        Of both.
+    covariance : array, shape (2, 2, blocks, size, size)
+        Of both: one block of all weights, or one for each feature.
     """
 
     mean: Float[Array, "2 m"]
-    covariance: Float[Array, "2 2 m m"]
+    covariance: Float[Array, "2 2 G s s"]
+
+    @property
+    def finite(self) -> bool:
+        """Whether all of it is within the range of doubles."""
+        return bool(np.isfinite(self.mean).all() and np.isfinite(self.covariance).all())
 
 
 class Powers(NamedTuple):
     """n steps of every mode: A^n, sum_{s<n} A^s e, and sum_{s<n} A_j^s e e^T A_k^sT, with e = (-1, 1)."""
 
-    step: Float[Array, "2 2 m"]
-    pushed: Float[Array, "2 m"]
-    kicked: Float[Array, "2 2 m m"]
+    step: Float[Array, "2 2 G s"]
+    pushed: Float[Array, "2 G s"]
+    kicked: Float[Array, "2 2 G s s"]
 
     def then(self, first: Powers) -> Powers:
         """The steps of `first`, then these: no division, so that it is safe where an eigenvalue is 0."""
-        step = np.einsum("prm,rsm->psm", self.step, first.step)
-        pushed = self.pushed + np.einsum("prm,rm->pm", self.step, first.pushed)
-        return Powers(step, pushed, self.kicked + _both_sides(self.step, first.kicked))
+        step = np.einsum("pr...,rs...->ps...", self.step, first.step)
+        return Powers(step, self.pushed + _one_side(self.step, first.pushed), self.kicked + self.both(first.kicked))
+
+    def both(self, middle: Float[Array, "2 2 G s s"]) -> Float[Array, "2 2 G s s"]:
+        """A_j M_jk A_k^T."""
+        step = self.step
+        left = np.stack([step[p, 0][..., None] * middle[0] + step[p, 1][..., None] * middle[1] for p in (0, 1)])
+        sides = [left[:, 0] * step[q, 0][..., None, :] + left[:, 1] * step[q, 1][..., None, :] for q in (0, 1)]
+        return np.stack(sides, axis=1)
+
+    def moved(self, mean: Float[Array, "2 p"], force: Float[Array, " p"]) -> Float[Array, "2 p"]:
+        """A x + U e f, of modes in a single block."""
+        return _one_side(self.step[:, :, 0], mean) + self.pushed[:, 0] * force
 
 
-def _both_sides(step: Float[Array, "2 2 m"], middle: Float[Array, "2 2 m m"]) -> Float[Array, "2 2 m m"]:
-    """A_j M_jk A_k^T."""
-    left = np.stack([step[p, 0][:, None] * middle[0] + step[p, 1][:, None] * middle[1] for p in (0, 1)])
-    return np.stack([left[:, 0] * step[q, 0] + left[:, 1] * step[q, 1] for q in (0, 1)], axis=1)
+def _one_side(step: Float[Array, "2 2 ..."], vector: Float[Array, "2 ..."]) -> Float[Array, "2 ..."]:
+    return np.einsum("pr...,r...->p...", step, vector)
 
 
-class Stretch:
-    r"""Consecutive steps under one linearisation.
-
-    .. math:: \begin{pmatrix}w\\u\end{pmatrix} \to A\begin{pmatrix}w\\u\end{pmatrix} + \alpha g
-              \begin{pmatrix}-1\\1\end{pmatrix},\quad A = \begin{pmatrix}1-a & -\beta\\ a & \beta\end{pmatrix},\quad
-              C_{jk} \to A_j^n C_{jk} A_k^{nT} + \gamma\alpha^2 S_{jk}U_{jk}(n)
+class Modes:
+    """Steps of modes that go their own ways.
 
     Parameters
     ----------
-    data : SoftmaxData
+    eigenvalues : array, shape (blocks, size)
     method : SGD
-    state : State
-        At its first step.
-    about : State
-        Where to linearise.
     """
 
-    def __init__(self, data: SoftmaxData, method: SGD, state: State, about: State) -> None:
-        near = linearise(data, about.mean[0], about.covariance[0, 0])
-        lam, self._turn = np.linalg.eigh(near.hessian)
-        turn, alpha = self._turn, method.learning_rate
-        gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
-        self._centre = about.mean[0]
-        self._mean = np.stack([turn.T @ (state.mean[0] - self._centre), turn.T @ state.mean[1]])
-        self._covariance = turn.T @ state.covariance @ turn
-        self._force = alpha * (turn.T @ near.gradient)
-        self._noise = gamma * alpha**2 * (turn.T @ near.noise @ turn)
-        a, beta = alpha * np.maximum(lam, 0.0), np.full(lam.size, method.momentum)
-        kick = np.array([-1.0, 1.0])
+    def __init__(self, eigenvalues: Float[Array, "G s"], method: SGD) -> None:
+        a = method.learning_rate * (np.maximum(eigenvalues, 0.0) + method.weight_decay)
+        beta, kick = np.full(a.shape, method.momentum), np.array([-1.0, 1.0])
+        square = (2, 2, *a.shape, a.shape[-1])
         one = Powers(
             step=np.array([[1.0 - a, -beta], [a, beta]]),
-            pushed=np.repeat(kick[:, None], lam.size, axis=1),
-            kicked=np.broadcast_to(np.outer(kick, kick)[:, :, None, None], (2, 2, lam.size, lam.size)),
+            pushed=np.broadcast_to(kick[:, None, None], (2, *a.shape)),
+            kicked=np.broadcast_to(np.outer(kick, kick)[:, :, None, None, None], square),
         )
         self._doubled = [one]
 
-    def after(self, n: int) -> State:
-        """The state n >= 1 steps on.
+    def after(self, n: int) -> Powers:
+        """n >= 1 steps.
 
         Parameters
         ----------
@@ -102,11 +100,66 @@ class Stretch:
         for j, power in enumerate(self._doubled):
             if n >> j & 1:
                 total = power if total is None else power.then(total)
-        mean = np.einsum("prm,rm->pm", total.step, self._mean) + total.pushed * self._force
-        covariance = _both_sides(total.step, self._covariance) + total.kicked * self._noise
-        turn = self._turn
-        centre = np.stack([self._centre, np.zeros_like(self._centre)])
-        return State(mean @ turn.T + centre, turn @ covariance @ turn.T)
+        return total
+
+
+class Stretch:
+    r"""Consecutive steps under one linearisation.
+
+    .. math:: \begin{pmatrix}w\\u\end{pmatrix} \to A\begin{pmatrix}w\\u\end{pmatrix} + \alpha (g + \rho w_0)
+              \begin{pmatrix}-1\\1\end{pmatrix},\quad A = \begin{pmatrix}1-a & -\beta\\ a & \beta\end{pmatrix},\quad
+              a = \alpha(\lambda + \rho),\quad
+              C_{jk} \to A_j^n C_{jk} A_k^{nT} + \gamma\alpha^2 S_{jk}U_{jk}(n)
+
+    from weights w about w_0, with weight decay rho. Where the covariance is in blocks, each has the modes of its own
+    block of H; the mean has those of the whole of it, in the small space that it moves in.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    method : SGD
+    state : State
+        At its first step.
+    about : State
+        Where to linearise.
+    most : int
+        Steps that will be asked for.
+    """
+
+    def __init__(self, data: SoftmaxData, method: SGD, state: State, about: State, most: int) -> None:
+        near = linearise(data, about.mean[0], about.covariance[0, 0])
+        lam, self._turn = np.linalg.eigh(near.hessian)
+        back = np.swapaxes(self._turn, 1, 2)
+        alpha = method.learning_rate
+        gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
+        self._modes = Modes(lam, method)
+        self._covariance = back @ state.covariance @ self._turn
+        self._noise = gamma * alpha**2 * (back @ near.noise @ self._turn)
+        self._centre = np.stack([about.mean[0], np.zeros_like(about.mean[0])])
+        mean, force = state.mean - self._centre, alpha * (near.gradient + method.weight_decay * about.mean[0])
+        if lam.shape[0] == 1:
+            self._space, self._mean_modes = self._turn[0], self._modes
+        else:
+
+            def moved(space: Float[Array, "m p"], value: Float[Array, " p"]) -> Float[Array, " m"]:
+                inside = Modes(value[None], method).after(most).moved(mean @ space, force @ space)
+                return space @ inside[0] - mean[0]
+
+            self._space, value = small_space(near.product, np.column_stack((*mean, force)), moved, most)
+            self._mean_modes = Modes(value[None], method)
+        self._mean, self._force = mean @ self._space, force @ self._space
+
+    def after(self, n: int) -> State:
+        """The state n >= 1 steps on.
+
+        Parameters
+        ----------
+        n : int
+        """
+        powers, turn = self._modes.after(n), self._turn
+        covariance = powers.both(self._covariance) + powers.kicked * self._noise
+        mean = self._mean_modes.after(n).moved(self._mean, self._force)
+        return State(mean @ self._space.T + self._centre, turn @ covariance @ np.swapaxes(turn, 1, 2))
 
 
 def start(data: SoftmaxData) -> State:
@@ -116,11 +169,10 @@ def start(data: SoftmaxData) -> State:
     ----------
     data : SoftmaxData
     """
-    m = data.n_weights
-    mean = np.zeros((2, m))
+    mean, (blocks, size) = np.zeros((2, data.n_weights)), data.blocks
     if data.initial is not None:
         mean[0] = (data.initial @ data.basis).ravel()
-    return State(mean, np.zeros((2, 2, m, m)))
+    return State(mean, np.zeros((2, 2, blocks, size, size)))
 
 
 def boundaries(per_doubling: int, last: int) -> list[int]:
@@ -155,14 +207,13 @@ def stretches(data: SoftmaxData, method: SGD, per_doubling: int, last: int) -> I
     """
     steps, state = boundaries(per_doubling, last), start(data)
     for first, end in pairwise(steps):
-        stretch = Stretch(data, method, state, state)
-        middle = (end - first - 1) // 2
+        middle, about = (end - first - 1) // 2, state
         if middle > 0:
-            about = stretch.after(middle)
-            if not (np.isfinite(about.mean).all() and np.isfinite(about.covariance).all()):
+            about = Stretch(data, method, state, state, middle).after(middle)
+            if not about.finite:
                 return
-            stretch = Stretch(data, method, state, about)
+        stretch = Stretch(data, method, state, about, end - first)
         yield first, end, stretch
         state = stretch.after(end - first)
-        if not (np.isfinite(state.mean).all() and np.isfinite(state.covariance).all()):
+        if not state.finite:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,10 +75,8 @@ class _Search:
 
     def setting(self, share: float, momentum: float) -> SGD:
         if momentum not in self._edges:
-            self._edges[momentum] = start_edge(
-                self.data, SGD(1.0, momentum, self.kind.batch_size, self.kind.replacement)
-            )
-        return SGD(share * self._edges[momentum], momentum, self.kind.batch_size, self.kind.replacement)
+            self._edges[momentum] = start_edge(self.data, replace(self.kind, momentum=momentum))
+        return replace(self.kind, momentum=momentum, learning_rate=share * self._edges[momentum])
 
     def loss(self, share: float, momentum: float) -> float:
         key = (round(share, 9), round(momentum, 9))
@@ -122,7 +120,7 @@ def softmax_optimize(
     momentum : float or None
     noise, budget, step_time : None
     method : SGD or None
-        Whose `replacement` is kept.
+        Whose `replacement` and `weight_decay` are kept; the loss is that without the penalty.
     """
     own_noise(noise)
     if steps is None or budget is not None or step_time is not None:
@@ -131,7 +129,8 @@ def softmax_optimize(
     fixed = None if momentum is None else _check.momentum(momentum)
     if method is not None:
         check_method(method)
-    search = _Search(data, SGD(1.0, 0.0, batch_size, method is not None and method.replacement), last)
+    kind = SGD(1.0, batch_size=batch_size) if method is None else replace(method, batch_size=batch_size)
+    search = _Search(data, kind, last)
     share, beta = search.best(fixed)
     plain = search.loss(*search.best(0.0)) if fixed is None else np.nan
     if plain <= search.loss(share, beta):

@@ -76,11 +76,11 @@ def first_in_full(rates: np.ndarray, b: float, eps2: float, c: SmoothConstants =
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("power", [0.1, 0.25, 0.4999999, 0.5, 0.50000001, 0.75, 0.95])
+@pytest.mark.parametrize("power", [0.1, 0.4999999, 0.5, 0.50000001, 0.95])
 def test_polynomial_decay_is_the_first_step_after_one_period_that_meets_the_inequality(power):
     rng = np.random.default_rng(int(1000 * power))
     seen = 0
-    for _ in range(25):
+    for _ in range(12):
         rate, eps2, b = rng.uniform(0.05, 0.95), 10.0 ** rng.uniform(-1.0, 1.0), 10.0 ** rng.uniform(-0.5, 3.0)
         period = int(10.0 ** rng.uniform(0.0, 3.0))
         rates = rate * (np.arange(100_000) // period + 1.0) ** -power
@@ -89,7 +89,7 @@ def test_polynomial_decay_is_the_first_step_after_one_period_that_meets_the_ineq
             found = float(polynomial_decay_bound(CONSTANTS, rate, power, period, eps2).steps(b))
             assert found == max(expected, period)
             seen += expected > period
-    assert seen > 4
+    assert seen > 2
 
 
 @pytest.mark.parametrize(("eps2", "star"), [(0.2, 27), (0.05, 85), (0.02, 175)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def _problem(n):
     return gf.LinearProblem(K**-1.5, K**-1.0, n_samples=n, noise_variance=0.05)
 
 
+@cache
 def _data():
     """Correlated features of few samples with tails, as clinical tables have, and a target with a little noise."""
     rng = np.random.default_rng(0)
@@ -34,7 +36,12 @@ def _data():
     return gf.LinearData.from_features(X, target + 0.1 * rng.normal(size=240)).normalized()
 
 
-SETS = {"table": _data, "mnist": lambda: gf.data.mnist(150)}
+@cache
+def _digits():
+    return gf.data.mnist(150)
+
+
+SETS = {"table": _data, "mnist": _digits}
 
 
 @pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (4, 0.5), (2, -0.4)])
@@ -85,7 +92,7 @@ def test_a_full_batch_is_gradient_descent():
 
 
 def test_fourth_moments_are_means_over_samples_and_the_modes_of_a_group():
-    data = gf.data.mnist(150)
+    data = _digits()
     pairs, group = pairs_of_data(data), groups(data.eigenvalues)
     squares = data.eigenfeatures**2
     whole = squares.T @ squares / data.n_samples
@@ -177,7 +184,7 @@ def test_effective_samples_are_counted_by_leverage():
     h = (data.eigenfeatures**2 / data.eigenvalues).sum(axis=1)
     assert effective_samples(pairs_of_data(data)) == pytest.approx(h.sum() ** 2 / (h @ h), rel=1e-9)
     # Every sample of an interpolating kernel has leverage 1, and groups of near modes hardly change that.
-    assert effective_samples(pairs_of_data(gf.data.mnist(150))) == pytest.approx(150.0, rel=0.02)
+    assert effective_samples(pairs_of_data(_digits())) == pytest.approx(150.0, rel=0.02)
 
 
 def test_losses_that_no_run_has_are_said_to_be_impossible():
@@ -238,7 +245,7 @@ def test_validated_data_are_ok_up_to_the_tested_share():
     table = np.loadtxt(Path(__file__).resolve().parents[2] / "docs/data/breast_cancer.csv", delimiter=",", skiprows=1)
     X, y = table[:, :-1], table[:, -1]
     clinic = gf.LinearData.from_features((X - X.mean(axis=0)) / X.std(axis=0), y - y.mean())
-    for data in (clinic, gf.data.mnist(120), gf.data.mnist(300)):
+    for data in (clinic, gf.data.mnist(300)):
         for b in (1, 8):
             rate = 0.69 * gf.max_learning_rate(data, 0.0, b)
             assert gf.predict(data, SGD(rate, 0.0, b, sampling="epochs"), [10, 300]).status == "ok"
@@ -293,7 +300,7 @@ def test_a_simulation_shuffles_where_the_method_says_so():
 
 @pytest.mark.slow
 def test_the_best_setting_of_epochs_has_more_momentum_and_less_loss():
-    problem, steps = _problem(60), 120
+    problem, steps = _problem(60), 60
     found = gf.optimize(problem, 2, steps, noise=NOISE, method=SGD(1.0, sampling="epochs"))
     fresh = gf.optimize(problem, 2, steps, noise=NOISE)
     assert found.method.sampling == "epochs"

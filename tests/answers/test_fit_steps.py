@@ -59,7 +59,7 @@ def test_there_is_no_interior_optimum_where_samples_only_grow_with_the_batch():
 @pytest.mark.parametrize("noise", [0.03, 0.2])
 def test_optima_are_not_found_where_there_are_none(noise):
     rng, false = np.random.default_rng(21), 0
-    for i in range(100):
+    for i in range(50):
         steps = 900.0 * (1.0 + np.exp(rng.uniform(2.0, 6.0)) / B) * np.exp(noise * rng.standard_normal(B.size))
         r = fit_steps(B, steps, draws=100, seed=i)
         false += r.status == "interior optimum"
@@ -68,20 +68,20 @@ def test_optima_are_not_found_where_there_are_none(noise):
         with_one = sum(f.weight for f in r.families if B[0] < f.batch_size < B[-1])
         assert close == (0.1 < with_one < 0.9)
     # One in ten by the weight that is asked for; three standard deviations of the count above.
-    assert false <= 19
+    assert false <= 11
 
 
 @pytest.mark.slow
 def test_the_ratio_of_a_noisy_hyperbola_has_an_interval_that_holds_it():
     rng, hits, width = np.random.default_rng(5), 0, []
-    for i in range(60):
-        r = fit_steps(B, 900.0 * (1.0 + 128.0 / B) * np.exp(0.03 * rng.standard_normal(B.size)), draws=300, seed=i)
+    for i in range(24):
+        r = fit_steps(B, 900.0 * (1.0 + 128.0 / B) * np.exp(0.03 * rng.standard_normal(B.size)), draws=1000, seed=i)
         low, high = r.ratio_interval
         hits += low <= 128.0 <= high
         width.append(high / low)
         assert low < r.ratio < high
-    # 54 expected; three standard deviations of a binomial below.
-    assert hits >= 47
+    # 21.6 expected; three standard deviations of a binomial below.
+    assert hits >= 17
     assert 1.05 < np.median(width) < 1.25
 
 
@@ -105,7 +105,7 @@ def test_published_critical_batch_sizes_of_language_models_are_the_overhead_of_a
             series.setdefault(row["model"], []).append((float(row["batch_size"]), float(row["steps"])))
     assert set(series) == set(PUBLISHED)
     for model, points in series.items():
-        r = fit_steps(*np.array(points).T, draws=200)
+        r = fit_steps(*np.array(points).T, draws=1000)
         # The published numbers are rounded to whole ones; their fit is another least squares, hence 1 %.
         assert r.overhead(0.2, reference=256) == pytest.approx(PUBLISHED[model], rel=0.01)
         assert r.ratio_interval[0] < (PUBLISHED[model] - 1.2 * 256) / 0.2 < r.ratio_interval[1]
@@ -114,19 +114,18 @@ def test_published_critical_batch_sizes_of_language_models_are_the_overhead_of_a
 RUNS = np.repeat(2.0 ** np.arange(2, 12), 4)[:38]
 
 
-@pytest.mark.parametrize("where", [0, 5, 18, 37])
-@pytest.mark.parametrize("factor", [0.3, 3.0, 100.0])
+@pytest.mark.parametrize(("where", "factor"), [(0, 0.3), (5, 3.0), (18, 100.0), (37, 0.3), (37, 3.0)])
 def test_one_outlier_of_many_runs_changes_no_verdict_and_is_named(where, factor):
     rng = np.random.default_rng(where)
     steps = 900.0 * (1.0 + 128.0 / RUNS) * np.exp(0.05 * rng.standard_normal(RUNS.size))
-    clean = fit_steps(RUNS, steps, draws=200)
+    clean = fit_steps(RUNS, steps, draws=100)
     steps[where] *= factor
-    r = fit_steps(RUNS, steps, draws=200)
+    r = fit_steps(RUNS, steps, draws=100)
     assert r.outliers == (where,)
     assert any(n.startswith(f"point {where + 1}, batch size {RUNS[where]:g} with") for n in r.notes)
     assert (r.status, r.family) == (clean.status, clean.family)
     # As if the run had not been made.
-    alone = fit_steps(np.delete(RUNS, where), np.delete(steps, where), draws=200)
+    alone = fit_steps(np.delete(RUNS, where), np.delete(steps, where), draws=100)
     assert r.ratio == pytest.approx(alone.ratio, rel=1e-9)
     assert r.steps.size == RUNS.size
 
@@ -134,14 +133,14 @@ def test_one_outlier_of_many_runs_changes_no_verdict_and_is_named(where, factor)
 @pytest.mark.slow
 def test_several_outliers_do_not_hide_each_other_and_normal_errors_have_none():
     rng, false = np.random.default_rng(8), 0
-    for _ in range(40):
+    for _ in range(10):
         steps = 900.0 * (1.0 + 128.0 / RUNS) * np.exp(0.1 * rng.standard_normal(RUNS.size))
         false += len(fit_steps(RUNS, steps, draws=100).outliers) > 0
         spoilt = steps.copy()
         spoilt[[9, 10, 30]] *= [4.0, 4.0, 0.2]
         assert {9, 10, 30} <= set(fit_steps(RUNS, spoilt, draws=100).outliers)
     # 1 % of the sets; three standard deviations of the count above.
-    assert false <= 2
+    assert false <= 1
 
 
 def test_an_upturn_at_the_smallest_batch_size_is_no_outlier():
@@ -171,13 +170,13 @@ def test_whole_epochs_are_read_half_an_epoch_early():
 def test_the_interval_covers_a_known_optimum_as_often_as_it_says():
     rng = np.random.default_rng(11)
     hits = 0
-    for i in range(40):
+    for i in range(30):
         q, known = rng.uniform(1.5, 4.0), np.exp(rng.uniform(np.log(8.0), np.log(256.0)))
         steps = 1000.0 * (1.0 + known / (q - 1.0) / B) ** q * np.exp(0.25 * rng.standard_normal(B.size))
-        low, high = fit_steps(B, steps, draws=300, seed=i).interval
+        low, high = fit_steps(B, steps, draws=200, seed=i).interval
         hits += low <= known <= high
-    # 36 expected; three standard deviations of a binomial below.
-    assert hits >= 30
+    # 27 expected; three standard deviations of a binomial below.
+    assert hits >= 22
 
 
 def test_many_fits_at_once_are_those_of_one_after_another():

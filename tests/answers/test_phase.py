@@ -135,7 +135,7 @@ def test_near_the_edge_noise_may_lead_first_in_the_signal_phase():
     f = gf.phase(problem, method)
     assert (f.name, f.later) == ("signal-dominated", "signal")
     assert f.transition_step == pytest.approx(4.6e6, rel=0.02)
-    assert any("the noise term leads first" in note for note in f.notes)
+    assert any("the noise term leads" in note for note in f.notes)
     for t, first in ((1e5, "noise"), (1e9, "signal")):
         terms = {"signal": f.signal_constant * t**-1.5, "noise": f.noise_constant * t ** -(5.0 / 3.0)}
         assert max(terms, key=lambda name: terms[name]) == first
@@ -259,3 +259,15 @@ def test_whether_data_diverge_is_by_their_own_noise_where_fitted_constants_say_o
             assert "t^-" in repr(found)
             line = next(x for x in gf.explain(data, method, 100).lines if x.startswith("Phase"))
             assert f"an unknown multiple of t^-{found.exponent:.4g} while" in line
+
+
+def test_times_that_no_run_takes_are_not_told_as_steps():
+    law = gf.PowerLaw(nu=1.5, zeta=0.01, n_modes=None, noise_variance=1e-3)
+    late = gf.phase(law, gf.SGD(0.1, batch_size=10))
+    assert late.floor_step > 1e30
+    assert any("the decay lasts longer than any run" in note for note in late.notes)
+    soon = gf.phase(gf.PowerLaw(nu=1.5, zeta=0.5, noise_variance=0.1), gf.SGD(0.1, batch_size=10))
+    assert any(f"the decay ends at step {soon.floor_step:.3g}" in note for note in soon.notes)
+    ended = gf.phase(gf.PowerLaw(nu=1.5, zeta=0.01, n_modes=20, noise_variance=1e-3), gf.SGD(0.1, batch_size=10))
+    assert any("once the spectrum has ended" in note for note in ended.notes)
+    assert "from step" not in repr(ended)

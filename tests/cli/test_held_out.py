@@ -200,4 +200,4 @@ def test_features_kernels_and_sparse_tables_hold_out_the_same_rows(tmp_path):
     assert found[1]["loss"] == pytest.approx(found[0]["loss"], rel=1e-6)
     assert found[2]["loss"] == pytest.approx(found[0]["loss"], rel=1e-9)
     stderr = run("predict", tmp_path / "kernel.npz", "--test", tmp_path / "kernel.npz", *SETTING, code=2).stderr
-    assert "use holdout" in stderr
+    assert "use --holdout" in stderr

@@ -81,7 +81,7 @@ def test_sweep_names_a_damaged_cell(swept):
         (("power-law", "--learning-rates", "0.1"), "give --n-modes"),
         ((*SPECTRUM, *GRID, "--out", "s.doc"), "--out must end in .json, .csv, .txt or .nc"),
         ((*SPECTRUM, *GRID, "--out", "nowhere/s.nc"), "make 'nowhere' first"),
-        ((*SPECTRUM, *GRID, "--batch-sizes", "5"), "at most n_samples=4"),
+        ((*SPECTRUM, *GRID, "--batch-sizes", "5"), "at most 4, the number of samples"),
         (("mnist", "--n", "50", "--noise-variance", "1", *GRID), "--noise-variance cannot change"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.data import LinearData, relu_ntk
+from genfun.data import LinearData, relu_ntk, torch_model
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -229,6 +229,22 @@ def test_what_makes_no_linear_problem_is_refused_with_a_remedy(change, message):
         return
     with pytest.raises(ValueError, match=message):
         LinearData.from_torch(**arguments)
+
+
+def test_a_kernel_of_hours_is_refused_and_its_remedy_gives_the_same_problem(monkeypatch):
+    (x, y), model = samples(), mlp()
+    work = len(x) ** 2 * sum(p.numel() for p in model.parameters())
+    monkeypatch.setitem(torch_model.PRODUCTS_ONLY, "cpu", work)
+    whole = LinearData.from_torch(model, x, y).problem
+    monkeypatch.setitem(torch_model.PRODUCTS_ONLY, "cpu", work - 1)
+    with pytest.raises(ValueError, match=r"multiplications; use gf\.LinearProblem\.from_operator\(K, targets - K") as e:
+        LinearData.from_torch(model, x, y)
+    remedy = str(e.value).partition("use ")[2].partition(", which")[0]
+    call, _, operator = remedy.partition(" with K = ")
+    K = eval(operator, {"gf": gf, "model": model, "inputs": x})
+    problem = eval(call, {"gf": gf, "K": K, "targets": y.numpy(), "n": len(x)})
+    assert np.isclose(problem.lambda_max, whole.lambda_max, rtol=1e-9)
+    assert np.isclose(problem.signal_total + problem.noise_variance, whole.signal_total + whole.noise_variance)
 
 
 def test_a_model_of_another_kind_is_a_type_error():

@@ -176,7 +176,8 @@ def hints(frame, **choices) -> str:
 def test_hints_come_where_the_data_ask_for_them_and_only_there():
     X = RNG.standard_normal((N, 3))
     plain = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": X @ [1.0, -1.0, 0.3]})
-    assert load(plain).notes == ()
+    assert load(plain).notes == ("the last column, 'y', is the target; target= chooses another",)
+    assert load(plain, target="y").notes == ()
     told = hints(plain.assign(b=1e3 * plain.b))
     assert "columns differ" in told
     assert "from 'a' to 'b'" in told

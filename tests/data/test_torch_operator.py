@@ -106,3 +106,14 @@ def test_single_precision_says_so():
 def test_bad_input_is_refused(model, x, kind, text):
     with pytest.raises(kind, match=text):
         torch_operator(model, x)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_blocks_of_samples_are_those_of_single_gradients(outputs):
+    model, (x, _) = conv_net(outputs), samples(11, outputs)
+    J = jacobian(model, x).reshape(11, outputs, -1)
+    wanted = np.einsum("iap,ibp->iab", J, J) / 11
+    for chunk in (4, 100):
+        assert np.allclose(torch_operator(model, x, chunk=chunk).sample_blocks(), wanted, rtol=1e-11, atol=1e-13)
+    problem = gf.LinearProblem.from_operator(torch_operator(model, x), np.ones((11, outputs)), n_samples=11)
+    assert np.isclose(problem.trace, np.sum(J**2) / 11 / outputs, rtol=1e-11)

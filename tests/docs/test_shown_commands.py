@@ -14,6 +14,8 @@ import genfun as gf
 from genfun.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
+N = 24
+"""Digits."""
 
 
 def shown(page: str) -> list[str]:
@@ -36,12 +38,12 @@ def test_a_command_that_is_shown_runs(command: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     lines = (ROOT / "docs" / "data" / "breast_cancer.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "docs" / "data").mkdir(parents=True)
-    (tmp_path / "docs" / "data" / "breast_cancer.csv").write_text("\n".join(lines[:61]) + "\n", encoding="utf-8")
+    (tmp_path / "docs" / "data" / "breast_cancer.csv").write_text("\n".join(lines[:41]) + "\n", encoding="utf-8")
     images, labels = gf.data.mnist_arrays()
-    pick = np.random.default_rng(0).choice(len(images), 60, replace=False)
-    X = images[pick].reshape(60, -1) / 255.0
+    pick = np.random.default_rng(0).choice(len(images), N, replace=False)
+    X = images[pick].reshape(N, -1) / 255.0
     np.savez("digits.npz", X=X / np.sqrt(np.mean(np.sum(X**2, axis=1))), y=np.where(labels[pick] == 0, 1.0, -1.0))
-    words = shlex.split(command)[1:] + (["--n", "60"] if "mnist" in command else [])
+    words = shlex.split(command)[1:] + (["--n", str(N)] if "mnist" in command else [])
     if words[0] == "validate" and "--fast" not in words:
         words.append("--fast")
     result = CliRunner().invoke(main, words)

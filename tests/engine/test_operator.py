@@ -29,6 +29,7 @@ def largest_difference(a, b):
     return float(np.abs(a / b - 1.0).max())
 
 
+PLAIN = gf.SpectrallyExpressible()
 STEPS = [0, 1, 10, 100, 1000]
 
 
@@ -144,3 +145,91 @@ def test_progress_reaches_the_end():
 def test_bad_input_is_refused(operator, targets, kind, text):
     with pytest.raises(kind, match=text):
         gf.LinearProblem.from_operator(operator, targets, n_samples=2)
+
+
+class Sampled:
+    """A kernel with the blocks of its samples on the diagonal."""
+
+    def __init__(self, K, outputs=1):
+        self.K, self.shape, self.n, self.outputs = K, K.shape, len(K) // outputs, outputs
+
+    def matvec(self, v):
+        return self.K @ v
+
+    def sample_blocks(self):
+        n, o = self.n, self.outputs
+        return np.einsum("iaib->iab", self.K.reshape(n, o, n, o))
+
+
+def test_gradients_of_single_samples_give_the_constants_that_a_fit_to_all_moments_gives():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_t(6, (60, 8)) * np.arange(1, 9) ** -0.5, rng.standard_normal((60, 2))
+    K, d = X @ X.T / 60, LinearData.from_features(X, y)
+    p = gf.LinearProblem.from_operator(Sampled(K), y, n_samples=60)
+    assert p.noise is not None
+    # Eight products find all eigenvectors, so that nothing is estimated.
+    assert np.isclose(p.noise.tau1, d.noise.tau1, rtol=1e-9)
+    assert np.isclose(p.noise.tau2, d.noise.tau2, rtol=1e-9)
+    assert np.isclose(p.trace, d.problem.trace, rtol=1e-12)
+    # With two outputs coupled there is one Ritz vector for each pair of equal eigenvalues: Tr H^2 is estimated.
+    coupled = gf.LinearProblem.from_operator(Sampled(np.kron(K, np.eye(2)), 2), y, n_samples=60, probes=4)
+    assert coupled.noise is not None
+    assert np.isclose(coupled.trace, d.problem.trace, rtol=1e-12)
+    assert np.isclose(coupled.noise.tau1 - coupled.noise.tau2, d.noise.tau1 - d.noise.tau2, rtol=1e-9)
+    # (Tr H)^2 tau1 = m_4 - (1 + tau1 - tau2) Tr H^2 + tau1 Tr H^2.
+    overlap = d.problem.capacity_total / d.problem.trace**2
+    slope = overlap * abs(1.0 - d.noise.tau2) / (1.0 - overlap)
+    assert abs(coupled.noise.tau1 - d.noise.tau1) < 4.0 * slope * coupled.capacity_error + 1e-9
+
+
+def test_answers_take_the_constants_that_an_operator_brings(digits):
+    K, y = digits
+    d = LinearData.from_kernel(K * N, y[:, 0])
+    p = gf.LinearProblem.from_operator(Sampled(K), y[:, 0], n_samples=N)
+    assert p.noise is not None
+    # Between Ritz vectors and eigenvectors may lie what the modes that did not converge have of sum lambda^2 M.
+    own = np.mean((d.eigenfeatures**2 / d.eigenvalues) ** 2, axis=0) * d.eigenvalues**2
+    rest = own[p.deflated :].sum() / np.sum(d.eigenvalues**2)
+    assert abs((p.noise.tau1 - p.noise.tau2) - (d.noise.tau1 - d.noise.tau2)) < rest < 0.02
+    edge, plain = gf.max_learning_rate(p, batch_size=2), gf.max_learning_rate(p, batch_size=2, noise=PLAIN)
+    fitted = gf.max_learning_rate(d, batch_size=2, noise="fitted")
+    assert abs(edge / fitted - 1.0) < 0.1 * abs(plain / fitted - 1.0)
+    assert gf.max_learning_rate(p, batch_size=2, noise="fitted") == edge
+    bare = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N)
+    assert bare.noise is None
+    with pytest.raises(ValueError, match="needs the data"):
+        gf.predict(bare, gf.SGD(0.1, batch_size=2), 3, noise="fitted")
+    with pytest.raises(ValueError, match="needs the data"):
+        gf.predict(p, gf.SGD(0.1, batch_size=2), 3, noise="measured")
+
+
+def test_a_known_trace_lowers_the_capacity_error_and_that_is_claimed(digits):
+    K, y = digits
+    K, y = K[:200, :200], y[:200, 0]
+    exact_total = float(np.sum(K**2))
+
+    def off(operator):
+        runs = [
+            gf.LinearProblem.from_operator(operator, y, n_samples=200, seed=s, lanczos_steps=12, deflate=4)
+            for s in range(60)
+        ]
+        return (
+            np.sqrt(np.mean([(p.capacity_total / exact_total - 1.0) ** 2 for p in runs])),
+            np.sqrt(np.mean([p.capacity_error**2 for p in runs])),
+        )
+
+    (plain, _), (known, claimed) = off(K), off(Sampled(K))
+    # As above: a root mean square of 60 draws is known to 9 %.
+    assert abs(known / claimed - 1.0) < 0.28
+    assert known < plain
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text"),
+    [(np.ones(2), "must have shape"), (np.full((2, 1, 1), np.nan), "finite"), (np.zeros((2, 1, 1)), "positive trace")],
+)
+def test_wrong_blocks_of_samples_are_refused(blocks, text):
+    operator = Sampled(np.eye(2))
+    operator.sample_blocks = lambda: blocks
+    with pytest.raises(ValueError, match=text):
+        gf.LinearProblem.from_operator(operator, [1.0, 2.0], n_samples=2)

@@ -15,7 +15,7 @@ from rich.console import Console
 import genfun as gf
 from genfun.answers import max_learning_rate, predict, stability
 from genfun.data import gaussian
-from genfun.report import build, columns, files, rate_limit, write
+from genfun.report import build, columns, files, rate_limit, tables, write
 from genfun.report.encode import plain
 from genfun.report.text import print_report
 
@@ -347,6 +347,33 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
         m = o.method
         assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.{min(4, o.digits)}g}\s", text)
     assert "- It converges" in text
+
+
+@pytest.mark.slow
+def test_stacked_tables_repeat_what_tells_their_rows_apart(report):
+    console = Console(width=56, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        print_report(report, console)
+    text = console.export_text()
+    for name in ("limit_table", "curve_table", "best_table", "cost_table", "phase_table"):
+        table = getattr(tables, name)(report)
+        keys = [row[: table.keys] for row in table.rows]
+        assert len(set(keys)) == len(keys), name
+    for row in tables.curve_table(report).rows:
+        pattern = r"\s+".join(map(re.escape, row[:4]))
+        assert len(re.findall(rf"^ +{pattern} ", text, re.MULTILINE)) >= 2, row
+
+
+@pytest.mark.slow
+def test_a_note_about_phases_comes_once_with_its_rows(report):
+    caption = tables.phase_table(report).caption
+    notes = [note for shown in map(columns, report.phases) for note in shown["notes"] if note not in report.fit.notes]
+    notes = [note for note in notes if not note.startswith("label noise")]
+    assert notes
+    for note in list(dict.fromkeys(notes))[:3]:
+        assert caption.count(note) == 1
+    told = caption[caption.index("those of the curves.") :]
+    assert "In every row: " in told or "In the rows batch 1" in told
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from genfun._display import seen
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
 from genfun.answers.words.noise import noise_words
@@ -60,6 +61,8 @@ def status(e: Explanation) -> str:
     if verdict == "converges":
         if rate == 0.0:
             return "It converges, in the end more slowly than any exponential."
+        if not seen(-1.0 / rate):
+            return "It converges, its last modes more slowly than any run shows."
         return f"It converges; in the end the excess loss falls by {_pace(-rate)}."
     if math.isinf(rate):
         return "It diverges at once: the sum of the squared eigenvalues is infinite."
@@ -112,7 +115,8 @@ def regime(e: Explanation) -> str:
     if f.name == "immediate divergence":
         return "Phase: immediate divergence, the loss grows from the first steps on."
     if f.name == "eventual divergence":
-        return f"Phase: eventual divergence, the loss falls at first and is least at step {count(f.divergence_step)}."
+        when = f"at step {count(f.divergence_step)}" if seen(f.divergence_step) else "later than any run lasts"
+        return f"Phase: eventual divergence, the loss falls at first and is least {when}."
     above = "the loss" if e.lowest_loss == 0.0 else "the loss above label noise"
     held = f", until label noise holds it at {figures(f.floor, 3)}" if f.floor > 0.0 else ""
     constant = "an unknown multiple of" if math.isnan(f.constant) else figures(f.constant, 3)
@@ -128,16 +132,16 @@ def times_of(e: Explanation) -> str:
     if f is None or "divergence" in f.name:
         return ""
     parts = []
-    if math.isfinite(f.transition_step):
+    if seen(f.transition_step):
         parts.append(
             f"{'batch noise' if f.later == 'noise' else 'the signal'} takes over at step {count(f.transition_step)}"
         )
-    if math.isfinite(f.end_step):
+    if seen(f.end_step):
         parts.append(
             f"the power law ends in an exponential at step {count(f.end_step)}, where its last mode is learned"
         )
     else:
-        parts.append("the power law has no end")
+        parts.append("the power law has no end" + (" that a run sees" if math.isfinite(f.end_step) else ""))
     notes = [note for note in f.notes if note not in e.fit.notes]
     return f"Times: {'; '.join([*parts, *notes])}."
 
@@ -216,6 +220,8 @@ def floor(e: Explanation) -> str:
     parts += f", and {figures(e.stability.floor)} kept up by batch noise" if e.stability.floor > 0.0 else ""
     if e.floor_step == 0.0:
         return f"{parts}; the loss starts no higher than 5 % above it."
+    if not seen(e.floor_step):
+        return f"{parts}; no run comes within 5 % of it."
     return f"{parts}; the loss is first within 5 % of it at step {count(e.floor_step)}."
 
 

@@ -28,7 +28,7 @@ def batches(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iter
     n, b : int
     replacement : bool
     """
-    for block in _fresh(rng, n, b, replacement):
+    for block in fresh(rng, n, b, replacement):
         yield from block
 
 
@@ -63,7 +63,7 @@ def index_blocks(
     if order == "epochs":
         sources = [_shuffled(rng, n, b) for rng in generators]
     else:
-        sources = [_fresh(rng, n, b, replacement) for rng in generators]
+        sources = [fresh(rng, n, b, replacement) for rng in generators]
     while True:
         yield np.stack([next(source) for source in sources], axis=1)
 
@@ -88,8 +88,20 @@ def _permutations(n: int) -> int:
     return max(1, BLOCK_DRAWS // n)
 
 
-def _fresh(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iterator[Int[Array, "steps b"]]:
-    block = _steps(b)
+def fresh(
+    rng: np.random.Generator, n: int, b: int, replacement: bool, most: int | None = None
+) -> Iterator[Int[Array, "steps b"]]:
+    """Endless blocks of the batches of `batches`.
+
+    Parameters
+    ----------
+    rng : Generator
+    n, b : int
+    replacement : bool
+    most : int, optional
+        Steps of a block at most.
+    """
+    block = _steps(b) if most is None else min(_steps(b), most)
     while True:
         if replacement:
             chosen = rng.integers(0, n, size=(block, b))

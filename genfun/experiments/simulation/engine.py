@@ -9,6 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.experiments.simulation.backend import Backend
+from genfun.experiments.simulation.moving import Moving
 from genfun.experiments.simulation.space import Space
 from genfun.experiments.simulation.updates import Stepper, Updates
 
@@ -38,6 +39,7 @@ def run_chunk(
     kept: Int[Array, " t"],
     arrays: Backend,
     tell: Callable[[float], None],
+    moving: Moving | None = None,
 ) -> Float[Array, "runs settings t"]:
     """Losses of runs and settings at the kept steps; nothing leaves the device before the end.
 
@@ -54,6 +56,8 @@ def run_chunk(
     arrays : Backend
     tell : callable
         Called with the fraction done.
+    moving : Moving, optional
+        What changes from step to step, of the one setting.
     """
     runs, b = shape
     outputs, d = space.start.shape
@@ -63,12 +67,14 @@ def run_chunk(
     g, square, weights = arrays.empty(size), arrays.empty(size), arrays.put(space.weights)
     stepper = Stepper(each, arrays, size)
     index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
+    varies = moving is not None and moving.varies
+    factor = arrays.put(np.tile(-each.rates[:, None] / b, (1, b if varies else 1)))
     if blocks is None:
         kick = _full(space, each, arrays)
-    elif is_dense(space.rows.shape[0], b, each.count):
-        kick = _dense(space, each, index, arrays, outputs)
+    elif is_dense(space.rows.shape[0], b, each.count) and not varies:
+        kick = _dense(space, each, index, factor, arrays, outputs)
     else:
-        kick = _gathered(space, each, index, arrays, outputs)
+        kick = _gathered(space, each, index, factor, arrays, outputs)
 
     def step() -> None:
         kick(x[0], g)
@@ -107,6 +113,10 @@ def run_chunk(
                     block, at = next(fed), 0
                 index[...] = block[at]
                 at += 1
+            if moving is not None:
+                moving.move(stepper, t)
+                if varies:
+                    factor[...] = arrays.put(moving.shares(t))
             if t == 0 and first is not None:
                 kick(x[0], g)
                 first.advance(x, g)
@@ -128,11 +138,10 @@ def _full(space: Space, each: Updates, arrays: Backend) -> Kick:
     return lambda x, g: arrays.multiply(x, rates, out=g)
 
 
-def _gathered(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
+def _gathered(space: Space, each: Updates, index: Any, factor: Any, arrays: Backend, outputs: int) -> Kick:
     """Rows of the batch of each run, shared by its settings."""
     (runs, b), d = index.shape, space.rows.shape[1]
     table, rows = arrays.table(space.rows), arrays.empty((runs, b, d))
-    factor = arrays.put(-each.rates[:, None] / b)
     errors = None if space.errors is None else arrays.put(space.errors)
     misfit = arrays.empty((runs, each.count, b))
 
@@ -150,11 +159,10 @@ def _gathered(space: Space, each: Updates, index: Any, arrays: Backend, outputs:
     return kick
 
 
-def _dense(space: Space, each: Updates, index: Any, arrays: Backend, outputs: int) -> Kick:
+def _dense(space: Space, each: Updates, index: Any, factor: Any, arrays: Backend, outputs: int) -> Kick:
     """All samples, each times how often it is in the batch: one product for all runs."""
-    (runs, b), (n, d) = index.shape, space.rows.shape
+    runs, (n, d) = index.shape[0], space.rows.shape
     table = arrays.table(space.rows)
-    factor = arrays.put(-each.rates[:, None] / b)
     errors = None if space.errors is None else arrays.put(space.errors.T)
     misfit, count = arrays.empty((runs, each.count, n)), runs * each.count
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,15 @@ from genfun.data.linear import LinearData
 from genfun.experiments.simulation.backend import Backend
 from genfun.experiments.simulation.batches import Order, block_bytes, index_blocks
 from genfun.experiments.simulation.devices import Run
+from genfun.experiments.simulation.engine import run_chunk
+from genfun.experiments.simulation.moving import Moving, sized_blocks
 from genfun.experiments.simulation.space import Space, space_of, weights_space
 from genfun.experiments.simulation.updates import Updates
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.system import system_of
 from genfun.noise import sampling_factor
+from genfun.schedules import ScheduledSGD
 
 Tell = Callable[[float], None]
 
@@ -27,20 +32,22 @@ BLOCKS_HELD = 4
 """Blocks of batches that are there at once: drawn, copied and in use."""
 
 
-def groups(methods: Sequence[Method], n: int) -> list[tuple[list[int], bool]]:
+def groups(methods: Sequence[Any], n: int) -> list[tuple[list[int], bool]]:
     """Places of the methods that can be run in one array, and whether they draw batches at all.
 
     Batch size, replacement, the number of state components and the kind of average are shared within a group; learning
-    rates and hyperparameters differ.
+    rates and hyperparameters differ. Schedules are left out: each is run alone.
 
     Parameters
     ----------
-    methods : sequence of Method
+    methods : sequence of Method or ScheduledSGD
     n : int
         Samples.
     """
     found: dict[tuple[Any, ...], list[int]] = {}
     for place, m in enumerate(methods):
+        if isinstance(m, ScheduledSGD):
+            continue
         drawn = sampling_factor(m.batch_size, n, m.replacement) > 0.0
         average = (m.kind, m.start) if isinstance(m, Averaged) else None
         parts = (system_of(m).size if getattr(m, "options", "") else len(m.update(0.0, *m.hyperparameters)[1]), average)
@@ -82,9 +89,50 @@ def held(runs: int, settings: int, block: int, kept: int, limit: int) -> tuple[i
     return int(np.clip(limit // (block + width * kept), 1, runs)), width
 
 
+@dataclass(frozen=True)
+class Draw:
+    """How the batches of runs are drawn.
+
+    Parameters
+    ----------
+    method : Method or ScheduledSGD
+        Any of those that share them.
+    moving : Moving or None
+        The sizes of a schedule.
+    seed : int
+    order : "fresh" or "epochs"
+    """
+
+    method: Any
+    moving: Moving | None
+    seed: int
+    order: Order
+
+    @property
+    def size(self) -> int:
+        """Of the largest batch."""
+        if self.moving is None:
+            return self.method.batch_size
+        assert self.moving.sizes is not None
+        return int(self.moving.sizes.max())
+
+    def blocks(self, seeds: Sequence[np.random.SeedSequence], n: int) -> Iterator[Int[Array, "steps runs b"]]:
+        """The batches of runs, one for each seed.
+
+        Parameters
+        ----------
+        seeds : sequence of SeedSequence
+        n : int
+            Samples.
+        """
+        if self.moving is not None and self.moving.sizes is not None and self.moving.varies:
+            return sized_blocks(seeds, n, self.moving.sizes, self.method.replacement)
+        return index_blocks(seeds, n, self.size, self.method.replacement, self.order)
+
+
 def run_ensemble(
     data: LinearData,
-    methods: Sequence[Method],
+    methods: Sequence[Method | ScheduledSGD],
     kept: Int[Array, " t"],
     replicas: int,
     seed: int,
@@ -98,7 +146,7 @@ def run_ensemble(
     Parameters
     ----------
     data : LinearData
-    methods : sequence of Method
+    methods : sequence of Method or ScheduledSGD
     kept : array, shape (t,)
     replicas, seed : int
     order : "fresh" or "epochs"
@@ -111,8 +159,15 @@ def run_ensemble(
     n = data.n_samples
     losses: list[Any] = [None] * len(methods)
     done = 0.0
-    for places, drawn in groups(methods, n):
-        settings = Updates.of([methods[p] for p in places])
+    ready: list[tuple[list[int], bool, Updates, Run, Moving | None]] = [
+        (places, drawn, Updates.of([methods[p] for p in places]), run, None) for places, drawn in groups(methods, n)
+    ]
+    for place, m in enumerate(methods):
+        if isinstance(m, ScheduledSGD):
+            moving = Moving.of(m, int(kept[-1]), n)
+            alone = partial(run_chunk, moving=moving)
+            ready.append(([place], moving.sizes is not None, moving.settings, alone, moving))
+    for places, drawn, settings, engine, moving in ready:
         share = len(places) / len(methods)
 
         def report(fraction: float, start: float = done, share: float = share) -> None:
@@ -120,9 +175,11 @@ def run_ensemble(
 
         if drawn:
             first = methods[places[0]]
-            found = _drawn(space_of(data, settings), settings, first, kept, replicas, seed, order, arrays, run, report)
+            space, draw = space_of(data, settings), Draw(first, moving, seed, order)
+            found = _drawn(space, settings, draw, kept, replicas, arrays, engine, report)
         else:
-            found = np.repeat(run(weights_space(data), settings, None, (1, 1), kept, arrays, report), replicas, axis=0)
+            one = engine(weights_space(data), settings, None, (1, 1), kept, arrays, report)
+            found = np.repeat(one, replicas, axis=0)
         for place, loss in zip(places, found.swapaxes(0, 1), strict=True):
             losses[place] = np.ascontiguousarray(loss)
         done += share
@@ -133,29 +190,26 @@ def run_ensemble(
 def _drawn(
     space: Space,
     settings: Updates,
-    method: Method,
+    draw: Draw,
     kept: Int[Array, " t"],
     replicas: int,
-    seed: int,
-    order: Order,
     arrays: Backend,
     run: Run,
     tell: Tell,
 ) -> Float[Array, "replicas settings t"]:
     """Losses of settings that share batches; every chunk of settings draws those of its runs again."""
-    b, (n, d) = method.batch_size, space.rows.shape
-    assert b is not None
-    children = np.random.SeedSequence(seed).spawn(replicas)
+    b, (n, d) = draw.size, space.rows.shape
+    children = np.random.SeedSequence(draw.seed).spawn(replicas)
     outputs = space.start.shape[0]
     tall, wide = chunk(b, d, settings.count, outputs, arrays.itemsize, arrays.chunk_bytes)
-    blocks_held, kept_bytes = BLOCKS_HELD * block_bytes(n, b, order), kept.size * outputs * arrays.itemsize
+    blocks_held, kept_bytes = BLOCKS_HELD * block_bytes(n, b, draw.order), kept.size * outputs * arrays.itemsize
     tall, wide = held(tall, wide, blocks_held, kept_bytes, max(LEAST_HELD, arrays.chunk_bytes))
     corners = [(r, s) for r in range(0, replicas, tall) for s in range(0, settings.count, wide)]
     losses = np.empty((replicas, settings.count, kept.size))
     for i, (r, s) in enumerate(corners):
         seeds = children[r : r + tall]
         part = settings.take(slice(s, s + wide))
-        blocks = index_blocks(seeds, n, b, method.replacement, order)
+        blocks = draw.blocks(seeds, n)
 
         def report(fraction: float, i: int = i) -> None:
             tell((i + fraction) / len(corners))

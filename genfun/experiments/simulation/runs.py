@@ -11,6 +11,7 @@ from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.base import Method
+from genfun.schedules import ScheduledSGD
 
 FEW = 0.1
 """A mean is carried by few runs if their effective number is below this share of them."""
@@ -26,7 +27,7 @@ class Runs(Displayed):
         Recorded steps, ascending.
     loss : array, shape (replicas, t)
         Full-data loss of every run; inf once a run has overflowed.
-    method : Method
+    method : Method or ScheduledSGD
         What was run.
     seed : int
         Run r is the same for every number of replicas (up to rounding).
@@ -47,7 +48,7 @@ class Runs(Displayed):
 
     steps: Int[Array, " t"]
     loss: Float[Array, "replicas t"]
-    method: Method
+    method: Method | ScheduledSGD
     seed: int
     order: str = "fresh"
     dtype: str = "float64"

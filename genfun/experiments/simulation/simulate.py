@@ -16,13 +16,14 @@ from genfun.experiments.simulation.record import kept_steps
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
+from genfun.schedules import ScheduledSGD
 
 __all__ = ["Progress", "Runs", "batches", "simulate", "simulate_many"]
 
 
 def simulate(
     data: LinearData,
-    method: Method,
+    method: Method | ScheduledSGD,
     steps: int = 1000,
     replicas: int = 64,
     device: str = "auto",
@@ -49,8 +50,9 @@ def simulate(
     ----------
     data : LinearData
         The data; its eigenfeatures, shape (N, rank), must fit in memory.
-    method : Method
-        e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`; batch_size None or N is deterministic.
+    method : Method or ScheduledSGD
+        e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`; batch_size None or N is deterministic. Of a
+        schedule as many steps as it has, e.g. `simulate(data, best.method, best.steps)` of a `best_schedule`.
     steps : int
         Number of steps.
     replicas : int
@@ -96,7 +98,7 @@ def simulate(
 
 def simulate_many(
     data: LinearData,
-    methods: Sequence[Method],
+    methods: Sequence[Method | ScheduledSGD],
     steps: int = 1000,
     replicas: int = 64,
     device: str = "auto",
@@ -120,8 +122,8 @@ def simulate_many(
     ----------
     data : LinearData
         The data; its eigenfeatures, shape (N, rank), must fit in memory.
-    methods : sequence of Method
-        Settings, of any batch sizes; those of one batch size are advanced in one array.
+    methods : sequence of Method or ScheduledSGD
+        Settings, of any batch sizes; those of one batch size are advanced in one array, a schedule alone.
     steps : int
         Number of steps.
     replicas : int
@@ -171,14 +173,19 @@ def simulate_many(
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     for m in methods:
-        _check.method(m)
+        if not isinstance(m, ScheduledSGD):
+            _check.method(m)
     orders: set[Order] = {"epochs" if getattr(m, "sampling", "fresh") == "epochs" else order for m in methods}
     if len(orders) > 1:
         raise ValueError("methods must all have sampling='epochs', or none, in one simulation; run them apart")
     order = orders.pop()
     for m in methods:
         _check.options(m, knows=True, epochs=True)
-        sampling_factor(m.batch_size, data.n_samples, m.replacement)
+        if isinstance(m, ScheduledSGD):
+            if order == "epochs" and callable(m.batch_size):
+                raise ValueError(f"order='epochs' is known of one batch size, got {m.batch_size!r}; give a number")
+        else:
+            sampling_factor(m.batch_size, data.n_samples, m.replacement)
         if order == "epochs" and m.replacement:
             raise ValueError("order='epochs' draws without replacement, got a method with replacement=True")
     kept = kept_steps(record, last)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 ALIASES = {
     "batch_size": ("batchsize", "bs", "batch", "b", "minibatch", "minibatchsize", "trainbatchsize", "globalbatchsize"),
     "steps": (
@@ -137,13 +135,3 @@ def measured(path: Path, frame: Any, column: Any, censored: bool = False) -> lis
             number = math.nan
         values.append(number)
     return values
-
-
-def table_argument(name: str, metavar: str) -> Any:
-    """An argument that is a table of measurements.
-
-    Parameters
-    ----------
-    name, metavar : str
-    """
-    return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))

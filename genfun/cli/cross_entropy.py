@@ -1,0 +1,180 @@
+"""--cross-entropy: a linear classifier on TARGET, trained under cross-entropy in place of squared loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from genfun.cli.answer import Answer, lines_of
+from genfun.cli.options import asked, notes, told
+from genfun.cli.output import Block, Grid
+
+if TYPE_CHECKING:
+    from genfun.cli.target import Target
+    from genfun.softmax.data import SoftmaxData
+
+
+def probe_of(target: Target) -> tuple[SoftmaxData, dict[str, Any]]:
+    """The classifier's data, and the held-out rows if there are any, as `genfun.predict_test` takes them.
+
+    Parameters
+    ----------
+    target : Target
+        Whose targets are labels: of a table a column for each class, of the digits their number.
+    """
+    from genfun.data import LinearData
+    from genfun.softmax.data import SoftmaxData
+
+    data, split = target.source, target.held_out
+    if not isinstance(data, LinearData):
+        raise ValueError("--cross-entropy needs features and labels, and this file holds a spectrum or a kernel")
+    labels = _labels(data.targets)
+    if split is None:
+        # Turned to their eigenfeatures, which SGD does not see.
+        return SoftmaxData.from_features(data.eigenfeatures, labels), {}
+    if split.X_train is None:
+        raise ValueError("--cross-entropy takes held-out rows of features, and this is a kernel; use --model pixels")
+    X_train, X_test = (_dense(X) for X in (split.X_train, split.X_test))
+    scale = float(np.sqrt((data.eigenvalues.sum() * len(X_train)) / np.square(X_train).sum()))
+    rows = {"X_test": X_test * scale, "y_test": _labels(split.y_test, data.targets)}
+    return SoftmaxData.from_features(X_train * scale, labels), rows
+
+
+def _dense(features: Any) -> Any:
+    return np.asarray(features.toarray() if hasattr(features, "toarray") else features, dtype=np.float64)
+
+
+def _labels(targets: Any, known: Any = None) -> Any:
+    """Classes by their positions: the largest of several columns, or which of the known values it is."""
+    values = np.asarray(targets).reshape(len(targets), -1)
+    if values.shape[1] > 1:
+        return values.argmax(axis=1)
+    classes = np.unique(values[:, 0] if known is None else known)
+    if not np.isin(values, classes).all():
+        raise ValueError(
+            "held-out rows have a label that no training row has; hold out fewer, or by another --split-seed"
+        )
+    return np.searchsorted(classes, values[:, 0])
+
+
+def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answer:
+    """What `genfun max-lr` answers under cross-entropy.
+
+    Parameters
+    ----------
+    target : Target
+    momentum : float
+    batch_size : int or None
+    """
+    from genfun.answers import max_learning_rate
+    from genfun.answers.words.numbers import batch
+
+    data, _ = probe_of(target)
+    edge = max_learning_rate(data, momentum, batch_size)
+    return Answer(
+        _inputs(target, data, momentum=momentum, batch_size=batch_size),
+        {"start_edge": edge, "classes": len(data.classes)},
+        [
+            *_preamble(target, data),
+            f"batch size {batch(batch_size)}, momentum {momentum:g}",
+            f"start edge:                   {edge:.6g}  ({len(data.classes)} times that of squared loss)",
+            f"effective, alpha/(1-beta):    {edge / (1.0 - momentum):.6g}",
+            "beyond it the first steps grow; a largest stable learning rate does not exist under cross-entropy",
+        ],
+    )
+
+
+def curve_answer(target: Target, method: Any, steps: tuple[int, ...], overlay: bool) -> Answer:
+    """What `genfun predict` answers under cross-entropy.
+
+    Parameters
+    ----------
+    target : Target
+    method : SGD
+    steps : tuple of int
+    overlay : bool
+        Whether runs are to be laid over it, which is refused.
+    """
+    from genfun.answers import predict
+    from genfun.answers.held_out.prediction import predict_test
+    from genfun.answers.words.numbers import figures
+    from genfun.methods import SGD
+
+    if overlay:
+        raise ValueError("--overlay lays runs over the curve of squared loss; drop --cross-entropy or --overlay")
+    if not isinstance(method, SGD):
+        raise ValueError("--cross-entropy takes constant hyperparameters, got a schedule; give numbers")
+    data, rows = probe_of(target)
+    found = predict(data, method, list(steps))
+    columns = {"step": found.steps, "loss": found.loss, "error_rate": found.error_rate, "error": found.error}
+    headings = ["step", "mean loss", "wrong", "relative error"]
+    result = {name: getattr(found, name) for name in ("steps", "loss", "error_rate", "error")}
+    result |= {"status": found.status, "meaning": found.meaning, "separable": found.separable}
+    lines = [[f"{t:,}", figures(float(found.loss[i]), 6), f"{found.error_rate[i]:.2%}", f"{found.error[i]:.1e}"]
+             for i, t in enumerate(found.steps)]  # fmt: skip
+    shown: list[Block] = [*_preamble(target, data), told(method)]
+    if rows:
+        other = predict_test(data, method, list(steps), **rows)
+        columns |= {"test_loss": other.loss, "test_error_rate": other.error_rate}
+        result |= {"test_loss": other.loss, "test_error_rate": other.error_rate}
+        headings += ["test loss", "test wrong"]
+        for i, line in enumerate(lines):
+            line += [figures(float(other.loss[i]), 6), f"{other.error_rate[i]:.2%}"]
+    shown += [Grid(tuple(headings), [tuple(line) for line in lines]), f"{found.status}: {found.meaning}"]
+    if found.separable:
+        shown.append(
+            "the classes are separable: the loss falls towards 0 without a minimum, held-out rows say when to stop"
+        )
+    return Answer(_inputs(target, data, method=asked(method)), result, shown, lambda: lines_of(columns), _undrawn)
+
+
+def best_answer(
+    target: Target, batch_size: int | None, steps: int | None, momentum: float | None, other: Any
+) -> Answer:
+    """What `genfun optimize` answers under cross-entropy.
+
+    Parameters
+    ----------
+    target : Target
+    batch_size : int or None
+    steps : int or None
+    momentum : float or None
+    other : mapping
+        Further options by their flags, None where they are not given; each is refused.
+    """
+    from genfun.answers.best.optimize import optimize
+    from genfun.answers.words.numbers import batch
+
+    given = [flag for flag, value in other.items() if value is not None]
+    if given or target.held_out is not None:
+        raise ValueError(
+            f"{given[0] if given else '--test or --holdout'} is of squared loss; with --cross-entropy the training "
+            "loss at --steps is made least, so drop it"
+        )
+    if steps is None:
+        raise click.UsageError("give --steps, the step at which the loss counts", click.get_current_context())
+    data, _ = probe_of(target)
+    o = optimize(data, batch_size, steps, momentum)
+    shown: list[Block] = [
+        *_preamble(target, data),
+        f"least mean loss {o.loss:.6g} nats at step {o.steps:,}, batch size {batch(o.method.batch_size)}; "
+        f"{o.error_rate:.2%} of the samples wrong",
+        f"learning rate {o.method.learning_rate:.5g}  ({o.share_of_edge:.0%} of the start edge)",
+        f"momentum      {o.method.momentum:.4g}",
+        f"without momentum the least mean loss is {o.loss_without_momentum:.6g}",
+    ]
+    return Answer(_inputs(target, data, steps=steps, momentum=momentum), o, shown, draw=_undrawn)
+
+
+def _undrawn() -> Any:
+    raise ValueError("--out draws no picture with --cross-entropy; write .csv, .json or .txt")
+
+
+def _preamble(target: Target, data: SoftmaxData) -> list[str]:
+    return [f"{target.label}: {data!r}", *notes(target.remarks), "loss: cross-entropy in nats, a mean over samples"]
+
+
+def _inputs(target: Target, data: SoftmaxData, **setting: Any) -> dict[str, Any]:
+    return target.inputs | {"cross_entropy": True, "n_samples": data.n_samples} | setting

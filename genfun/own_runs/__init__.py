@@ -1,0 +1,1 @@
+"""Tables of runs that a user has measured: their columns, and curves to lay over a prediction."""

@@ -1,0 +1,99 @@
+"""The constants of the noise of an operator: from the gradients of single samples and its leading eigenvectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genfun import _check
+from genfun._typing import Array, Float
+from genfun.noise.expressible import SpectrallyExpressible, fitted_constants
+
+
+@dataclass(frozen=True)
+class SampleMoments:
+    r"""What the gradients of single samples say: exact sums, for which no product is needed.
+
+    .. math:: \operatorname{Tr}H = \frac1{No}\sum_i\operatorname{tr}K_{ii},\qquad
+              m_4 = \frac1{No}\sum_i|K_{ii}|_F^2
+
+    with one o x o block of the kernel a sample, o outputs; with one output m_4 is the mean of |psi_i|^4.
+
+    Parameters
+    ----------
+    trace : float
+        Tr H, a mean over outputs.
+    fourth : float
+        m_4.
+    """
+
+    trace: float
+    fourth: float
+
+    @classmethod
+    def of(cls, operator: Any, n: int, outputs: int) -> SampleMoments | None:
+        """Those of an operator that has `sample_blocks`; None for others.
+
+        Parameters
+        ----------
+        operator : object
+            Its `sample_blocks()` gives the blocks K_ii / N, shape (n, outputs, outputs).
+        n, outputs : int
+            How many samples, and rows of the operator for each.
+
+        Raises
+        ------
+        ValueError
+            If the blocks have another shape, are not finite or all zero.
+        """
+        if not callable(getattr(operator, "sample_blocks", None)):
+            return None
+        blocks = np.asarray(_check.plain("operator.sample_blocks()", operator.sample_blocks()))
+        if blocks.shape != (n, outputs, outputs):
+            raise ValueError(
+                f"operator.sample_blocks() must have shape ({n}, {outputs}, {outputs}), the blocks K_ii/N on the "
+                f"diagonal, got {blocks.shape}"
+            )
+        _check.reals("operator.sample_blocks()", blocks)
+        blocks = blocks.astype(np.float64)
+        trace = float(np.einsum("iaa->", blocks)) / outputs
+        if not np.isfinite(blocks).all() or not trace > 0.0:
+            raise ValueError(
+                "operator.sample_blocks() must be finite with a positive trace; look for overflow, or outputs that "
+                "depend on no trained parameter"
+            )
+        return cls(trace, n * float(np.sum(blocks**2)) / outputs)
+
+    def noise(
+        self, capacity: float, values: Float[Array, " m"], vectors: Float[Array, "m size"], n: int
+    ) -> SpectrallyExpressible:
+        r"""tau1 and tau2 that keep m_4 and the noise of the leading modes in themselves, as `NoiseFit` does.
+
+        .. math:: m_4 = \tau_1 (\operatorname{Tr} H)^2 + (1-\tau_2)\operatorname{Tr} H^2,\qquad
+                  1 + \tau_1 - \tau_2 = \frac{\sum_k\lambda_k^2 M_{kk}}{\sum_k\lambda_k^2},\quad
+                  M_{kk} = N\sum_i\Big(\sum_o u_k(io)^2\Big)^2
+
+        **Assumptions.** The second mean is over Ritz vectors: the leading ones, which are eigenvectors, have almost all
+        of Tr H^2.
+
+        Parameters
+        ----------
+        capacity : float
+            Tr H^2, a mean over outputs.
+        values : array, shape (m,)
+            Ritz values of a Lanczos run.
+        vectors : array, shape (m, size)
+            Their vectors u, outputs fastest.
+        n : int
+            N.
+
+        Returns
+        -------
+        SpectrallyExpressible
+        """
+        own = n * np.sum(np.sum(vectors.reshape(values.size, n, -1) ** 2, axis=2) ** 2, axis=1)
+        mean = float(values**2 @ own / np.sum(values**2))
+        overlap = capacity / self.trace**2
+        return fitted_constants(self.fourth / self.trace**2, mean * overlap, overlap)
