@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed, seen
+from genfun._display import Displayed
 from genfun._typing import Array, Float
 from genfun.answers._phase_notes import spectrum_notes, term_notes
 from genfun.answers.exponents.fit import fit_power_law
