@@ -127,7 +127,7 @@ def optimize(
         A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
         `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
         of training in epochs. Both are searched from a few starts, some seconds to a minute. Settings whose loss in
-        epochs is impossible are passed over.
+        epochs is impossible are passed over; a best one where the theory is not trusted says so, for it need not be.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
