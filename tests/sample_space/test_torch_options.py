@@ -235,11 +235,11 @@ def test_simulated_runs_are_those_of_torch(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [gf.QHM(0.02, 0.7, 0.6, BATCH), setting(0.6, nesterov=True), setting(0.6), setting(0.6, weight_decay=0.03)],
+    [gf.QHM(0.02, 0.7, 0.6, BATCH), *(gf.SGD(0.1, 0.6, BATCH, **o) for o in ({}, OPTIONS[0], OPTIONS[2]))],
 )
 def test_kicks_and_signs_at_once_are_those_of_every_pair_and_point(method: Any) -> None:
     responses, rng = PairResponses(method, 0.5), np.random.default_rng(0)
-    a_j, a_k, q = rng.uniform(0.0, 1.5, 6), rng.uniform(0.0, 1.5, 6), np.linspace(-0.3, 0.5, 9)
+    a_j, a_k, q = rng.uniform(0.0, 30.0, 9), rng.uniform(0.0, 30.0, 9), np.linspace(-0.8, 0.5, 9)
     kick, sign = responses.kick_and_sign(q, a_j[:, None], a_k[:, None])
     for i, x in enumerate(q):
         np.testing.assert_allclose(kick[:, i], responses.kick(x, a_j, a_k), rtol=1e-12)
