@@ -185,14 +185,14 @@ class PairResponses:
         unit[..., 0, 0] = 1.0
         return np.linalg.solve(matrix, unit)[..., 0, 0][()]
 
-    def positive(self, q: float, a_j: Any, a_k: Any) -> Any:
+    def positive(self, q: Any, a_j: Any, a_k: Any) -> Any:
         r"""S > 0 for every pair: on the real axis, whether q lies right of the poles of the pairs.
 
         .. math:: S_{jk} = \det(1 - z\,T_j\otimes T_k)\,D_{jk}
 
         Parameters
         ----------
-        q : float
+        q : float or array
             1 - z, real.
         a_j, a_k : float or array
             Learning rate times eigenvalue, dimensionless.
