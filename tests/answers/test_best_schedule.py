@@ -230,6 +230,7 @@ def test_torch_under_the_exported_function_has_the_rates_and_the_loss():
     assert loss != pytest.approx(float(gf.predict(problem, keras, 30).loss), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_torch_in_many_runs_has_the_predicted_loss_under_rate_and_momentum_that_move():
     torch = pytest.importorskip("torch")
     # Gaussian rows drawn anew have tau1 = 1, tau2 = -1 exactly: E xx'Cxx' = H tr(HC) + 2 HCH.
