@@ -39,6 +39,7 @@ FILES = (
     "big_batch",
     "escape",
     "epochs",
+    "long_epochs",
     "run_spread",
     "lms",
     "escape_tradeoff",
