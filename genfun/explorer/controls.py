@@ -10,6 +10,7 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.layouts import column, row
 from bokeh.models import FileInput, Select, Slider, TextInput
 
+from genfun.explorer.model import DECADES
 from genfun.explorer.state import LIMITS, NAMES, State, read, text
 
 # Field: title, first and last position of the slider, its step, and whether it slides in log10.
@@ -65,7 +66,9 @@ class Controls:
     refused : callable
         Takes a message about what was typed.
     chosen : callable
-        Takes the name of a file and its bytes in base64.
+        Takes the name of the file of data and its bytes in base64.
+    ran : callable
+        The same for a file of runs.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Controls:
         changed: Callable[[str, Any], None],
         refused: Callable[[str], None],
         chosen: Callable[[str, str], None],
+        ran: Callable[[str, str], None],
     ) -> None:
-        self._changed, self._refused, self._chosen, self._showing = changed, refused, chosen, False
+        self._changed, self._refused, self._showing = changed, refused, False
+        self._bounds = {name: (low, high) for name, (_, low, high, _, _) in SLIDERS.items()}
         look: Any = {"stylesheets": [BOX], "sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)}
         self.problem: Any = Select(title="problem", options=list(NAMES.items()), value=state.problem, **look)
         self.problem.name = "problem"
@@ -85,14 +90,20 @@ class Controls:
             description="An .npz with X, y (features), K, y (kernel) or eigenvalues, signal; a .csv with y last. "
             "It stays on this machine.",
         )  # fmt: skip
-        for part in ("value", "filename"):
-            self.file.on_change(part, lambda _a, _o, _n: self._picked())
+        self.runs: Any = FileInput(
+            title="own runs", accept=".csv,.tsv", name="runs", **look,
+            description="Runs to lay over the prediction: a table with the columns step and loss, and run if there are "
+            "several. It stays on this machine.",
+        )  # fmt: skip
+        for widget, take in ((self.file, chosen), (self.runs, ran)):
+            for part in ("value", "filename"):
+                widget.on_change(part, lambda _a, _o, _n, widget=widget, take=take: self._picked(widget, take))
         self.boxes: dict[str, Any] = {}
         self.sliders: dict[str, Any] = {}
         rows = {name: self._row(name) for name in SLIDERS}
         law = [rows.pop(name) for name in POWER_LAW]
         self._law = column(law, sizing_mode="stretch_width", visible=state.problem == "power-law")
-        children = [self.problem, self.file, self._law, *rows.values()]
+        children = [self.problem, self.file, self._law, *rows.values(), self.runs]
         self.layout: Any = column(children, sizing_mode="stretch_width", name="controls")
         self.show(state, 1.0)
 
@@ -110,14 +121,14 @@ class Controls:
         self.boxes[name], self.sliders[name] = box, slider
         return row(box, slider, sizing_mode="stretch_width")
 
-    def _picked(self) -> None:
+    def _picked(self, widget: Any, take: Callable[[str, str], None]) -> None:
         # Name and content come one after the other; both are empty before, and again once they have been taken.
         try:
-            name, content = self.file.filename, self.file.value
+            name, content = widget.filename, widget.value
         except UnsetValueError:
             return
         if name and content and isinstance(name, str) and isinstance(content, str):
-            self._chosen(name, content)
+            take(name, content)
 
     def _typed(self, name: str, word: Any) -> None:
         if self._showing or not isinstance(word, str):
@@ -130,7 +141,7 @@ class Controls:
             self._changed(name, value)
 
     def _slid(self, name: str, told: Any) -> None:
-        _, start, end, step, logarithmic = SLIDERS[name]
+        (start, end), (*_, step, logarithmic) = self._bounds[name], SLIDERS[name]
         # Any page may tell any number, also one where no slider can be.
         if self._showing or not isinstance(told, int | float) or told != told:
             return
@@ -158,6 +169,27 @@ class Controls:
         shown = NAMES | {"file": f"your file {name}"}
         self.problem.options = list(shown.items())
 
+    def fit(self, largest_rate: float, most: int | None) -> None:
+        """Let sliders end where the problem does: learning rates over the map's decades, batches at all samples.
+
+        Parameters
+        ----------
+        largest_rate : float
+            That of the map.
+        most : int or None
+            Number of samples.
+        """
+        _, low, high, _, _ = SLIDERS["batch_size"]
+        end = math.log10(largest_rate)
+        self._bounds["learning_rate"] = (round(end - DECADES, 2), round(end, 2))
+        self._bounds["batch_size"] = (low, high if most is None else max(0.01, round(math.log10(most), 2)))
+        for name in ("learning_rate", "batch_size"):
+            (start, end), slider = self._bounds[name], self.sliders[name]
+            if (slider.start, slider.end) != (start, end):
+                self._showing = True
+                slider.update(start=start, end=end, value=min(max(slider.value, start), end))
+                self._showing = False
+
     def show(self, state: State, default_tau2: float) -> None:
         """Put the widgets where a state wants them.
 
@@ -172,7 +204,8 @@ class Controls:
             if self.problem.value != state.problem:
                 self.problem.value = state.problem
             self._law.visible = state.problem == "power-law"
-            for name, (_, low, high, step, logarithmic) in SLIDERS.items():
+            for name, (*_, step, logarithmic) in SLIDERS.items():
+                low, high = self._bounds[name]
                 value = getattr(state, name)
                 word = text(name, value)
                 if self.boxes[name].value != word:

@@ -235,10 +235,13 @@ def _chart(state: State, path: str | None) -> Chart:
 def _edge(state: State, path: str | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
     """The largest stable learning rates and their momenta; the same for all steps."""
     posed = pose(state, path)
+    return _edge_of(lambda beta: max_learning_rate(posed.problem, beta, state.batch_size, posed.noise))
+
+
+def _edge_of(largest: Callable[[float], float]) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
-    edge = [max_learning_rate(posed.problem, float(beta), state.batch_size, posed.noise) for beta in betas]
-    return np.array(edge), betas
+    return np.array([largest(float(beta)) for beta in betas]), betas
 
 
 @lru_cache(maxsize=32)
@@ -311,6 +314,29 @@ def own_noise(state: State, path: str | None = None) -> tuple[str, ...]:
         return (f"{told}{beyond}.",)
     losses = loss_at(state, state.steps, path), float(predict(data, method, state.steps).loss)
     return (f"{told}; the loss at step {state.steps:,} is {losses[0]:.4g} and {losses[1]:.4g}.",)
+
+
+def own_edge(state: State, path: str | None = None) -> tuple[Float[Array, " e"], Float[Array, " e"]] | None:
+    """The largest stable learning rates by the noise measured on the data, and their momenta; None if none is measured.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    if not has_own_noise(state, path):
+        return None
+    data: Any = source(state.problem, path)
+    if data.n_samples * float(data.rank) ** 2 > MEASURED:
+        return None
+    return _own_edge(state.problem, path, state.batch_size)
+
+
+@lru_cache(maxsize=64)
+def _own_edge(name: str, path: str | None, batch_size: int | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
+    data: Any = source(name, path)
+    return _edge_of(lambda beta: max_learning_rate(data, beta, batch_size))
 
 
 def has_own_noise(state: State, path: str | None = None) -> bool:

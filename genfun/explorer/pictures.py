@@ -22,6 +22,7 @@ from bokeh.plotting import figure
 from genfun.experiments.simulation.runs import Runs
 from genfun.explorer.model import Chart, DrawnCurve, Point
 from genfun.methods.sgd import SGD
+from genfun.own_runs.overlay import Overlay
 from genfun.plotting.phase_diagram import TOP, borders, regions
 from genfun.plotting.style import COLOURS
 
@@ -33,6 +34,13 @@ RIGHT = 3.0
 
 def _table(*columns: str) -> Any:
     return ColumnDataSource({name: [] for name in columns})
+
+
+def _drawable(loss: Any) -> Any:
+    """Losses without those that a logarithmic axis cannot show."""
+    loss = np.asarray(loss, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
 
 
 def _figure(**look: Any) -> Any:
@@ -59,32 +67,35 @@ class CurvePicture:
             x_axis_type="log", y_axis_type="log", x_axis_label="step", y_axis_label="mean loss",
             x_range=(1, 10_000), y_range=(1e-3, 1), tools=TOOLS, title="Loss", name="curve",
         )  # fmt: skip
-        self.lines, self.marks = _table("step", "loss", "quiet", "excess"), _table("x", "y", "text")
+        self.lines, self.marks = _table("step", "loss", "quiet", "excess"), _table("x", "y", "text", "align")
         self.runs, self.mean = _table("steps", "losses"), _table("step", "mean")
+        self.pinned, self.own = _table("step", "loss"), _table("steps", "losses")
         f = self.figure
         f.multi_line(
             "steps", "losses", source=self.runs, color=COLOURS[5], alpha=0.45, line_width=1, legend_label="runs"
         )
+        f.multi_line("steps", "losses", source=self.own, color=COLOURS[3], line_width=1.6, legend_label="own runs")
+        f.line("step", "loss", source=self.pinned, color="#777777", line_width=2.8, legend_label="pinned")
         black = f.line("step", "loss", source=self.lines, color="black", line_width=2.8, legend_label="predicted")
         f.line(
             "step", "quiet", source=self.lines, color=COLOURS[0], line_width=1.8, line_dash="dashed",
-            legend_label="without batch noise",
+            legend_label="no batch noise",
         )  # fmt: skip
         f.line(
             "step", "excess", source=self.lines, color=COLOURS[1], line_width=2, line_dash="dotted",
-            legend_label="added by batch noise",
+            legend_label="by batch noise",
         )  # fmt: skip
-        f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=1.8, legend_label="mean of the runs")
+        f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=1.8, legend_label="their mean")
         f.vspan("x", source=self.marks, color="#666666", line_width=1)
         f.text(
-            "x", "y", "text", source=self.marks, angle=math.pi / 2, text_align="right", text_baseline="bottom",
-            text_font_size="12px", text_color="#444444", x_offset=-2, y_offset=4,
+            "x", "y", "text", source=self.marks, angle=math.pi / 2, text_align={"field": "align"},
+            text_baseline="bottom", text_font_size="12px", text_color="#444444", x_offset=-2,
         )  # fmt: skip
         f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[black]))
         # Runs are drawn first, under the lines, and named last. Their names stay where there are none: bokeh does not
         # reliably make room for a second row of a legend later on.
-        runs, *items = _legend_below(f, 3)
-        f.select_one(Legend).items = [*items[:-1], runs, items[-1]]
+        runs, own, pinned, *items = _legend_below(f, 3)
+        f.select_one(Legend).update(items=[*items[:-1], runs, items[-1], pinned, own], click_policy="hide")
         self.show_runs(None)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
@@ -97,15 +108,17 @@ class CurvePicture:
         """
         steps = curve.prediction.steps.astype(float)
         columns = {"loss": curve.prediction.loss, "quiet": curve.quiet, "excess": curve.excess}
-        self.lines.data = {"step": steps} | {
-            name: np.where((y > 0.0) & (y < BEYOND), y, np.nan) for name, y in columns.items()
-        }
-        low, high = curve.window
+        self.lines.data = {"step": steps} | {name: _drawable(y) for name, y in columns.items()}
+        low, high = self._with_own(*curve.window)
         self.figure.x_range.update(start=1, end=float(steps[-1]), reset_start=1, reset_end=float(steps[-1]))
         self.figure.y_range.update(start=low, end=high, reset_start=low, reset_end=high)
+        middle = 0.5 * (math.log(low) + math.log(high))
+        above = [np.interp(step, steps, curve.prediction.log_loss) > middle for step, _ in curve.marks]
         self.marks.data = {
             "x": [step for step, _ in curve.marks],
-            "y": [high / 1.3 for _ in curve.marks],
+            # The words go where the curve is not.
+            "y": [low * (high / low) ** (0.03 if up else 0.97) for up in above],
+            "align": ["left" if up else "right" for up in above],
             "text": [f"{words}, step {step:,.0f}" for step, words in curve.marks],
         }
         state = curve.stability.status
@@ -114,8 +127,38 @@ class CurvePicture:
     def clear(self) -> None:
         """Draw nothing, where there is nothing to draw."""
         self.lines.data = {"step": [], "loss": [], "quiet": [], "excess": []}
-        self.marks.data = {"x": [], "y": [], "text": []}
+        self.marks.data = {"x": [], "y": [], "text": [], "align": []}
         self.figure.title.text = "Loss: none for these settings"
+
+    def show_pinned(self, curve: DrawnCurve | None) -> None:
+        """Draw the curve of a pinned setting, or take it away.
+
+        Parameters
+        ----------
+        curve : DrawnCurve or None
+        """
+        steps = [] if curve is None else curve.prediction.steps.astype(float)
+        losses = [] if curve is None else curve.prediction.loss
+        self.pinned.data = {"step": steps, "loss": _drawable(losses)}
+
+    def show_own(self, runs: Overlay) -> None:
+        """Lay the user's own runs over the curve.
+
+        Parameters
+        ----------
+        runs : Overlay
+        """
+        later = {name: steps > 0 for name, (steps, _) in runs.runs.items()}
+        self.own.data = {
+            "steps": [steps[later[name]] for name, (steps, _) in runs.runs.items()],
+            "losses": [_drawable(losses[later[name]]) for name, (_, losses) in runs.runs.items()],
+        }
+
+    def _with_own(self, low: float, high: float) -> tuple[float, float]:
+        """The losses to show, so that the user's own runs are seen too, within three decades."""
+        losses = np.concatenate([*self.own.data["losses"], [math.sqrt(low * high)]])
+        losses = losses[np.isfinite(losses)]
+        return min(low, max(0.5 * losses.min(), 1e-3 * low)), max(high, min(2.0 * losses.max(), 1e3 * high))
 
     def show_runs(self, runs: Runs | None) -> None:
         """Lay runs over the curve, or take them away.
@@ -131,12 +174,10 @@ class CurvePicture:
         later = runs.steps > 0
         steps = runs.steps[later].astype(float)
         loss = runs.loss[:, later]
-        loss = np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
         with np.errstate(all="ignore"):
             mean = runs.mean[later]
-            seen = (mean > 0.0) & (mean < BEYOND)
-        self.runs.data = {"steps": [steps] * len(loss), "losses": list(loss)}
-        self.mean.data = {"step": steps, "mean": np.where(seen, mean, np.nan)}
+        self.runs.data = {"steps": [steps] * len(loss), "losses": list(_drawable(loss))}
+        self.mean.data = {"step": steps, "mean": _drawable(mean)}
 
 
 class MapPicture:
@@ -144,20 +185,25 @@ class MapPicture:
 
     def __init__(self) -> None:
         self.figure: Any = _figure(
-            x_axis_type="log", x_axis_label="learning rate", y_axis_label="momentum",
+            x_axis_type="log", x_axis_label="learning rate (white: no gain)", y_axis_label="momentum",
             x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="log10 loss",
         )  # fmt: skip
         f = self.figure
         self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
         self.cells, self.edge = _table("image", "x", "y", "dw", "dh"), _table("x", "y")
         self.point, self.star = ColumnDataSource({"x": [1.0], "y": [0.0]}), _table("x", "y")
-        f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
+        image = f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
         f.line("x", "y", source=self.edge, color="white", line_width=5, alpha=0.9)
-        f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge of stability")
+        f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge")
+        self.own_edge, self.pinned = _table("x", "y"), _table("x", "y")
+        own = {"color": COLOURS[1], "line_width": 2.2, "line_dash": "dashed"}
+        f.line("x", "y", source=self.own_edge, legend_label="edge, measured noise", **own)
+        hollow = {"fill_color": None, "line_color": "#777777", "line_width": 4}
+        f.scatter("x", "y", source=self.pinned, size=15, legend_label="pinned", **hollow)
         star = {"marker": "star", "size": 18, "fill_color": COLOURS[4], "line_color": "black"}
         f.scatter("x", "y", source=self.star, legend_label="best setting", **star)
         same = {"fill_color": COLOURS[1], "line_color": "white", "line_width": 2, "fill_alpha": 1.0, "line_alpha": 1.0}
-        dot = f.scatter("x", "y", source=self.point, size=15, legend_label="this setting (drag or click)", **same)
+        dot = f.scatter("x", "y", source=self.point, size=15, legend_label="this setting", **same)
         dot.nonselection_glyph = dot.selection_glyph = None
         drag = PointDrawTool(renderers=[dot], add=False, num_objects=1)
         f.add_tools(drag)
@@ -167,8 +213,9 @@ class MapPicture:
             ColorBar(color_mapper=self.mapper, width=10, ticker=BasicTicker(desired_num_ticks=5), padding=4), "right"
         )
         f.grid.visible = False
-        self._legend_of_star = _legend_below(f, 3)[1]
-        self.show_best(None)
+        values = [("learning rate", "$x{0.000e}"), ("momentum", "$y{0.00}"), ("log10 loss", "@image{0.00}")]
+        f.add_tools(HoverTool(tooltips=values, renderers=[image]))
+        _legend_below(f, 3)
 
     def show_best(self, setting: SGD | None) -> None:
         """Put a star at the best setting, or take it away.
@@ -177,7 +224,6 @@ class MapPicture:
         ----------
         setting : SGD or None
         """
-        self._legend_of_star.visible = setting is not None
         best = [] if setting is None else [setting]
         self.star.data = {"x": [m.learning_rate for m in best], "y": [m.momentum for m in best]}
 
@@ -205,7 +251,29 @@ class MapPicture:
         top = min(bottom + height, 1.0)
         self.figure.x_range.update(start=low, end=high, reset_start=low, reset_end=high)
         self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
-        self.figure.title.text = f"log10 loss at step {step:,} (white: no gain)"
+        self.figure.title.text = f"log10 loss at step {step:,}"
+
+    def show_own_edge(self, edge: tuple[Any, Any] | None) -> None:
+        """Draw the edge by the noise measured on the data, or take it away.
+
+        Parameters
+        ----------
+        edge : pair of arrays, or None
+            Largest stable learning rates, and their momenta.
+        """
+        rates, momenta = ([], []) if edge is None else (x[edge[0] > 0.0] for x in edge)
+        self.own_edge.data = {"x": rates, "y": momenta}
+
+    def show_pinned(self, rate: float | None, momentum: float) -> None:
+        """Put a ring at a pinned setting, or take it away.
+
+        Parameters
+        ----------
+        rate : float or None
+            None where nothing of this map is pinned.
+        momentum : float
+        """
+        self.pinned.data = {"x": [], "y": []} if rate is None else {"x": [rate], "y": [momentum]}
 
     def place(self, rate: float, momentum: float) -> None:
         """Move the point, unless it is there.

@@ -70,6 +70,7 @@ def wire(document: Any, controls: Controls, link: Any, copy: Any, message: Any, 
     copy.js_on_event("button_click", CustomJS(args={"copy": copy, "link": link}, code=COPY))
     words = {name: [row[0], WHAT[name]] for name, row in SLIDERS.items()}
     named = {"sliders": controls.sliders, "boxes": controls.boxes, "words": words, "link": link}
-    guard = {"file": controls.file, "message": message, "largest": LARGEST, "refusal": refusal}
-    document.js_on_event(DocumentReady, CustomJS(args=named, code=NAMED), CustomJS(args=guard, code=GUARD))
+    guard = {"message": message, "largest": LARGEST, "refusal": refusal}
+    guards = [CustomJS(args=guard | {"file": file}, code=GUARD) for file in (controls.file, controls.runs)]
+    document.js_on_event(DocumentReady, CustomJS(args=named, code=NAMED), *guards)
     document.js_on_event(ConnectionLost, CustomJS(code=LOST))

@@ -19,7 +19,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "nu": (0.1, 10.0),
     "zeta": (0.01, 10.0),
     "n_modes": (1, 100_000),
-    "learning_rate": (1e-6, 1e3),
+    "learning_rate": (1e-15, 1e9),
     "momentum": (-0.99, 0.999),
     "batch_size": (1, 1_000_000),
     "tau2": (-100.0, 100.0),
@@ -161,7 +161,7 @@ def parse(arguments: Mapping[str, str], start: State = State()) -> tuple[State, 
     --------
     >>> state, messages = parse({"momentum": "0.9", "learning_rate": "nan"})
     >>> state.momentum, state.learning_rate, messages
-    (0.9, 0.3, ("learning rate must be a number from 1e-06 to 1000, got 'nan'",))
+    (0.9, 0.3, ("learning rate must be a number from 1e-15 to 1e+09, got 'nan'",))
     """
     known = {field.name for field in fields(State)}
     state, messages = start, []

@@ -65,7 +65,7 @@ class Uploads:
         self._folder = Path(tempfile.mkdtemp(prefix="genfun-"))
         self._kept: dict[str, Upload] = {}
 
-    def keep(self, told: str, content: str) -> Upload:
+    def keep(self, told: str, content: str, suffixes: tuple[str, ...] = SUFFIXES) -> Upload:
         """Store a file.
 
         Parameters
@@ -74,6 +74,8 @@ class Uploads:
             Its name, from anyone. It is shown and never used as a path.
         content : str
             Its bytes in base64.
+        suffixes : tuple of str
+            What its name may end in.
 
         Raises
         ------
@@ -82,8 +84,9 @@ class Uploads:
         """
         name = name_of(told)
         suffix = Path(name).suffix.lower()
-        if suffix not in SUFFIXES:
-            raise ValueError(f"{name!r} is no .npz or .csv file; an .npz holds {CONTENTS}")
+        if suffix not in suffixes:
+            what = f"; an .npz holds {CONTENTS}" if ".npz" in suffixes else "; runs have the columns step and loss"
+            raise ValueError(f"{name!r} is no {' or '.join(suffixes)} file{what}")
         if len(content) > 4 * (LARGEST // 3 + 1):
             raise ValueError(too_large(repr(name)))
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +13,11 @@ from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
 from genfun.experiments.simulation.simulate import simulate
-from genfun.explorer import model
-from genfun.explorer.controls import BOX, Controls
+from genfun.explorer import look, model
+from genfun.explorer.beside import RUNS as RUN_FILES
+from genfun.explorer.beside import Pinned, of_best, of_edge, own_runs, runs_words
+from genfun.explorer.controls import Controls
+from genfun.explorer.look import paragraphs
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture
 from genfun.explorer.problems import data_of, first_state, fitting, pose
 from genfun.explorer.scripts import wire
@@ -23,25 +25,11 @@ from genfun.explorer.state import LIMITS, State, parse
 from genfun.explorer.uploads import Upload, Uploads, name_of, too_large
 from genfun.explorer.worker import Newest
 
+UNABLE = ValueError, TypeError, OSError, ArithmeticError, MemoryError
 RUNS, LONGEST_RUN = 20, 10_000
 """Runs laid over the curve, and their steps at most."""
 PAUSE, BREATH = 0.2, 0.1
 """Seconds without a change until the words, and the map, are computed; while a control moves, only the curve is."""
-CANNOT = "the numbers of this view cannot be computed; move a control"
-UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
-NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
-WRONG = "#8F3300"
-MESSAGE: dict[str, str | None] = {
-    "background": "#FFF4EA", "border-left": "4px solid #D55E00", "padding": "7px 12px 2px", "font-size": "14px",
-    "box-shadow": "0 2px 8px rgba(0,0,0,0.18)",
-}  # fmt: skip
-LINK = f"{BOX} label {{ flex: 0 }} .bk-input-group > :not(label) {{ flex: 1 1 auto }}"
-SMALL = ".bk-btn { padding: 3px 8px; font-size: 13px }"
-
-
-def _text(lines: tuple[str, ...], colour: str = "#222222") -> str:
-    # The only place where text becomes HTML, and it is escaped.
-    return "".join(f'<p style="margin:0 0 4px;color:{colour}">{html.escape(line)}</p>' for line in lines)
 
 
 class View:
@@ -76,26 +64,37 @@ class View:
         self._words, self._charts, self._runs, self._files, self._measure = (
             Newest(document.add_next_tick_callback) for _ in range(5)
         )
+        self._measured: Any = None
         self._lines: dict[str, str] = {"own": "", "explain": ""}
         self.state, messages = parse(arguments, first_state(bool(arguments), path))
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
-        self.controls = Controls(self.state, self._change, self._say, self._take)
+        self.controls = Controls(self.state, self._change, self._say, self._take, self._take_runs)
+        self._best: tuple[Any, Any] = (None, None)
+        self._pinned: Pinned | None = None
+        self._own_runs: Any = None
         if path is not None:
             self.controls.own(name_of(path))
+        one: dict[str, Any] = {"margin": 0, "stylesheets": [look.SMALL]}
         wide: dict[str, Any] = {"disable_math": True, "sizing_mode": "stretch_width", "margin": 0}
-        self.message: Any = Div(text="", name="message", visible=False, styles=MESSAGE, **wide)
+        self.message: Any = Div(text="", name="message", visible=False, styles=look.MESSAGE, **wide)
         self.words: Any = Div(text="", name="words", styles={"font-size": "13px", "margin-top": "6px"}, **wide)
         self.answer: Any = Div(text="", name="answer", **wide)
+        self.compared: Any = Div(text="", name="compared", styles={"font-size": "13px"}, **wide)
         self.links: Any = Div(text="", name="links", **wide)
-        self.link: Any = TextInput(title="link", name="link", stylesheets=[LINK], sizing_mode="stretch_width", margin=0)
-        self.copy: Any = Button(label="copy link", name="copy", width=84, height=27, margin=0, stylesheets=[SMALL])
-        look: Any = {"sizing_mode": "stretch_width", "margin": 0, "stylesheets": [SMALL]}
-        self.best: Any = Button(label="find best settings", name="best", button_type="primary", **look)
-        self.simulate: Any = Button(label=f"simulate {RUNS} runs", name="simulate", button_type="success", **look)
+        self.link: Any = TextInput(
+            title="link", name="link", stylesheets=[look.LINK], sizing_mode="stretch_width", margin=0
+        )
+        self.copy: Any = Button(label="copy link", name="copy", width=84, height=27, **one)
+        style: Any = one | {"sizing_mode": "stretch_width"}
+        self.best: Any = Button(label="find best settings", name="best", button_type="primary", **style)
+        self.simulate: Any = Button(label=f"simulate {RUNS} runs", name="simulate", button_type="success", **style)
+        self.use: Any = Button(label="use these", name="use", disabled=True, **style)
+        self.pin: Any = Button(label=look.PIN, name="pin", **style)
         self._wire()
         document.title = "genfun explorer"
         document.template = files("genfun.explorer").joinpath("page.html").read_text(encoding="utf-8")
-        for root in (self.message, self.controls.layout, self.best, self.simulate, self.answer, self.link, self.copy,
+        for root in (self.message, self.controls.layout, self.best, self.use, self.simulate, self.pin, self.answer,
+                     self.compared, self.link, self.copy,
                      self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
             document.add_root(root)
         document.on_session_destroyed(self._close)
@@ -106,7 +105,10 @@ class View:
         self.map.point.on_change("data", lambda _a, _o, new: self._dragged(new))
         self.best.on_click(self._find_best)
         self.simulate.on_click(self._run)
-        wire(self.document, self.controls, self.link, self.copy, self.message, _text((too_large("the file"),), WRONG))
+        self.use.on_click(self._use)
+        self.pin.on_click(self._pin)
+        refusal = paragraphs((too_large("the file"),), look.WRONG)
+        wire(self.document, self.controls, self.link, self.copy, self.message, refusal)
 
     def _close(self, _context: Any) -> None:
         for worker in (self._words, self._charts, self._runs, self._files, self._measure):
@@ -117,12 +119,15 @@ class View:
     def _say(self, *messages: str) -> None:
         """Show messages about what was typed, below what is wrong with the view itself."""
         lines = (*self._trouble, *messages)
-        self.message.text = _text(lines, WRONG)
+        self.message.text = paragraphs(lines, look.WRONG)
         self.message.visible = bool(lines)
 
     def _named(self, error: Exception) -> str:
         """What an error says, with the user's name of the file in place of ours."""
         return str(error) if self._upload is None else str(error).replace(self._upload.path, self._upload.name)
+
+    def _told(self, error: Exception) -> str:
+        return self._named(error) if isinstance(error, ValueError) else look.CANNOT
 
     # From the page to the state.
 
@@ -147,18 +152,57 @@ class View:
     def _show_file(self, upload: Upload, state: Any, error: Exception | None) -> None:
         if error is not None:
             self._uploads.drop(upload)
-            words = str(error).replace(upload.path, upload.name) if isinstance(error, ValueError) else UNREADABLE
+            words = str(error).replace(upload.path, upload.name) if isinstance(error, ValueError) else look.UNREADABLE
             self._say(words)
             return
         for old in self._taken:
             if old is not upload:
                 self._uploads.drop(old)
         self._taken, self._upload, self.path = [upload], upload, upload.path
+        if self._pinned is not None and self._pinned.state.problem == "file":
+            self._pinned = None  # its file is gone
         self.controls.own(upload.name)
         fits = {name: getattr(state, name) for name in ("learning_rate", "batch_size")}
         # The rest is of now: controls may have been moved while the file was read.
         self.state = replace(self.state, problem="file", tau2=None, label_noise=0.0, **fits)
         self._soon()
+
+    def _take_runs(self, told: str, content: str) -> None:
+        """A file of runs was chosen."""
+        self.controls.runs.clear()
+        try:
+            upload = self._uploads.keep(told, content, RUN_FILES)
+        except (ValueError, OSError) as error:
+            self._say(str(error))
+            return
+        self._files.ask(lambda _check: own_runs(upload), partial(self._show_own_runs, upload))
+
+    def _show_own_runs(self, upload: Upload, runs: Any, error: Exception | None) -> None:
+        self._uploads.drop(upload)
+        if error is not None:
+            told = isinstance(error, (ValueError, ImportError))
+            self._say(str(error).replace(upload.path, upload.name) if told else look.UNREADABLE)
+            return
+        self._own_runs = runs
+        self.curve.show_own(runs)
+        self._lay_beside()
+
+    def _pin(self) -> None:
+        self._pinned = Pinned(self.state, self.path) if self._pinned is None else None
+        self._lay_beside()
+
+    def _lay_beside(self) -> None:
+        """Draw what lies beside the setting, which itself has not changed: runs and searches go on."""
+        try:
+            self.curve.show(model.curve(self.state, self.path))
+            self._show_beside(self.state)
+        except UNABLE as error:
+            self._say(self._told(error))
+
+    def _use(self) -> None:
+        _, found = self._best
+        if found is not None:
+            self._point(found.method.learning_rate, found.method.momentum)
 
     def _dragged(self, data: Any) -> None:
         if not self._placing and len(data["x"]) == 1 and len(data["y"]) == 1:
@@ -195,16 +239,19 @@ class View:
         state = self.state
         self._runs.cancel()
         self.curve.show_runs(None)
-        self.map.show_best(None)
-        self.answer.text = ""
+        if self._best[0] != of_best(state, self.path):
+            self._best = (None, None)
+        self._show_found()
         try:
             posed = pose(state, self.path)
             self._default_tau2 = posed.default_tau2
             found, point = model.curve(state, self.path), model.point(state, self.path)
-        except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-            self._trouble = (self._named(error) if isinstance(error, ValueError) else CANNOT,)
+            self.controls.fit(4.0 / posed.problem.lambda_max, posed.problem.n_samples)
+            self._show_beside(state)
+        except UNABLE as error:
+            self._trouble = (self._told(error),)
             self._say(*messages)
-            self.words.text = self.links.text = ""
+            self.words.text = self.links.text = self.compared.text = ""
             self.curve.clear()
             self.controls.show(state, self._default_tau2)
             return
@@ -223,17 +270,28 @@ class View:
         if self._observe is not None:
             self._observe(time.perf_counter() - begin)
 
+    def _show_beside(self, state: State) -> None:
+        """The pinned setting, the user's runs, and the measured edge of another problem or batch size."""
+        pinned, own, lines = self._pinned, self._own_runs, ()
+        self.pin.label = look.PIN if pinned is None else look.UNPIN
+        self.curve.show_pinned(None if pinned is None else pinned.curve(state))
+        here = pinned.state if pinned is not None and pinned.on_map_of(state) else None
+        self.map.show_pinned(here and here.learning_rate, here.momentum if here else 0.0)
+        if pinned is not None and pinned.state != state:
+            lines = pinned.words(state, self.path)
+        if own is not None:
+            lines += runs_words(own, state, self.path)
+        self.compared.text = paragraphs(lines)
+        self.map.show_own_edge(
+            model.own_edge(state, self.path) if self._measured == of_edge(state, self.path) else None
+        )
+
     def _show_links(self, state: State) -> None:
         query = state.query
         self.link.value = f"?{query}"
         own = state.problem == "file"
         opened = f"&upload={self._upload.key}" if own and self._upload is not None else ""
-        # The query is made of numbers and names of the program's own; escaped all the same.
-        ways = (("figure.png", "figure"), ("curve.csv", "CSV"), ("curve.py", "Python"))
-        text = "download: " + " &middot; ".join(
-            f'<a href="{name}?{html.escape(query + opened)}" download="{name}">{label}</a>' for name, label in ways
-        )
-        self.links.text = text + (_text((NOT_IN_LINK,), "#444444") if own else "")
+        self.links.text = look.download_links(query + opened) + paragraphs((look.NOT_IN_LINK,) * own, "#444444")
 
     def _chart(self, state: State, path: str | None, check: Callable[[], None]) -> model.Chart:
         time.sleep(BREATH)
@@ -253,38 +311,56 @@ class View:
 
     def _show_words(self, lines: Any, error: Exception | None) -> None:
         self.words.styles = self.words.styles | {"opacity": "1"}
-        self._lines["explain"] = _text(lines) if error is None else _text((self._named(error),), WRONG)
+        self._lines["explain"] = paragraphs(lines) if error is None else paragraphs((self._named(error),), look.WRONG)
         state, path = self.state, self.path
         self._lines["own"] = ""
         if error is None and model.has_own_noise(state, path):
             # After all that is drawn: the first time for some data it takes seconds.
-            self._lines["own"] = _text((f"{model.DRAWN}; the data's own is being measured ...",), "#444444")
-            self._measure.ask(lambda _check: model.own_noise(state, path), self._show_own)
+            self._lines["own"] = paragraphs((f"{model.DRAWN}; the data's own is being measured ...",), "#444444")
+            self._measure.ask(
+                lambda _check: (model.own_noise(state, path), model.own_edge(state, path)),
+                partial(self._show_own, of_edge(state, path)),
+            )
         self.words.text = self._lines["own"] + self._lines["explain"]
 
-    def _show_own(self, lines: Any, error: Exception | None) -> None:
-        self._lines["own"] = _text(lines, "#444444") if error is None else _text((self._named(error),), WRONG)
+    def _show_own(self, key: Any, found: Any, error: Exception | None) -> None:
+        if error is None:
+            self._lines["own"] = paragraphs(found[0], "#444444")
+            self._measured = key
+            self.map.show_own_edge(found[1])
+        else:
+            self._lines["own"] = paragraphs((self._named(error),), look.WRONG)
         self.words.text = self._lines["own"] + self._lines["explain"]
 
     def _find_best(self) -> None:
         state, path = self.state, self.path
-        self.answer.text = _text(("looking for the best settings ...",))
+        self.answer.text = paragraphs(("looking for the best settings ...",))
         self._runs.ask(lambda _check: model.best(state, path), partial(self._show_best, state))
 
     def _show_best(self, state: State, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self.answer.text = _text((self._named(error),), WRONG)
+            self.answer.text = paragraphs((self._named(error),), look.WRONG)
+            return
+        self._best = (of_best(state, self.path), found)
+        self._show_found()
+
+    def _show_found(self) -> None:
+        """The best setting, while it is that of the page's problem, batch size and step."""
+        _, found = self._best
+        self.map.show_best(None if found is None else found.method)
+        self.use.disabled = found is None
+        if found is None:
+            self.answer.text = ""
             return
         m = found.method
-        self.map.show_best(m)
-        line = f"best at step {state.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
+        line = f"best at step {found.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
         bound = ("It lies at a bound of the search.",) if found.at_bound else ()
-        self.answer.text = _text((f"{line}, loss {found.loss:.4g}", *bound))
+        self.answer.text = paragraphs((f"{line}, loss {found.loss:.4g}", *bound))
 
     def _run(self) -> None:
         state, path = self.state, self.path
         steps = min(state.steps, LONGEST_RUN)
-        self.answer.text = _text(("starting the runs ...",))
+        self.answer.text = paragraphs(("starting the runs ...",))
 
         def work(check: Callable[[], None]) -> Any:
             data, method = data_of(state, path)
@@ -303,16 +379,16 @@ class View:
 
     def _show_progress(self, state: State, share: float) -> None:
         if state == self.state:
-            self.answer.text = _text((f"running: {share:.0%}",))
+            self.answer.text = paragraphs((f"running: {share:.0%}",))
 
     def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self.answer.text = _text((self._named(error),), WRONG)
+            self.answer.text = paragraphs((self._named(error),), look.WRONG)
             return
         runs, expected = found
         self.curve.show_runs(runs)
         few = ("A few of the runs carry the mean: more may lie far above it.",) if runs.carried_by_few[-1] else ()
-        self.answer.text = _text((
+        self.answer.text = paragraphs((
             f"{RUNS} runs, {steps:,} steps: mean loss {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
             f"median {runs.median[-1]:.4g}; predicted {expected:.4g}", *few,
         ))  # fmt: skip

@@ -213,6 +213,13 @@ def test_the_best_setting_is_none_whose_loss_is_impossible():
     assert found.loss == there.loss > 0.0
     assert (found.status, there.status) == ("epochs uncertain", "epochs uncertain")
     assert "epochs uncertain" in repr(found)
+    assert "need not be the best" in repr(found)
+    # What it says to compare with is better by far.
+    fresh = gf.optimize(data, 1, 42, momentum=0.0)
+    of_fresh, of_this = (
+        simulate(data, m, 42, 50, "cpu", 3, [42], order="epochs").mean[0] for m in (fresh.method, found.method)
+    )
+    assert of_fresh < 1e-6 * of_this
     runs = simulate(data, found.method, steps=42, replicas=50, record=[42], seed=3)
     assert found.loss > 0.5 * runs.mean[0]  # no zero that no run reaches
 

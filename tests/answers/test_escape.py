@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.answers.escape.finite_barrier import Shape, anharmonicity
 from genfun.answers.escape.two_minima import escape_time, minimum_odds
 from genfun.experiments.simulation.escape import DoubleWell, occupation, passages
 
@@ -107,6 +108,47 @@ def chain_passage(rate, temperature, goal=0.5, points=700):
     kernel = np.exp(-0.5 * ((x - centre[:, None]) / spread) ** 2) * ((x[1] - x[0]) / math.sqrt(2.0 * math.pi) / spread)
     start = int(np.argmin(abs(x + 1.0)))
     return float(np.linalg.solve(np.eye(points) - kernel, np.ones(points))[start])
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.05])
+@pytest.mark.parametrize("steep", [0.0, -1.0986, 0.7])
+def test_the_next_order_of_a_finite_barrier_is_that_of_the_diffusions_two_integrals(steep, tilt):
+    # f = (x^2 - 1)^2/4 + tilt x, and ln k(x) = steep x + 0.3 x^2/2 across; out of the minimum on the right.
+    left, top, start = np.sort(np.real(np.roots([1.0, 0.0, -1.0, tilt])))
+    x = np.linspace(left, 2.6, 200_001)
+    f, log_k = 0.25 * (x**2 - 1.0) ** 2 + tilt * x, steep * x + 0.15 * x**2
+    dx = x[1] - x[0]
+
+    def shape(at):
+        return Shape(3.0 * at**2 - 1.0, 6.0 * at, 6.0, steep + 0.3 * at, 0.3)
+
+    c, left_over = anharmonicity(shape(start), shape(top)), []
+    barrier = float(np.interp(top, x, f) - np.interp(start, x, f))
+    for temperature in (0.01, 0.005):
+        effective = f / temperature + 0.5 * log_k
+        inner = np.cumsum(np.exp(-effective)[::-1])[::-1] * dx
+        way = (x <= start) & (x >= -0.6)
+        exact = float((np.exp(effective[way]) * inner[way]).sum() * dx / temperature)
+        curvatures = [
+            [at.second, np.exp(steep * y + 0.15 * y**2)] for at, y in ((shape(start), start), (shape(top), top))
+        ]
+        rate = 1e-5
+        variance = 2.0 * temperature / rate
+        found = escape_time(*curvatures, barrier, gf.SGD(rate, batch_size=1), variance, anharmonicity=c)
+        left_over.append(exact / (rate * found.steps) - 1.0)
+        # Without it the time is off by c T.
+        plain = escape_time(*curvatures, barrier, gf.SGD(rate, batch_size=1), variance)
+        assert found.steps / plain.steps == pytest.approx(1.0 + c * temperature, rel=1e-12)
+    # What is left is of second order: a quarter at half the temperature, but for the step of the grid and of the rate.
+    assert abs(left_over[1]) < 0.3 * abs(left_over[0]) + 1e-4
+    assert abs(left_over[0]) < 0.1 * c * 0.01
+
+
+def test_an_anharmonicity_that_is_no_small_correction_is_refused():
+    with pytest.raises(ValueError, match="small correction"):
+        escape_time([2.0], [-1.0], 0.25, gf.SGD(0.02, batch_size=1), 5.0, anharmonicity=20.0)
+    with pytest.raises(ValueError, match="must be positive"):
+        anharmonicity(Shape(-1.0), Shape(-1.0))
 
 
 @pytest.mark.parametrize(("ratio", "large"), [(5.0, 0.2), (8.0, 0.1)])

@@ -201,7 +201,8 @@ def test_a_last_layer_under_cross_entropy_reaches_the_predicted_loss_from_its_ow
 def test_many_features_are_projected_and_that_is_said(monkeypatch):
     from genfun.experiments import last_layer
 
-    monkeypatch.setattr(last_layer, "MOST_WEIGHTS", 8)
+    monkeypatch.setattr(last_layer, "MOST_WORK", 1.0)
+    monkeypatch.setattr("genfun.softmax.data.WHOLE_SEARCHED", 8)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((50, 12)) * np.geomspace(4.0, 0.01, 12)
     y = torch.as_tensor((x[:, 0] > 0).astype(int) + (x[:, 1] > 1.0))

@@ -139,6 +139,10 @@ def test_every_control_moves_the_page_and_nothing_is_logged(driver: Any, address
 
     page.press("best")
     page.until(lambda: "best at step 100" in page.get("answer", "text"))
+    page.press("pin")
+    page.until(lambda: page.get("pin", "label") == "take the pin out")
+    page.press("use")
+    page.until(lambda: "times less" in page.get("compared", "text"))
     # Whether a browser without a window lets a page write to the clipboard depends on the browser.
     page.press("copy")
     page.until(lambda: page.get("copy", "label") in ("copied", "not allowed"))
@@ -194,7 +198,7 @@ def test_the_point_on_the_map_is_moved_by_a_click_and_by_dragging(driver: Any, a
     assert page.severe() == []
 
 
-SIZES = [(1280, 860), (1440, 900), (1920, 1080), (900, 1100)]
+SIZES = [(1280, 860), (1440, 900), (1920, 1080), (900, 1100), (390, 844)]
 BOXES = """
 const boxes = {};
 for (const m of all) {
@@ -223,10 +227,12 @@ def test_the_page_fits_its_window(driver: Any, address: str, tmp_path: Path) -> 
             found = boxes()
             assert page.js("return document.documentElement.scrollWidth <= window.innerWidth"), (width, height)
             assert (found["map"][1] >= found["curve"][3]) is narrow, "one column on narrow screens, else two"
-            above = ["problem", "file", "nu", "tau2_slider", "best", "simulate", "link", "copy", "links", "curve"]
-            for name in above + ([] if narrow else ["map", "phases"]):
+            above = ["problem", "file", "nu", "tau2_slider", "runs", "best", "use", "simulate", "pin", "link", "copy"]
+            above += ["links", "curve"]
+            phone = width < 700  # one column in all: the pictures come after the controls
+            for name in [] if phone else above + ([] if narrow else ["map", "phases"]):
                 assert found[name][3] <= height, f"{name} is below the fold at {width} x {height}"
-            assert found["links"][2] < found["curve"][0]
+            assert phone or found["links"][2] < found["curve"][0]
             page.shot(tmp_path / f"page_{width}x{height}.png")
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -257,7 +263,8 @@ def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, add
         assert [label for what, label, _ in seen if what == kind and label != "link"] == titles
         assert all(title for what, label, title in seen if what == kind and label != "link"), "units in the tooltip"
     rest = [label for what, label, _ in seen if what not in ("text", "slider")]
-    words = ["problem", "own file", "find best settings", "simulate 20 runs", "copy link", "figure", "CSV", "Python"]
+    words = ["problem", "own file", "own runs", "find best settings", "simulate 20 runs", "pin this setting"]
+    words += ["copy link", "figure", "CSV", "Python"]
     assert rest == words
 
     # And a slider moves by the arrow keys.

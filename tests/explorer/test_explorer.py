@@ -226,6 +226,20 @@ def test_beside_the_fitted_constants_stand_edge_and_loss_by_the_noise_measured_o
         assert model.own_noise(replace(state, **change), own) == ()
 
 
+def test_the_measured_edge_is_that_of_the_data(tmp_path: Any) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(3, (30, 4))
+    np.savez(tmp_path / "own.npz", X=X, y=X @ [1.0, -1.0, 0.5, 0.2] + rng.standard_normal(30))
+    path, state = str(tmp_path / "own.npz"), State(problem="file", batch_size=2)
+    edge, momenta = model.own_edge(state, path) or ((), ())
+    middle = len(momenta) // 2
+    data = gf.data.load(path)
+    assert edge[middle] == gf.max_learning_rate(data, float(momenta[middle]), 2)
+    assert edge[middle] != pytest.approx(model.chart(state, path).edge[middle], rel=1e-3), "not the fitted constants"
+    for other in (replace(state, batch_size=None), replace(state, tau2=0.5), State(problem="power-law")):
+        assert model.own_edge(other, path) is None
+
+
 def test_only_the_newest_question_is_answered() -> None:
     from genfun.explorer.worker import Newest
 
@@ -256,7 +270,8 @@ def test_a_slider_beyond_its_ends_stands_at_one_of_them(told: Any) -> None:
     from genfun.explorer.controls import ENDLESS, SLIDERS, Controls
 
     heard: list[tuple[str, Any]] = []
-    controls = Controls(State(), lambda name, value: heard.append((name, value)), pytest.fail, lambda _n, _c: None)
+    nothing = [lambda _n, _c: None] * 2
+    controls = Controls(State(), lambda name, value: heard.append((name, value)), pytest.fail, *nothing)
     for name in SLIDERS:
         controls._slid(name, told)
     if told is None or isinstance(told, str) or told != told:
@@ -277,7 +292,7 @@ def test_a_problem_that_there_is_not_is_refused() -> None:
     from genfun.explorer.controls import Controls
 
     refused: list[str] = []
-    controls = Controls(State(), lambda *_: pytest.fail("changed"), refused.append, lambda _n, _c: None)
+    controls = Controls(State(), lambda *_: pytest.fail("changed"), refused.append, *[lambda _n, _c: None] * 2)
     controls._typed("problem", "../../etc/passwd")
     controls._typed("steps", None)
     assert len(refused) == 1

@@ -6,6 +6,7 @@ import base64
 import io
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,14 @@ class Opened:
         # A name without the ending is refused at once.
         assert "no .npz" in self.view.message.text or done.wait(20)
 
+    def runs(self, told: str, body: bytes) -> None:
+        done = threading.Event()
+        show = self.view._show_own_runs
+        self.view._show_own_runs = lambda *found: (show(*found), done.set())
+        self.view.message.text = ""
+        self.view._take_runs(told, _text(body))
+        assert "is no .csv" in self.view.message.text or done.wait(20)
+
     def close(self) -> None:
         for callback in self.document.session_destroyed_callbacks:
             callback(None)
@@ -207,3 +216,86 @@ def test_another_page_does_not_see_the_file(uploads: Uploads) -> None:
     assert list(other.view.curve.lines.data["step"]) == []
     page.close()
     other.close()
+
+
+def _runs(scale: float = 1.0) -> bytes:
+    return f"run,step,loss\na,1,{0.5 * scale}\na,100,{0.1 * scale}\nb,1,{0.4 * scale}\nb,100,nan\n".encode()
+
+
+@pytest.mark.slow
+def test_runs_chosen_in_the_page_are_laid_over_the_curve_and_compared_in_words(uploads: Uploads) -> None:
+    page = Opened(uploads)
+    page.runs("my <b>runs.csv", _runs())
+    assert [list(line) for line in page.view.curve.own.data["losses"]] == [[0.5, 0.1], [0.4]]
+    assert "my &lt;b&gt;runs.csv: 2 runs; measured over predicted" in page.view.compared.text
+    before = page.view.compared.text
+    page.view._become(replace(page.view.state, learning_rate=0.05))
+    assert page.view.compared.text != before, "the words are about the setting that is shown"
+    low, high = page.view.curve.figure.y_range.start, page.view.curve.figure.y_range.end
+    page.runs("high.csv", _runs(50.0))
+    assert page.view.curve.figure.y_range.end >= 2.0 * 25.0 > high
+    assert page.view.curve.figure.y_range.start <= low
+    page.runs("runs.npz", _npz())
+    assert "is no .csv or .tsv file" in page.view.message.text
+    page.runs("bad.csv", b"a,b\n1,2\n")
+    assert "bad.csv has no column that looks like steps" in page.view.message.text
+    assert "genfun-" not in page.view.message.text, "no path of ours"
+    assert not uploads._kept
+    page.close()
+
+
+@pytest.mark.slow
+def test_a_pinned_setting_stays_to_be_compared_with(uploads: Uploads) -> None:
+    page = Opened(uploads)
+    view = page.view
+    first = view.state
+    view._pin()
+    np.testing.assert_array_equal(view.curve.pinned.data["loss"], view.curve.lines.data["loss"])
+    view._become(replace(first, learning_rate=0.6, steps=50))
+    expected = model.curve(replace(first, steps=50)).prediction
+    np.testing.assert_array_equal(view.curve.pinned.data["loss"], expected.loss)
+    assert view.map.pinned.data == {"x": [first.learning_rate], "y": [first.momentum]}
+    ratio = model.loss_at(replace(first, steps=50), 50) / model.loss_at(view.state, 50)
+    assert f"{ratio:.3g} times less" in view.compared.text
+    view._become(replace(view.state, nu=2.0))
+    assert view.map.pinned.data == {"x": [], "y": []}, "no setting of this map"
+    assert "on power law with nu 1.5, zeta 0.5: loss" in view.compared.text
+    view._pin()
+    assert list(view.curve.pinned.data["loss"]) == []
+    assert view.compared.text == ""
+    page.close()
+
+
+@pytest.mark.slow
+def test_best_settings_are_used_by_a_button_while_they_are_the_best(uploads: Uploads) -> None:
+    page = Opened(uploads)
+    view = page.view
+    assert view.use.disabled
+    found = model.best(view.state)
+    view._show_best(view.state, found, None)
+    assert not view.use.disabled
+    view._use()
+    assert view.state.learning_rate == pytest.approx(found.method.learning_rate, rel=1e-3)
+    assert view.state.momentum == pytest.approx(found.method.momentum, abs=1e-4)
+    assert "best at step" in view.answer.text
+    assert view.map.star.data["x"] == [found.method.learning_rate]
+    view._become(replace(view.state, batch_size=2))
+    assert view.use.disabled, "of another batch size it is not the best"
+    assert view.answer.text == ""
+    assert view.map.star.data["x"] == []
+    page.close()
+
+
+@pytest.mark.slow
+def test_sliders_end_where_the_problem_does(uploads: Uploads) -> None:
+    page = Opened(uploads)
+    rng = np.random.default_rng(0)
+    page.choose("large.npz", _npz(X=1e3 * rng.standard_normal((12, 4))))
+    view, slider = page.view, page.view.controls.sliders["learning_rate"]
+    top = 4.0 / model.pose(view.state, view.path).problem.lambda_max
+    assert slider.end == pytest.approx(np.log10(top), abs=0.011)
+    assert slider.start == pytest.approx(slider.end - model.DECADES)
+    assert view.state.learning_rate < 1e-5, "no limit of the page is above what these data need"
+    assert slider.value == pytest.approx(np.log10(view.state.learning_rate), abs=0.011)
+    assert view.controls.sliders["batch_size"].end == pytest.approx(np.log10(12), abs=0.011)
+    page.close()

@@ -116,7 +116,7 @@ def test_every_phase_is_that_of_the_setting(report, data):
     choices = [(phase.method.batch_size, phase.choice) for phase in report.phases]
     assert choices == [(b, choice) for b in (1, 10, None) for choice in ("reference", "best", "optimum")]
     for shown in report.phases:
-        f = gf.phase(data.problem, shown.method, data.noise)
+        f = gf.phase(data, shown.method)
         assert shown.phase == f
         row = columns(shown)
         assert (row["name"], row["constant"], row["end_step"]) == (f.name, f.constant, f.end_step)

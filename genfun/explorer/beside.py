@@ -1,0 +1,159 @@
+"""What is laid beside the setting: another one that was pinned, and the user's own runs; in words, without widgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from genfun.answers.predict import predict
+from genfun.answers.words.numbers import loss as loss_words
+from genfun.answers.words.numbers import ratio
+from genfun.answers.words.settings import setting_words
+from genfun.data.linear import LinearData
+from genfun.explorer.model import DrawnCurve, curve, has_own_noise
+from genfun.explorer.problems import pose, source
+from genfun.explorer.state import NAMES, State
+from genfun.explorer.uploads import Upload
+from genfun.own_runs.overlay import Overlay, read_runs
+
+RUNS = ".csv", ".tsv"
+"""Endings of files of runs."""
+SAME = math.log(1.005)
+"""Losses whose logarithms differ by less are told as equal."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A setting to compare with.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file then.
+    """
+
+    state: State
+    path: str | None
+
+    def curve(self, now: State) -> DrawnCurve:
+        """Its loss curve, over the steps that the page shows.
+
+        Parameters
+        ----------
+        now : State
+            That of the page.
+        """
+        return curve(replace(self.state, steps=now.steps), self.path)
+
+    def words(self, now: State, path: str | None) -> tuple[str, ...]:
+        """Both settings, each with its loss at step T, and how they compare.
+
+        Parameters
+        ----------
+        now : State
+            That of the page.
+        path : str or None
+            The user's file now.
+
+        Examples
+        --------
+        >>> law = State(problem="power-law", n_modes=20, steps=50)
+        >>> for line in Pinned(law, None).words(replace(law, learning_rate=0.6), None):
+        ...     print(line)
+        Pinned: SGD with learning rate 0.3, momentum 0.5, batch size 10: loss 0.0431 at step 50.
+        This one: SGD with learning rate 0.6, momentum 0.5, batch size 10: loss 0.0208, 2.07 times less.
+        """
+        before, after = self._loss(self.state, self.path, now.steps), self._loss(now, path, now.steps)
+        gain = before[1] - after[1]
+        told = "the same" if abs(gain) < SAME else f"{ratio(abs(gain))} times {'less' if gain > 0.0 else 'more'}"
+        told = told if math.isfinite(gain) else "not to be compared"
+        of = "" if self.on_map_of(now) else f" on {_where(self.state)}"
+        return (
+            f"Pinned: {_setting(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
+            f"This one: {_setting(now, path)}: loss {loss_words(*after)}, {told}.",
+        )
+
+    def on_map_of(self, now: State) -> bool:
+        """Whether it belongs to the problem and noise that the page shows.
+
+        Parameters
+        ----------
+        now : State
+            That of the page.
+        """
+        same = {name: getattr(now, name) for name in ("learning_rate", "momentum", "batch_size", "steps")}
+        return replace(self.state, **same) == now
+
+    def _loss(self, state: State, path: str | None, step: int) -> tuple[float, float]:
+        posed = pose(state, path)
+        found = predict(posed.problem, posed.method, step, posed.noise)
+        return float(found.loss), float(found.log_loss)
+
+
+def _where(state: State) -> str:
+    law = f" with nu {state.nu:g}, zeta {state.zeta:g}" if state.problem == "power-law" else ""
+    noise = f", label noise {state.label_noise:g}" if state.label_noise > 0.0 else ""
+    tau2 = "" if state.tau2 is None else f", tau2 {state.tau2:g}"
+    return f"{NAMES[state.problem]}{law}{noise}{tau2}"
+
+
+def _setting(state: State, path: str | None) -> str:
+    return setting_words(pose(state, path).method)
+
+
+def of_best(state: State, path: str | None) -> Any:
+    """What a best setting is the best for: the same where only learning rate and momentum differ.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    return replace(state, learning_rate=1.0, momentum=0.0), path
+
+
+def of_edge(state: State, path: str | None) -> Any:
+    """What a measured edge is the edge of: problem and batch size.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    return state.problem, path, state.batch_size, has_own_noise(state, path)
+
+
+def own_runs(upload: Upload) -> Overlay:
+    """The runs in a file, under the name that the user gave it.
+
+    Parameters
+    ----------
+    upload : Upload
+
+    Raises
+    ------
+    ValueError
+        With a message to show.
+    """
+    return replace(read_runs(Path(upload.path)), path=Path(upload.name))
+
+
+def runs_words(runs: Overlay, state: State, path: str | None) -> tuple[str, ...]:
+    """How the user's runs compare with the prediction.
+
+    Parameters
+    ----------
+    runs : Overlay
+    state : State
+    path : str or None
+        The user's file.
+    """
+    posed = pose(state, path)
+    data: Any = None if state.problem == "power-law" else source(state.problem, path)
+    outputs = data.n_outputs if isinstance(data, LinearData) else 1
+    return tuple(runs.words(lambda at: predict(posed.problem, posed.method, at, posed.noise).loss, outputs))
