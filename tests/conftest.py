@@ -20,6 +20,22 @@ settings.register_profile("search", max_examples=2000, deadline=None, print_blob
 settings.load_profile("repeat")
 
 
+@pytest.fixture
+def coarse_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches as coarse as they come, where what is tested is whose loss they look at or how they are told."""
+    from genfun.answers.batch import tuned
+    from genfun.answers.best import _search, asymptotic_optimum, budget_map
+
+    for module, names in (
+        (_search, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1, "REFINEMENTS": 1, "AGAIN": 3, "STARTS": 1}),
+        (budget_map, {"COARSE": 3, "ROUNDS": 1, "FINE": 3}),
+        (asymptotic_optimum, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1}),
+        (tuned, {"GRID": (3, 3), "ROUNDS": 1}),
+    ):
+        for name, value in names.items():
+            monkeypatch.setattr(module, name, value)
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of a user, far from the scale of the explorer's defaults."""

@@ -13,8 +13,6 @@ import pytest
 from own_methods import Nesterov, QuasiHyperbolic
 
 import genfun as gf
-from genfun.answers.batch import tuned
-from genfun.answers.best import _search, asymptotic_optimum, budget_map
 
 N, B, T = 16, 2, 40
 LAM = np.arange(1.0, 6.0) ** -1.5
@@ -106,24 +104,12 @@ COARSE = {"steps_to_loss", "critical_batch_size"}
 """Whole steps, which may be the same under two noises."""
 
 
-@pytest.fixture(autouse=True)
-def _quick_searches(monkeypatch):
-    """Searches as coarse as they come: what is tested is whose loss they look at."""
-    for module, names in (
-        (_search, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1, "REFINEMENTS": 1, "AGAIN": 3, "STARTS": 1}),
-        (budget_map, {"COARSE": 3, "ROUNDS": 1, "FINE": 3}),
-        (asymptotic_optimum, {"GRID": (3, 3), "ZOOM": 3, "ROUNDS": 1}),
-        (tuned, {"GRID": (3, 3), "ROUNDS": 1}),
-    ):
-        for name, value in names.items():
-            monkeypatch.setattr(module, name, value)
-
-
 def answer(name: str, problem: str, method: str, noise: str) -> Any:
     return np.asarray(ANSWERS[name](problems()[problem], METHODS[method], NOISES[noise](problem)), dtype=float)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_every_answer_works_or_refuses_with_a_remedy(name):
     found: dict[tuple[str, str, str], Any] = {}

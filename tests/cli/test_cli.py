@@ -17,6 +17,7 @@ from genfun.answers import max_learning_rate, predict, stability
 from genfun.cli import main
 from genfun.data import mnist
 
+pytestmark = pytest.mark.usefixtures("coarse_searches")
 SMALL = ("mnist", "--n", "24", "--seed", "3")
 QUICK = ("--batch-sizes", "1", "--momenta", "-0.5", "--steps", "1e1")
 

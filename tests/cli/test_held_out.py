@@ -149,6 +149,7 @@ def test_classes_have_their_rate_of_errors_and_pictures_and_tables_are_written(t
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 def test_best_settings_for_held_out_rows_are_those_of_the_api():
     words = ("optimize", "mnist", "--n", 32, "--model", "pixels", "--batch-size", 4, "--steps", 10, "--momentum", 0)
     split = split_mnist(0.25, n=32, model="pixels")

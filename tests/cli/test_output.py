@@ -17,6 +17,7 @@ from genfun.cli.schedule import schedule
 from genfun.symbolic import page
 from genfun.symbolic.page import show
 
+pytestmark = pytest.mark.usefixtures("coarse_searches")
 LAW = ("power-law", "--n-modes", "20", "--n-samples", "64")
 BATCH = ("--batch-size", "5")
 SETTING = (*BATCH, "--learning-rate", "0.3")

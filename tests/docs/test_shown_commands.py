@@ -1,4 +1,4 @@
-"""The commands shown in the README and the tutorial run as they are written, on fewer digits."""
+"""The commands shown in the README and the tutorial run as they are written, on fewer digits and settings."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def test_commands_are_found():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_that_is_shown_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
@@ -46,6 +47,8 @@ def test_a_command_that_is_shown_runs(command: str, tmp_path: Path, monkeypatch:
     words = shlex.split(command)[1:] + (["--n", str(N)] if "mnist" in command else [])
     if words[0] == "validate" and "--fast" not in words:
         words.append("--fast")
+    if words[0] == "report":
+        words += ["--batch-sizes", "4", "--momenta", "0.5", "--steps", "100"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert len(result.output) > 20
