@@ -140,7 +140,8 @@ def build(
         source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None
     )
     say(0.9, "map of the settings")
-    chart = None if explanation is None else chart_about(problem, explanation.method, step, assumed)
+    told: Any = explanation
+    chart = None if told is None else chart_about(problem, told.method, step, assumed)
     say(1.0, "done")
     asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
     asked |= {"shares": list(SHARES), "noise_variance": noise_variance}

@@ -37,7 +37,8 @@ def figures(report: Report) -> dict[str, Any]:
         loss_curves([curve.prediction for curve in report.curves], labels, kinds, found["loss_curves"].subplots())
     if report.chart is not None and report.explanation is not None:
         found["loss_map"] = Figure(figsize=SIZE, layout="constrained")
-        loss_map(report.chart, report.explanation.method, found["loss_map"].subplots())
+        best: Any = report.explanation.method
+        loss_map(report.chart, best, found["loss_map"].subplots())
     if report.fit.is_power_law:
         found["phases"] = Figure(figsize=SIZE, layout="constrained")
         phase_diagram({"this problem": report.fit}, found["phases"].subplots())
