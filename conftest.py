@@ -19,13 +19,14 @@ WITH_TORCH = {
     "genfun/experiments/networks/smoothness.py",
     "genfun/optim/",
     "tests/answers/test_big_batch.py",
+    "tests/big_batch_by_hand.py",
     "tests/cli/test_output.py::test_files_hold_what_is_printed[measure-steps]",
     "tests/data/test_from_torch.py",
     "tests/data/test_torch_operator.py",
     "tests/test_house.py",
     "tests/experiments/test_ladder.py",
     "tests/experiments/test_suggest.py",
-    "tests/optim/test_optim.py",
+    "tests/optim/",
     "tests/docs/test_readme.py",
     "tests/experiments/test_smoothness.py",
     "tests/test_validation.py::test_every_claim_of_the_file_holds[rungs]",
@@ -58,9 +59,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if MISSING and any(name == part or f"{name}/" == part for part in WITH_TORCH) else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip single tests."""
+    """Mark pages as slow, and skip single tests."""
     for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker(pytest.mark.slow)
         if item.config.getoption("shapes") and item.get_closest_marker("other_kinds"):
             item.add_marker(pytest.mark.skip(reason="the annotations refuse first"))
         if MISSING and item.nodeid in WITH_TORCH:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, wraps
+from threading import local
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_INSIDE = local()
+"""`limited` of a thread: whether it is inside already, where asking again would cost as much as a small product."""
 
 
 @cache
@@ -31,7 +34,17 @@ def one_thread(small: bool = True) -> AbstractContextManager[Any]:
     small : bool
         Whether the matrices are of that kind; else nothing is changed.
     """
-    return _controller().limit(limits=1) if small else nullcontext()
+    return nullcontext() if getattr(_INSIDE, "limited", False) or not small else _limited()
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    _INSIDE.limited = True
+    try:
+        with _controller().limit(limits=1):
+            yield
+    finally:
+        _INSIDE.limited = False
 
 
 def on_one_thread(function: Callable[P, R]) -> Callable[P, R]:

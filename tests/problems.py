@@ -25,3 +25,9 @@ def random_setting(rng: np.random.Generator, problem: gf.LinearProblem, noise: g
     limit = gf.max_learning_rate(problem, beta, batch, noise)
     share = rng.uniform(0.01, 1.02) if rng.random() < 0.6 else 10.0 ** rng.uniform(-2, 0)
     return gf.SGD(limit * float(share), beta, batch)
+
+
+def features(d: int, outputs: int, seed: int = 0) -> gf.LinearData:
+    """30 samples; d = 4 is run on the weights, d = 20 on the residuals."""
+    rng = np.random.default_rng(seed)
+    return gf.LinearData.from_features(rng.standard_normal((30, d)) / np.sqrt(d), rng.standard_normal((30, outputs)))

@@ -91,6 +91,7 @@ def test_held_out_answers_refuse_options_whose_first_step_differs(data: gf.Linea
         NEED_A_METHOD[name](data, gf.SGD(0.1, 0.5, 5, **{option: 0.1}))
 
 
+@pytest.mark.slow
 def test_a_search_takes_the_batch_size_of_its_template(data: gf.LinearData) -> None:
     own, bare = gf.SGD(0.1, 0.5, 5), gf.SGD(0.1, 0.5)
     found = gf.optimize(data, steps=20, momentum=0.5, method=own)
@@ -105,6 +106,7 @@ def test_a_search_takes_the_batch_size_of_its_template(data: gf.LinearData) -> N
     assert gf.optimize(data, budget=100, momentum=0.5, method=own).method.batch_size == 5
 
 
+@pytest.mark.slow
 def test_averages_and_epochs_bring_their_batch_size_too(data: gf.LinearData) -> None:
     own = gf.SGD(0.1, 0.5, 5, sampling="epochs")
     found = gf.optimize(data, steps=16, momentum=0.0, method=own).method

@@ -1,4 +1,4 @@
-"""Second moments of torch's SGD and of averages of its weights, written as torch's loop is, mode by mode."""
+"""Second moments of torch's SGD and of averages of its weights, written as torch's loop is."""
 
 from __future__ import annotations
 
@@ -27,25 +27,21 @@ def mean_losses(
     lam, s = np.asarray(eigenvalues), np.asarray(signal)
     X = s[:, None, None] * np.multiply.outer(np.ones(lam.size), _outer([1.0, 0.0, -1.0, float(average == "ema")]))
     losses = [0.5 * (s.sum() + sigma2)]
-    unit = np.eye(4)
+    # Of every mode the gradient of data and penalty, and the noise of one: rows over the states and one more.
+    old = np.eye(5)[:4]
+    gradient = (lam + weight_decay)[:, None] * old[0] + weight_decay * old[2] + np.eye(5)[4]
     for t in range(steps):
-        new, drive = np.zeros_like(X), tau[0] * X[:, 0, 0].sum() + sigma2
+        drive = tau[0] * X[:, 0, 0].sum() + sigma2
         if average == "tail" and t == start:
             X[:, 3, :] = X[:, :, 3] = 0.0
-        for k, curvature in enumerate(lam):
-            # The gradient of the data and of the penalty, and the noise of one, as rows over the states and one more.
-            gradient = np.append((curvature + weight_decay) * unit[0] + weight_decay * unit[2], 1.0)
-            old = {i: np.append(unit[i], 0.0) for i in range(4)}
-            if beta == 0.0:
-                buffer = gradient
-            else:
-                buffer = beta * old[1] + (1.0 if t == 0 else 1.0 - dampening) * gradient
-            w = old[0] - rate * (gradient + beta * buffer if nesterov else buffer)
-            mean = decay * old[3] + (1.0 - decay) * w if average == "ema" else old[3] + w
-            rows = np.stack([w, buffer, old[2], mean])
-            variance = gamma * curvature**2 * (drive - tau[1] * X[k, 0, 0])
-            new[k] = rows[:, :4] @ X[k] @ rows[:, :4].T + variance * _outer(rows[:, 4])
-        X = new
+        buffer = gradient if beta == 0.0 else beta * old[1] + (1.0 if t == 0 else 1.0 - dampening) * gradient
+        w = old[0] - rate * (gradient + beta * buffer if nesterov else buffer)
+        mean = decay * old[3] + (1.0 - decay) * w if average == "ema" else old[3] + w
+        rows = np.stack([w, buffer, old[2] + 0.0 * w, mean], axis=1)
+        variance = gamma * lam**2 * (drive - tau[1] * X[:, 0, 0])
+        kicks = rows[:, :, 4]
+        X = rows[:, :, :4] @ X @ rows[:, :, :4].swapaxes(1, 2)
+        X += variance[:, None, None] * kicks[:, :, None] * kicks[:, None, :]
         count = t + 1 - start
         if average == "ema":
             found = X[:, 3, 3].sum()

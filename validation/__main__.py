@@ -39,6 +39,7 @@ FILES = (
     "big_batch",
     "escape",
     "epochs",
+    "long_epochs",
     "run_spread",
     "lms",
     "escape_tradeoff",
@@ -51,6 +52,7 @@ FILES = (
     "suggest_habits",
     "softmax_runs",
     "large_models",
+    "row_blocks",
     "hostile",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"

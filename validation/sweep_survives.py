@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -86,7 +87,9 @@ def worker_killed(undisturbed: Any) -> Claim:
     return Claim(name, bytes_that_differ(run(None, 2, kill_one), undisturbed), 0.0, 0.0, "exact", SOURCE)
 
 
-def dask_worker_killed(undisturbed: Any) -> Claim:
+@contextmanager
+def two_workers() -> Iterator[tuple[Any, list[int]]]:
+    """A client of two Dask worker processes on this machine, and their process ids."""
     from distributed import Client, LocalCluster
 
     options: Any = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
@@ -95,7 +98,11 @@ def dask_worker_killed(undisturbed: Any) -> Claim:
         Client(cluster) as client,
     ):
         found: Any = client.run(os.getpid)
-        workers = list(found.values())
+        yield client, list(found.values())
+
+
+def dask_worker_killed(undisturbed: Any) -> Claim:
+    with two_workers() as (client, workers):
 
         def kill_one(done: float, stage: str) -> None:
             if done == 0.25:

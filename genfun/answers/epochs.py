@@ -104,7 +104,7 @@ def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: 
     a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at
     .3 of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
     beyond, the status says so. Where fewer than 100 samples carry the features, effectively, it may be tens of per
-    cent off or negative above .05 of the edge, and the status says so too. Modes are binned into 64 groups.
+    cent off or negative above .05 of the edge, and the status says so too. Modes are binned into 100 groups.
 
     Parameters
     ----------

@@ -9,16 +9,18 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed, seen
+from genfun._display import Displayed
 from genfun._typing import Array, Float
+from genfun.answers._phase_notes import spectrum_notes, term_notes
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.late_terms import exp_or_inf, floor_of_label_noise, noise_term, signal_constant
 from genfun.answers.predict import predict
 from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.generating_function import GeneratingFunction
+from genfun.engine.dispatch import transform
 from genfun.engine.singularity import dominant_singularity
 from genfun.methods.base import Method
+from genfun.noise import NoiseModel
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import Problem
 
@@ -71,7 +73,8 @@ class Phase(Displayed):
     nu_interval, zeta_interval : (float, float)
         Of the fit, both ends equal for an exact power law.
     fitted_noise : bool
-        Whether constants fitted to data stand for their own noise; a note then says so.
+        Whether constants fitted to data stand for their own noise in the terms, as a note then says. Whether the loss
+        converges, and the exponents, are known without; where constants disagree on that, the terms are nan.
 
     Examples
     --------
@@ -164,6 +167,8 @@ class Phase(Displayed):
         stands = STANDS_IN if self.fitted_noise else ""
         if "divergence" in self.name:
             return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on{stands})"
+        if math.isnan(self.constant):
+            return f"Phase({self.name}: loss falls as t^-{self.exponent:.4g}, of unknown size{stands})"
         changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
         after = f" after step {self.transition_step:.4g}" if changes else ""
         if self.floor > 0.0:
@@ -206,7 +211,8 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
     a floor that is filled more slowly than batch noise dies out. Where tau1 = 0, gradients make no noise for other
     modes: the signal dominates, and label noise has its floor all the same, U~/tau1 being finite.
 
-    **Assumptions.** Spectrally expressible noise; t large but before `end_step`; corrections fall as t^-(1 - 1/nu) and
+    **Assumptions.** Spectrally expressible noise; of data, whether the loss converges is by their own, and the size of
+    the terms by fitted constants; t large but before `end_step`; corrections fall as t^-(1 - 1/nu) and
     t^-abs(zeta - 2 + 1/nu). U~(1) and V~(1) are those of the problem itself; nu, zeta, Lambda, Q of a measured
     spectrum come from `fit_power_law`.
 
@@ -217,7 +223,7 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
     method : Method
         The setting.
     noise : SpectrallyExpressible, "fitted" or None
-        The noise model; any other is refused. None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum.
+        The noise model; any other is refused. None: as above for data, or tau1 = tau2 = 1 for a spectrum.
 
     Returns
     -------
@@ -272,18 +278,42 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
         if problem.noise_variance > 0.0 and G.gamma > 0.0:
             floor = floor_of_label_noise(G, law, rate, gain, (signal, noise_constant))
     else:
-        divergence = _divergence_step(G, singular.rate)
+        divergence = _divergence_step(problem, method, case.noise, singular.rate)
         name = "immediate divergence" if divergence <= 1.0 else "eventual divergence"
-    notes = _notes(law.is_power_law, law.notes, infinite, nu, name, transition, end)
+    notes = spectrum_notes(law.is_power_law, law.notes, infinite, nu, name, transition, end)
     found = Phase(
         name, exponent, signal, noise_constant, zeta, 2.0 - 1.0 / nu, transition, divergence, end, *floor, notes,
         law.is_power_law, law.nu_interval, law.zeta_interval,
     )  # fmt: skip
-    stands = (case.stand_in,) if case.stand_in else ()
-    return replace(found, notes=notes + _more_notes(found) + stands, fitted_noise=bool(stands))
+    found = replace(found, notes=notes + term_notes(found))
+    if not case.stand_in:
+        return found
+    if noise is None:
+        return _by_own_noise(case, found, notes)
+    return replace(found, notes=(*found.notes, case.stand_in), fitted_noise=True)
 
 
-def _divergence_step(G: GeneratingFunction, rate: float) -> float:
+def _by_own_noise(case: Case, f: Phase, notes: tuple[str, ...]) -> Phase:
+    """Whether it converges is known by the noise of the data, and the exponents by the spectrum; constants are not."""
+    assert case.data is not None
+    own = case.data.measured_noise
+    singular = dominant_singularity(transform(case.problem, case.method, own))
+    if singular.stable == ("divergence" not in f.name):
+        return replace(f, notes=(*f.notes, case.stand_in), fitted_noise=True)
+    nothing = {"signal_constant": math.nan, "noise_constant": math.nan, "transition_step": math.inf}
+    nothing |= {"floor": 0.0, "floor_constant": 0.0, "floor_step": math.inf}
+    if singular.stable:
+        leads = case.expressible.tau1 == 0.0 or f.signal_exponent <= f.noise_exponent
+        name, exponent = ("signal-dominated", f.signal_exponent) if leads else ("noise-dominated", f.noise_exponent)
+        said = "by the fitted constants the loss would grow, by the data's own noise it falls: see predict for its size"
+        return replace(f, name=name, exponent=exponent, divergence_step=math.inf, notes=(*notes, said), **nothing)
+    step = _divergence_step(case.problem, case.method, own, singular.rate)
+    name = "immediate divergence" if step <= 1.0 else "eventual divergence"
+    said = "by the fitted constants the loss would fall, by the data's own noise it grows"
+    return replace(f, name=name, exponent=math.nan, divergence_step=step, notes=(*notes, said), **nothing)
+
+
+def _divergence_step(problem: Problem, method: Method, noise: NoiseModel, rate: float) -> float:
     """The minimum of the predicted curve, from which on the loss grows; beyond 10^15 steps only its order, 1/rate."""
     if not math.isfinite(rate):
         return 1.0
@@ -291,52 +321,9 @@ def _divergence_step(G: GeneratingFunction, rate: float) -> float:
     low, least, high = 1.0, 1.0, last
     for _ in range(2):
         t = np.unique(np.geomspace(low, high, 120).astype(np.int64))
-        i = int(np.argmin(predict(G.problem, G.method, t, G.noise_model).log_loss))
+        i = int(np.argmin(predict(problem, method, t, noise).log_loss))
         low, least, high = float(t[max(i - 1, 0)]), float(t[i]), float(t[min(i + 1, t.size - 1)])
     return 1.0 / rate if least >= 0.99 * LAST_STEP else least
-
-
-def _notes(
-    is_power_law: bool,
-    fit_notes: tuple[str, ...],
-    infinite: bool,
-    nu: float,
-    name: PhaseName,
-    transition: float,
-    end: float,
-) -> tuple[str, ...]:
-    notes = [] if is_power_law else list(fit_notes)
-    if not infinite:
-        if nu <= 1.0 and "divergence" not in name:
-            notes.append(f"stable only because the spectrum ends: nu = {nu:.3g} <= 1 would diverge without truncation")
-        if math.isfinite(transition) and transition > end and seen(end):
-            at = f" at {transition:.3g}" if seen(transition) else ""
-            notes.append(f"the spectrum ends at step {end:.3g}, before the transition{at}: it will not be seen")
-    return tuple(notes)
-
-
-def _more_notes(f: Phase) -> tuple[str, ...]:
-    notes = []
-    if "divergence" in f.name:
-        return ()
-    if f.on_border:
-        notes.append(
-            "on the border of the two phases: signal and noise fall alike, and the constant is that of their sum"
-        )
-    elif f.later == "signal" and f.noise_constant > f.signal_constant:
-        until = "before the signal takes over" if seen(f.transition_step) else "at every step of a run"
-        notes.append(f"{until} the noise term leads, as t^-{f.noise_exponent:.4g}")
-    if f.floor > 0.0:
-        held = f"label noise holds the loss {f.floor:.3g} above its lowest"
-        if f.floor_step > f.end_step:
-            notes.append(f"{held}, once the spectrum has ended")
-        elif seen(f.floor_step):
-            text = f"{held}, where the decay ends at step {f.floor_step:.3g}"
-            slow = f"; it is approached as t^-{f.noise_exponent - 1.0:.3g}, from below"
-            notes.append(text + (slow if f.floor_constant > 0.0 else ""))
-        else:
-            notes.append(f"{held}, but the decay lasts longer than any run")
-    return tuple(notes)
 
 
 def local_exponent(

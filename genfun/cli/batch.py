@@ -107,7 +107,7 @@ def big_batch(
     data = target.asked is target.source and isinstance(target.chosen, str)
     only, noise = (None, target.chosen) if data else (target.expressible,) * 2
     fixed = noise_scale(target.asked if data else target.problem, method, steps, noise)
-    # The batches that grow know the measured noise by fitted constants, which the note says.
+    # The batches that grow know the noise of large data by fitted constants, which the note says.
     grown = ask(target.asked if data else target.problem, method, steps, theta, None if noise == "measured" else noise)
     columns = {"step": steps, "noise_scale": fixed.samples, "batch_grown": grown.batch_size, "loss": grown.loss}
     rows = lines_of(columns)

@@ -116,11 +116,13 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
 
     method = SGD(learning_rate, momentum, batch_size)
     only = target.expressible
-    f = ask(target.problem, method, only)
+    of, noise = target.partly_own
+    f = ask(of, method, noise)
     shown = [*preamble(target, only), told(method), f.name]
     if math.isfinite(f.exponent):
         held = f", held at {f.floor:.4g} by label noise" if f.floor > 0.0 else ""
-        shown.append(f"loss above its least:  {f.constant:.4g} t^-{f.exponent:.4g}{held}")
+        size = "unknown" if math.isnan(f.constant) else f"{f.constant:.4g}"
+        shown.append(f"loss above its least:  {size} t^-{f.exponent:.4g}{held}")
     for what, step in (
         (f"{f.later} takes over", f.transition_step),
         ("the loss grows", f.divergence_step),

@@ -45,13 +45,13 @@ def best_schedule(
     edge. A .csv has rate, momentum and batch size of every step.
     """
     from genfun.answers.best.best_schedule import best_schedule as ask
-    from genfun.answers.best.schedule_answer import over
+    from genfun.answers.best.schedule_answer import OWN_NOISE, over
 
     if (steps is None) == (samples is None):
         raise click.UsageError("give --steps or --samples, and not both", click.get_current_context())
     beta = None if momentum == "free" else REAL.convert(momentum, None, None)
-    only = target.expressible
-    b = ask(target.asked, batch_size, steps or 2, beta, only, share_of_edge, samples)
+    only, (of, noise) = target.expressible, target.partly_own
+    b = ask(of, batch_size, steps or 2, beta, noise, share_of_edge, samples)
     lr, chosen = b.method, b.method.at([0])[1][0]
     shown = [
         *preamble(target, only),
@@ -64,7 +64,9 @@ def best_schedule(
         "loss of every family at its best, over that of the free optimum:",
         *(f"  {gap:8.4g}  {name}" for name, gap in sorted(b.gaps.items(), key=lambda item: item[1])),
     ]
-    if not math.isnan(b.noise_error):
+    if b.loss_of == OWN_NOISE:
+        shown.append("note: tuned with constants fitted to the data's noise, compared by the data's own")
+    elif not math.isnan(b.noise_error):
         shown.append(f"note: at a constant rate this noise is {b.noise_error:.2%} in loss from the data's own")
     asked = {"batch_size": batch_size, "steps": steps, "samples": samples, "momentum": momentum}
     return Answer(

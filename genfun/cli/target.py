@@ -93,6 +93,12 @@ class Target:
         return SOURCES[self.chosen] if isinstance(self.chosen, str) else "given" if self.chosen else "assumed"
 
     @property
+    def partly_own(self) -> tuple[Any, Any]:
+        """What, and by which noise, answers are asked that know data by their own noise in part: data bring both."""
+        own = self.chosen == "measured" and self.asked is self.source
+        return (self.source, None) if own else (self.asked, self.expressible)
+
+    @property
     def expressible_source(self) -> str:
         """Where `expressible` is from, in words."""
         from genfun.answers.words.noise import SOURCES

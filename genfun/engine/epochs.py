@@ -19,7 +19,7 @@ from genfun._typing import Array, Float, Int
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import LinearProblem
 
-NODES = 64
+NODES = 100
 """Groups of modes at most; each holds modes whose eigenvalues are within a few per cent to a few tens of per cent."""
 WORTH_COMPILING = 5_000
 """Steps from which on numba is loaded."""

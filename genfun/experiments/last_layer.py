@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from genfun.data.torch_model import read_model, samples
-from genfun.softmax.data import SoftmaxData
+from genfun.softmax.data import SoftmaxData, most_features
 
-MOST_WEIGHTS = 100
-"""Of d (C - 1): with more a search would take minutes, so that features are projected."""
+MOST_WORK = 1e8
+"""Samples times features times squared classes: with more a search would take many minutes: features are projected."""
 LEAST_FEATURES = 3
 
 
@@ -82,10 +82,11 @@ def probe_of(
     if head.bias is not None:
         start = np.vstack([start, head.bias.detach().double().cpu().numpy()])
     X, notes = features.astype(np.float64), ()
-    most = MOST_WEIGHTS // (count - 1)
+    most = most_features(len(X), count, MOST_WORK)
     if most < LEAST_FEATURES:
         raise ValueError(
-            f"model has {count} outputs; cross-entropy is predicted up to {1 + MOST_WEIGHTS // LEAST_FEATURES} classes"
+            f"model has {count} outputs and {len(X)} samples are given, for which a search would take hours; pass "
+            "fewer samples of each class"
         )
     if X.shape[1] > most:
         _, size, turn = np.linalg.svd(X, full_matrices=False)

@@ -126,8 +126,8 @@ def suggest(
     `torch.nn.Linear` is trained, good for wide networks while they move little. Plain SGD with momentum, no weight
     decay; batches drawn afresh (a DataLoader that shuffles each epoch is close, and a little less noisy). Eval mode.
     All samples of the loader are held, and for other than a last layer the kernel of them, of time n^2. Cross-entropy
-    of a last layer is that of `SoftmaxData`, on at most 100 weights d (C - 1): more features are projected on their
-    leading directions, and a note says so.
+    of a last layer is that of `SoftmaxData`; where a search would take many minutes, the features are projected on
+    their leading directions, and a note says so.
 
     Parameters
     ----------

@@ -9,22 +9,26 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.phase import Phase
 from genfun.answers.predict import Prediction
+from genfun.answers.spread import Spread
 from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.plotting._draw import draw
 from genfun.plotting.parts import Mark, split
+from genfun.plotting.spread import BANDS, bands
 from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SAME = 0.1
+"""Relative difference up to which the mean of a band, of the exact noise of data, is that of a prediction."""
 FEW = 40
 """Up to this many steps, each has a marker."""
 
 
-def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
+def loss_parts(prediction: Prediction, ax: Axes | None = None, band: Spread | None = None) -> Axes:
     r"""The predicted loss, split into what remains to be learned and what batch noise adds.
 
     .. math:: L(t) = L_{b=N}(t) + \big[L(t) - L_{b=N}(t)\big]
@@ -45,6 +49,9 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
         From `genfun.predict`, best at many steps spaced evenly in their logarithm.
     ax : matplotlib Axes or None
         Where to draw; None makes a new figure.
+    band : Spread or None
+        From `genfun.spread` of the same setting: the bands that half of the runs and 90 % of them stay in, behind the
+        curves.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If there is no step after 0.
+        If there is no step after 0, or the band is of another setting: its mean is not the loss of the prediction.
 
     References
     ----------
@@ -70,6 +77,14 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
     >>> ax = loss_parts(r, Figure().subplots())
     >>> [text.get_text() for text in ax.texts]
     ['noise takes over at step 38,392']
+
+    With the spread of single runs:
+
+    >>> problem, method = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], noise_variance=0.1), gf.SGD(0.3, batch_size=2)
+    >>> steps = [1, 3, 10, 30, 100]
+    >>> ax = gf.predict(problem, method, steps).plot(Figure().subplots(), band=gf.spread(problem, method, steps))
+    >>> [text.get_text() for text in ax.get_legend().texts][-2:]
+    ['5 to 95 % of runs', '25 to 75 % of runs']
     """
     parts = split(prediction)
     steps, regime = parts.steps, parts.regime
@@ -109,9 +124,27 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None) -> Axes:
         handles += _marks(ax, parts.marks, regime, ends)
     if parts.last > 0:
         ax.set_xlim(*ends)
-    ax.set_ylim(*parts.window)
+    low, high = parts.window
+    if band is not None:
+        _same(prediction, band)
+        handles += bands(ax, band)
+        edges = np.ravel(band.quantile(BANDS[0][:2]))
+        edges = edges[np.isfinite(edges) & (edges > 0.0)]
+        low, high = min(low, 0.8 * float(edges.min())), max(high, 1.25 * float(edges.max()))
+    ax.set_ylim(low, high)
     legend_below(ax, handles, 2)
     return ax
+
+
+def _same(prediction: Prediction, band: Spread) -> None:
+    """Refuse a band of another setting."""
+    means = dict(zip(np.ravel(band.steps).tolist(), np.ravel(band.mean).tolist(), strict=True))
+    for step, loss in zip(np.ravel(prediction.steps).tolist(), np.ravel(prediction.loss).tolist(), strict=True):
+        if step in means and abs(means[step] - loss) > SAME * abs(loss):
+            raise ValueError(
+                f"band must be of the same problem and setting, got a mean of {means[step]:.4g} at step {step}, where "
+                f"the predicted loss is {loss:.4g}; pass spread(problem, method, steps) of what was predicted"
+            )
 
 
 def _floor(

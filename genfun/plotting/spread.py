@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun._typing import Array
 from genfun.answers.spread import Spread
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
@@ -48,33 +49,53 @@ def spread(result: Spread, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in spread(found, Figure().subplots()).get_legend().texts]
     ['mean', 'median run', '5 to 95 % of runs', '25 to 75 % of runs']
     """
-    steps, mean = np.atleast_1d(result.steps).ravel(), np.atleast_1d(result.mean).ravel()
-    order = np.argsort(steps)
-    shares = [0.5, *(share for low, high, _ in BANDS for share in (low, high))]
-    with np.errstate(over="ignore", invalid="ignore"):
-        levels = np.reshape(result.quantile(shares), (len(shares), -1))
-    kept = (steps > 0) & (mean > 0.0) & np.asarray(np.isfinite(levels)).all(axis=0)
-    shown = order[kept[order]]
-    if shown.size == 0:
-        raise ValueError("result has no step after 0 with a finite spread; ask for several steps, e.g. 1 to 1000")
-    ax, t = axes(ax), steps[shown]
-    median, *ends = levels[:, shown]
-    bands = []
-    for (low, high, opaque), lower, upper in zip(BANDS, ends[::2], ends[1::2], strict=True):
-        label = f"{100 * low:.0f} to {100 * high:.0f} % of runs"
-        bands.append(ax.fill_between(t, lower, upper, color=COLOURS[5], alpha=opaque, linewidth=0.0, label=label))
-        for share, edge in ((low, lower), (high, upper)):
-            line(ax, f"{100 * share:.0f} %", t, edge, color=COLOURS[5], linewidth=0.8)
+    shown, t = _shown(result)
+    ax = axes(ax)
+    ranges = bands(ax, result)
+    mean = np.atleast_1d(result.mean).ravel()[shown]
+    median = np.atleast_1d(result.quantile(0.5)).ravel()[shown]
     handles = [
-        line(ax, "mean", t, mean[shown], color="black", linewidth=2.2),
+        line(ax, "mean", t, mean, color="black", linewidth=2.2),
         line(ax, "median run", t, median, color=COLOURS[0], linewidth=1.6, linestyle="--"),
     ]
     log_axes(ax, "step", "loss of a run")
     if result.floor > 0.0:
         floor = {"color": COLOURS[2], "linewidth": 1.4, "linestyle": (0, (6, 1.5, 1, 1.5))}
         handles.append(line(ax, "label noise", [t[0], t[-1]], [result.floor] * 2, **floor))
-    legend_below(ax, [*handles, *bands], 2)
+    legend_below(ax, [*handles, *ranges], 2)
     return ax
+
+
+def bands(ax: Axes, result: Spread) -> list[Any]:
+    """Draw the bands of a spread; their handles.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    result : Spread
+    """
+    shown, t = _shown(result)
+    handles = []
+    for low, high, opaque in BANDS:
+        lower, upper = np.reshape(result.quantile([low, high]), (2, -1))[:, shown]
+        label = f"{100 * low:.0f} to {100 * high:.0f} % of runs"
+        handles.append(ax.fill_between(t, lower, upper, color=COLOURS[5], alpha=opaque, linewidth=0.0, label=label))
+        for share, edge in ((low, lower), (high, upper)):
+            line(ax, f"{100 * share:.0f} %", t, edge, color=COLOURS[5], linewidth=0.8)
+    return handles
+
+
+def _shown(result: Spread) -> tuple[Array, Array]:
+    """Which steps have a finite spread, in their order, and they themselves."""
+    steps, mean = np.atleast_1d(result.steps).ravel(), np.atleast_1d(result.mean).ravel()
+    order = np.argsort(steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = np.reshape(result.quantile([BANDS[0][0], 0.5, BANDS[0][1]]), (3, -1))
+    kept = (steps > 0) & (mean > 0.0) & np.asarray(np.isfinite(ends)).all(axis=0)
+    shown = order[kept[order]]
+    if shown.size == 0:
+        raise ValueError("result has no step after 0 with a finite spread; ask for several steps, e.g. 1 to 1000")
+    return shown, steps[shown]
 
 
 draw.register(Spread, spread)

@@ -12,7 +12,7 @@ from genfun._typing import Array, Float, Progress
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.lanczos import Products, Tridiagonal, lanczos
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
-from genfun.problems.operator_noise import SampleMoments
+from genfun.problems.operator_noise import MOST_OUTPUTS, SampleMoments
 from genfun.problems.problem import check_scales
 
 
@@ -184,7 +184,7 @@ def measure_operator(
     starts = _residuals(targets, n, getattr(operator, "shape", None))
     width, outputs = starts[0].size, starts[0].size // n
     if progress is not None:
-        progress(0.0, "gradients of single samples" if hasattr(operator, "sample_blocks") else "first product")
+        progress(0.0, "gradients of single samples, if known")
     moments = SampleMoments.of(operator, n, outputs)
     expected, done = (len(starts) + probes) * k, [0]
 
@@ -208,7 +208,10 @@ def measure_operator(
     def at(steps: int) -> MeasuredSpectrum:
         found = _assembled(runs, values, tries, steps, n, outputs, extra, apply, moments)
         if moments is None:
-            return found
+            unknown = (
+                f"more than {MOST_OUTPUTS} outputs: constants of the batch noise are not measured; tau1 = tau2 = 1"
+            )
+            return replace(found, notes=(*found.notes, unknown)) if outputs > MOST_OUTPUTS else found
         noise = moments.noise(found.capacity_total, *longest.ritz(), n)
         told = f"batch noise by constants fitted to gradients of single samples: tau1 = {noise.tau1:.3g}, tau2 = "
         return replace(found, noise=noise, notes=(*found.notes, f"{told}{noise.tau2:.3g}"))

@@ -11,6 +11,9 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.noise.expressible import SpectrallyExpressible, fitted_constants
 
+MOST_OUTPUTS = 32
+"""Outputs of a sample beyond which its gradients, one an output, would take far longer than all products."""
+
 
 @dataclass(frozen=True)
 class SampleMoments:
@@ -34,7 +37,7 @@ class SampleMoments:
 
     @classmethod
     def of(cls, operator: Any, n: int, outputs: int) -> SampleMoments | None:
-        """Those of an operator that has `sample_blocks`; None for others.
+        """Those of an operator that has `sample_blocks`; None for others, and for more than MOST_OUTPUTS outputs.
 
         Parameters
         ----------
@@ -48,7 +51,7 @@ class SampleMoments:
         ValueError
             If the blocks have another shape, are not finite or all zero.
         """
-        if not callable(getattr(operator, "sample_blocks", None)):
+        if outputs > MOST_OUTPUTS or not callable(getattr(operator, "sample_blocks", None)):
             return None
         blocks = np.asarray(_check.plain("operator.sample_blocks()", operator.sample_blocks()))
         if blocks.shape != (n, outputs, outputs):

@@ -177,7 +177,8 @@ class LinearProblem(Displayed):
             or a function; `data.torch_operator` for a torch model. It acts on N numbers, one a sample; or, if its
             shape says so, on N * outputs (outputs fastest), with the kernel that couples outputs. Where it has
             `sample_blocks()`, the blocks K_ii / N of shape (N, outputs, outputs), as that of a torch model has, they
-            give the constants of the batch noise, `.noise`, and the trace exactly, which betters the capacity.
+            give the constants of the batch noise, `.noise`, and the trace exactly, which betters the capacity; not for
+            more than 32 outputs, where they would take longer than all products.
         targets : array, shape (n_samples,) or (n_samples, outputs)
             r: targets minus the present outputs of the model, in the units of the outputs.
         n_samples : int

@@ -134,7 +134,12 @@ def build(
     shown: list[tuple[Any, str]] = [(curve.prediction.method, curve.choice) for curve in curves]
     shown += [(setting.optimum.method, "optimum") for setting in best]
     shown.sort(key=lambda pair: sizes.index(pair[0].batch_size))
-    phases = tuple(SettingPhase(m, choice, phase_or_none(problem, m, fitted)) for m, choice in shown)
+    # Data know by their own noise whether they converge.
+    by_data = (
+        isinstance(source, LinearData) and not isinstance(assumed, SpectrallyExpressible) and noise_variance is None
+    )
+    of: tuple[Any, Any] = (source, None) if by_data else (problem, fitted)
+    phases = tuple(SettingPhase(m, choice, phase_or_none(of[0], m, of[1])) for m, choice in shown)
     say(0.85, "explaining a setting")
     explanation = in_words(
         source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None

@@ -100,7 +100,7 @@ def noise_facts(report: Report) -> Facts:
         if noise.estimate is not None:
             fit = f"tau1 {noise.estimate.tau1:.4g}, tau2 {noise.estimate.tau2:.4g}"
             pairs.append(("fitted constants", f"{fit}, off by up to {noise.estimate.noise_misfit:.0%} while learning"))
-        remark = "phases and noise scales below are those of the fitted constants, all else of the noise of the data"
+        remark = "sizes of phases and noise scales below are by the fitted constants, all else by the noise of the data"
         return Facts("Batch noise", tuple(pairs), (remark,))
     pairs = [
         ("tau1", words.figures(facts["tau1"])),

@@ -12,6 +12,7 @@ import numpy as np
 
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
+from genfun.engine.edge import with_rate
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
@@ -148,7 +149,18 @@ class MeasuredNoise(ErrorEstimate):
         method : Method
             Its learning rate is ignored.
         """
-        return projected_edge(self.pairs, method, self.sampling(method))
+        try:
+            at = with_rate(method, 1.0)
+            known = self._edges.get(at)
+        except TypeError:  # a method of a user's own that has no hash
+            return projected_edge(self.pairs, method, self.sampling(method))
+        if known is None:
+            self._edges[at] = known = projected_edge(self.pairs, method, self.sampling(method))
+        return known
+
+    @cached_property
+    def _edges(self) -> dict[Method, ProjectedEdge]:
+        return {}
 
     def transform(self, problem: Any, method: Method) -> ProjectedFunction:
         """The generating function of the loss.

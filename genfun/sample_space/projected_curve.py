@@ -29,6 +29,9 @@ ALWAYS_EARLY = 64
 """Up to this step the circle serves."""
 LATEST = 4_096
 """Beyond this step it does not."""
+SOON, NEARLY = 1_024, 0.6
+"""Where modes off the real axis fade by this step, the first circle goes so far; and the part of the furthest circle
+from which on a next one is the furthest."""
 ACCEPT = 1e-9
 """Relative difference at which the hyperbola takes over from the circle."""
 CONTOUR_FACTOR = 4.0
@@ -240,11 +243,12 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     last, asked = int(steps[-1]), F
     F, shift, limit, oversampled = _below(F, singular)
     gap = shift - singular.unresolved_rate
-    # What the hyperbola misses is often small from the start: try a quarter of the steps it takes to fade first.
+    # By then what the hyperbola misses has faded; where that takes long, try a quarter of it first.
     fade = 30.0 / gap if gap > 30.0 / LATEST else LATEST
     # Twice as far nothing of it is left: where the two still differ, it is for rounding.
     furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
-    reach = int(min(last, max(ALWAYS_EARLY, fade / 4.0, asked.reached)))
+    first = fade if fade <= SOON else fade / 4.0
+    reach = int(min(last, max(ALWAYS_EARLY, first, asked.reached)))
     while True:
         early = circle_losses(F, reach, shift, limit, oversampled)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
@@ -258,7 +262,9 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             break
         # Where all that is missing fades at one rate, it tells how much further it takes.
         more = 1.1 * np.log(mismatch / ACCEPT) / gap if known and gap > 0.0 else np.inf
-        reach = min(int(reach * min(2.0, max(1.25, 1.0 + more / reach))), furthest)
+        reach = int(reach * min(2.0, max(1.25, 1.0 + more / reach)))
+        # Every circle is drawn anew: one that comes near the furthest may as well be that.
+        reach = reach if reach < NEARLY * furthest else furthest
     asked.reached = reach
     soon, late = steps[steps <= reach], steps[steps > reach]
     parts = []

@@ -21,11 +21,12 @@ TOLERANCE = 1e-9
 LARGEST_MOMENTUM = 0.9
 WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 """Largest momentum, pairs kept and mixtures of the skeleton for searches near momentum 1, which takes more pairs."""
-BLOCK, BLOCK_SETTINGS, MANY = 20, 160, 1_000
-"""Nodes a side of the blocks of pairs that are thinned each by itself first, the settings for that, and pairs from
-which it pays."""
+BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
+"""Nodes a side of the blocks of pairs that are thinned each by itself first, the settings and mixtures for that, and
+pairs from which it pays."""
 CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-13
-"""Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
+"""Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
+blocks, too, as resonances are narrow."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
 CELLS = 16_384
@@ -159,7 +160,7 @@ def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
     if pairs.first.size <= CLOSE_SKETCH:
         return pairs
     rng = np.random.default_rng(seed)
-    some = _block_by_block(pairs, curve_settings(pairs, BLOCK_SETTINGS, rng))
+    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng))
     return _thinned(some, curve_settings(pairs, CLOSE_SETTINGS, rng), CLOSE_SKETCH, CLOSE_TOLERANCE, some.first.size)
 
 
@@ -219,7 +220,7 @@ def _block_by_block(pairs: PairMeasure, settings: tuple[Array, Array, Array, Arr
     On a block all responses are smooth, so that few pairs stand for it and few settings tell which.
     """
     block = (pairs.first // BLOCK) * pairs.nodes.size + pairs.second // BLOCK
-    table = np.concatenate(_responses(pairs, settings))
+    table = _sketched(pairs, settings, BLOCK_SKETCH)
     blocks = [np.flatnonzero(block == each) for each in np.unique(block)]
     return _moved(pairs, table, blocks, CLOSE_TOLERANCE, table.shape[0])
 
@@ -227,9 +228,13 @@ def _block_by_block(pairs: PairMeasure, settings: tuple[Array, Array, Array, Arr
 def _thinned(
     pairs: PairMeasure, settings: tuple[Array, Array, Array, Array], sketch: int, tolerance: float, most: int
 ) -> PairMeasure:
+    return _moved(pairs, _sketched(pairs, settings, sketch), [np.arange(pairs.first.size)], tolerance, most)
+
+
+def _sketched(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array], sketch: int) -> Array:
+    """Random mixtures of the responses at all settings: as many of u as of v."""
     rng = np.random.default_rng(settings[0].size)
-    tables = [rng.standard_normal((sketch, rows.shape[0])) @ rows for rows in _responses(pairs, settings)]
-    return _moved(pairs, np.concatenate(tables), [np.arange(pairs.first.size)], tolerance, most)
+    return np.concatenate([rng.standard_normal((sketch, rows.shape[0])) @ rows for rows in _responses(pairs, settings)])
 
 
 def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:

@@ -16,6 +16,8 @@ from genfun.data.linear import LinearData
 MOST_WEIGHTS, MOST_WORK = 600, 2e9
 """Of d (C - 1) weights, whose full covariance is followed; of more, a block for each eigenfeature,
 as long as the products of one linearisation, N r (C - 1)^2, are no more than that: a few seconds, a hundred times."""
+SEARCH_WORK, WHOLE_SEARCHED = 3e8, 100
+"""The same in a search of some seventy predictions, and the weights up to which it follows their covariance whole."""
 RANK = 1e-10
 """Of the largest singular value, what counts as none."""
 
@@ -116,14 +118,7 @@ class SoftmaxData:
         classes, positions = np.unique(given, return_inverse=True)
         if classes.size < 2:
             raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
-        least = min(n, d)
-        if d * (classes.size - 1) > MOST_WEIGHTS and n * least * (classes.size - 1) ** 2 > MOST_WORK:
-            most = max(int(MOST_WORK / n / (classes.size - 1) ** 2), MOST_WEIGHTS // (classes.size - 1))
-            remedy = f"project the features on their {most} leading principal components, or take" if most else "take"
-            raise ValueError(
-                f"X has {n} samples of {d} features in {classes.size} classes, which would take hours; {remedy} fewer "
-                "samples of each class or fewer classes"
-            )
+        _check_work(n, d, classes.size, MOST_WORK)
         values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
         if not values.any():
             raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
@@ -136,6 +131,10 @@ class SoftmaxData:
                     "a weight of torch.nn.Linear is transposed"
                 )
         return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start, smoothing)
+
+    def check_search(self) -> None:
+        """Refuse what a search, of many predictions, would take hours for."""
+        _check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
         """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
@@ -230,3 +229,26 @@ class SoftmaxData:
     def squared(self) -> LinearData:
         """Least squares on the same features and one-hot targets; its edge gives the start edge."""
         return LinearData.from_features(self.features, np.eye(len(self.classes))[self.labels])
+
+
+def most_features(n: int, classes: int, work: float) -> int:
+    """So many features that the products of a linearisation are no more than `work`.
+
+    Parameters
+    ----------
+    n : int
+        Samples.
+    classes : int
+    work : float
+    """
+    return max(int(work / n / (classes - 1) ** 2), WHOLE_SEARCHED // (classes - 1))
+
+
+def _check_work(n: int, d: int, classes: int, work: float) -> None:
+    if d * (classes - 1) > MOST_WEIGHTS and n * min(n, d) * (classes - 1) ** 2 > work:
+        most = most_features(n, classes, work)
+        remedy = f"project the features on their {most} leading principal components, or take" if most else "take"
+        raise ValueError(
+            f"X has {n} samples of {d} features in {classes} classes, which would take hours; {remedy} fewer samples "
+            "of each class or fewer classes"
+        )

@@ -36,6 +36,7 @@ def test_the_optimum_at_1e8_steps_is_the_asymptotic_one(nu, zeta, batch, tau2):
     assert late.gain == pytest.approx(o.gain, abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 10])
 def test_on_the_border_the_optimum_is_that_of_the_sum(batch):
     p = gf.PowerLaw(2.0, 1.5)
@@ -47,6 +48,7 @@ def test_on_the_border_the_optimum_is_that_of_the_sum(batch):
     assert any("border" in note for note in o.notes)
 
 
+@pytest.mark.slow
 def test_label_noise_leaves_no_best_setting_in_the_end_and_the_answer_says_so():
     p = gf.PowerLaw(1.5, 0.5, noise_variance=0.1)
     o = asymptotic_optimum(p, 4)

@@ -169,13 +169,44 @@ def test_one_mode_without_noise_of_labels_has_the_optimum_of_the_books():
 
 def test_data_are_capped_by_the_smaller_of_two_edges():
     data = gf.data.gaussian(K[:20] ** -1.0, K[:20] ** -1.0, 200, seed=2, noise_variance=0.1)
-    best = gf.best_schedule(data, 1, 200)
+    best = gf.best_schedule(data, 1, 200, noise="fitted")
     edges = [gf.max_learning_rate(data, 0.0, 1, noise=name) for name in ("measured", "fitted")]
     assert best.edge == pytest.approx(min(edges), rel=1e-9)
     assert best.edge_of == ("the data's measured noise" if edges[0] < edges[1] else "the fitted noise")
     assert best.peak <= 0.8 * best.edge * (1.0 + 1e-9)
+    assert best.loss_of == "the fitted noise"
     assert 0.0 < best.noise_error < 0.3
     assert np.isnan(gf.best_schedule(data.problem, 1, 200).noise_error)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_families_on_data_are_compared_by_their_own_noise_where_fitted_constants_have_the_edge_several_times_off(
+    batch_size,
+):
+    # Columns that are rarely not zero, as pixels at the rim of digits, standardised.
+    rng = np.random.default_rng(0)
+    X = rng.poisson(np.geomspace(0.005, 5.0, 24), size=(300, 24)).astype(float)
+    X = (X - X.mean(axis=0))[:, X.any(axis=0)] / X.std(axis=0)[X.any(axis=0)]
+    data = gf.LinearData.from_features(X, X @ rng.standard_normal(X.shape[1]) + 0.3 * rng.standard_normal(300))
+    own, fitted = (gf.max_learning_rate(data, 0.0, batch_size, noise=name) for name in ("measured", "fitted"))
+    assert fitted > 4.0 * own
+    best = gf.best_schedule(data, batch_size, 100)
+    assert best.loss_of == best.edge_of == "the data's measured noise"
+    assert best.edge == pytest.approx(own, rel=1e-9)
+    assert best.peak <= 0.8 * own * (1.0 + 1e-9)
+    assert best.loss == pytest.approx(float(gf.predict(data, best.method, 100).loss), rel=1e-9)
+    averaged = float(gf.predict(data, best.averaged, 100).loss)
+    assert best.gaps["constant, tail averaged"] * best.free_loss == pytest.approx(averaged, rel=1e-9)
+    # Under the fitted constants the same schedule has another loss; the families are compared on fewer vectors.
+    constants = float(gf.predict(data, best.method, 100, noise="fitted").loss)
+    assert abs(constants / best.loss - 1.0) > 0.01
+    louder = gf.ScheduledSGD(1.2 * best.method.at(np.arange(100))[0], 0.0, batch_size)
+    assert best.at_20_percent_more == pytest.approx(float(gf.predict(data, louder, 100).loss), rel=1e-2)
+    of_last = [gap for family, gap in best.gaps.items() if family != "constant, tail averaged"]
+    assert min(of_last) >= 1.0
+    assert best.gaps[best.family] <= min(of_last) * (1.0 + 1e-2)
+    assert best.gaps[best.family] == pytest.approx(best.loss / best.free_loss, rel=1e-9)
+    assert abs(best.noise_error) < 1e-2
 
 
 def test_torch_under_the_exported_function_has_the_rates_and_the_loss():
@@ -199,6 +230,7 @@ def test_torch_under_the_exported_function_has_the_rates_and_the_loss():
     assert loss != pytest.approx(float(gf.predict(problem, keras, 30).loss), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_torch_in_many_runs_has_the_predicted_loss_under_rate_and_momentum_that_move():
     torch = pytest.importorskip("torch")
     # Gaussian rows drawn anew have tau1 = 1, tau2 = -1 exactly: E xx'Cxx' = H tr(HC) + 2 HCH.

@@ -71,6 +71,7 @@ def test_closed_form_is_within_ten_percent_in_the_signal_phase(nu, zeta, sigma2)
     assert c.steps[reached].max() > 1.3 * c.closed_form.limit
 
 
+@pytest.mark.slow
 def test_closed_form_with_a_training_set_is_least_where_it_says():
     closed = critical_batch_size(gf.PowerLaw(1.5, 0.2, n_samples=20), gf.SGD(1.2), loss=0.1).closed_form
     b = np.linspace(1.0, 20.0, 20_000)

@@ -173,7 +173,7 @@ def test_a_best_setting_is_told_so():
 
 @pytest.mark.slow
 def test_data_bring_their_own_noise_and_its_error():
-    d = gaussian(k[:20] ** -1.5, k[:20] ** -1.75, n_samples=60, noise_variance=0.01, seed=0)
+    d = gaussian(k[:8] ** -1.5, k[:8] ** -1.75, n_samples=40, noise_variance=0.01, seed=0)
     own = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)
     assert (own.noise, own.noise_source) == (d.measured_noise, "measured on the data")
     assert own.loss == float(gf.predict(d, gf.SGD(0.1, 0.0, 6), 50).loss)

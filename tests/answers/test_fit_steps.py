@@ -211,6 +211,7 @@ def test_bad_points_are_refused_by_name(arguments, message):
         fit_steps(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MEASURED.exists(), reason="the measured steps are not part of the project")
 def test_measured_series_are_met_within_a_quarter():
     series: dict[tuple[str, str], list[tuple[int, int]]] = {}

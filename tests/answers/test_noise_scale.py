@@ -107,6 +107,7 @@ def test_bad_arguments_are_refused():
         noise_scale(LAM, gf.SGD(0.1), 1)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.4, 0.6])
 def test_the_exact_noise_of_data_is_followed_step_by_step_and_refused_where_that_takes_too_long(beta):
     data = gf.data.mnist(60)

@@ -226,6 +226,41 @@ def test_that_fitted_constants_stand_for_the_noise_of_data_is_said() -> None:
     assert "fitted" not in line  # all of it is by them, as the line on the noise says
 
 
+@pytest.mark.slow
+def test_whether_data_diverge_is_by_their_own_noise_where_fitted_constants_say_otherwise() -> None:
+    k = np.arange(1.0, 31.0)
+    rng = np.random.default_rng(0)
+    outlier = rng.standard_normal((200, 30)) * k**-0.8
+    outlier[0] *= 6.0
+    category = rng.choice(30, size=300, p=k**-1.6 / (k**-1.6).sum())
+    rare = np.eye(30)[category]
+    rare = rare[:, rare.any(axis=0)]
+    tables = {"diverges": gf.LinearData.from_features(outlier, outlier @ np.ones(30))}
+    tables["converges"] = gf.LinearData.from_features(rare, rare @ np.ones(rare.shape[1]))
+    for status, data in tables.items():
+        own, fitted = (gf.max_learning_rate(data, 0.0, 1, noise=name) for name in ("measured", "fitted"))
+        # Between the two edges, of which one is well above the other.
+        assert max(own / fitted, fitted / own) > 1.3
+        method = gf.SGD(0.9 * max(own, fitted), 0.0, 1)
+        assert gf.stability(data, method).status == status != gf.stability(data, method, "fitted").status
+        found, constants = gf.phase(data, method), gf.phase(data, method, data.noise)
+        assert ("divergence" in found.name) == (status == "diverges") != ("divergence" in constants.name)
+        assert "by the data's own noise it" in found.notes[-1]
+        assert np.isnan(found.constant)
+        assert not found.fitted_noise
+        assert "nan" not in repr(found)
+        assert "fitted" not in repr(found)
+        if status == "diverges":
+            assert gf.asymptotic_optimum(data, 1, 0.0).method.learning_rate <= own
+            losses = gf.predict(data, method, np.arange(200)).log_loss
+            assert found.divergence_step == pytest.approx(float(losses.argmin()), abs=2.0)
+        else:
+            assert found.exponent == found.signal_exponent
+            assert "t^-" in repr(found)
+            line = next(x for x in gf.explain(data, method, 100).lines if x.startswith("Phase"))
+            assert f"an unknown multiple of t^-{found.exponent:.4g} while" in line
+
+
 def test_times_that_no_run_takes_are_not_told_as_steps():
     law = gf.PowerLaw(nu=1.5, zeta=0.01, n_modes=None, noise_variance=1e-3)
     late = gf.phase(law, gf.SGD(0.1, batch_size=10))

@@ -173,6 +173,7 @@ def test_kicks_are_as_rare_as_their_samples():
     assert rare == pytest.approx(np.mean(change**4) / losses.var() ** 2, rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_spread_of_tested_problems_is_ok(name):
     data = SETS[name]()
@@ -188,6 +189,7 @@ def test_torchs_options_spread_as_simulated(options):
     assert 0.8 < gf.spread(data, method, 60).sd / losses.std() < 1.25
 
 
+@pytest.mark.slow
 def test_steps_may_be_an_array_of_any_shape():
     data, method = SETS["gaussian"](), SGD(0.05, 0.3, 2)
     found = gf.spread(data, method, [[5, 80], [20, 5]])

@@ -65,6 +65,7 @@ def test_status_agrees_with_where_the_recursion_goes(beta):
             assert (slope < 0) == (s.status == "converges") == (factor < 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     beta=st.floats(-0.9, 0.9),

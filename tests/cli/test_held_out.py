@@ -116,7 +116,7 @@ def test_held_out_digits_are_those_of_data_made_of_the_others(model):
     images, labels = gf.data.mnist_arrays()
     chosen = np.random.default_rng(2).choice(len(labels), 60, replace=False)
     train, test = (chosen[part] for part in chosen_rows(60, 0.25))
-    pixels, numbers = images.reshape(-1, 784).astype(float), labels.astype(float)
+    pixels, numbers = images.reshape(-1, 784), labels.astype(float)
     x, x_new = ((pixels[part] - pixels[train].mean()) / pixels[train].std() for part in (train, test))
     y, y_new = ((numbers[part] - numbers[train].mean()) / numbers[train].std() for part in (train, test))
     X, X_new, X_train = np.hstack([x, np.ones((45, 1))]), np.hstack([x_new, np.ones((15, 1))]), None
@@ -133,7 +133,7 @@ def test_held_out_digits_are_those_of_data_made_of_the_others(model):
 
 @pytest.mark.slow
 def test_classes_have_their_rate_of_errors_and_pictures_and_tables_are_written(tmp_path):
-    file = Path(__file__).parents[2] / "docs" / "data" / "breast_cancer.csv"
+    file = written(tmp_path / "cells.csv", drawn(Path(__file__).parents[2] / "docs/data/breast_cancer.csv")[:151])
     words = ("predict", file, "--classes", "--standardize", "--holdout", 0.2, *SETTING)
     text = run(*words, "--out", tmp_path / "curve.png").stdout
     assert "wrong" in text
@@ -144,16 +144,16 @@ def test_classes_have_their_rate_of_errors_and_pictures_and_tables_are_written(t
     assert [float(row[head.index("test_loss")]) for row in rows] == found["result"]["loss"]
     assert all(0.0 < rate < 0.5 for rate in found["result"]["error_rate"])
     assert found["inputs"]["holdout"] == 0.2
-    assert found["inputs"]["n_samples"] == 455
+    assert found["inputs"]["n_samples"] == 120
     assert answer(*words, "--split-seed", 1)["result"]["loss"] != found["result"]["loss"]
 
 
 @pytest.mark.slow
 def test_best_settings_for_held_out_rows_are_those_of_the_api():
-    words = ("optimize", "mnist", "--n", 60, "--model", "pixels", "--batch-size", 4, "--steps", 30, "--momentum", 0)
-    split = split_mnist(0.25, n=60, model="pixels")
+    words = ("optimize", "mnist", "--n", 32, "--model", "pixels", "--batch-size", 4, "--steps", 10, "--momentum", 0)
+    split = split_mnist(0.25, n=32, model="pixels")
     rows = {"X_test": split.X_test, "y_test": split.y_test, "X_train": split.X_train}
-    told = gf.optimize(split.data, 4, 30, 0.0, objective="test", **rows)
+    told = gf.optimize(split.data, 4, 10, 0.0, objective="test", **rows)
     found = answer(*words, "--holdout", 0.25)["result"]
     assert found["method"]["learning_rate"] == pytest.approx(told.method.learning_rate, rel=1e-9)
     assert found["by"] == "held-out rows"
@@ -187,6 +187,7 @@ def test_what_cannot_be_answered_is_refused_by_name(words, told):
     assert told in run(*words, code=2).stderr
 
 
+@pytest.mark.slow
 def test_features_kernels_and_sparse_tables_hold_out_the_same_rows(tmp_path):
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)

@@ -55,6 +55,7 @@ def test_columns_are_found_under_the_names_that_trackers_give(tmp_path, names):
     assert found["overhead"] == pytest.approx(1.2 * 8 + 0.2 * 128.0, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_columns_of_any_name_are_chosen_and_series_are_told_apart(tmp_path):
     rows = [(n, b, f * k, 7) for n, f in (("a", 1), ("b", 3)) for b, k in zip(B, STEPS, strict=True)]
     path = written(tmp_path / "points.csv", ("kind", "width", "when", "steps"), *rows)

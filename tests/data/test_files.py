@@ -137,6 +137,7 @@ def test_missing_files_unknown_extensions_and_misplaced_targets_are_told(tmp_pat
         load(tmp_path / "data.csv")
 
 
+@pytest.mark.slow
 def test_damaged_archives_name_the_file_and_nothing_else_happens(tmp_path):
     # Truncations, flipped bytes, and pieces cut out of or moved within stored and deflated archives.
     rng, told = np.random.default_rng(0), []

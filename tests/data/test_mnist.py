@@ -203,6 +203,7 @@ def test_bad_arguments_are_named():
         mnist(n=10, seed=-1)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_seen_before_it_is_unpacked(tmp_path):
     import tracemalloc
 

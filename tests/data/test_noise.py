@@ -55,6 +55,7 @@ def test_the_fit_keeps_the_fourth_moment_of_the_length_of_the_features():
     assert fitted == pytest.approx(np.mean(np.sum(phi**2, axis=1) ** 2), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("momentum", "batch_size", "nearer"), [(0.0, 1, 3.0), (0.9, 1, 3.0), (0.0, 10, 2.0)])
 def test_digits_half_way_to_the_edge_follow_the_fit_more_than_constants_weighted_by_the_signal(
     momentum, batch_size, nearer

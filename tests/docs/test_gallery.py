@@ -70,6 +70,7 @@ def test_the_noise_scale_grows_and_a_grown_batch_is_larger():
     assert np.all(grown > scale)
 
 
+@pytest.mark.slow
 def test_the_runs_of_the_gallery_agree_with_their_prediction():
     theory, mean = (series("agreement", start) for start in ("predicted mean", "mean of the runs"))
     ratios = [mean[step] / theory[step] for step in mean]

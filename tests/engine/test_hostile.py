@@ -173,6 +173,7 @@ def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
     assert counts["ok"] + counts["diverges"] > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("index", "fault"),
     [

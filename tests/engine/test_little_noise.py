@@ -67,8 +67,16 @@ def rows(noise: float) -> gf.LinearData:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("noise", [1e-4, 1e-8])
-@pytest.mark.parametrize("method", [gf.SGD(0.19, 0.0, 1), gf.SGD(0.1, -0.5, 1), gf.SGD(0.03, 0.8, 4)], ids=repr)
+@pytest.mark.parametrize(
+    ("noise", "method"),
+    [
+        (1e-4, gf.SGD(0.19, 0.0, 1)),
+        (1e-8, gf.SGD(0.1, -0.5, 1)),
+        (1e-4, gf.SGD(0.03, 0.8, 4)),
+        (1e-8, gf.SGD(0.03, 0.8, 4)),
+    ],
+    ids=repr,
+)
 def test_data_with_little_label_noise_keep_their_digits(noise: float, method: gf.SGD) -> None:
     data, steps = rows(noise), [200, 400, 800, 1600, 3200]
     exact = gf.predict(data, method, steps, noise="exact")

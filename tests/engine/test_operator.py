@@ -233,3 +233,11 @@ def test_wrong_blocks_of_samples_are_refused(blocks, text):
     operator.sample_blocks = lambda: blocks
     with pytest.raises(ValueError, match=text):
         gf.LinearProblem.from_operator(operator, [1.0, 2.0], n_samples=2)
+
+
+def test_gradients_of_very_many_outputs_are_not_asked_for():
+    operator = Sampled(np.eye(2 * 33), 33)
+    operator.sample_blocks = lambda: pytest.fail("asked for")
+    p = gf.LinearProblem.from_operator(operator, np.ones((2, 33)), n_samples=2)
+    assert p.noise is None
+    assert p.notes[-1].endswith("tau1 = tau2 = 1")

@@ -132,6 +132,7 @@ def test_the_rate_factor_undoes_the_scale_of_the_data():
     assert TwoLayerReLU(x).rate_factor(raw.normalized()) == pytest.approx(1.0 / raw.eigenvalues[0], rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_network_is_its_own_linearisation_to_first_order():
     """Data from its own empirical kernel, full batch: of the fall of the loss, what is missed is of order the rate."""
     x, width = inputs(), 200
@@ -235,6 +236,7 @@ def test_few_networks_borrow_the_mean_of_many_linearised_runs():
     assert network.sem[1] < 0.5 * network.runs.sem[1]
 
 
+@pytest.mark.slow
 def test_the_measured_rung_stays_with_the_exact_one_where_the_diagonal_parts():
     """On digits close to the edge, where fourth moments of the diagonal alone are not enough."""
     digits = gf.data.mnist(60)

@@ -41,6 +41,7 @@ def test_full_batches_take_the_predicted_steps(task):
         assert expected - 1.0 - 0.02 * expected <= found.steps[0, 0] <= expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["fresh", "epochs"])
 def test_small_batches_take_the_predicted_steps_on_average(task, sampling):
     *given, data = task
@@ -51,6 +52,7 @@ def test_small_batches_take_the_predicted_steps_on_average(task, sampling):
         assert abs(np.log(found.means[i] / expected)) < 2.5 * found.errors[i] + 0.04
 
 
+@pytest.mark.slow
 def test_looks_do_not_round_the_steps(task, monkeypatch):
     *given, data = task
     target = 0.02 * float(gf.predict(data, gf.SGD(0.1), 0).loss)
@@ -62,6 +64,7 @@ def test_looks_do_not_round_the_steps(task, monkeypatch):
     assert (np.abs(coarse.steps % 4) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_what_is_not_reached_is_censored_named_and_left_out_of_the_fit(task):
     *given, data = task
     target = 0.05 * float(gf.predict(data, gf.SGD(0.1), 0).loss)
@@ -125,6 +128,7 @@ def test_a_stopped_measurement_goes_on_and_another_problem_is_refused(task, tmp_
         measure_steps(*given, **asked | {"target": 0.5 * target})
 
 
+@pytest.mark.slow
 def test_of_several_rates_the_one_of_fewest_steps_counts_and_rates_may_follow_the_batch(task):
     *given, data = task
     target = 0.05 * float(gf.predict(data, gf.SGD(0.1), 0).loss)

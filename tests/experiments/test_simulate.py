@@ -83,6 +83,7 @@ def test_full_batch_is_gradient_descent():
         assert runs.sem.max() < 1e-15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize(("b", "alpha", "beta"), [(1, 0.25, 0.0), (4, 0.4, 0.6), (12, 1.0, -0.5)])
 def test_the_mean_is_the_exact_theory_of_translation_invariant_data(b, alpha, beta, replacement):

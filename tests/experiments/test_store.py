@@ -251,6 +251,7 @@ for i, folder in enumerate(sys.argv[3:]):
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_with_other_seeds_in_one_new_folder_one_is_refused(tmp_path):
     folders = [str(tmp_path / f"sweep{i}") for i in range(8)]
     moment = time.time() + 4.0

@@ -65,7 +65,7 @@ class Page:
     def until(self, done: Callable[[], Any]) -> None:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _driver: done())
+        WebDriverWait(self.driver, PATIENCE, 0.15).until(lambda _driver: done())
 
     def js(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)

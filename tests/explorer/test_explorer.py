@@ -142,6 +142,7 @@ def test_added_label_noise_adds_to_the_loss_at_the_start() -> None:
     assert model.start_of(loud) - model.start_of(quiet) == pytest.approx(0.25, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_what_does_not_go_together_is_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match="at most 1000"):
         pose(State(batch_size=1001))

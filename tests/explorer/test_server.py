@@ -134,6 +134,7 @@ def test_the_files_of_an_uploaded_one_are_for_those_who_know_its_word(server: An
     assert _get(f"{address}curve.csv?{query}&upload={upload.key}")[0] == 400
 
 
+@pytest.mark.slow
 def test_what_is_taken_away_is_a_download_and_nothing_else(address: str) -> None:
     for name in ("curve.py", "curve.csv", "figure.png"):
         with urllib.request.urlopen(f"{address}{name}{SMALL}", timeout=30) as answer:

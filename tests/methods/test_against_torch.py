@@ -47,6 +47,7 @@ def assert_mean(losses: Any, predicted: Any) -> None:
     np.testing.assert_array_less(np.abs(losses.mean(axis=0) - predicted), 0.02 * predicted + 2.5 * sem)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beta", "options"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,16 @@ def test_bad_averages_are_refused(arguments: tuple, words: str) -> None:
         gf.Averaged(gf.Averaged(gf.SGD(0.1)))
 
 
+@cache
+def plain_optimum(steps: int) -> gf.Optimum:
+    return gf.optimize(problem(0.3), 2, steps)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ema", "tail", "polyak"])
 def test_the_best_average_is_better_than_the_best_setting_without(kind) -> None:
-    steps = 60
-    p, plain = problem(0.3), gf.optimize(problem(0.3), 2, 60)
+    steps = 40
+    p, plain = problem(0.3), plain_optimum(steps)
     best = gf.optimize(p, 2, steps, method=gf.Averaged(gf.SGD(1.0), kind))
     assert isinstance(best.method, gf.Averaged)
     assert best.loss < plain.loss

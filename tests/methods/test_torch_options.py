@@ -167,6 +167,7 @@ def test_answers_that_do_not_know_an_option_refuse_it_by_name(options: dict) -> 
             ask()
 
 
+@pytest.mark.slow
 def test_nesterov_is_known_to_maps_and_searches() -> None:
     p, method = problem(), gf.SGD(1.0, batch_size=5, nesterov=True)
     best = gf.optimize(p, 5, 200, method=method)

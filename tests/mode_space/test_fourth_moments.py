@@ -51,6 +51,7 @@ def test_expressible_moments_answer_as_the_expressible_model(problem, tau1, tau2
         assert len({gf.steps_to_loss(problem, gf.SGD(0.5 * top, beta, b), goal, x) for x in (model, own)}) == 1
 
 
+@pytest.mark.slow
 def test_expressible_moments_give_the_same_map_and_optimum():
     model, own = gf.SpectrallyExpressible(1.0, -1.0), moments_of(1.0, -1.0)
     grids = [gf.loss_map(PROBLEMS[0], [0.01, 0.1, 0.3], [-0.5, 0.0, 0.9], 300, 2, x) for x in (model, own)]

@@ -73,6 +73,20 @@ def test_the_spread_shows_the_mean_and_the_bands_that_its_quantiles_say(steps):
     assert (drawn(ax, "median run")[1] < drawn(ax, "mean")[1]).all()  # what one run looks like lies below the mean
 
 
+def test_a_prediction_shows_the_spread_of_its_runs_behind_its_loss():
+    problem, method, steps = gf.LinearProblem([1.0, 0.1], [1.0, 1.0]), gf.SGD(0.3, batch_size=2), [3, 30, 100]
+    found = gf.spread(problem, method, steps)
+    ax = gf.predict(problem, method, steps).plot(Figure().subplots(), band=found)
+    for name, share in (("5 %", 0.05), ("95 %", 0.95)):
+        np.testing.assert_allclose(drawn(ax, name)[1], found.quantile(share), rtol=1e-14)
+    assert ax.get_ylim()[0] < found.quantile(0.05).min()
+    assert ax.get_ylim()[1] > found.quantile(0.95).max()
+    assert "5 to 95 % of runs" in [text.get_text() for text in ax.get_legend().texts]
+    other = gf.spread(problem, gf.SGD(0.1, batch_size=2), steps)
+    with pytest.raises(ValueError, match="band must be of the same"):
+        gf.predict(problem, method, steps).plot(Figure().subplots(), band=other)
+
+
 def test_a_spread_of_step_0_alone_has_no_picture():
     with pytest.raises(ValueError, match="no step after 0"):
         gf.spread(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.3, batch_size=2), 0).plot()

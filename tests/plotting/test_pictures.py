@@ -212,6 +212,7 @@ def test_a_problem_without_exponents_has_no_marks_and_step_zero_alone_is_refused
         gf.predict(p, gf.SGD(0.5), 0).plot(_ax())
 
 
+@pytest.mark.slow
 def test_losses_beyond_all_numbers_leave_the_picture_and_not_the_table():
     beyond = gf.predict(LAW, gf.SGD(30.0, batch_size=1), STEPS)
     figure = beyond.plot(_ax()).figure
@@ -314,6 +315,7 @@ def test_a_momentum_map_shows_the_optima_and_the_change_of_sign_lies_between_the
 # Numbers beside the picture
 
 
+@pytest.mark.slow
 def test_the_table_holds_what_is_drawn_and_forgets_what_is_removed(tmp_path, panels):
     picture, twin = plotting.save(panels, tmp_path / "maps.png")
     assert picture.stat().st_size > 10_000

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 import genfun as gf
 
 
+@pytest.mark.slow
 def test_maps_side_by_side_have_one_colour_scale():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=30)
     panels = gf.plotting.settings_map(problem, 100, [1, 100], cells=6, ax=Figure().subplots(1, 2))

@@ -100,6 +100,7 @@ def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
                 assert best.log_loss[-1] <= float(other.log_loss) + 2.0 * float(other.error)
 
 
+@pytest.mark.slow
 def test_every_best_setting_is_that_of_optimize_with_its_noise_error(report, data):
     assert [best.optimum.method.batch_size for best in report.best] == [1, 10, None]
     for best in report.best:
@@ -115,7 +116,7 @@ def test_every_phase_is_that_of_the_setting(report, data):
     choices = [(phase.method.batch_size, phase.choice) for phase in report.phases]
     assert choices == [(b, choice) for b in (1, 10, None) for choice in ("reference", "best", "optimum")]
     for shown in report.phases:
-        f = gf.phase(data.problem, shown.method, data.noise)
+        f = gf.phase(data, shown.method)
         assert shown.phase == f
         row = columns(shown)
         assert (row["name"], row["constant"], row["end_step"]) == (f.name, f.constant, f.end_step)
@@ -289,6 +290,7 @@ def test_the_page_shows_the_learning_rates(written, report):
     assert all(f"<td>{limit.learning_rate:.4g}</td>" in text for limit in report.limits)
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_page(written, report, tmp_path):
     again = write(report, tmp_path)
     assert all(again[name].read_bytes() == written[name].read_bytes() for name in FILES)

@@ -153,6 +153,7 @@ def test_large_data_solve_for_fewer_settings() -> None:
     assert settings_for(1e9) == PANEL[:4]
 
 
+@pytest.mark.slow
 def test_of_many_vectors_a_search_takes_few_and_the_answer_all() -> None:
     data = gaussian_table()
     noise = measure_noise(data)

@@ -101,6 +101,7 @@ def test_with_all_vectors_it_is_the_exact_recursion(method: gf.SGD) -> None:
     np.testing.assert_allclose(circle_losses(F, 60, shift) * np.exp(shift * np.arange(61)), exact, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "b"), [(0.0, 1), (0.9, 8), (-0.4, 4)])
 def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
     data: gf.LinearData, noise: MeasuredNoise, beta: float, b: int
@@ -153,15 +154,15 @@ def test_the_full_batch_has_no_noise(data: gf.LinearData, noise: MeasuredNoise) 
 
 
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.9])
-def test_contour_and_recursion_agree_at_two_thousand_steps(
+def test_contour_and_recursion_agree_at_a_thousand_steps(
     data: gf.LinearData, noise: MeasuredNoise, beta: float
 ) -> None:
     for share in (0.5, 1.05):
         rate = share * noise.leading(gf.SGD(1.0, beta, 4)).learning_rate
         F = ProjectedFunction(noise, data.problem, gf.SGD(rate, beta, 4))
         shift = projected_singularity(F).shift
-        contour = coefficients(F, np.array([1_000.0, 2_000.0]), shift).mantissa
-        np.testing.assert_allclose(contour, early_losses(F, 2_000, shift)[[1_000, 2_000]], rtol=1e-10)
+        contour = coefficients(F, np.array([500.0, 1_000.0]), shift).mantissa
+        np.testing.assert_allclose(contour, early_losses(F, 1_000, shift)[[500, 1_000]], rtol=1e-10)
 
 
 @pytest.mark.slow
@@ -179,7 +180,7 @@ def test_moving_the_weights_to_few_nodes_changes_nothing() -> None:
     ]
     assert made[1].nodes.size < 0.8 * made[0].nodes.size
     assert made[1].nodes[[0, -1]] == pytest.approx(data.eigenvalues[[-1, 0]], rel=1e-12)
-    for beta in (-0.5, 0.0, 0.9):
+    for beta in (-0.5, 0.9):
         full, few = (
             ProjectedFunction(
                 MeasuredNoise(pairs, basis.vectors, 120, 0.0), data.problem, gf.SGD(0.2 / data.eigenvalues[0], beta, 4)
@@ -222,7 +223,7 @@ def test_noise_of_other_data_is_refused(noise: MeasuredNoise) -> None:
 @pytest.mark.slow
 def test_steps_one_by_one_are_sound_where_a_pair_of_modes_alone_is_unstable():
     rng = np.random.default_rng(0)
-    place = rng.standard_normal((150, 4))
+    place = rng.standard_normal((100, 4))
     squared = ((place[:, None] - place[None]) ** 2).sum(axis=-1)
     data = gf.LinearData.from_kernel(np.exp(-squared / 50.0), np.sin(place.sum(axis=1)))
     method = gf.SGD(0.8 * gf.max_learning_rate(data, 0.0, 1), 0.0, 1)

@@ -38,7 +38,8 @@ def settings(data: gf.LinearData, noise: MeasuredNoise, b: int) -> Settings:
     return Settings.of(data.problem, Family(), rates, np.tile(MOMENTA, 4), b, SpectrallyExpressible())
 
 
-@pytest.mark.parametrize("step", [0, 1, 30, 150, 3_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [0, 30, 150, 3_000])
 def test_losses_of_a_map_are_those_of_single_curves(measured: tuple[gf.LinearData, MeasuredNoise], step: int) -> None:
     data, noise = measured
     s = settings(data, noise, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,24 @@ SCHEDULES = {
 }
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_the_prediction_is_the_plain_loop_over_all_modes(name, compressed, monkeypatch):
+@cache
+def looped(name: str) -> tuple[Any, Any, np.ndarray]:
+    """A problem and a noise model for the schedule, and its losses by the plain loop."""
     method = SCHEDULES[name]
     sigma2 = 0.01 if method.replacement else 0.0
     noise = gf.SpectrallyExpressible(1.0, -1.0 if "cosine" in name else 1.0)
     problem = gf.LinearProblem(MODES**-1.5, MODES**-1.75, n_samples=1300, noise_variance=sigma2)
+    return problem, noise, plain(problem, method, noise, STEPS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_prediction_is_the_plain_loop_over_all_modes(name, compressed, monkeypatch):
+    method = SCHEDULES[name]
+    problem, noise, expected = looped(name)
     if compressed:
         monkeypatch.setattr(scheduled, "FULL_WORK", 0.0)
     found = gf.predict(problem, method, np.arange(STEPS + 1), noise)
-    expected = plain(problem, method, noise, STEPS)
     difference = np.abs(found.loss / expected - 1.0)
     assert difference.max() < 1e-10
     # The estimate is of rounding; the nodes are good to 1e-12.

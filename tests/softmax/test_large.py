@@ -16,15 +16,14 @@ def in_blocks(data):
     return replace(data, whole=0)
 
 
-@pytest.mark.parametrize("momentum", [-0.3, 0.9])
-def test_the_mean_by_lanczos_is_that_of_the_whole_hessian(momentum):
+@pytest.mark.parametrize(("momentum", "decay"), [(-0.3, 0.05), (0.9, 0.0)])
+def test_the_mean_by_lanczos_is_that_of_the_whole_hessian(momentum, decay):
     # Without batch noise there is nothing else; weight decay shifts every eigenvalue.
     data = embeddings(60, 8, 3)
-    for decay in (0.0, 0.05):
-        m = gf.SGD(0.4 * gf.max_learning_rate(data, momentum), momentum, weight_decay=decay)
-        whole, blocks = (gf.predict(x, m, [1, 2, 10, 100]) for x in (data, in_blocks(data)))
-        assert blocks.loss == pytest.approx(whole.loss, rel=1e-5)
-        assert blocks.loss[-1] < 0.8 * blocks.loss[0]
+    m = gf.SGD(0.4 * gf.max_learning_rate(data, momentum), momentum, weight_decay=decay)
+    whole, blocks = (gf.predict(x, m, [1, 2, 10, 50]) for x in (data, in_blocks(data)))
+    assert blocks.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert blocks.loss[-1] < 0.8 * blocks.loss[0]
 
 
 def test_few_products_are_enough_for_few_steps():
@@ -46,14 +45,14 @@ def test_few_products_are_enough_for_few_steps():
 
 @pytest.mark.parametrize(("share", "momentum"), [(0.1, 0.9), (0.3, 0.0)])
 def test_blocks_are_within_their_error_of_the_whole_covariance(share, momentum):
-    data, steps = embeddings(200, 20, 4), [1, 10, 60]
+    data, steps = embeddings(100, 12, 4), [1, 10, 40]
     m = gf.SGD(share * gf.max_learning_rate(data, momentum, 4), momentum, 4)
     whole, blocks = (gf.predict(x, m, steps) for x in (data, in_blocks(data)))
     assert (np.abs(blocks.loss / whole.loss - 1.0) <= blocks.error).all()
     assert (blocks.error > whole.error).all()
-    # The noise itself is a larger part than that: blocks of half or twice the covariance would fail.
+    # The noise itself is twice that or more: blocks of half or twice the covariance would fail.
     still = gf.predict(data, gf.SGD(m.learning_rate, momentum), steps)
-    assert whole.loss[1] / still.loss[1] - 1.0 > 3.0 * blocks.error[1]
+    assert whole.loss[1] / still.loss[1] - 1.0 > 2.0 * blocks.error[1]
 
 
 def test_a_wide_probe_is_that_of_runs():
@@ -80,5 +79,9 @@ def test_initial_weights_outside_the_span_of_the_samples_count_on_other_samples(
 
 def test_what_would_take_hours_is_refused_with_the_remedy():
     rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 512))
     with pytest.raises(ValueError, match="project the features on their 68 leading"):
-        gf.SoftmaxData.from_features(rng.standard_normal((3000, 512)), np.arange(3000) % 100)
+        gf.SoftmaxData.from_features(X, np.arange(3000) % 100)
+    # One prediction of these is a matter of seconds, a search is not.
+    with pytest.raises(ValueError, match="project the features on their 277 leading"):
+        gf.optimize(gf.SoftmaxData.from_features(X, np.arange(3000) % 20), batch_size=8, steps=100)

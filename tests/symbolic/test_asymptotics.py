@@ -35,6 +35,7 @@ class TwoIntegrators:
         return ((1 - a, 1), (0, 1)), (1, 1)
 
 
+@pytest.mark.slow
 def test_slow_mode_of_heavy_ball_and_of_other_methods() -> None:
     heavy, nesterov, late = (slow_mode(derive(method)) for method in (gf.SGD, Nesterov, LateKick))
     for slow in (heavy, nesterov):
@@ -85,6 +86,7 @@ def test_predicted_curve_approaches_its_constant(zeta: float, leading: int, mome
     assert abs(found - 1.0) < 0.02
 
 
+@pytest.mark.slow
 def test_constants_hold_for_other_methods() -> None:
     p, noise, t = gf.PowerLaw(1.5, 2.0), gf.SpectrallyExpressible(), 10**8
     m = at(Nesterov, 0.2, 0.5, 2)

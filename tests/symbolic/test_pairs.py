@@ -26,6 +26,7 @@ def is_zero(expression: Any) -> bool:
     return sympy.expand(sympy.numer(sympy.together(expression))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_pair_of_a_mode_with_itself_is_the_mode(method: type[Any]) -> None:
     """S_kk = (1 - z det T) S, a factor that n_u and n_v have too; of one state there is no such factor."""

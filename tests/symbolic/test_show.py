@@ -31,6 +31,7 @@ def test_paper_forms_equal_what_they_arrange(method: type[Any]) -> None:
         assert D.a not in outside.free_symbols
 
 
+@pytest.mark.slow
 def test_text_holds_the_published_equations() -> None:
     text = show(SGD, width=140)
     S = next(line for line in text.splitlines() if line.startswith("(7)"))

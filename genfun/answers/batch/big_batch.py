@@ -108,11 +108,12 @@ def big_batch(
     moments of the weights, by the recursion with the mean sampling factor of the batches, and the probabilities of
     all batch sizes, with the fluctuations of the test and its memory within one growing batch.
 
-    **Assumptions.** Spectrally expressible, Gaussian gradient noise, for data with constants fitted to them, as a note
-    then says; or that of their samples. V_B at its mean; the full gradient of every run as large as on average;
-    accepted gradients no larger than drawn ones. Compared with real runs on digits in the validation. Features with
-    heavy tails break the Gaussian law first, which makes batches up to 1.6 times too large for either noise. Steps up
-    to 10^6, after which nothing is followed. Once every batch is full the loss is that of gradient descent.
+    **Assumptions.** Gaussian gradient noise: that of the samples of data, where these can be followed; or spectrally
+    expressible, for larger data with constants fitted to them, as a note then says. V_B at its mean; the full gradient
+    of every run as large as on average; accepted gradients no larger than drawn ones. Compared with real runs on digits
+    in the validation. Features with heavy tails break the Gaussian law first, which makes batches up to 1.6 times too
+    large for either noise. Steps up to 10^6, after which nothing is followed. Once every batch is full the loss is that
+    of gradient descent.
 
     Parameters
     ----------
@@ -125,8 +126,9 @@ def big_batch(
     theta : float
         In (0, 1], or positive with the debiased test, dimensionless.
     noise : SpectrallyExpressible, "exact", "fitted" or None
-        None: the constants fitted to data, or tau1 = tau2 = 1 for a spectrum. "exact" follows the samples of data, and
-        is refused where that takes more than about 3e10 operations; any other is refused.
+        "exact" follows the samples of data, and is refused where that takes more than about 3e10 operations, a second
+        or two. None: the same where it is not refused, else the constants fitted to data; tau1 = tau2 = 1 for a
+        spectrum. Any other is refused.
     debiased : bool
         Whether V_B/b is first taken off |grad L_B|^2: the same as the test with theta^2/(1 + theta^2).
 
@@ -164,6 +166,8 @@ def big_batch(
         raise ValueError("method.batch_size is None, the full batch; pass the batch size to start from")
     data = problem if isinstance(problem, LinearData) else None
     own = isinstance(noise, str) and noise == "exact"
+    if noise is None and data is not None and affordable(data, last):
+        own, noise = True, "exact"
     if own and data is not None and not affordable(data, last):
         raise ValueError(
             f"noise='exact' follows all {data.n_samples} samples step by step in big_batch, too long for {last} steps; "

@@ -17,7 +17,7 @@ from genfun.answers.stability import stability
 from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.problem import Problem
 from genfun.symbolic.arrays import responses
 
@@ -89,7 +89,9 @@ class AsymptoticOptimum(Displayed):
 
 
 class _Constants(Region):
-    """Logarithms of the constant of the dominant phase, up to what does not depend on the setting."""
+    """Logarithms of the constant of the dominant phase, up to what does not depend on the setting; `edges` is the noise
+    below whose stability edge it is searched.
+    """
 
     def __init__(
         self,
@@ -98,8 +100,9 @@ class _Constants(Region):
         noise: SpectrallyExpressible,
         momentum: float | None,
         law: PowerLawFit,
+        edges: NoiseModel,
     ) -> None:
-        super().__init__(problem, batch, noise, momentum, CAP)
+        super().__init__(problem, batch, edges, momentum, CAP)
         self._tau1, self._tau2 = noise.tau1, noise.tau2
         self._law, self._gamma = law, sampling_factor(batch, problem.n_samples)
         self._lead = law.zeta - (2.0 - 1.0 / law.nu) if self._gamma * noise.tau1 > 0.0 else -math.inf
@@ -157,8 +160,9 @@ def asymptotic_optimum(
 
     At gamma tau2 = 1 and momentum 0 the noise gain at the optimum is zeta/(1+zeta) or (nu-1)/(3 nu-1).
 
-    **Assumptions.** As for `phase`: t large, but before the end of a finite spectrum. Momenta up to 0.999. In the
-    signal phase the constant falls all the way to momentum 1 at a fixed alpha/(1-beta): that bound is reported.
+    **Assumptions.** As for `phase`: t large, but before the end of a finite spectrum. Of data the constants are those
+    of fitted noise, below the edge of their own. Momenta up to 0.999. In the signal phase the constant falls all the
+    way to momentum 1 at a fixed alpha/(1-beta): that bound is reported.
 
     Parameters
     ----------
@@ -203,7 +207,9 @@ def asymptotic_optimum(
         )
     if not law.zeta > 0.0:
         raise ValueError(f"problem has no source exponent ({'; '.join(law.notes)}); optimize at a finite step")
-    constants = _Constants(problem, b, model, momentum, law)
+    # No rate beyond the data's own edge is a candidate, whatever the fitted constants say.
+    edges = case.data.measured_noise if case.data is not None and noise is None else model
+    constants = _Constants(problem, b, model, momentum, law, edges)
     x, y, least = _least(constants, *constants.axes(GRID))
     without = least if momentum is not None else _least(constants, constants.axes(GRID)[0], np.zeros(1))[2]
     method = constants.setting(x, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,19 @@ import numpy as np
 from genfun import _check
 from genfun.answers.best._batch_ramps import ramps
 from genfun.answers.best._moving_momentum import GAPS, MOST_SHARE, Edges, best_constant, free_settings, moving
+from genfun.answers.best._own_noise import MOST_STEPS as OWN_STEPS
+from genfun.answers.best._own_noise import own_losses
 from genfun.answers.best._rate_families import best_families, free_rates, tail_average
-from genfun.answers.best.schedule_answer import HOLD, MOVING, TAIL, BestSchedule, over
+from genfun.answers.best.schedule_answer import (
+    FITTED_NOISE,
+    HOLD,
+    MOVING,
+    NOISE_MODEL,
+    OWN_NOISE,
+    TAIL,
+    BestSchedule,
+    over,
+)
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -49,11 +61,12 @@ def best_schedule(
     "batch ramp" (constant rate, batches growing to 2-64 times) and "seesaw" (rate over the root of 2 and twice the
     batch at 1/2, 3/4, 7/8, ... of the samples) are tried too.
 
-    **Assumptions.** Those of `predict` under a schedule: fresh batches and spectrally expressible noise; data bring
-    their fitted constants, and `noise_error` says what that is worth. The cap is a share of the edge of that noise or,
-    where it is smaller, of the data's own measured noise: without a cap, the best rates jump far beyond the edge and
-    the least error in the noise is fatal. Rates under a momentum that moves have a cap of half the edge at most. The
-    free optimum is the better of two local searches over 24 knots.
+    **Assumptions.** Those of `predict` under a schedule: fresh batches and spectrally expressible noise. Of data, peaks
+    and shapes are tuned with their fitted constants, and the best of every family are compared by the data's own
+    measured noise, up to 3,000 steps; beyond, or with noise="fitted", by those constants too, and `noise_error` says
+    what that is worth. The cap is a share of the edge of that noise or, where it is smaller, of the data's own: without
+    a cap, the best rates jump far beyond the edge and the least error in the noise is fatal. Rates under a momentum
+    that moves have a cap of half the edge at most. The free optimum is the better of two local searches over 24 knots.
 
     Parameters
     ----------
@@ -65,7 +78,7 @@ def best_schedule(
     momentum : float or None
         beta in (-1, 1), the same at every step, in torch's convention. None chooses.
     noise : SpectrallyExpressible, "fitted" or None
-        None: the fitted noise of data, or tau1 = tau2 = 1 for a spectrum.
+        None: that of data, as above, or tau1 = tau2 = 1 for a spectrum.
     share_of_edge : float
         c in (0, 1], dimensionless; at .8 the loss still falls if the rate is 20 % larger.
     samples : float or None
@@ -144,18 +157,33 @@ def best_schedule(
             methods[name], values[name] = ScheduledSGD(Table(rate), setting.momentum, Table(sizes)), value
     rate, start, values[TAIL] = tail_average(engine, cap, last, (float(tuned["constant"][0].initial), cap))
     averaged = Averaged(SGD(rate, setting.momentum, batch_size), "tail", start=start)
-    name = min(methods, key=lambda key: (values[key], key != HOLD))
-    method, floor = methods[name], case.label_noise
+    losses, least = {key: case.label_noise + value for key, value in values.items()}, case.label_noise + free[2]
+    asked, whose_loss = case.problem, NOISE_MODEL if case.data is None else FITTED_NOISE
+    of_schedule: Callable[[ScheduledSGD, int], float] = lambda m, t: float(predict(asked, m, t, case.noise).loss)  # noqa: E731
+    own = case.data is not None and noise is None and max(m.length or last for m in methods.values()) <= OWN_STEPS
+    if own:
+        whose_loss, of_schedule = OWN_NOISE, own_losses(case, setting.momentum)
+        losses = {key: of_schedule(m, m.length or last) for key, m in methods.items()}
+        losses[TAIL] = float(predict(problem, averaged, last).loss)
+    name = min(methods, key=lambda key: (losses[key], key != HOLD))
+    method = methods[name]
     count = method.length or last
     table = method.at(np.arange(count))
     more = ScheduledSGD(1.2 * table[0], Table(table[1]), None if table[2] is None else Table(table[2]))
-    loss, louder = (float(predict(case.problem, m, count, case.noise).loss) for m in (method, more))
-    gaps = {key: over(floor + value, floor + free[2]) for key, value in values.items()}
+    answer, louder = predict(problem, method, count, None if own else case.noise), of_schedule(more, count)
+    if own:
+        # The free optimum was found with constants too: what it is worth, or the best of all that was tried.
+        losses[name] = float(answer.loss)
+        yardstick = of_schedule(ScheduledSGD(Table(free[0]), Table(free[1]), batch_size), last)
+        least = min(yardstick, *(losses[key] for key in methods))
+        off = float(answer.noise_error)
+    else:
+        off = _noise_error(case, SGD(float(tuned["constant"][0](every)[0]), setting.momentum, batch_size), last)
+    gaps = {key: over(value, least) for key, value in losses.items()}
     if name == MOVING:
         limit, whose = _smaller_edge(case, SGD(1.0, float(table[1].max()), batch_size))
-    off = _noise_error(case, SGD(float(tuned["constant"][0](every)[0]), setting.momentum, batch_size), last)
-    found = (method, loss, name, averaged, count, free[0], free[1], floor + free[2])
-    return BestSchedule(*found, gaps, louder, limit, whose, share, off)
+    found = (method, float(answer.loss), name, averaged, count, free[0], free[1], least)
+    return BestSchedule(*found, gaps, louder, limit, whose, share, off, whose_loss)
 
 
 def _steps(batch_size: int | None, steps: int, samples: float | None) -> int:
@@ -185,9 +213,9 @@ def _smaller_edge(case: Case, setting: SGD) -> tuple[float, str]:
     """The largest stable rate, by the noise of the answer or the data's own, and whose it is."""
     limit = edge(case.problem, setting, case.noise)
     if case.data is None:
-        return limit, "the noise model"
+        return limit, NOISE_MODEL
     own = edge(case.problem, setting, case.data.measured_noise)
-    return (own, "the data's measured noise") if own < limit else (limit, "the fitted noise")
+    return (own, OWN_NOISE) if own < limit else (limit, FITTED_NOISE)
 
 
 def _noise_error(case: Case, setting: SGD, steps: int) -> float:

@@ -32,6 +32,8 @@ SIZES, GAP = 13, 0.03
 """Batch sizes of the first pass, and the gap in log b at which halving ends."""
 NO_EFFECT = 1e-9
 """Difference in log loss by which momentum must matter at the best learning rate."""
+FAR = 0.01
+"""Difference in log loss that is none of the search's errors."""
 SMALLER = 0.9
 """A learning rate that is 10 % smaller."""
 
@@ -125,7 +127,7 @@ def optimize(
         A method whose class and other hyperparameters are kept, e.g. `SGD(1.0, replacement=True)`; None is SGD. Of an
         `Averaged` the decay of an EMA and the start of a tail are searched too; with sampling="epochs" the loss is that
         of training in epochs. Both are searched from a few starts, some seconds to a minute. Settings whose loss in
-        epochs is impossible are passed over.
+        epochs is impossible are passed over; a best one where the theory is not trusted says so, for it need not be.
 
     max_share_of_edge : float
         Caps the learning rate at this share of the largest stable one, over 0 and at most 1; 1 caps nothing that
@@ -285,7 +287,9 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
     if free and method.momentum != 0.0:
         gain = max(0.0, 1.0 - math.exp(log_loss - without[2]))
         plain = replace(method, momentum=0.0)
-        if plain.learning_rate < search.most_share * edge(search.problem, plain, noise):
+        # It is worse than the best without momentum, and that was found to be far off already.
+        far = without[2] - log_loss > FAR
+        if not far and plain.learning_rate < search.most_share * edge(search.problem, plain, noise):
             same = predict(search.problem, plain, search.steps, noise)
             # A momentum that changes nothing is none: after a single step, say.
             if abs(float(same.log_loss) - float(curve.log_loss)) <= NO_EFFECT or float(same.loss) == here:

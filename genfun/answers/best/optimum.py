@@ -10,6 +10,11 @@ from genfun.engine.edge import curvature_limit
 from genfun.noise import NoiseModel
 from genfun.problems.problem import Problem
 
+EPOCHS_UNCERTAIN = (
+    "epochs uncertain: the theory is not trusted here, and this need not be the best setting; compare its runs with "
+    "those of the best with sampling='fresh', by simulate(..., order='epochs')"
+)
+"""Without label noise, on rows of a few kinds, the latter went to 0 where the former stayed at 1e-10 to 1e-8."""
 NEAR_EDGE = 0.9
 """Share of the edge beyond which digits of the loss are not to be believed."""
 
@@ -44,7 +49,8 @@ class Optimum(Displayed):
     smaller_rate_cost : float
         What a learning rate 10 % smaller costs: its loss over that of this setting, less 1.
     status : str
-        As of `predict` at this setting; "epochs uncertain" also shows in the words.
+        As of `predict` at this setting; "epochs uncertain" also shows in the words, with what to do: such a setting
+        need not be the best.
 
     Examples
     --------
@@ -103,5 +109,5 @@ class Optimum(Displayed):
 
     def _doubts(self) -> str:
         noise = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""
-        noise += ", epochs uncertain" if self.status == "epochs uncertain" else ""
+        noise += f", {EPOCHS_UNCERTAIN}" if self.status == "epochs uncertain" else ""
         return f"{noise}, {self.caution}" if self.near_edge else noise

@@ -16,6 +16,8 @@ from genfun.schedules import ScheduledSGD
 from genfun.schedules.trapezoid import HoldThenLinear
 
 HOLD, TAIL, MOVING = "hold then linear", "constant, tail averaged", "moving momentum"
+OWN_NOISE, FITTED_NOISE, NOISE_MODEL = "the data's measured noise", "the fitted noise", "the noise model"
+"""Whose an edge or a loss is."""
 
 
 def over(loss: float, least: float) -> float:
@@ -65,8 +67,11 @@ class BestSchedule(Displayed):
     share_of_edge : float
         The cap of every rate, as a share of the edge.
     noise_error : float
-        How far the noise that the schedule was found with is from the data's own: the relative difference of the loss
-        at the best constant rate, after as many steps; nan without data.
+        Where `loss_of` is the data's own noise, what that leaves out of the loss, relative; where it is the fitted one,
+        how far that is from the data's own: the relative difference of the loss at the best constant rate, after as
+        many steps; nan without data.
+    loss_of : str
+        Which noise the losses are of, by which the families are compared.
 
     Examples
     --------
@@ -90,6 +95,7 @@ class BestSchedule(Displayed):
     edge_of: str
     share_of_edge: float
     noise_error: float
+    loss_of: str
 
     @property
     def peak(self) -> float:

@@ -119,8 +119,9 @@ def regime(e: Explanation) -> str:
         return f"Phase: eventual divergence, the loss falls at first and is least {when}."
     above = "the loss" if e.lowest_loss == 0.0 else "the loss above label noise"
     held = f", until label noise holds it at {figures(f.floor, 3)}" if f.floor > 0.0 else ""
-    law = f"{figures(f.constant, 3)} t^-{figures(f.exponent)} while the law holds"
-    if not isinstance(e.noise, SpectrallyExpressible):
+    constant = "an unknown multiple of" if math.isnan(f.constant) else figures(f.constant, 3)
+    law = f"{constant} t^-{figures(f.exponent)} while the law holds"
+    if f.fitted_noise and not isinstance(e.noise, SpectrallyExpressible):
         law += ", by constants fitted to the data's noise"
     return f"Phase: {f.name}, {above} tends to {law}{held}."
 

@@ -219,7 +219,7 @@ def explain(
         stability=end,
         max_learning_rate=edge(spectrum, method, model),
         fit=fit_power_law(spectrum),
-        phase=phase_or_none(spectrum, method, _phase_noise(case)),
+        phase=_phase_of(case),
         loss=float(now.loss),
         log_loss=log_loss,
         lowest_loss=lowest,
@@ -244,11 +244,16 @@ def _band(case: Case, step: int) -> dict[str, float | None]:
     return dict(zip(names, ends, strict=True))
 
 
-def _phase_noise(case: Case) -> SpectrallyExpressible | None:
-    """Phases are derived for spectrally expressible noise: that of the case, or the constants fitted to the data."""
+def _phase_of(case: Case) -> Phase | None:
+    """Phases are derived for spectrally expressible noise: that of the case, or what data make of it by themselves."""
     if isinstance(case.noise, SpectrallyExpressible):
-        return case.noise
-    return None if case.data is None else case.data.noise
+        return phase_or_none(case.problem, case.method, case.noise)
+    found = None if case.data is None else phase_or_none(case.data, case.method, None)
+    if found is None:
+        return None
+    # The line on the phase says that itself.
+    said = replace(case, noise=case.data.noise).stand_in  # pyright: ignore[reportOptionalMemberAccess]
+    return replace(found, notes=tuple(note for note in found.notes if note != said))
 
 
 def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> float:
@@ -256,16 +261,17 @@ def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> fl
         return float(local_exponent(problem, method, step, noise))
 
 
-def phase_or_none(problem: Problem, method: Method, noise: SpectrallyExpressible | None) -> Phase | None:
+def phase_or_none(problem: Problem | LinearData, method: Method, noise: SpectrallyExpressible | None) -> Phase | None:
     """The phase; None where the spectrum has no exponents, or the noise no constants.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or LinearData
     method : Method
     noise : SpectrallyExpressible or None
+        None: that of data.
     """
-    if noise is None:
+    if noise is None and not isinstance(problem, LinearData):
         return None
     try:
         return phase(problem, method, noise)
