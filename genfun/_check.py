@@ -183,7 +183,7 @@ def method(value: Any) -> None:
     inner = getattr(value, "method", value)
     hint = "; pass one with its numbers, e.g. SGD(0.1, 0.9, 10)"
     if hasattr(inner, "at") and not isinstance(inner, type):
-        hint = "; a schedule is known to predict, spread and steps_to_loss, others take the SGD of one of its steps"
+        hint = "; a schedule is known to predict, spread, steps_to_loss and simulate; others take an SGD of one step"
     _has("method", inner, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD", hint)
 
 

@@ -28,7 +28,7 @@ NEED_A_METHOD: dict[str, Callable[[Any, Any], Any]] = {
     "simulate": lambda d, m: simulate(d, m, 5, replicas=2),
     "translate": lambda d, m: gf.translate(d, m, 7),
 }
-FOLLOW_SCHEDULES = {"predict", "spread", "steps_to_loss", "local_exponent"}
+FOLLOW_SCHEDULES = {"predict", "spread", "steps_to_loss", "local_exponent", "simulate"}
 HELD_OUT = {"predict_test", "leave_one_out"}
 
 

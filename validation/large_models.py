@@ -179,8 +179,8 @@ def many_digits(n: int) -> Claim:
     name = f"conv net with {parameters(model)} parameters, {n} digits, ten outputs: processor minutes to the best rate"
     note = (
         f"{problem.products} products, {wall:.1f} minutes by the clock; {best.method}, loss {best.loss:.4g}; capacity "
-        f"within {problem.capacity_error:.1%}; noiseless loss within {float(problem.errors(100.0)):.1g} up to "
-        "alpha_eff t lambda_max = 100"
+        f"within {problem.capacity_error:.1g} (relative); noiseless loss within {float(problem.errors(100.0)):.1g} "
+        "up to alpha_eff t lambda_max = 100"
     )
     return Claim(name, minutes, 0.0, MINUTES, "approximate", "minutes on two cores", note)
 

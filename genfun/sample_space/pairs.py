@@ -126,6 +126,22 @@ class PairResponses:
         u0 = self.closed.moments(q, a_j, a_k, start=False)[0]
         return u0 / (1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0)
 
+    def kick_and_sign(self, q: Any, a_j: Any, a_k: Any) -> tuple[Any, Any]:
+        """`kick` and `positive`, by one evaluation where the pairs have a closed form.
+
+        Parameters
+        ----------
+        q : float or array
+            1 - z, real.
+        a_j, a_k : float or array
+            Learning rate times eigenvalue, dimensionless.
+        """
+        if self.closed is None or self.momentum is not None:
+            return self.kick(q, a_j, a_k), self.positive(q, a_j, a_k)
+        u0, _, sign = self.closed.moments(q, a_j, a_k, start=False)
+        dressing = 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0
+        return u0 / dressing, sign * dressing > 0.0
+
     def kick_slopes(self, q: float, a_j: Any, a_k: Any) -> tuple[Any, Any, Any]:
         """u, d log u / dq and d log u / d log(learning rate), on the real axis.
 
@@ -169,14 +185,14 @@ class PairResponses:
         unit[..., 0, 0] = 1.0
         return np.linalg.solve(matrix, unit)[..., 0, 0][()]
 
-    def positive(self, q: float, a_j: Any, a_k: Any) -> Any:
+    def positive(self, q: Any, a_j: Any, a_k: Any) -> Any:
         r"""S > 0 for every pair: on the real axis, whether q lies right of the poles of the pairs.
 
         .. math:: S_{jk} = \det(1 - z\,T_j\otimes T_k)\,D_{jk}
 
         Parameters
         ----------
-        q : float
+        q : float or array
             1 - z, real.
         a_j, a_k : float or array
             Learning rate times eigenvalue, dimensionless.

@@ -79,13 +79,13 @@ def probabilities(
     mean : array, shape (m,)
         Of the weights, features by classes in the zero-sum basis.
     covariance : array, shape (blocks, size, size)
-        Of the weights: one block of all, or one for each feature.
+        Of the weights: one block of all, or one for each few features.
     """
     X, k = data.features, len(data.classes) - 1
     n, d = X.shape
     centre = X @ mean.reshape(d, k)
     if covariance.shape[0] > 1:
-        spread = ((X * X) @ covariance.reshape(d, k * k)).reshape(n, k, k)
+        spread = (_pairs(X, covariance.shape[0]) @ _by_pairs(covariance, k)).reshape(n, k, k)
     else:
         blocks, spread = covariance.reshape(d, k, d, k), np.empty((n, k, k))
         for a in range(k):
@@ -170,14 +170,29 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
 
 
 def _weighted(X: Float[Array, "N d"], factors: Float[Array, "N k k"], blocks: int) -> Float[Array, "G s s"]:
-    """Mean over samples of x x^T (x) factor, whole or the block of each feature."""
+    """Mean over samples of x x^T (x) factor, whole or in blocks of features."""
     n, d = X.shape
     k = factors.shape[1]
     if blocks > 1:
-        return ((X * X).T @ factors.reshape(n, k * k)).reshape(d, k, k) / n
+        side = d // blocks
+        found = (_pairs(X, blocks).T @ factors.reshape(n, k * k)).reshape(blocks, side, side, k, k) / n
+        return found.transpose(0, 1, 3, 2, 4).reshape(blocks, side * k, side * k)
     result = np.empty((d, k, d, k))
     for a in range(k):
         for b in range(a, k):
             result[:, a, :, b] = X.T @ (X * factors[:, a, b, None]) / n
             result[:, b, :, a] = result[:, a, :, b]
     return result.reshape(1, d * k, d * k)
+
+
+def _pairs(X: Float[Array, "N d"], blocks: int) -> Float[Array, "N pairs"]:
+    """Products of the features of each block."""
+    n, d = X.shape
+    inside = X.reshape(n, blocks, d // blocks)
+    return (inside[:, :, :, None] * inside[:, :, None, :]).reshape(n, -1)
+
+
+def _by_pairs(covariance: Float[Array, "G s s"], k: int) -> Float[Array, "pairs kk"]:
+    """Blocks of features by classes, a row for each of those products."""
+    blocks, side = covariance.shape[0], covariance.shape[1] // k
+    return covariance.reshape(blocks, side, k, side, k).transpose(0, 1, 3, 2, 4).reshape(-1, k * k)

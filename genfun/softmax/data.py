@@ -14,10 +14,13 @@ from genfun.data import _arrays
 from genfun.data.linear import LinearData
 
 MOST_WEIGHTS, MOST_WORK = 600, 2e9
-"""Of d (C - 1) weights, whose full covariance is followed; of more, a block for each eigenfeature,
+"""Of d (C - 1) weights, whose full covariance is followed; of more, blocks of eigenfeatures,
 as long as the products of one linearisation, N r (C - 1)^2, are no more than that: a few seconds, a hundred times."""
 SEARCH_WORK, WHOLE_SEARCHED = 3e8, 100
 """The same in a search of some seventy predictions, and the weights up to which it follows their covariance whole."""
+SIDE, LARGEST_BLOCK, PAIRED = 16, 200, 1.5e8
+"""Eigenfeatures in a block: a power of two, lower where a block would have more weights than the second, or products of
+pairs were more than the third."""
 RANK = 1e-10
 """Of the largest singular value, what counts as none."""
 
@@ -49,8 +52,10 @@ class SoftmaxData:
     label_smoothing : float
         epsilon in [0, 1), as of `torch.nn.CrossEntropyLoss`; every loss is that of the smoothed labels.
     whole : int
-        Weights d (C - 1) up to which their covariance is followed whole. Of more, a block for each eigenfeature, and
+        Weights d (C - 1) up to which their covariance is followed whole. Of more, in blocks of a few eigenfeatures, and
         the mean by Lanczos: much quicker, and less exact, of which the error estimates tell.
+    side : int
+        Eigenfeatures in a block at most, a power of two.
 
     Examples
     --------
@@ -65,6 +70,7 @@ class SoftmaxData:
     initial: Float[Array, "d C"] | None = None
     label_smoothing: float = 0.0
     whole: int = MOST_WEIGHTS
+    side: int = SIDE
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
@@ -182,9 +188,13 @@ class SoftmaxData:
 
     @property
     def blocks(self) -> tuple[int, int]:
-        """How the covariance of the weights is followed: whole, or in a block for each feature, of this size."""
-        whole = self.n_weights <= self.whole
-        return (1, self.n_weights) if whole else (self.features.shape[1], len(self.classes) - 1)
+        """How the covariance of the weights is followed: whole, or in blocks of a few features each, of this size."""
+        if self.n_weights <= self.whole:
+            return 1, self.n_weights
+        (n, d), k, side = self.features.shape, len(self.classes) - 1, self.side
+        while side > 1 and (d % side or side * k > LARGEST_BLOCK or n * d * side * k**2 > PAIRED):
+            side //= 2
+        return d // side, side * k
 
     def inside(self, other: SoftmaxData) -> tuple[SoftmaxData, SoftmaxData]:
         """These samples and others in the eigenfeatures of these, where there are too many for a whole covariance.
@@ -211,6 +221,9 @@ class SoftmaxData:
             turn = np.hstack((turn, extra))
             inside = np.hstack((inside, np.zeros((len(inside), extra.shape[1]))))
             initial = turn.T @ self.initial
+        more = -turn.shape[1] % self.side if turn.shape[1] * (len(self.classes) - 1) > self.whole else 0
+        inside, turn = (np.pad(x, ((0, 0), (0, more))) for x in (inside, turn))  # the last block is filled by zeros
+        initial = None if initial is None else np.pad(initial, ((0, more), (0, 0)))
         return replace(self, features=inside, initial=initial), turn
 
     @cached_property

@@ -27,7 +27,7 @@ class State(NamedTuple):
     mean : array, shape (2, m)
         Of the weights, and of what a step subtracts from them.
     covariance : array, shape (2, 2, blocks, size, size)
-        Of both: one block of all weights, or one for each feature.
+        Of both: one block of all weights, or one for each few features.
     """
 
     mean: Float[Array, "2 m"]

@@ -70,7 +70,7 @@ class _Search:
 
     def __init__(self, data: SoftmaxData, kind: SGD, steps: int) -> None:
         self.kind, self.steps = kind, steps
-        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED))
+        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=1)
         self._edges: dict[float, float] = {}
         self._losses: dict[tuple[float, float], float] = {}
 

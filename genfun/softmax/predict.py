@@ -27,7 +27,7 @@ root of the number of samples drawn. Runs on four data sets with 31 to 189 weigh
 to .9 of the start edge differed by that much beyond a standard error: .0 to .07 after 60 samples, .2 to .4 after 2."""
 BLOCKED = 0.25
 """Of the same part, what following the covariance in blocks costs: of digits' 784 pixels, in 90 of 100 losses up to .1
-to .2 with batches of 16 or a tenth of the start edge, .4 with batches of 4 at three tenths."""
+to .2 with batches of 16 up to three tenths of the start edge, .4 with batches of 4 there, .5 at nine tenths."""
 FEW = 10
 """Samples drawn for each class, or as many as there are classes if these are fewer, from which error rates were right
 to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40."""
@@ -51,7 +51,8 @@ class SoftmaxPrediction:
     error : array, same shape
         Estimated relative error: by the number of linearisations, a third of the difference to half as many; and by the
         weights not being Gaussian, 6 % of the part of the loss that batch noise makes, more after few samples; 25 %
-        more where their covariance is followed in blocks, which after batches of 4 may be twice as much.
+        more where their covariance is followed in blocks, which after batches of 4, or near the start edge, may be
+        twice as much.
     error_rate : array, same shape
         Mean share of the same samples classified wrongly. Too low in the first steps, until several samples a class
         have been drawn: of MNIST digits in 10 classes by 12 points after 4 samples, 3 after 40; `few` says where.

@@ -231,3 +231,27 @@ def test_simulated_runs_are_those_of_torch(options: dict[str, Any]) -> None:
             (0.5 * ((X[rows] @ w - y[rows]) ** 2).sum() / BATCH).backward()
             optimizer.step()
         np.testing.assert_allclose(runs.loss[r], losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [gf.QHM(0.02, 0.7, 0.6, BATCH), *(gf.SGD(0.1, 0.6, BATCH, **o) for o in ({}, OPTIONS[0], OPTIONS[2]))],
+)
+def test_kicks_and_signs_at_once_are_those_of_every_pair_and_point(method: Any) -> None:
+    responses, rng = PairResponses(method, 0.5), np.random.default_rng(0)
+    a_j, a_k, q = rng.uniform(0.0, 30.0, 9), rng.uniform(0.0, 30.0, 9), np.linspace(-0.8, 0.5, 9)
+    kick, sign = responses.kick_and_sign(q, a_j[:, None], a_k[:, None])
+    for i, x in enumerate(q):
+        np.testing.assert_allclose(kick[:, i], responses.kick(x, a_j, a_k), rtol=1e-12)
+        assert (sign[:, i] == responses.positive(x, a_j, a_k)).all()
+    assert sign.any()
+    assert not sign.all()
+
+
+def test_the_largest_eigenvalue_of_many_points_is_that_of_each() -> None:
+    function: Any = table().measured_noise.transform(table().problem, gf.QHM(0.02, 0.7, 0.6, BATCH))
+    q = np.linspace(0.0, 0.4, 5)
+    positive, values = function.real_kernel(q)
+    for i in range(q.size):
+        one = function.real_kernel(q[i : i + 1])
+        assert (positive[i], values[i]) == (one[0][0], pytest.approx(one[1][0], rel=1e-12))

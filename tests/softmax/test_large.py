@@ -19,7 +19,7 @@ def in_blocks(data):
 @pytest.mark.parametrize(("momentum", "decay"), [(-0.3, 0.05), (0.9, 0.0)])
 def test_the_mean_by_lanczos_is_that_of_the_whole_hessian(momentum, decay):
     # Without batch noise there is nothing else; weight decay shifts every eigenvalue.
-    data = embeddings(60, 8, 3)
+    data = embeddings(60, 20, 3)
     m = gf.SGD(0.4 * gf.max_learning_rate(data, momentum), momentum, weight_decay=decay)
     whole, blocks = (gf.predict(x, m, [1, 2, 10, 50]) for x in (data, in_blocks(data)))
     assert blocks.loss == pytest.approx(whole.loss, rel=1e-5)
@@ -45,7 +45,7 @@ def test_few_products_are_enough_for_few_steps():
 
 @pytest.mark.parametrize(("share", "momentum"), [(0.1, 0.9), (0.3, 0.0)])
 def test_blocks_are_within_their_error_of_the_whole_covariance(share, momentum):
-    data, steps = embeddings(100, 12, 4), [1, 10, 40]
+    data, steps = embeddings(100, 40, 4), [1, 10, 40]
     m = gf.SGD(share * gf.max_learning_rate(data, momentum, 4), momentum, 4)
     whole, blocks = (gf.predict(x, m, steps) for x in (data, in_blocks(data)))
     assert (np.abs(blocks.loss / whole.loss - 1.0) <= blocks.error).all()
@@ -56,7 +56,8 @@ def test_blocks_are_within_their_error_of_the_whole_covariance(share, momentum):
 
 
 def test_a_wide_probe_is_that_of_runs():
-    data = embeddings(60, 220, 4)  # 660 weights, more features than samples
+    data = in_blocks(embeddings(60, 220, 4))  # more features than samples
+    assert data.inside(data)[0].blocks == (4, 48)
     m = gf.SGD(0.2 * gf.max_learning_rate(data, 0.5, 8), 0.5, 8)
     told, seen = gf.predict(data, m, [5, 25]), runs(data, m, [5, 25], 36)
     mean, error = seen.mean(axis=2), seen.std(axis=2, ddof=1) / 6.0

@@ -10,7 +10,6 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.methods.averaged import Averaged
-from genfun.methods.base import Method
 from genfun.methods.system import system_of
 
 ARRAYS = ("rates", "transitions", "kicks", "starts", "first_kicks")
@@ -49,7 +48,7 @@ class Updates:
     average: Averaged | None = None
 
     @classmethod
-    def of(cls, methods: Sequence[Method]) -> Updates:
+    def of(cls, methods: Sequence[Any]) -> Updates:
         """The arrays of methods whose states have equally many components.
 
         Parameters
