@@ -25,7 +25,7 @@ PATTERN = re.compile(
 )
 HINT = re.compile(r"(?<![\w'-])(?P<name>[a-z_]+)(?:=(?= )|(?= (?:makes|adds|leaves) )|(?<=by drop)$)")
 """An argument in a remark about a table: "standardize makes them even"."""
-SUBJECT = re.compile(r"^(?P<name>[a-z]\w*)(?=(\[\d+\])? (must|is|has|holds|takes|needs|goes|cannot)\b)")
+SUBJECT = re.compile(r"(?:^|(?<=: ))(?P<name>[a-z]\w*)(?=(\[\d+\])? (must|is|has|holds|takes|needs|goes|cannot)\b)")
 MANY = {"momentum": "momenta", "learning_rate": "learning_rates", "batch_size": "batch_sizes"}
 NO_WORDS = ("out", "as_json", "to", "by", "x", "y")
 """Options that no message of the library is about, whose names are other words."""
@@ -34,6 +34,8 @@ RENAMED = {"target": "column", "noise": "noise_name", "last_step": "steps", "bes
 OTHERS = {
     "pass a SpectrallyExpressible, or noise='fitted' with data": "give --tau1 and --tau2, or with data --noise fitted",
     "pass a SpectrallyExpressible, or noise='measured' with data": "give --tau1 and --tau2, or data as TARGET",
+    "use local_exponent on its predicted curve": "`genfun explain` tells the exponent at a step",
+    "use LinearProblem for a few separated modes": "a few separated modes are a spectrum in an .npz",
     "pass the LinearData in place of its problem": "give data as TARGET",
 }
 """Remedies that are others on the command line."""

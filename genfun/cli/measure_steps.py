@@ -26,7 +26,9 @@ from genfun.cli.types import REAL, REALS, WHOLE, WHOLES
 )
 @click.argument("file", metavar="FILE.py", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--batch-sizes", type=WHOLES, required=True, help="e.g. 4,8,16,32")
-@click.option("--target", type=REAL, required=True, help="The loss over all samples that is to be reached.")
+@click.option(
+    "--target", "--loss", "target", type=REAL, required=True, help="The loss over all samples that is to be reached."
+)
 @click.option("--learning-rates", type=REALS, required=True, help="Of several, the best counts at each batch size.")
 @click.option("--optimizers", default="sgd", show_default=True, help="Of sgd,momentum,nesterov,adam,adamw,rmsprop.")
 @click.option(

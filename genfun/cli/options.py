@@ -78,7 +78,10 @@ def preamble(target: Target, noise: Any = None) -> list[str]:
 
     source = target.noise_source if noise is None else target.expressible_source
     told = notes(target.remarks)
-    return [f"{target.label}: {target.problem!r}", *told, f"batch noise: {words_of(noise or target.noise)} ({source})"]
+    words = words_of(noise or target.noise)
+    # What was measured says so itself.
+    of_noise = words if words.startswith("measured") else f"{words} ({source})"
+    return [f"{target.label}: {target.problem!r}", *told, f"batch noise: {of_noise}"]
 
 
 def notes(lines: Any) -> list[str]:

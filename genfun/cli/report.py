@@ -19,7 +19,7 @@ from genfun.cli.types import BATCHES, REALS, WHOLE
         "genfun report mnist",
         "genfun report mnist --model pixels --n 4000 --batch-sizes 1,8,32 --steps 1e5 --out pixels",
         "genfun report power-law --nu 1.5 --zeta 0.5",
-        "genfun report data.csv --column price --json > report.json",
+        "genfun report data.csv --target price --json > report.json",
     ),
 )
 @on_target

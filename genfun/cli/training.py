@@ -33,8 +33,8 @@ DRAWN = 200
     epilog=examples(
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun max-lr power-law --nu 1.5 --zeta 0.5 --batch-size 1 --json",
-        "genfun max-lr data.csv --column price --batch-size full --out edge.png",
-        "genfun max-lr data.csv --column kind --cross-entropy --batch-size 16",
+        "genfun max-lr data.csv --target price --batch-size full --out edge.png",
+        "genfun max-lr data.csv --target kind --cross-entropy --batch-size 16",
     ),
 )
 @partial(on_target, cross_entropy=True)
@@ -57,7 +57,9 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
     digits = digits_of(found.noise_error)
     if found.at_tau2_plus is None or found.at_tau2_minus is None:
-        known = f"relative error by the noise:  {found.noise_error:.1e}"
+        known = (
+            f"relative error by the noise:  {found.noise_error:.1e}" if found.noise_error else "no error by the noise"
+        )
     else:
         low, high = sorted((found.at_tau2_plus, found.at_tau2_minus))
         known = f"over noise models:            {low:.6g} .. {high:.6g}  (tau1 = 1, tau2 = +1 and -1)"

@@ -21,7 +21,7 @@ from genfun.cli.types import REALS, WHOLES
     epilog=examples(
         "genfun validate mnist",
         "genfun validate mnist --fast --out theory.png",
-        "genfun validate data.csv --column price --batch-sizes 8,32 --momenta 0,0.9 --shares 0.25,0.5,0.8 --json",
+        "genfun validate data.csv --target price --batch-sizes 8,32 --momenta 0,0.9 --shares 0.25,0.5,0.8 --json",
     ),
 )
 @on_target

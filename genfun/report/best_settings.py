@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from genfun.answers.band import loss_band
+from genfun.answers.best.loss_map import LossMap, loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.words.explain import Explanation, explain
 from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.methods.sgd import SGD
 from genfun.noise import NoiseModel, SpectrallyExpressible
 from genfun.problems.problem import Problem
 from genfun.report.model import BestSetting
+
+CELLS = 24, 21
+"""Learning rates and momenta of the map."""
+DECADES, LARGEST_MOMENTUM = 300.0, 0.98
+"""It spans learning rates over this factor, and momenta up to this."""
 
 
 def best_settings(
@@ -67,3 +76,21 @@ def in_words(
     if own is not None and isinstance(source, LinearData):
         return explain(source, chosen.method, chosen.steps, own)
     return explain(problem, chosen.method, chosen.steps, noise)
+
+
+def chart_about(problem: Problem, method: SGD, step: int, noise: NoiseModel) -> LossMap:
+    """The loss over learning rate and momentum about a setting, at its batch size.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : SGD
+        The setting, which lies in the map.
+    step : int
+        T.
+    noise : SpectrallyExpressible or Noise
+    """
+    high = 4.0 / problem.lambda_max
+    rates = np.geomspace(min(high / DECADES, method.learning_rate / 5.0), high, CELLS[0])
+    most = max(LARGEST_MOMENTUM, abs(method.momentum))
+    return loss_map(problem, rates, np.linspace(-most, most, CELLS[1]), step, method.batch_size, noise)

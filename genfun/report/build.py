@@ -28,7 +28,7 @@ from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
-from genfun.report.best_settings import best_settings, in_words
+from genfun.report.best_settings import best_settings, chart_about, in_words
 from genfun.report.limits import rate_limit
 from genfun.report.model import DataSummary, NoiseSummary, RateLimit, Report, SettingCurve, SettingPhase
 
@@ -144,6 +144,9 @@ def build(
     explanation = in_words(
         source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None
     )
+    say(0.9, "map of the settings")
+    told: Any = explanation
+    chart = None if told is None else chart_about(problem, told.method, step, assumed)
     say(1.0, "done")
     asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
     asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
@@ -161,6 +164,7 @@ def build(
         costs=costs,
         phases=phases,
         explanation=explanation,
+        chart=chart,
     )
 
 

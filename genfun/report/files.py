@@ -58,6 +58,7 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
         "best_settings.csv": _entries(BestSetting, report.best),
         "batch_sizes.csv": _entries(BatchCost, report.costs),
         "phases.csv": _entries(SettingPhase, report.phases),
+        "loss_map.csv": _chart(report),
     }
     return _write_all(Path(directory), contents)
 
@@ -75,6 +76,9 @@ def as_json(report: Report) -> str:
     result["noise"] = columns(report.noise)
     result |= {part: [columns(entry) for entry in getattr(report, part)] for part in lists}
     result |= {part: getattr(report, part) for part in ("explanation", "spectrum")}
+    parts = ("batch_size", "step", "learning_rates", "momenta", "loss", "log_loss", "noise_gain")
+    m = report.chart
+    result["loss_map"] = None if m is None else {part: getattr(m, part) for part in parts}
     return envelope("report", report.inputs, result)
 
 
@@ -106,6 +110,19 @@ def _loss_curves(report: Report) -> str:
         points = zip(*(found[name].tolist() for name in of_step), strict=True)
         rows += [(*(found[name] for name in of_setting), *point) for point in points]
     return _csv((*of_setting, "step", *of_step[1:]), rows)
+
+
+def _chart(report: Report) -> str:
+    headings = ("batch_size", "learning_rate", "momentum", "loss", "log_loss", "noise_gain")
+    if report.chart is None:
+        return _csv(headings, [])
+    m = report.chart
+    cells = [(i, k) for i in range(m.learning_rates.size) for k in range(m.momenta.size)]
+    tables = (m.loss, m.log_loss, m.noise_gain)
+    return _csv(
+        headings,
+        [(m.batch_size, m.learning_rates[i], m.momenta[k], *(table[i, k] for table in tables)) for i, k in cells],
+    )
 
 
 def _entries(kind: type, entries: Sequence[Any]) -> str:

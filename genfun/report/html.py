@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from genfun.answers.words import numbers as words
-from genfun.plotting import loss_curves, spectrum
+from genfun.plotting import loss_curves, loss_map, phase_diagram, spectrum
 from genfun.report import tables
 from genfun.report.columns import columns
 from genfun.report.headline import headline, why
@@ -35,6 +35,13 @@ def figures(report: Report) -> dict[str, Any]:
         labels = [f"batch {words.batch(columns(curve)['batch_size'])}" for curve in report.curves]
         kinds = [tables.KINDS[curve.choice] for curve in report.curves]
         loss_curves([curve.prediction for curve in report.curves], labels, kinds, found["loss_curves"].subplots())
+    if report.chart is not None and report.explanation is not None:
+        found["loss_map"] = Figure(figsize=SIZE, layout="constrained")
+        best: Any = report.explanation.method
+        loss_map(report.chart, best, found["loss_map"].subplots())
+    if report.fit.is_power_law:
+        found["phases"] = Figure(figsize=SIZE, layout="constrained")
+        phase_diagram({"this problem": report.fit}, found["phases"].subplots())
     return found
 
 

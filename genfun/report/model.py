@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun.answers.band import LossBand
+from genfun.answers.best.loss_map import LossMap
 from genfun.answers.best.optimum import Optimum
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.exponents.spectrum_points import SpectrumPoints
@@ -245,6 +246,8 @@ class Report:
         Of the settings of the curves and of the best settings.
     explanation : Explanation or None
         One of the best settings in words; None if there are none.
+    chart : LossMap or None
+        The loss over learning rate and momentum at its step and batch size; None if there is none.
 
     Examples
     --------
@@ -267,6 +270,7 @@ class Report:
     costs: tuple[BatchCost, ...]
     phases: tuple[SettingPhase, ...]
     explanation: Explanation | None
+    chart: LossMap | None
 
     def __repr__(self) -> str:
         return (

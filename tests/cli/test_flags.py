@@ -53,6 +53,9 @@ def test_what_is_no_argument_stays_as_it_is():
         "the loss falls without momentum",
     ):
         assert in_flags(text, options) == text
+    table = "/data/steps.csv: drop has 'steps', which is the target; choose the target by target="
+    told = "/data/steps.csv: --drop has 'steps', which is the target; choose the target by --target"
+    assert in_flags(table, options) == told
     method = "learning_rate is odd, got SGD(learning_rate=0.1, batch_size=5)"
     assert in_flags(method, options) == method
 

@@ -20,7 +20,7 @@ from genfun.report.encode import plain
 from genfun.report.text import print_report
 
 FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_learning_rate.csv"}
-FILES |= {"best_settings.csv", "batch_sizes.csv", "phases.csv"}
+FILES |= {"best_settings.csv", "batch_sizes.csv", "phases.csv", "loss_map.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +278,7 @@ def test_the_page_needs_nothing_but_itself(written):
     page.feed(text)
     assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object"} == set()
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 2
+    assert len(images) == 4
     assert all((image["src"] or "").startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
     assert not re.search(r"https?://|url\(|@import", text)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
@@ -349,6 +349,27 @@ def test_text_fits_a_hundred_columns_without_folded_numbers(report):
         m = o.method
         assert re.search(rf"\s{m.learning_rate:.4g}\s+\S+\s+{m.momentum:.4g}\s+{o.loss:.{min(4, o.digits)}g}\s", text)
     assert "- It converges" in text
+
+
+@pytest.mark.slow
+def test_the_map_is_that_of_the_api_about_the_recommended_setting(report, data, written):
+    m, chosen = report.chart, report.explanation.method
+    assert (m.batch_size, m.step) == (chosen.batch_size, 60)
+    assert m.learning_rates[0] < chosen.learning_rate < m.learning_rates[-1]
+    assert m.momenta[0] <= chosen.momentum <= m.momenta[-1]
+    rates, momenta = m.learning_rates[8:10], m.momenta[10:12]
+    expected = gf.loss_map(data.problem, rates, momenta, 60, chosen.batch_size, data.measured_noise)
+    np.testing.assert_allclose(m.loss[8:10, 10:12], expected.loss, rtol=1e-6)
+    edge = gf.max_learning_rate(data, float(m.momenta[10]), chosen.batch_size)
+    np.testing.assert_array_equal(m.noise_gain[:, 10] < 1.0, m.learning_rates < edge)
+    with open(written["loss_map.csv"], newline="") as stream:
+        cells = list(csv.DictReader(stream))
+    assert len(cells) == m.loss.size
+    k = 9 * m.momenta.size + 11
+    assert float(cells[k]["loss"]) == m.loss[9, 11]
+    assert float(cells[k]["learning_rate"]) == m.learning_rates[9]
+    page = written["report.html"].read_text(encoding="utf-8")
+    assert page.count("data:image/svg+xml") == 3 + report.fit.is_power_law
 
 
 @pytest.mark.slow
