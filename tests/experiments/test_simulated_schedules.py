@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.experiments import simulate, simulate_many
+from genfun.experiments import agreements, simulate, simulate_many
 from genfun.experiments.simulation.batches import index_blocks
 from genfun.experiments.simulation.moving import sized_blocks
 
@@ -117,3 +117,10 @@ def test_what_a_simulated_schedule_cannot_do_is_refused():
         simulate(data, gf.ScheduledSGD(0.1, 0.0, [4, 400]), 2, 1)
     with pytest.raises(ValueError, match="known of one batch size"):
         simulate(data, gf.ScheduledSGD(0.1, 0.0, [4, 5]), 2, 1, order="epochs")
+
+
+def test_a_table_of_settings_refuses_a_schedule_by_name():
+    data = gf.data.translation_invariant([1.0, 0.5], [1.0, 1.0])
+    runs = simulate(data, gf.schedules.ScheduledSGD(lambda t: 0.1 / (1.0 + t), 0.5, 1), 5, replicas=2)
+    with pytest.raises(TypeError, match="agree"):
+        agreements(data, [runs])

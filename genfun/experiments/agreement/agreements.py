@@ -17,6 +17,7 @@ from genfun.experiments.agreement.agree import Agreement, agree
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.problems.problem import Problem
+from genfun.schedules import ScheduledSGD
 
 WORDS = ("agrees", "differs", "undecided")
 
@@ -171,6 +172,8 @@ def agreements(
     ------
     ValueError
         If there are no runs.
+    TypeError
+        If runs are of a schedule, which has no one edge; `agree` takes them.
 
     Examples
     --------
@@ -184,8 +187,13 @@ def agreements(
     found = tuple(runs)
     if not found:
         raise ValueError("runs is empty; pass the runs of at least one setting")
+    methods: list[Method] = []
+    for r in found:
+        if isinstance(r.method, ScheduledSGD):
+            raise TypeError("runs must be of settings that do not move; compare those of a schedule with agree")
+        methods.append(r.method)
     case = Case.of(problem, noise=noise)
     spectrum, model = case.problem, case.noise
     parts = tuple(agree(predict(spectrum, r.method, r.steps, model), r, relative, sigmas) for r in found)
-    shares = np.array([r.method.learning_rate / edge(spectrum, r.method, model) for r in found])
-    return Agreements(tuple(r.method for r in found), parts, shares)
+    shares = np.array([m.learning_rate / edge(spectrum, m, model) for m in methods])
+    return Agreements(tuple(methods), parts, shares)
