@@ -23,7 +23,7 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.galerkin import GalerkinSpace
-from genfun.sample_space.many_settings import projected_gains, projected_losses_at
+from genfun.sample_space.many_settings import losses_in_parts, projected_gains
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import KeptEdges, ProjectedEdge
@@ -52,9 +52,6 @@ EDGES = ((1, 0.0), (8, 0.9), (32, 0.9), (8, -0.4))
 """(batch size, momentum) of the edges by which `measure_noise` judges its vectors."""
 LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
-FEW_PAIRS = 4e-6
-"""What a skeleton of the pairs may err by in a rate of growth or decay, relative: measured 5 % beyond edges, of kernels
-and tables of full rank, where it shows most."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
 SMALL = 2e9
@@ -221,16 +218,7 @@ class MeasuredNoise(ErrorEstimate):
         """
         if settings.kind is not SGD:
             return one_by_one(settings, step)
-        mantissa, exponent, error = (np.zeros(settings.rates.size) for _ in range(3))
-        start = 0.5 * (settings.problem.signal_total + settings.problem.noise_variance)
-        for pick, pairs in self._parts(settings.hyper[0]):
-            found, error[pick] = projected_losses_at(pairs, settings.take(pick), step)
-            mantissa[pick], exponent[pick] = found.mantissa, found.exponent
-            if pairs is not self.pairs and step > 0:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    moved = np.abs(found.log() - np.log(start))
-                error[pick] += FEW_PAIRS * np.nan_to_num(moved, posinf=0.0)
-        return Scaled(mantissa, exponent.astype(np.int64)), error
+        return losses_in_parts(self._parts(settings.hyper[0]), self.pairs, settings, step)
 
     @cached_property
     def wide_skeleton(self) -> PairMeasure:

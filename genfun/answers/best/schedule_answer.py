@@ -171,7 +171,7 @@ class BestSchedule(Displayed):
         )
 
     def __repr__(self) -> str:
-        off = "" if math.isnan(self.noise_error) else f", noise error about {self.noise_error:.1e}"
+        off = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""
         times = over(self.loss, self.free_loss)
         return (
             f"BestSchedule({self.shape}: loss {self.loss:.6g} at step {self.steps}, {times:.3g} "
