@@ -12,7 +12,6 @@ import numpy as np
 
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
-from genfun.engine.edge import with_rate
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
@@ -27,7 +26,7 @@ from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import losses_in_parts, projected_gains
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projected_edge import ProjectedEdge, projected_edge
+from genfun.sample_space.projected_edge import KeptEdges, ProjectedEdge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
@@ -146,18 +145,11 @@ class MeasuredNoise(ErrorEstimate):
         method : Method
             Its learning rate is ignored.
         """
-        try:
-            at = with_rate(method, 1.0)
-            known = self._edges.get(at)
-        except TypeError:  # a method of a user's own that has no hash
-            return projected_edge(self.pairs, method, self.sampling(method))
-        if known is None:
-            self._edges[at] = known = projected_edge(self.pairs, method, self.sampling(method))
-        return known
+        return self._edges(method, self.sampling(method))
 
     @cached_property
-    def _edges(self) -> dict[Method, ProjectedEdge]:
-        return {}
+    def _edges(self) -> KeptEdges:
+        return KeptEdges(self.pairs)
 
     def transform(self, problem: Any, method: Method) -> ProjectedFunction:
         """The generating function of the loss.
@@ -379,8 +371,7 @@ def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None
 def _judged(data: Any, features: SampleFeatures, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
     """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
     if isinstance(features, StreamedFeatures) and features.single:
-        moments = np.stack([features.in_double().moment(vector) for vector in basis.vectors.T])
-        basis = replace(basis, moments=moments)
+        basis = replace(basis, moments=np.stack([features.in_double().moment(x) for x in basis.vectors.T]))
     found = project(data, basis)
     more = found.pairs.size - before.pairs.size
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)

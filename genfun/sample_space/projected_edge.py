@@ -132,3 +132,27 @@ def projected_edge(pairs: PairMeasure, method: Method, gamma: float) -> Projecte
             low = log_gain(left)
         root = bracketed_root(log_gain, left, right, xtol=1e-13, rtol=1e-14)
         return at(float(np.exp(root)), False)
+
+
+class KeptEdges:
+    """The edges of one measured noise, each found once.
+
+    Parameters
+    ----------
+    pairs : PairMeasure
+    """
+
+    def __init__(self, pairs: PairMeasure) -> None:
+        self._pairs = pairs
+        self._kept: dict[tuple[Method, float], ProjectedEdge] = {}
+
+    def __call__(self, method: Method, gamma: float) -> ProjectedEdge:
+        """As `projected_edge`; the method's learning rate is ignored."""
+        try:
+            key = (with_rate(method, 1.0), gamma)
+            found = self._kept.get(key)
+        except TypeError:  # a method of a user's own that has no hash
+            return projected_edge(self._pairs, method, gamma)
+        if found is None:
+            self._kept[key] = found = projected_edge(self._pairs, method, gamma)
+        return found
