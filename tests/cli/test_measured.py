@@ -82,6 +82,31 @@ def test_runs_that_did_not_finish_are_left_out(tmp_path):
     assert "1 of 7 runs did not finish" in run("critical-batch", path).stdout
 
 
+def test_of_several_learning_rates_the_best_counts_at_each_batch_size(tmp_path):
+    # The best rate differs with the batch size; at rate 0.5 the smallest batch gets there in one run of two.
+    rows = [
+        (b, lr, round(k * (1.0 if (lr == 0.1) == (b < 64) else 3.0), 6))
+        for b, k in zip(B, STEPS, strict=True)
+        for lr in (0.1, 0.3)
+    ]
+    path = written(tmp_path / "points.csv", ("bs", "lr", "steps"), *rows, (8, 0.5, 10.0), (8, 0.5, "not reached"))
+    assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    text = run("critical-batch", path).stdout
+    assert "note: lr differ at a batch size: the setting of fewest steps counts at each" in text
+    assert "not reached" not in text
+
+
+def test_the_length_of_runs_is_not_taken_for_steps_to_a_target(tmp_path):
+    rows = [(b, 5000, k) for b, k in zip(B, STEPS, strict=True)]
+    named = written(tmp_path / "named.csv", ("bs", "_step", "steps_to_target"), *rows)
+    assert answer("critical-batch", named)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    other = written(tmp_path / "other.csv", ("bs", "_step", "reached at"), *rows)
+    said = run("critical-batch", other, code=2).stderr
+    assert "'_step' is 5000 at every batch size, the length of the runs it seems" in said
+    assert "by --y" in said
+    assert answer("critical-batch", other, "--y", "reached at")[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+
+
 @pytest.mark.skipif(not LANGUAGE.exists(), reason="the measured points of language models are not here")
 def test_the_published_critical_batch_sizes_of_language_models_come_out():
     # arXiv 2410.21676: 20 % more samples than at batch size 256.
