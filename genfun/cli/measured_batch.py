@@ -76,7 +76,7 @@ def critical_batch(
             shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
         shown.append(Grid(("family", "formula", "misfit", "weight", "fewest samples at"), lines))
-        shown += notes(f.notes)
+        shown += notes([note for note in f.notes if note != best])
 
     def rows() -> list[dict[str, Any]]:
         fields = ("name", "formula", "misfit", "weight", "batch_size")
@@ -128,8 +128,8 @@ def _points(
     for name, by_size in runs.items():
         of = f" of {name}" if name else ""
         if any(len(settings) > 1 for settings in by_size.values()):
-            several = " and ".join(map(str, tuned))
-            remarks.append(f"{several} differ at a batch size{of}: the setting of fewest steps counts at each")
+            several = " and ".join(str(column) for column in tuned if frame[column].nunique() > 1)
+            remarks.append(f"several values of {several} at a batch size{of}: those of fewest steps count at each")
         kept = {size: min(settings.values(), key=_mean) for size, settings in by_size.items()}
         missed = [f"{size:g}" for size, counts in kept.items() if any(map(math.isnan, counts))]
         if missed:

@@ -92,7 +92,7 @@ def test_of_several_learning_rates_the_best_counts_at_each_batch_size(tmp_path):
     path = written(tmp_path / "points.csv", ("bs", "lr", "steps"), *rows, (8, 0.5, 10.0), (8, 0.5, "not reached"))
     assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
     text = run("critical-batch", path).stdout
-    assert "note: lr differ at a batch size: the setting of fewest steps counts at each" in text
+    assert "note: several values of lr at a batch size: those of fewest steps count at each" in text
     assert "not reached" not in text
 
 
