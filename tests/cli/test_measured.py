@@ -187,6 +187,16 @@ def test_trials_are_judged_by_the_edge_of_their_own_batch_size(tmp_path):
     )
 
 
+def test_verdict_and_outcome_of_a_trial_stand_in_one_line_of_80_columns(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [(share * EDGE[10], 0.9, 10, "finished") for share in (0.5, 0.95, 1.05)]
+    path = written(tmp_path / "sweep.csv", ("lr", "momentum", "bs", "state"), *rows)
+    text = run("prune", path, "--data", "power-law", *LAW).stdout
+    verdicts = [line for line in text.splitlines() if line.rstrip().endswith("finished")]
+    assert ["converges" in line for line in verdicts] == [True, False, False]
+    assert "near edge  noise  finished" in " ".join(verdicts)
+
+
 def test_what_a_sweep_lacks_is_given_and_what_is_no_sgd_is_not_judged(tmp_path):
     path = written(tmp_path / "sweep.csv", ("params_lr", "params_optimizer"), (2 * EDGE[10], "SGD"), (9.0, "Adam"))
     words = ("prune", path, "--data", "power-law", *LAW, "--momentum", 0.9)
