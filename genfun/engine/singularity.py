@@ -19,6 +19,8 @@ VISIBLE, FIRST = 1e-6, 8
 """Relative fall of the noise gain from which its slope is taken, and the points that are looked at first."""
 POLE_RANGE = 1e-4
 """Relative distance within which the pole of a mode is found again in extended precision."""
+BESIDE_POLE = 1e-5
+"""Relative distance within which a growth rate is not told from that of a mode without noise."""
 NEXT_TO_POLE = 1e-9
 """Share of a mode's rate from which on the dominant singularity is looked for beside its pole."""
 MOST_KEPT = 256
@@ -220,7 +222,18 @@ def searched_singularity(G: Transform) -> Singularity:
     outside = off_axis(roots).max()
     unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate(rate))
     shift = rate if G.problem.noise_variance == 0.0 else max(rate, 0.0)
-    return Singularity(rate, shift, unresolved, _rate_error(G, rate), gain, stable, curvature)
+    error = max(_rate_error(G, rate), _beside_pole(rate, float(radii.max())))
+    return Singularity(rate, shift, unresolved, error, gain, stable, curvature)
+
+
+def _beside_pole(rate: float, radius: float) -> float:
+    """Distance of a growth rate from that of the mean path of the fastest mode, where it is next to it; else 0.
+
+    The gain is 1 to rounding all the way between the two if noise hardly moves the mode, so that which it is cannot be
+    seen, and extended precision, which has the same rounded product of rate and eigenvalue, sees no more.
+    """
+    pole = 2.0 * np.log(radius) if radius > 1.0 else 0.0
+    return abs(rate - pole) if rate > 0.0 and abs(rate - pole) <= BESIDE_POLE * rate else 0.0
 
 
 def _rate_error(G: Transform, rate: float) -> float:
