@@ -182,10 +182,10 @@ def spread(
     **Assumptions.** Fresh batches; the loss of single runs lognormal. Of data the samples themselves are followed, as
     long as that takes less than about 3e10 operations; fourth moments of residuals are those of Gaussian ones. The
     deviation is then within 15 % of that of 1,000 runs below half the stability edge on most tables and kernels, up to
-    45 % low on one-hot columns, where rare samples carry it. Where the deviation exceeds 1.2 times the mean above the
-    floor, or fewer than 30 samples carry the features, effectively, the status says that it is uncertain. Of a
-    spectrum, spectrally expressible noise, Gaussian and uncorrelated between modes. Larger data bring constants fitted
-    to their noise for the deviation relative to the mean above the floor, and the status says so.
+    45 % low on one-hot columns, where rare samples carry it. Where the deviation exceeds 0.8 times the mean above the
+    floor, rare batches carry it, or fewer than 80 samples carry the features, effectively, the status says that it is
+    uncertain. Of a spectrum, spectrally expressible noise, Gaussian and uncorrelated between modes. Larger data bring
+    constants fitted to their noise for the deviation relative to the mean above the floor, and the status says so.
 
     Parameters
     ----------
