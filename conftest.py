@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # By default pytest-xdist puts the files of most tests first, and long pages, which are one test each, last of all.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+        if config.option.numprocesses:
+            # The workers are the threads: with two of BLAS each, they wait for each other.
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
     # What is imported stays: to look for garbage among it takes a quarter of the time of the collection.
     gc.disable()
     if config.getoption("shapes"):

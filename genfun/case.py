@@ -134,7 +134,7 @@ class Case:
         if self.noise != self.data.noise:
             return ""
         constants = f"tau1 = {self.data.noise.tau1:.3g} and tau2 = {self.data.noise.tau2:.3g}"
-        return f"constants fitted to the data, {constants}, stand for their own noise: max_learning_rate knows that"
+        return f"constants fitted to the data, {constants}, stand here for their own noise, which predictions know"
 
     @property
     def gamma(self) -> float:

@@ -121,7 +121,7 @@ def main() -> int:
     print(f"{len(rows) - failed - known} of {len(rows)} claims hold, {known} are known not to, {failed} fail")
     if arguments.write:
         DOCS.mkdir(exist_ok=True)
-        (DOCS / "validation.md").write_text(markdown(rows, machine_line()), encoding="utf-8")
+        (DOCS / "validation.md").write_text(markdown(rows, machine_line(), made_by), encoding="utf-8")
         with (DOCS / "validation.csv").open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerows([COLUMNS, *rows])

@@ -25,14 +25,17 @@ noise τ₁ = τ₂ = 1. **known** marks a claim that does not hold, for the rea
 """
 
 
-def markdown(rows: list[Row], machine: str) -> str:
+def markdown(rows: list[Row], machine: str, made_by: str) -> str:
     """Return the page."""
     files = [(file, list(group)) for file, group in groupby(rows, key=lambda row: row[8])]
     summary = [
         (f"[{_heading(file)}](#{file.replace('_', '-')})", _about(file), *_count(group)) for file, group in files
     ]
     overview = _table(("file", "claims about", "hold", "do not"), [*summary, ("all", "", *_count(rows))])
-    return HEADER + machine + "\n\n" + overview + "".join(_section(file, group) for file, group in files)
+    version = f"Package and claims: version `{made_by}` (`validation.kept.version`)."
+    return (
+        HEADER + machine + " " + version + "\n\n" + overview + "".join(_section(file, group) for file, group in files)
+    )
 
 
 def _heading(file: str) -> str:

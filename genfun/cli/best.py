@@ -80,7 +80,8 @@ def optimize(
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
     if o.gain > 0.0:
-        shown.append(f"momentum takes {percent(o.gain)} off the least loss without it")
+        without = "  (--momentum 0 finds the best rate without it)" if o.gain < 0.02 else ""
+        shown.append(f"momentum lowers the least loss by {percent(o.gain)}{without}")
     shown.append(o.caution)
     if o.noise_error > 0.0:
         shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")

@@ -13,6 +13,8 @@ from genfun.cli.group import Job, examples
 
 PARTS = {
     "core": ("numpy", "scipy", "sympy", "matplotlib", "click", "rich", "jinja2"),
+    "tables": ("pandas",),
+    "parquet": ("pyarrow",),
     "experiments": ("torch", "xarray"),
     "schedules": ("numba",),
     "explorer": ("bokeh",),

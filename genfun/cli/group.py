@@ -18,6 +18,8 @@ OUTPUT = ("--json", "--out", "--help")
 """Options of every command, last in its help."""
 
 
+FEW = 5
+"""So many commands are named that have an option which this one lacks."""
 OTHER_NAMES = {
     "--learning-rate": ("--lr", "--alpha", "--eta", "--rate", "--learning_rate", "--step-size"),
     "--learning-rates": ("--lr", "--lrs", "--learning-rate", "--rates"),
@@ -150,7 +152,14 @@ class Jobs(click.Group):
             known = set() if error.ctx is None else {name for p in error.ctx.command.params for name in p.opts}
             named = [name for name, others in OTHER_NAMES.items() if error.option_name in others and name in known]
             where = "" if error.ctx is None else f" (see {error.ctx.command_path} --help)"
-            hint = f"No such option {error.option_name!r}; here it is {named[0]}" if named else error.format_message()
+            elsewhere = [
+                name for name, c in self.commands.items() if any(error.option_name in p.opts for p in c.params)
+            ]
+            hint = error.format_message()
+            if named:
+                hint = f"No such option {error.option_name!r}; here it is {named[0]}"
+            elif 0 < len(elsewhere) <= FEW and not error.possibilities:
+                hint = f"No such option {error.option_name!r} here; it belongs to {', '.join(elsewhere)}"
             _fail(hint + where)
         except click.ClickException as error:
             where = getattr(error, "ctx", None)

@@ -47,7 +47,8 @@ def critical_batch(
     """Find the batch size of fewest samples in measured runs.
 
     POINTS.csv has a column of batch sizes and one of steps to the target, and may have columns that name a series.
-    Steps that are missing, or "not reached", are left out. Exports of W&B and Optuna are read as they are.
+    Steps that are missing, or "not reached", are left out. Of several learning rates at a batch size the best counts.
+    Exports of W&B and Optuna are read as they are.
     """
     from genfun.answers.batch.fit_steps import fit_steps
 
@@ -75,7 +76,7 @@ def critical_batch(
             shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
         shown.append(Grid(("family", "formula", "misfit", "weight", "fewest samples at"), lines))
-        shown += notes(f.notes)
+        shown += notes([note for note in f.notes if note != best])
 
     def rows() -> list[dict[str, Any]]:
         fields = ("name", "formula", "misfit", "weight", "batch_size")
@@ -106,6 +107,8 @@ def _points(
     frame = read(path)
     sizes, steps = find(path, frame, "batch_size", x, "--x"), find(path, frame, "steps", y, "--y")
     groups = [find(path, frame, "series", name, "--by") for name in by] if by else named(frame, SERIES)
+    tuned = [find(path, frame, what) for what in ("learning_rate", "momentum")]
+    tuned = [column for column in tuned if column is not None and column not in groups]
     remarks: list[str] = []
     state = find(path, frame, "state")
     if state is not None:
@@ -113,23 +116,44 @@ def _points(
         if not all(done):
             remarks.append(f"{done.count(False)} of {len(done)} runs did not finish ({state}) and were left out")
         frame = frame[done]
-    series: dict[str, tuple[list[float], list[float]]] = {}
-    unreached: dict[str, list[str]] = {}
     b, k = measured(path, frame, sizes), measured(path, frame, steps, censored=True)
+    if y is None:
+        _refuse_one_length(path, steps, b, k)
+    runs: dict[str, dict[float, dict[str, list[float]]]] = {}
     for i, (size, count) in enumerate(zip(b, k, strict=True)):
         name = ", ".join(str(frame[group].iloc[i]) for group in groups)
-        if math.isnan(count):
-            unreached.setdefault(name, []).append(f"{size:g}")
-            continue
-        ours = series.setdefault(name, ([], []))
-        ours[0].append(size)
-        ours[1].append(count)
-    for name, missed in unreached.items():
+        setting = ", ".join(f"{column} {frame[column].iloc[i]}" for column in tuned)
+        runs.setdefault(name, {}).setdefault(size, {}).setdefault(setting, []).append(count)
+    series: dict[str, tuple[list[float], list[float]]] = {}
+    for name, by_size in runs.items():
         of = f" of {name}" if name else ""
-        remarks.append(f"the target was not reached at batch size {', '.join(missed)}{of}: left out of the fit")
+        if any(len(settings) > 1 for settings in by_size.values()):
+            several = " and ".join(str(column) for column in tuned if frame[column].nunique() > 1)
+            remarks.append(f"several values of {several} at a batch size{of}: those of fewest steps count at each")
+        kept = {size: min(settings.values(), key=_mean) for size, settings in by_size.items()}
+        missed = [f"{size:g}" for size, counts in kept.items() if any(map(math.isnan, counts))]
+        if missed:
+            remarks.append(f"the target was not reached at batch size {', '.join(missed)}{of}: left out of the fit")
+        points = [(size, count) for size, counts in kept.items() for count in counts if not math.isnan(count)]
+        if points:
+            series[name] = ([size for size, _ in points], [count for _, count in points])
     if not series:
         raise ValueError(f"{path} has no points; write a line for every batch size")
     return series, remarks
+
+
+def _mean(counts: list[float]) -> float:
+    """Mean steps of the runs of a setting; infinite where one of them did not get there."""
+    return math.inf if any(map(math.isnan, counts)) else sum(counts) / len(counts)
+
+
+def _refuse_one_length(path: Path, column: Any, sizes: list[float], steps: list[float]) -> None:
+    """A tracker's counter ends at the length of the run, whatever the batch size: those are no steps to a target."""
+    if len(steps) > 2 and len(set(steps)) == 1 and len(set(sizes)) > 1:
+        raise ValueError(
+            f"{path}: {column!r} is {steps[0]:g} at every batch size, the length of the runs it seems, not the steps "
+            f"to a target; choose the column of those by --y (--y {column} if it is the one)"
+        )
 
 
 @click.command(

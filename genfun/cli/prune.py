@@ -98,7 +98,9 @@ def _shown(target: Target, trials: list[dict[str, Any]]) -> list[Block]:
     out = [trial["why"] for trial in trials if trial["verdict"] == "diverges"]
     near = sum(trial["verdict"] == "near the edge" for trial in trials)
     shown: list[Block] = [*preamble(target)]
-    shown.append(f"{len(out)} of {len(trials)} trials must diverge, {near} more are near the edge")
+    shown.append(
+        f"{len(out)} of {len(trials)} trials must diverge, {near} more {'is' if near == 1 else 'are'} near the edge"
+    )
     noisy = out.count("batch noise")
     if noisy:
         shown.append(f"{noisy} of them by batch noise: curvature alone, 2(1+beta)/lambda_max, would let them pass")
@@ -107,7 +109,8 @@ def _shown(target: Target, trials: list[dict[str, Any]]) -> list[Block]:
     lines = [
         (
             str(t["line"]), batch_words(t["batch_size"]), f"{t['momentum']:.4g}", figures(t["learning_rate"]),
-            figures(t["max_rate"]), figures(t["share"], 3), t["verdict"], t["why"],
+            figures(t["max_rate"]), figures(t["share"], 3),
+            t["verdict"].replace(" the ", " "), t["why"].removeprefix("batch "),
             *([t["outcome"]] if "outcome" in t else []),
         )
         for t in trials[:MOST]

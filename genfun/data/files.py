@@ -17,7 +17,7 @@ from genfun.data.tables import Choices, Numbers, numbers
 from genfun.problems.problem import LinearProblem
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".pt", ".pth"}
-CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, n_samples, noise_variance] (spectrum)"
+CONTENTS = "X, y (features), K, y (kernel), or eigenvalues, signal[, 'n_samples', 'noise_variance'] (spectrum)"
 TABLES = {*TEXT, *PARQUET, ".npy"}
 FILES = ".npz, .csv, .tsv (these two also .gz), .parquet or .npy"
 
@@ -185,7 +185,7 @@ def _from_npz(path: Path, memory_limit: int | None, asked: Choices) -> Numbers |
                 raise ValueError(f"{asked.of_columns[0]} is about the columns of a table; the targets of an NPZ are y")
             if {"X", "y"} <= keys:
                 return of_arrays(values("X"), values("y"), asked)
-            if asked.standardize or asked.intercept or asked.classes:
+            if {"K", "eigenvalues"} & keys and (asked.standardize or asked.intercept or asked.classes):
                 raise ValueError(
                     "standardize, intercept and classes are about features X, and it has none; leave them out"
                 )
@@ -197,7 +197,7 @@ def _from_npz(path: Path, memory_limit: int | None, asked: Choices) -> Numbers |
                 return LinearProblem(values("eigenvalues"), values("signal"), _whole(n), variance)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
-    raise ValueError(f"{path} has keys {sorted(keys)}; it needs {CONTENTS}")
+    raise ValueError(f"{path} has keys {sorted(keys)}; it needs {CONTENTS}: numpy.savez(path, X=..., y=...)")
 
 
 def _from_sparse(path: Path, asked: Choices) -> Numbers:

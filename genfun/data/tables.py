@@ -115,7 +115,7 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
             amounts.append(True)
             continue
         if not choices.one_hot or (like is not None and known is None):
-            raise ValueError(_about_text(where, frame, name))
+            raise ValueError(_about_text(where, frame, name) + _text_too(frame, names, name))
         made, levels[name] = _indicators(where, column, known)
         values = levels[name]
         columns += list(made)
@@ -274,6 +274,13 @@ def _about_text(where: str, frame: Any, name: Any, target: bool = False) -> str:
     else:
         remedy = "one_hot=True (--one-hot) makes a column of 0 and 1 for each; or leave it out by drop= (--drop)"
     return f"{where}, {_line(frame, 0)}: column {name!r} holds text, {shown}; {remedy}"
+
+
+def _text_too(frame: Any, names: list[Any], but: Any) -> str:
+    """What else is text, so that one message tells all that is to be done."""
+    others = [name for name in names if name != but and not _numeric(frame[name])]
+    marked = [f"{name!r}{' (drop it: hardly a category)' if _many(frame[name]) else ''}" for name in others]
+    return f"; text too: {', '.join(marked)}" if others else ""
 
 
 def _many(column: Any) -> bool:

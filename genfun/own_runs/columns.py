@@ -11,7 +11,7 @@ from typing import Any
 ALIASES = {
     "batch_size": ("batchsize", "bs", "batch", "b", "minibatch", "minibatchsize", "trainbatchsize", "globalbatchsize"),
     "steps": (
-        *("steps", "step", "k", "stepstotarget", "iterations", "iters", "iteration", "updates", "nsteps"),
+        *("stepstotarget", "steps", "k", "iterations", "iters", "iteration", "updates", "nsteps", "step"),
         *("globalstep", "trainerglobalstep"),
     ),
     "loss": ("loss", "trainloss", "trainingloss", "trainlossepoch", "trainlossstep", "finalloss", "value", "objective"),

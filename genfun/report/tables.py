@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,7 +101,7 @@ def noise_facts(report: Report) -> Facts:
         if noise.estimate is not None:
             fit = f"tau1 {noise.estimate.tau1:.4g}, tau2 {noise.estimate.tau2:.4g}"
             pairs.append(("fitted constants", f"{fit}, off by up to {noise.estimate.noise_misfit:.0%} while learning"))
-        remark = "sizes of phases and noise scales below are by the fitted constants, all else by the noise of the data"
+        remark = "phases and noise scales are by the fitted constants, all else by the noise of the data"
         return Facts("Batch noise", tuple(pairs), (remark,))
     pairs = [
         ("tau1", words.figures(facts["tau1"])),
@@ -273,7 +274,7 @@ def best_table(report: Report) -> TextTable:
             else "noise error: relative error of the loss by what is left out of the noise of the data"
         )
         + "; of edge: share of the largest stable rate, and "
-        "beyond 90 % rare runs carry the mean; worth: what momentum takes off the least loss without it."
+        "beyond 90 % rare runs carry the mean; worth: by how much momentum lowers the least loss."
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )
     return TextTable(title, headings, rows, caption)
@@ -368,11 +369,14 @@ def _phase_notes(report: Report, most: int = 3) -> list[str]:
             # The floor of label noise is a column of the curves.
             if note not in report.fit.notes and not note.startswith("label noise"):
                 about.setdefault(note, {}).setdefault(words.batch(phase["batch_size"]), []).append(phase["choice"])
+    sizes = Counter(words.batch(phase["batch_size"]) for phase in shown)
     told = []
     for note, rows in list(about.items())[:most]:
         every = sum(map(len, rows.values())) == len(shown)
-        where = "; ".join(f"batch {size} {', '.join(choices)}" for size, choices in rows.items())
-        told.append(f"In {'every row' if every else f'the rows {where}'}: {note}.")
+        whole = [size for size, choices in rows.items() if len(choices) == sizes[size]]
+        parts = [f"batch {', '.join(whole)}"] if whole else []
+        parts += [f"batch {size} {', '.join(choices)}" for size, choices in rows.items() if size not in whole]
+        told.append(f"In {'every row' if every else 'the rows of ' + '; '.join(parts)}: {note}.")
     return told
 
 

@@ -99,7 +99,7 @@ def test_the_best_setting_is_that_of_the_probe(table):
         (("optimize", "FILE", "--batch-size", 4, "--budget", 50), "--budget is of squared loss"),
         (("optimize", "FILE", "--batch-size", 4), "give --steps"),
         (("predict", "FILE", "--column", "a", "--drop", "kind", *SETTING, "--steps", 5), "fractions"),
-        (("stability", "FILE", *SETTING), "No such option"),
+        (("stability", "FILE", *SETTING), "it belongs to optimize, max-lr, predict"),
     ],
 )
 def test_what_is_not_derived_is_refused_by_name(table, tmp_path, monkeypatch, words, text):

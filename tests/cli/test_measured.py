@@ -82,6 +82,31 @@ def test_runs_that_did_not_finish_are_left_out(tmp_path):
     assert "1 of 7 runs did not finish" in run("critical-batch", path).stdout
 
 
+def test_of_several_learning_rates_the_best_counts_at_each_batch_size(tmp_path):
+    # The best rate differs with the batch size; at rate 0.5 the smallest batch gets there in one run of two.
+    rows = [
+        (b, lr, round(k * (1.0 if (lr == 0.1) == (b < 64) else 3.0), 6))
+        for b, k in zip(B, STEPS, strict=True)
+        for lr in (0.1, 0.3)
+    ]
+    path = written(tmp_path / "points.csv", ("bs", "lr", "steps"), *rows, (8, 0.5, 10.0), (8, 0.5, "not reached"))
+    assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    text = run("critical-batch", path).stdout
+    assert "note: several values of lr at a batch size: those of fewest steps count at each" in text
+    assert "not reached" not in text
+
+
+def test_the_length_of_runs_is_not_taken_for_steps_to_a_target(tmp_path):
+    rows = [(b, 5000, k) for b, k in zip(B, STEPS, strict=True)]
+    named = written(tmp_path / "named.csv", ("bs", "_step", "steps_to_target"), *rows)
+    assert answer("critical-batch", named)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    other = written(tmp_path / "other.csv", ("bs", "_step", "reached at"), *rows)
+    said = run("critical-batch", other, code=2).stderr
+    assert "'_step' is 5000 at every batch size, the length of the runs it seems" in said
+    assert "by --y" in said
+    assert answer("critical-batch", other, "--y", "reached at")[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+
+
 @pytest.mark.skipif(not LANGUAGE.exists(), reason="the measured points of language models are not here")
 def test_the_published_critical_batch_sizes_of_language_models_come_out():
     # arXiv 2410.21676: 20 % more samples than at batch size 256.
@@ -160,6 +185,16 @@ def test_trials_are_judged_by_the_edge_of_their_own_batch_size(tmp_path):
     assert (
         "3 of 9 trials must diverge, 3 more are near the edge" in run("prune", path, "--data", "power-law", *LAW).stdout
     )
+
+
+def test_verdict_and_outcome_of_a_trial_stand_in_one_line_of_80_columns(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [(share * EDGE[10], 0.9, 10, "finished") for share in (0.5, 0.95, 1.05)]
+    path = written(tmp_path / "sweep.csv", ("lr", "momentum", "bs", "state"), *rows)
+    text = run("prune", path, "--data", "power-law", *LAW).stdout
+    verdicts = [line for line in text.splitlines() if line.rstrip().endswith("finished")]
+    assert ["converges" in line for line in verdicts] == [True, False, False]
+    assert "near edge  noise  finished" in " ".join(verdicts)
 
 
 def test_what_a_sweep_lacks_is_given_and_what_is_no_sgd_is_not_judged(tmp_path):

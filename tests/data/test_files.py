@@ -104,6 +104,14 @@ def test_bad_archives_are_told_by_file_and_key(tmp_path, content, message):
         load(tmp_path / "bad.npz")
 
 
+def test_an_archive_of_other_names_is_told_how_to_be_saved_though_choices_are_given(tmp_path):
+    np.savez(tmp_path / "bad.npz", features=X, labels=y)
+    with pytest.raises(
+        ValueError, match=r"\['features', 'labels'\]; it needs X, y .*numpy.savez\(path, X=..., y=...\)"
+    ):
+        load(tmp_path / "bad.npz", standardize=True)
+
+
 class Exploding:
     """Unpickling it would run code."""
 

@@ -152,6 +152,11 @@ def test_packed_text_that_fills_memories_is_refused_before_it_is_unpacked(tmp_pa
 
 REFUSED = [
     (HOMES, {}, "row 0: column 'kind' holds text, .*one_hot=True"),
+    (
+        HOMES.assign(name=[f"name {i}" for i in range(N)], side=KIND)[["kind", "name", "side", "size"]],
+        {},
+        r"column 'kind' holds text, .*; text too: 'name' \(drop it: hardly a category\), 'side'$",
+    ),
     (HOMES, {"target": "kind"}, "column 'kind' holds text, .*classes=True"),
     (HOMES, {"target": "prise"}, "did you mean 'price'"),
     (HOMES, {"target": "price", "drop": "price"}, "drop has 'price', which is the target"),

@@ -396,7 +396,7 @@ def test_a_note_about_phases_comes_once_with_its_rows(report):
     for note in list(dict.fromkeys(notes))[:3]:
         assert caption.count(note) == 1
     told = caption[caption.index("those of the curves.") :]
-    assert "In every row: " in told or "In the rows batch 1" in told
+    assert "In every row: " in told or "In the rows of batch 1" in told
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def power_law(fit: PowerLawFit) -> str:
     exponents += f"{_interval(fit.zeta_interval)}, R^2 {fit.quality:.4f}"
     if fit.is_power_law:
         return f"The spectrum is a power law {where}: {exponents}."
-    return f"The spectrum is NOT a power law ({fit.notes[0]}); the nearest, {where}: {exponents}."
+    why = fit.notes[0].removeprefix("not a power law: ")
+    return f"The spectrum is NOT a power law ({why}); the nearest, {where}: {exponents}."
 
 
 def _interval(ends: tuple[float, float]) -> str:
