@@ -15,7 +15,8 @@ from genfun.engine.edge import edge
 from genfun.engine.epochs import Pairs, groups, pair_closure, pairs_of_problem
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
-from genfun.problems.problem import LinearProblem, Problem
+from genfun.problems.power_law import PowerLaw
+from genfun.problems.problem import UNLISTED, LinearProblem, Problem
 
 TRUSTED_SHARE = 0.7
 """Of the stability edge of fresh batches: the closure has been compared with runs up to here."""
@@ -201,9 +202,8 @@ def _pairs(case: Case, noise: NoiseChoice) -> Pairs:
     if not isinstance(problem, LinearProblem):
         modes = getattr(problem, "n_modes", None)
         if modes is None:
-            raise ValueError(
-                f"problem must have finitely many modes with epochs, got {problem!r}; set n_modes of the power law"
-            )
+            remedy = "set n_modes of the power law" if isinstance(problem, PowerLaw) else UNLISTED
+            raise ValueError(f"problem must have finitely many modes with epochs, got {problem!r}; {remedy}")
         law: Any = problem
         problem = LinearProblem(law.eigenvalues, law.signal, law.n_samples, law.noise_variance)
     if isinstance(case.noise, SpectrallyExpressible):

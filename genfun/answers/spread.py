@@ -35,7 +35,7 @@ WIDE, RARE, RAREST = 0.7, 0.5, 3.0
 """How rare the kicks may be, see `run_spread`: RAREST, or RARE where the deviation is over WIDE times that mean."""
 FEWEST = 80.0
 """Effective samples, see `effective_samples`, from which on it is so of data."""
-SpreadStatus = Literal["ok", "noise uncertain", "spread uncertain"]
+SpreadStatus = Literal["ok", "noise uncertain", "spread uncertain", "diverges"]
 MEANING: dict[SpreadStatus, str] = {
     "ok": "the deviation is that of the noise model, of data that of their own samples",
     "noise uncertain": "constants fitted to the noise stand for that of these data, which are too many to follow: the "
@@ -45,6 +45,8 @@ MEANING: dict[SpreadStatus, str] = {
     "the loss is not lognormal. The deviation of a thousand runs was seen from 0.7 to 2.3 times this one, and 90 % "
     "bands to hold up to 99 % of runs; with so few samples quantiles may be off by orders of magnitude. Runs of "
     "simulate tell them",
+    "diverges": "the mean or the deviation left the range of doubles: both are inf from there on, and quantiles nan; "
+    "lower the learning rate",
 }
 
 
@@ -63,7 +65,7 @@ class Spread(Displayed):
     steps : int or integer array, any shape
         As asked for.
     status : str
-        "ok", "noise uncertain" or "spread uncertain"; `meaning` puts it in words.
+        "ok", "noise uncertain", "spread uncertain" or "diverges"; `meaning` puts it in words.
 
     Examples
     --------
@@ -87,9 +89,10 @@ class Spread(Displayed):
         return MEANING[self.status]
 
     def _lognormal(self) -> tuple[Any, Any]:
-        """Location and width of the logarithm of the loss above the floor."""
-        excess = np.asarray(self.mean) - self.floor
-        good = excess > 0.0
+        """Location and width of the logarithm of the loss above the floor; nan where they are beyond doubles."""
+        known = np.isfinite(self.mean) & np.isfinite(self.sd)
+        excess = np.where(known, self.mean, np.nan) - self.floor
+        good = (excess > 0.0) | ~known
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             width = np.where(good, np.log1p((np.asarray(self.sd) / excess) ** 2), 0.0)
             location = np.where(good, np.log(np.maximum(excess, 0.0)) - 0.5 * width, -np.inf)
@@ -136,6 +139,7 @@ class Spread(Displayed):
             distance = location - np.log(level - self.floor)
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = np.where(width > 0.0, ndtr(distance / width), (distance > 0.0).astype(float))
+            found = np.where(np.isnan(width), np.nan, found)
         return float(found) if found.ndim == 0 else found
 
     def runs_for(self, relative_difference: float) -> Any:
@@ -154,7 +158,8 @@ class Spread(Displayed):
         from scipy.special import ndtri
 
         delta = _check.positive("relative_difference", relative_difference, "0.05 is 5 %")
-        ratio = np.asarray(self.sd) / (delta * np.asarray(self.mean))
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = np.asarray(self.sd) / (delta * np.asarray(self.mean))
         needed = 2.0 * (ndtri(CONFIDENCE) + ndtri(POWER)) ** 2 * ratio**2
         if not np.isfinite(needed).all():
             raise ValueError("no number of runs will do: the loss has no finite deviation; lower the learning rate")
@@ -182,10 +187,10 @@ def spread(
     **Assumptions.** Fresh batches; the loss of single runs lognormal. Of data the samples themselves are followed, as
     long as that takes less than about 3e10 operations; fourth moments of residuals are those of Gaussian ones. The
     deviation is then within 15 % of that of 1,000 runs below half the stability edge on most tables and kernels, up to
-    45 % low on one-hot columns, where rare samples carry it. Where the deviation exceeds 1.2 times the mean above the
-    floor, or fewer than 30 samples carry the features, effectively, the status says that it is uncertain. Of a
-    spectrum, spectrally expressible noise, Gaussian and uncorrelated between modes. Larger data bring constants fitted
-    to their noise for the deviation relative to the mean above the floor, and the status says so.
+    45 % low on one-hot columns, where rare samples carry it. Where the deviation exceeds 0.8 times the mean above the
+    floor, rare batches carry it, or fewer than 80 samples carry the features, effectively, the status says that it is
+    uncertain. Of a spectrum, spectrally expressible noise, Gaussian and uncorrelated between modes. Larger data bring
+    constants fitted to their noise for the deviation relative to the mean above the floor, and the status says so.
 
     Parameters
     ----------
@@ -249,12 +254,17 @@ def spread(
     )
     rarest, found = float(found[:, 2].max()), found[:, :2]
     if unique.size > some.size:
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             share = np.interp(np.log1p(unique), np.log1p(some), found[:, 1] / (found[:, 0] - case.label_noise))
-        mean = predict(problem, method, unique, "fitted" if noise == "fitted" else noise).loss
-        found = np.stack([mean, share * (mean - case.label_noise)], axis=1)
+            mean = predict(problem, method, unique, "fitted" if noise == "fitted" else noise).loss
+            found = np.stack([mean, share * (mean - case.label_noise)], axis=1)
+    beyond = ~np.isfinite(found).all(axis=1)
+    found[beyond, 1] = np.inf
+    found[np.isnan(found[:, 0]), 0] = np.inf
     mean, sd = (np.reshape(x[inverse.ravel()], wanted.shape) for x in found.T)
-    if status == "ok" and _uncertain(np.asarray(mean), np.asarray(sd), case, own, rarest):
+    if beyond.any():
+        status = "diverges"
+    elif status == "ok" and _uncertain(np.asarray(mean), np.asarray(sd), case, own, rarest):
         status = "spread uncertain"
     if wanted.ndim == 0:
         return Spread(float(mean), float(sd), case.label_noise, last, status)

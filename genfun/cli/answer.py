@@ -112,7 +112,8 @@ def _write(found: Answer, name: str, path: Path) -> Sequence[Path]:
     if path.suffix in PICTURES and path.suffix not in found.files:
         from genfun.plotting import save
 
-        assert found.draw is not None
+        if found.draw is None:
+            raise ValueError(f"--out draws no picture of this answer; write {', '.join(EVERY)}")
         return save(found.draw(), path)
     if path.suffix in found.files:
         raw = found.files[path.suffix]()

@@ -51,7 +51,7 @@ def best_schedule(
         raise click.UsageError("give --steps or --samples, and not both", click.get_current_context())
     beta = None if momentum == "free" else REAL.convert(momentum, None, None)
     only, (of, noise) = target.expressible, target.partly_own
-    b = ask(of, batch_size, steps or 2, beta, noise, share_of_edge, samples)
+    b = ask(of, batch_size, 2 if steps is None else steps, beta, noise, share_of_edge, samples)
     lr, chosen = b.method, b.method.at([0])[1][0]
     shown = [
         *preamble(target, only),

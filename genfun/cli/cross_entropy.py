@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,6 +84,7 @@ def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answ
             f"effective, alpha/(1-beta):    {edge / (1.0 - momentum):.6g}",
             "beyond it the first steps grow; a largest stable learning rate does not exist under cross-entropy",
         ],
+        draw=_undrawn,
     )
 
 
@@ -173,7 +175,9 @@ def _undrawn() -> Any:
 
 
 def _preamble(target: Target, data: SoftmaxData) -> list[str]:
-    return [f"{target.label}: {data!r}", *notes(target.remarks), "loss: cross-entropy in nats, a mean over samples"]
+    # What an intercept gains is said of squared loss.
+    remarks = [re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in target.remarks]
+    return [f"{target.label}: {data!r}", *notes(remarks), "loss: cross-entropy in nats, a mean over samples"]
 
 
 def _inputs(target: Target, data: SoftmaxData, **setting: Any) -> dict[str, Any]:

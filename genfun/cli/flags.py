@@ -37,6 +37,7 @@ OTHERS = {
     "use local_exponent on its predicted curve": "`genfun explain` tells the exponent at a step",
     "use LinearProblem for a few separated modes": "a few separated modes are a spectrum in an .npz",
     "pass the LinearData in place of its problem": "give data as TARGET",
+    "max_learning_rate gives that edge": "`genfun max-lr` gives that edge",
 }
 """Remedies that are others on the command line."""
 

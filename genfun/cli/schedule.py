@@ -51,7 +51,10 @@ def _value(node: ast.expr) -> Any:
         return getattr(genfun.schedules, node.func.id)(*map(_value, node.args), **named)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(map(_value, node.elts))
-    found = ast.literal_eval(node)
+    try:
+        found = ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)} is neither a number nor one of {', '.join(NAMES)}") from None
     # 1e3 is a whole number on the command line, and so inside a schedule.
     return int(found) if isinstance(found, float) and found.is_integer() and found > 1.0 else found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -263,11 +264,13 @@ def _read(
         _check_labels(name, dict(flags))
         options["classes"] = True
     split = None
-    if test is not None or holdout is not None:
-        check_noise(noise_name, {"--noise-variance": noise_variance, "--tau1": tau1, "--tau2": tau2})
-        chosen = {("target" if key == "column" else key): options[key] for key in OPTIONS[kind]}
-        split = split_of(name, chosen, test, holdout, split_seed)
-    source = split.data if split else {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind](name, options)
+    with _as_labels(cross_entropy):
+        if test is not None or holdout is not None:
+            check_noise(noise_name, {"--noise-variance": noise_variance, "--tau1": tau1, "--tau2": tau2})
+            chosen = {("target" if key == "column" else key): options[key] for key in OPTIONS[kind]}
+            split = split_of(name, chosen, test, holdout, split_seed)
+        read = {"mnist": _mnist, "power-law": _power_law, "file": _file}[kind]
+        source = split.data if split else read(name, options)
     problem = _with_noise_variance(getattr(source, "problem", source), noise_variance)
     chosen = _noise(source, noise_name, noise_variance, tau1, tau2)
     inputs = {"target": name} | {option: options[option] for option in sorted(OPTIONS[kind])}
@@ -275,6 +278,18 @@ def _read(
     if split is not None:
         inputs |= {"test": None if test is None else str(test), "holdout": holdout, "split_seed": split_seed}
     return Target(name, inputs, source, problem, chosen, split, cross_entropy)
+
+
+@contextmanager
+def _as_labels(cross_entropy: bool) -> Iterator[None]:
+    """Say of targets that are no labels what asked for labels: --cross-entropy, which sets --classes."""
+    try:
+        yield
+    except ValueError as error:
+        if not cross_entropy:
+            raise
+        text = str(error).replace("classes needs", "--cross-entropy needs")
+        raise type(error)(text.replace("leave classes out", "leave --cross-entropy out")) from None
 
 
 def _check_labels(name: str, noise: dict[str, Any]) -> None:

@@ -295,7 +295,8 @@ class LinearData(Displayed):
     @cached_property
     def signal(self) -> Float[Array, " rank"]:
         """s_k, summed over outputs, aligned with the eigenvalues."""
-        return self.eigenvalues * np.sum(self.coefficients**2, axis=1)
+        with np.errstate(over="ignore"):  # what doubles do not hold is refused by its scale
+            return self.eigenvalues * np.sum(self.coefficients**2, axis=1)
 
     @cached_property
     def problem(self) -> LinearProblem:

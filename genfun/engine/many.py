@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -208,7 +209,9 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     if step > 0 and not settings.gamma.any():
         found = noiseless_losses(settings, fine_signal(settings.problem, step), step)
         return found, np.full(settings.rates.size, EPS * (64.0 + step))
-    if step > 0 and not isinstance(settings.noise, SpectrallyExpressible):
+    if not isinstance(settings.noise, SpectrallyExpressible):
+        if step == 0:  # no batch has been drawn, and any noise gives the loss at the start
+            return losses_at(replace(settings, noise=SpectrallyExpressible()), 0)
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
     measures = coarse_measures(settings.problem)

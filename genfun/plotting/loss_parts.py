@@ -137,7 +137,9 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None, band: Spread | No
 
 
 def _same(prediction: Prediction, band: Spread) -> None:
-    """Refuse a band of another setting."""
+    """Refuse a band of another setting, and what is no band."""
+    if not isinstance(band, Spread):
+        raise TypeError(f"band must be a Spread, got {type(band).__name__}; pass spread(problem, method, steps)")
     means = dict(zip(np.ravel(band.steps).tolist(), np.ravel(band.mean).tolist(), strict=True))
     for step, loss in zip(np.ravel(prediction.steps).tolist(), np.ravel(prediction.loss).tolist(), strict=True):
         if step in means and abs(means[step] - loss) > SAME * abs(loss):

@@ -94,7 +94,9 @@ def _shown(result: Spread) -> tuple[Array, Array]:
     kept = (steps > 0) & (mean > 0.0) & np.asarray(np.isfinite(ends)).all(axis=0)
     shown = order[kept[order]]
     if shown.size == 0:
-        raise ValueError("result has no step after 0 with a finite spread; ask for several steps, e.g. 1 to 1000")
+        raise ValueError(
+            "result has no step after 0 with a finite spread; ask for several steps, e.g. 1 to 1000, before it diverges"
+        )
     return shown, steps[shown]
 
 

@@ -274,6 +274,7 @@ def _assembled(
     # A random direction of the complement stands for `rest / probes` of its eigenvectors.
     share = [(x, w / w.sum() * (rest / len(tries))) for x, w in probe_rules]
     if moments is not None:
+        moments.check_trace(outputs, float(values.sum()) + sum(float(w @ a) for a, w in share))
         share = _with_trace(share, outputs * moments.trace - float(values.sum()), np.sqrt(apply.eps) * top)
     x = np.concatenate([values, *(a for a, _ in share)])
     counts = np.concatenate([np.ones(values.size), *(b for _, b in share)]) / outputs

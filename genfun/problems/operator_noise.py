@@ -11,6 +11,8 @@ from genfun import _check
 from genfun._typing import Array, Float
 from genfun.noise.expressible import SpectrallyExpressible, fitted_constants
 
+TRACES_APART = 5.0
+"""Times that Tr K/N by the blocks may be that by random probes, or the other way: probes are rough, a lost N is not."""
 MOST_OUTPUTS = 32
 """Outputs of a sample beyond which its gradients, one an output, would take far longer than all products."""
 
@@ -68,6 +70,28 @@ class SampleMoments:
                 "depend on no trained parameter"
             )
         return cls(trace, n * float(np.sum(blocks**2)) / outputs)
+
+    def check_trace(self, outputs: int, estimate: float) -> None:
+        """Refuse blocks whose trace is far from that of the products, as of K_ii in place of K_ii/N.
+
+        Parameters
+        ----------
+        outputs : int
+            Rows of the operator for each sample.
+        estimate : float
+            tr K/N by products.
+
+        Raises
+        ------
+        ValueError
+            If one is more than `TRACES_APART` times the other.
+        """
+        found = outputs * self.trace
+        if not estimate / TRACES_APART <= found <= estimate * TRACES_APART:
+            raise ValueError(
+                f"operator.sample_blocks() have the trace {found:.3g} in all, and products with the operator find "
+                f"{estimate:.3g}; give blocks K_ii/N of the operator K/N, in its units"
+            )
 
     def noise(
         self, capacity: float, values: Float[Array, " m"], vectors: Float[Array, "m size"], n: int

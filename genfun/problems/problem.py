@@ -283,6 +283,10 @@ class LinearProblem(Displayed):
         return self._cache[bin_width]
 
 
+UNLISTED = "it has no list of eigenvalues: pass LinearData, or a LinearProblem of all eigenvalues"
+"""What to do where the modes of a problem are asked for and only measures of it are known."""
+
+
 def check_scales(largest: float, s: Array, noise_variance: float = 0.0, of: str = "") -> None:
     """Refuse scales at which powers of eigenvalues, or losses, leave the range of doubles.
 

@@ -64,6 +64,11 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float, float]:
     last : int
         The step.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _followed(data, method, last)
+
+
+def _followed(data: Any, method: Any, last: int) -> tuple[float, float, float]:
     steps = list(run_of(data, method, last)[1])
     batch = _batch_sizes(method, last, data.n_samples)
     some = looked_at(last)
@@ -97,8 +102,10 @@ def run_spread(data: Any, method: Any, last: int) -> tuple[float, float, float]:
             line[0] = line[0] - step.variance * (phi.T @ (kappa[:, None] * eps)) / n
     if last == 0:
         return loss, 0.0, 0.0
+    if not np.isfinite(parts[some]).all():
+        return loss, np.inf, np.inf
     variance, fourth = (max(float(np.interp(np.arange(last), some, x[some]).sum()), 0.0) for x in (parts, fourths))
-    return loss, float(np.sqrt(variance)), fourth / variance**2 if variance > 0.0 else 0.0
+    return loss, float(np.sqrt(variance)), fourth / variance / variance if variance > 0.0 else 0.0
 
 
 def looked_at(last: int) -> Any:

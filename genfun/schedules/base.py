@@ -53,6 +53,12 @@ class Table:
         copy.setflags(write=False)
         object.__setattr__(self, "values", copy)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Table) and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.values.tolist()))
+
     def __repr__(self) -> str:
         v = self.values
         return f"Table({v.size} steps, {v[0]:.4g} .. {v[-1]:.4g})"

@@ -120,8 +120,14 @@ class SoftmaxData:
                 "of one-hot rows pass .argmax(axis=1)"
             )
         if given.dtype.kind == "f" and not (given == np.floor(given)).all():
-            raise ValueError("labels must be classes, got fractions; pass integers or strings")
-        classes, positions = np.unique(given, return_inverse=True)
+            raise ValueError("labels must be classes, got fractions or nan; pass integers or strings")
+        try:
+            classes, positions = np.unique(given, return_inverse=True)
+        except TypeError:
+            kinds = sorted({type(label).__name__ for label in given.tolist()})
+            raise TypeError(
+                f"labels must all be integers or all strings, got {' and '.join(kinds)}; leave out samples without one"
+            ) from None
         if classes.size < 2:
             raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
         _check_work(n, d, classes.size, MOST_WORK)
@@ -164,7 +170,8 @@ class SoftmaxData:
         given = np.asarray(labels)
         if given.shape != (n,):
             raise ValueError(f"y_test must be one label for each of the {n} samples, got shape {given.shape}")
-        unknown = sorted(set(given.tolist()) - set(self.classes))
+        known = set(self.classes)
+        unknown = [label for label in given.tolist() if label not in known]
         if unknown:
             raise ValueError(f"y_test must hold classes of the training data, got {unknown[0]!r} besides")
         positions = np.searchsorted(np.array(self.classes), given)

@@ -278,3 +278,14 @@ def test_what_cannot_be_asked_is_refused():
         gf.best_schedule(gf.PowerLaw(nu=0.9, zeta=0.5), 1, 50)
     with pytest.raises(ValueError, match="hold must"):
         HoldThenLinear(0.1, 1.2, 10)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_so_few_steps_have_a_best_schedule_too(steps):
+    problem = gf.LinearProblem([1.0, 0.5], [1.0, 1.0])
+    found = gf.best_schedule(problem, 4, steps)
+    assert found.loss == pytest.approx(float(gf.predict(problem, found.method, steps).loss), rel=1e-6)
+    constant = [
+        float(gf.predict(problem, gf.SGD(share * found.edge, batch_size=4), steps).loss) for share in (0.4, 0.6)
+    ]
+    assert found.free_loss * (1.0 - 1e-9) <= found.loss < min(constant)  # of which none is the best one

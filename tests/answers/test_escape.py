@@ -151,6 +151,14 @@ def test_an_anharmonicity_that_is_no_small_correction_is_refused():
         anharmonicity(Shape(-1.0), Shape(-1.0))
 
 
+@pytest.mark.other_kinds
+def test_an_anharmonicity_of_no_shapes_is_refused_by_name():
+    with pytest.raises(TypeError, match="saddle must be a Shape"):
+        anharmonicity(Shape(1.0), (-1.0, 0.0))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"minimum\.second must be a real number"):
+        anharmonicity(Shape("2"), Shape(-1.0))  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize(("ratio", "large"), [(5.0, 0.2), (8.0, 0.1)])
 def test_large_steps_change_the_time_of_the_discrete_iteration_as_the_formula_says(ratio, large):
     temperature, factors = 0.25 / ratio, []

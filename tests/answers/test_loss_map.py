@@ -78,3 +78,9 @@ def test_bad_maps_are_refused():
         gf.loss_map(problem, [0.1], [0.0], -1)
     with pytest.raises(ValueError, match="learning_rates must be positive"):
         gf.loss_map(problem, [-0.1], [0.0], 1)
+
+
+def test_a_map_of_step_0_has_the_loss_at_the_start_of_data_too():
+    data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], 20, seed=1, noise_variance=0.1)
+    start = gf.predict(data, gf.SGD(0.1, batch_size=4), 0).loss
+    assert np.allclose(gf.loss_map(data, [0.1, 0.2], [0.0, 0.5], 0, 4).loss, start, rtol=1e-12)

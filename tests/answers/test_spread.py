@@ -254,3 +254,17 @@ def test_what_cannot_be_asked_is_refused():
         gf.spread(problem, gf.ScheduledSGD([0.1, 0.0, 0.1], 0.5, 1), 3)
     with pytest.raises(ValueError, match="steps must be at most"):
         gf.spread(problem, SGD(0.1, 0.0, 1), 10**9)
+
+
+@pytest.mark.parametrize("of_data", [True, False])
+def test_a_spread_beyond_the_range_of_doubles_says_so_in_place_of_numbers(of_data):
+    data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], 20, seed=1, noise_variance=0.1)
+    found = gf.spread(data if of_data else data.problem, SGD(30.0, 0.5, 4), [1, 10, 400])
+    assert found.status == "diverges"
+    assert np.isfinite(found.sd).tolist() == np.isfinite(found.mean).tolist() == [True, True, False]
+    assert np.isinf(found.mean[2])
+    assert np.isinf(found.sd[2])
+    assert np.isnan(found.quantile(0.5)).tolist() == [False, False, True]
+    assert np.isnan(found.probability_above(1.0)).tolist() == [False, False, True]
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        found.runs_for(0.1)

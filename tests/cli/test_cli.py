@@ -150,6 +150,9 @@ def test_schedule_is_the_answer_of_the_api_and_its_table_is_that_of_the_rates(tm
     assert "of the edge" in shown
     assert "seesaw" in shown
     assert "--steps or --samples" in run("schedule", *target, "--batch-size", 5, code=2).stderr
+    assert (
+        "--steps must be at least 2, got 0" in run("schedule", *target, "--batch-size", 5, "--steps", 0, code=2).stderr
+    )
 
 
 @pytest.mark.slow

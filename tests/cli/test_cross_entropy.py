@@ -106,3 +106,35 @@ def test_what_is_not_derived_is_refused_by_name(table, tmp_path, monkeypatch, wo
     monkeypatch.chdir(tmp_path)
     given = [table[0] if word == "FILE" else word for word in words]
     assert text in run(*given, "--cross-entropy", code=2).stderr
+
+
+def test_an_edge_has_no_picture_and_says_so(table, tmp_path):
+    path, _, _ = table
+    words = ("max-lr", path, "--cross-entropy", "--batch-size", 4, "--out", tmp_path / "edge.png")
+    assert "--out draws no picture" in run(*words, code=2).stderr
+
+
+def test_targets_that_are_no_labels_are_refused_by_the_option_that_was_given(tmp_path):
+    path = tmp_path / "amounts.csv"
+    path.write_text("a,price\n1,0.5\n2,1.5\n3,0.2\n4,0.1\n", encoding="utf-8")
+    told = run("max-lr", path, "--target", "price", "--cross-entropy", "--batch-size", 2, code=2).stderr
+    assert "--cross-entropy needs labels" in told
+    assert "leave --cross-entropy out" in told
+    assert "--classes" not in told
+    told = run("max-lr", path, "--target", "price", "--classes", "--batch-size", 2, code=2).stderr
+    assert "leave --classes out" in told
+
+
+def test_no_least_squared_loss_is_told_under_cross_entropy(table):
+    path, _, _ = table
+    squared = run("max-lr", path, "--classes", "--batch-size", 4).stdout
+    assert "the least loss is" in squared  # or the next says nothing
+    told = run("max-lr", path, "--cross-entropy", "--batch-size", 4).stdout
+    assert "the least loss is" not in told
+    assert "--intercept adds it" in " ".join(told.split())
+
+
+def test_the_edge_is_named_as_the_command_that_tells_it(table):
+    path, _, _ = table
+    words = ("predict", path, "--cross-entropy", "--batch-size", 4, "--learning-rate", 99, "--steps", 5)
+    assert "`genfun max-lr` gives that edge" in run(*words, code=2).stderr

@@ -191,6 +191,7 @@ def test_schedules_are_written_as_in_python():
         ("Cosine(open('x', 'w'), 10)", ("open is none of",)),
         ("Warmup(" * 300, ("neither a number nor a schedule", "...")),
         ("Cosine(0.5, 10", ("neither a number nor a schedule",)),
+        ("0.1*(1 - t/T)", ("0.1 * (1 - t / T) is neither a number nor one of Cosine,",)),
     ],
 )
 def test_a_wrong_schedule_gets_one_line_and_runs_nothing(text, parts, folder):

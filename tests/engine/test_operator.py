@@ -233,6 +233,27 @@ def test_wrong_blocks_of_samples_are_refused(blocks, text):
         gf.LinearProblem.from_operator(operator, [1.0, 2.0], n_samples=2)
 
 
+@pytest.mark.parametrize("factor", [40.0, 1.0 / 40.0])
+def test_blocks_of_another_scale_than_the_operator_are_refused(factor):
+    X = np.random.default_rng(0).standard_normal((40, 60))  # of full rank, so that the capacity would follow the trace
+    operator = Sampled(X @ X.T / 40)
+    blocks = factor * operator.sample_blocks()
+    assert gf.LinearProblem.from_operator(operator, X[:, 0], n_samples=40, lanczos_steps=8).noise is not None
+    operator.sample_blocks = lambda: blocks
+    with pytest.raises(ValueError, match="give blocks K_ii/N"):
+        gf.LinearProblem.from_operator(operator, X[:, 0], n_samples=40, lanczos_steps=8)
+
+
+def test_what_a_measured_spectrum_cannot_tell_is_refused_with_the_way_to_it():
+    p = gf.LinearProblem.from_operator(np.diag([1.0, 0.5, 0.2]), [1.0, 1.0, 1.0], n_samples=3)
+    setting = gf.SGD(0.1, batch_size=1)
+    for ask in (lambda: gf.explain(p, setting), lambda: gf.phase(p, setting), lambda: gf.asymptotic_optimum(p, 1)):
+        with pytest.raises(TypeError, match="no list of eigenvalues"):
+            ask()
+    with pytest.raises(ValueError, match="no list of eigenvalues"):
+        gf.epochs_curve(p, setting, 3)
+
+
 def test_gradients_of_very_many_outputs_are_not_asked_for():
     operator = Sampled(np.eye(2 * 33), 33)
     operator.sample_blocks = lambda: pytest.fail("asked for")

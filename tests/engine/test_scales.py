@@ -92,3 +92,9 @@ def test_the_extremes_that_are_let_in_warn_of_nothing(eigenvalue: float, signal:
     gf.escape_steps(problem, gf.SGD(3.0 / eigenvalue, 0.0, 1))
     gf.spread(problem, method, 50)
     gf.explain(problem, method, 100)
+
+
+def test_features_so_small_that_their_coefficients_overflow_are_refused_and_no_warning_is_raised():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(ValueError, match="largest between 1e-75"):
+        gf.LinearData.from_features(1e-160 * X, X[:, 0])

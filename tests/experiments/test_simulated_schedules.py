@@ -124,3 +124,14 @@ def test_a_table_of_settings_refuses_a_schedule_by_name():
     runs = simulate(data, gf.schedules.ScheduledSGD(lambda t: 0.1 / (1.0 + t), 0.5, 1), 5, replicas=2)
     with pytest.raises(TypeError, match="agree"):
         agreements(data, [runs])
+
+
+def test_schedules_of_equal_tables_are_one_setting():
+    data = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], 20, seed=1)
+    once, again, other = (gf.ScheduledSGD(np.linspace(0.3, last, 9), batch_size=4) for last in (0.1, 0.1, 0.2))
+    assert once == again != other
+    assert hash(once) == hash(again)
+    runs = simulate(data, once, 9, 4)
+    assert gf.experiments.agree(gf.predict(data, again, [3, 9]), runs).steps.tolist() == [3, 9]
+    with pytest.raises(ValueError, match="use one method"):
+        gf.experiments.agree(gf.predict(data, other, [3, 9]), runs)

@@ -85,6 +85,8 @@ def test_a_prediction_shows_the_spread_of_its_runs_behind_its_loss():
     other = gf.spread(problem, gf.SGD(0.1, batch_size=2), steps)
     with pytest.raises(ValueError, match="band must be of the same"):
         gf.predict(problem, method, steps).plot(Figure().subplots(), band=other)
+    with pytest.raises(TypeError, match="band must be a Spread, got Prediction; pass spread"):
+        gf.predict(problem, method, steps).plot(Figure().subplots(), band=gf.predict(problem, method, steps))
 
 
 def test_a_spread_of_step_0_alone_has_no_picture():

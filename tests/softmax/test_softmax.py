@@ -228,6 +228,8 @@ def test_other_answers_and_wrong_settings_are_refused_by_name():
         gf.max_learning_rate(data, noise=gf.SpectrallyExpressible())
     with pytest.raises(ValueError, match="steps alone"):
         gf.optimize(data, batch_size=4)
+    with pytest.raises(TypeError, match="labels must all be integers or all strings, got NoneType and str"):
+        gf.SoftmaxData.from_features([[1.0], [2.0]], ["cat", None])
     with pytest.raises(ValueError, match="label_smoothing must be below 1"):
         gf.SoftmaxData.from_features(np.ones((3, 1)), [0, 1, 1], label_smoothing=1.0)
     with pytest.raises(ValueError, match="argmax"):

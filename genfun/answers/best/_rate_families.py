@@ -133,7 +133,7 @@ def best_families(excess: Callable[[Any], float], cap: float, steps: int) -> dic
     flat, _ = found["hold then linear"] = hold_then_linear(excess, cap, steps, around)
 
     def risen(peak: float, share: float) -> Any:
-        rise = max(round(share * steps), 1)
+        rise = min(max(round(share * steps), 1), steps - 1)
         # The fall ends with the steps, and takes as many of them as it did.
         left = steps - rise
         return Warmup(rise, then=HoldThenLinear(peak, max(1.0 - (1.0 - flat.hold) * steps / left, 0.0), left))

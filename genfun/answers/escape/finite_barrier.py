@@ -48,6 +48,8 @@ def anharmonicity(minimum: Shape, saddle: Shape) -> float:
 
     Raises
     ------
+    TypeError
+        If one is no Shape, or of no numbers.
     ValueError
         If a second derivative has the wrong sign.
 
@@ -60,6 +62,10 @@ def anharmonicity(minimum: Shape, saddle: Shape) -> float:
     >>> anharmonicity(Shape(2.0, 6.0, 6.0), Shape(-1.0, 0.0, 6.0))  # (x^2 - 1)^2/4
     1.5
     """
+    for name, at in (("minimum", minimum), ("saddle", saddle)):
+        if not isinstance(at, Shape):
+            raise TypeError(f"{name} must be a Shape, got {at!r}; give Shape(second, third, fourth)")
+        _check.number(f"{name}.second", at.second)
     if minimum.second <= 0.0 or saddle.second >= 0.0:
         raise ValueError(
             f"minimum.second must be positive and saddle.second negative, got {minimum.second!r} and "

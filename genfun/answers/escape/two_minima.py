@@ -231,7 +231,7 @@ def _next_order(anharmonicity: float, temperature: float) -> float:
     if not abs(more) < 0.5:
         raise ValueError(
             f"anharmonicity times the temperature must be a small correction, below 0.5 in size, got {more:.3g}; "
-            "the barrier is too low for the formula"
+            "at this temperature the barrier is too low for the formula: lower learning_rate, or raise batch_size"
         )
     return math.log1p(more)
 

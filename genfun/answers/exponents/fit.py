@@ -15,7 +15,7 @@ from genfun.answers.exponents._window import FEWEST, NINETY, SHORTEST, SMOOTH, C
 from genfun.answers.exponents.spectrum_points import log_spaced
 from genfun.data.linear import LinearData
 from genfun.problems.power_law import PowerLaw
-from genfun.problems.problem import LinearProblem, Problem
+from genfun.problems.problem import UNLISTED, LinearProblem, Problem
 
 PER_DECADE = 8
 """Fitted points in a decade of mode numbers; equal spacing of log k keeps the many last modes from dominating."""
@@ -146,7 +146,7 @@ def fit_power_law(problem: Problem | LinearData) -> PowerLawFit:
     if isinstance(problem, LinearData):
         problem = problem.problem
     if not isinstance(problem, PowerLaw | LinearProblem):
-        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
+        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}; {UNLISTED}")
     fit = _exact(problem) if isinstance(problem, PowerLaw) else _measured(problem)
     object.__setattr__(fit, "_problem", problem)
     return fit

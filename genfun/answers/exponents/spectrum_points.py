@@ -9,7 +9,7 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.problems.power_law import PowerLaw
-from genfun.problems.problem import LinearProblem, Problem
+from genfun.problems.problem import UNLISTED, LinearProblem, Problem
 
 INFINITE_MODES = 10**6
 """An infinite spectrum is listed up to this mode."""
@@ -85,7 +85,7 @@ def spectrum_points(problem: Problem, at_most: int = 1000) -> SpectrumPoints:
             signal[-1] = tails[-1]
         return SpectrumPoints(k, lam, signal, tails)
     if not isinstance(problem, LinearProblem):
-        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}")
+        raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}; {UNLISTED}")
     k = log_spaced(problem.eigenvalues.size, count)
     tails = np.cumsum(problem.signal[::-1])[::-1]
     return SpectrumPoints(k, problem.eigenvalues[k - 1], problem.signal[k - 1], tails[k - 1])
