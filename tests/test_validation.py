@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,10 @@ def test_rows_of_finished_claims_wait_for_the_version_that_made_them(tmp_path):
     kept.write("escape", rows, "v1", tmp_path)
     assert kept.read("escape", "v1", tmp_path) == rows
     assert kept.read("escape", "v2", tmp_path) is None
+    assert kept.newest("rungs", tmp_path) is None
+    kept.write("escape", rows[:0], "v2", tmp_path)
+    os.utime(tmp_path / "v1" / "escape.csv", (1, 1))
+    assert kept.newest("escape", tmp_path) == ([], "v2")
 
 
 @pytest.mark.slow

@@ -31,6 +31,15 @@ def read(file: str, made_by: str, folder: Path = FOLDER) -> list[Row] | None:
         return [tuple(row) for row in csv.reader(stream)]
 
 
+def newest(file: str, folder: Path = FOLDER) -> tuple[list[Row], str] | None:
+    """Return the rows of a file that any version has finished last, and that version."""
+    found = max(folder.glob(f"*/{file}.csv"), key=lambda path: path.stat().st_mtime, default=None)
+    if found is None:
+        return None
+    made_by = found.parent.name
+    return read(file, made_by, folder) or [], made_by
+
+
 def write(file: str, rows: list[Row], made_by: str, folder: Path = FOLDER) -> None:
     """Keep the rows of a finished file: all of them or, if the power goes, none."""
     path = folder / made_by / f"{file}.csv"

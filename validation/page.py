@@ -7,7 +7,7 @@ from itertools import groupby
 from string import ascii_lowercase
 
 # Of a claim, in this order, as in the CSV file.
-COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file")
+COLUMNS = ("claim", "computed", "claimed", "tolerance", "kind", "holds", "source", "note", "file", "version")
 Row = tuple[str, ...]
 
 HEADER = """# Validation
@@ -20,22 +20,21 @@ Written by `python -m validation --write`; the same numbers are in [validation.c
 - *approximate*: the spectrally expressible noise as well (2 % granted).
 
 For simulations, computed is the mean over runs of the loss on all data, claimed is the prediction with the default
-noise τ₁ = τ₂ = 1. **known** marks a claim that does not hold, for the reason in its note.
+noise τ₁ = τ₂ = 1. **known** marks a claim that does not hold, for the reason in its note. A version
+(`validation.kept.version`) changes with any line of the package or of the claims.
 
 """
 
 
-def markdown(rows: list[Row], machine: str, made_by: str) -> str:
+def markdown(rows: list[Row], machine: str) -> str:
     """Return the page."""
     files = [(file, list(group)) for file, group in groupby(rows, key=lambda row: row[8])]
     summary = [
         (f"[{_heading(file)}](#{file.replace('_', '-')})", _about(file), *_count(group)) for file, group in files
     ]
     overview = _table(("file", "claims about", "hold", "do not"), [*summary, ("all", "", *_count(rows))])
-    version = f"Package and claims: version `{made_by}` (`validation.kept.version`)."
-    return (
-        HEADER + machine + " " + version + "\n\n" + overview + "".join(_section(file, group) for file, group in files)
-    )
+    sections = "".join(_section(file, group) for file, group in files)
+    return f"{HEADER}{machine}\n\n{overview}{sections}"
 
 
 def _heading(file: str) -> str:
@@ -57,7 +56,7 @@ def _section(file: str, rows: list[Row]) -> str:
     """What all claims of a file share, and the sources under letters, stand above their table."""
     kinds, sources = (list(dict.fromkeys(row[i] for row in rows)) for i in (4, 6))
     letters = dict(zip(sources, ascii_lowercase, strict=False))
-    above = [_about(file), f"File: `validation/{file}.py`"]
+    above = [_about(file), f"File: `validation/{file}.py`, run by version `{rows[0][9]}`"]
     if len(kinds) == 1:
         above.append(f"Kind: {kinds[0]}")
     if len(sources) == 1:
