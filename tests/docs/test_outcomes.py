@@ -23,6 +23,9 @@ WAYS = {
     "random search | 10 ": ("random search, 10",),
     "random search | 30 ": ("random search, 30",),
     "random search | 100": ("random search, 100",),
+    "Optuna's TPE | 10 ": ("Optuna's TPE, 10",),
+    "Optuna's TPE | 30": ("Optuna's TPE, 30",),
+    "Optuna's TPE | 100": ("Optuna's TPE, 100",),
 }
 
 
@@ -51,6 +54,8 @@ def test_the_readme_states_wins_and_losses_of_the_runs():
     assert f"{min(habit):.1f} to {max(habit):.0f} times" in text
     needed = of(["random search, 100"], name="runs_needed")
     assert f"{min(needed):.0f} to {max(needed):.0f} trials" in text
+    learned = of(["Optuna's TPE, 100"], name="runs_needed")
+    assert f"Optuna's TPE {min(learned):.0f} to {max(learned):.0f}" in text
     cosine = sorted(of(["0.1 / 0.9, cosine to 0"]))
     assert f"{100 * (1 - cosine[1]):.0f} and {100 * (1 - cosine[0]):.0f} % better" in text
     assert max(of(["advice"], name="diverged")) == 0.0
