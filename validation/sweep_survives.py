@@ -92,7 +92,7 @@ def two_workers() -> Iterator[tuple[Any, list[int]]]:
     """A client of two Dask worker processes on this machine, and their process ids."""
     from distributed import Client, LocalCluster
 
-    options: Any = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    options: Any = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **options) as cluster,
         Client(cluster) as client,
