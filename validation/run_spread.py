@@ -31,7 +31,8 @@ def claims(fast: bool = False) -> list[Claim]:
                 known = float(np.sqrt((np.mean(away**4) - 1.0) / (4.0 * RUNS)))
                 where = f"spread, {name}, b={b}, beta={beta:g}, {share:g} of the edge"
                 note = f"deviation of the runs known to {known:.0%}; with fitted constants {fitted:.2f}"
-                rare = "" if name != "one-hot, Zipf" else "rare categories carry the deviation: not Gaussian"
+                told = "" if spread.status == "ok" else f"the answer says: {spread.status}"
+                rare = told if name != "one-hot, Zipf" else "rare categories carry the deviation: not Gaussian"
                 ratio, width = float(spread.sd / losses.std()), 0.2 + 2.5 * known
                 found.append(
                     Claim(
