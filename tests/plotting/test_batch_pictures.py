@@ -85,8 +85,13 @@ def test_a_prediction_shows_the_spread_of_its_runs_behind_its_loss():
     other = gf.spread(problem, gf.SGD(0.1, batch_size=2), steps)
     with pytest.raises(ValueError, match="band must be of the same"):
         gf.predict(problem, method, steps).plot(Figure().subplots(), band=other)
+
+
+@pytest.mark.other_kinds
+def test_a_band_that_is_no_spread_is_refused_by_its_kind():
+    found = gf.predict(gf.LinearProblem([1.0, 0.1], [1.0, 1.0]), gf.SGD(0.3, batch_size=2), [3, 30])
     with pytest.raises(TypeError, match="band must be a Spread, got Prediction; pass spread"):
-        gf.predict(problem, method, steps).plot(Figure().subplots(), band=gf.predict(problem, method, steps))
+        found.plot(Figure().subplots(), band=found)
 
 
 def test_a_spread_of_step_0_alone_has_no_picture():
