@@ -6,19 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import run
 
 import genfun as gf
-from genfun.cli import main
 
 B = np.array([4, 8, 16, 32, 64, 128])
 STEPS = np.rint(1e4 * (1 + 20 / B) ** 2).astype(int)
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
 
 
 def write(path, text: str) -> str:

@@ -9,30 +9,16 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import answer, run
 
 import genfun as gf
 from genfun._display import digits_of
 from genfun.answers import max_learning_rate, predict, stability
-from genfun.cli import main
 from genfun.data import mnist
 
 pytestmark = pytest.mark.usefixtures("coarse_searches")
 SMALL = ("mnist", "--n", "24", "--seed", "3")
 QUICK = ("--batch-sizes", "1", "--momenta", "-0.5", "--steps", "1e1")
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def answer(*words: object):
-    def refuse(token: str):
-        raise ValueError(f"{token} is not JSON")
-
-    return json.loads(run(*words, "--json").stdout, parse_constant=refuse)
 
 
 @pytest.fixture(scope="module")

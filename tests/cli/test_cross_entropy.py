@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import result_of, run
 
 import genfun as gf
-from genfun.cli import main
 
 pytest.importorskip("pandas")
 SETTING = ("--batch-size", 4, "--learning-rate", 0.05)
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def answer(*words: object):
-    return json.loads(run(*words, "--json").stdout)["result"]
 
 
 @pytest.fixture
@@ -43,11 +31,11 @@ def test_curve_and_edge_are_those_of_the_probe_on_the_features_as_they_are(table
     path, X, labels = table
     probe = gf.SoftmaxData.from_features(np.hstack([np.ones((40, 1)), X]), labels)
     told = gf.predict(probe, gf.SGD(0.05, 0.5, 4), [5, 60])
-    found = answer("predict", path, "--cross-entropy", "--intercept", *SETTING, "--momentum", 0.5, "--steps", "5,60")
+    found = result_of("predict", path, "--cross-entropy", "--intercept", *SETTING, "--momentum", 0.5, "--steps", "5,60")
     # The features are turned to their eigenfeatures, so that the draws for the averages fall elsewhere.
     assert found["loss"] == pytest.approx(told.loss.tolist(), rel=2e-3)
     assert found["error_rate"] == pytest.approx(told.error_rate.tolist(), abs=0.02)
-    edge = answer("max-lr", path, "--cross-entropy", "--intercept", "--batch-size", 4, "--momentum", 0.5)
+    edge = result_of("max-lr", path, "--cross-entropy", "--intercept", "--batch-size", 4, "--momentum", 0.5)
     assert edge["start_edge"] == pytest.approx(gf.max_learning_rate(probe, 0.5, 4), rel=1e-9)
     printed = run("max-lr", path, "--cross-entropy", "--batch-size", 4).stdout
     assert "3 times that of squared loss" in printed
@@ -62,7 +50,7 @@ def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
         rows = ((*x, ("fox", "cat", "dog")[c]) for x, c in zip(X, labels, strict=True))
         csv.writer(stream).writerows([("a", "b", "c", "kind"), *rows])
     told = gf.predict_test(probe, gf.SGD(0.05, batch_size=4), [60], X, (labels + 2) % 3)
-    found = answer("predict", path, "--test", other, "--cross-entropy", *SETTING, "--steps", 60)
+    found = result_of("predict", path, "--test", other, "--cross-entropy", *SETTING, "--steps", 60)
     assert found["test_loss"] == pytest.approx(told.loss.tolist(), rel=1e-9)
     assert found["test_error_rate"] == pytest.approx(told.error_rate.tolist(), abs=1e-9)
     assert found["test_loss"][0] > 1.1 * found["loss"][0]  # wrong labels
@@ -70,7 +58,7 @@ def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
 
 def test_digits_are_classes_and_held_out_ones_have_their_scale():
     words = ("predict", "mnist", "--model", "pixels", "--n", 100, "--cross-entropy", "--batch-size", 8)
-    found = answer(*words, "--learning-rate", 1, "--steps", "0,20", "--holdout", 0.2)
+    found = result_of(*words, "--learning-rate", 1, "--steps", "0,20", "--holdout", 0.2)
     assert found["loss"][0] == pytest.approx(np.log(10.0))
     assert found["loss"][1] < found["test_loss"][1] < found["test_loss"][0] == pytest.approx(np.log(10.0))
 
@@ -79,7 +67,7 @@ def test_digits_are_classes_and_held_out_ones_have_their_scale():
 def test_the_best_setting_is_that_of_the_probe(table):
     path, X, labels = table
     best = gf.optimize(gf.SoftmaxData.from_features(X, labels), batch_size=4, steps=30, momentum=0.0)
-    found = answer("optimize", path, "--cross-entropy", "--batch-size", 4, "--steps", 30, "--momentum", 0)
+    found = result_of("optimize", path, "--cross-entropy", "--batch-size", 4, "--steps", 30, "--momentum", 0)
     assert found["loss"] == pytest.approx(best.loss, rel=5e-3)
     assert found["method"]["learning_rate"] == pytest.approx(best.method.learning_rate, rel=0.3)
 

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import answer, run
 
 import genfun as gf
-from genfun.cli import main
 from genfun.data.held_out_rows import chosen_rows, split_file, split_mnist
 from genfun.data.tables import Choices
 
 pytest.importorskip("pandas")
 SETTING = ("--batch-size", 4, "--learning-rate", 0.05, "--steps", "10,60")
 METHOD, STEPS = gf.SGD(0.05, batch_size=4), [10, 60]
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def answer(*words: object):
-    return json.loads(run(*words, "--json").stdout)
 
 
 def drawn(path: Path) -> list[list[str]]:

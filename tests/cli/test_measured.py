@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import result_of, run
 
 import genfun as gf
-from genfun.cli import main
 
 pytest.importorskip("pandas")
 
@@ -21,16 +19,6 @@ B = np.array([8, 16, 32, 64, 128, 256])
 STEPS = 900.0 * (1.0 + 128.0 / B)
 LAW = ("--n-modes", "40", "--n-samples", "100")
 PROBLEM = gf.PowerLaw(1.5, 0.5, n_modes=40, n_samples=100)
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def answer(*words: object):
-    return json.loads(run(*words, "--json").stdout)["result"]
 
 
 def written(path, *rows):
@@ -50,7 +38,7 @@ NAMES = [("batch_size", "steps"), ("Batch Size", "Steps to target"), ("bs", "ite
 @pytest.mark.parametrize("names", NAMES)
 def test_columns_are_found_under_the_names_that_trackers_give(tmp_path, names):
     path = written(tmp_path / "points.csv", names, *zip(B, STEPS, strict=True))
-    found = answer("critical-batch", path)[""]
+    found = result_of("critical-batch", path)[""]
     assert found["ratio"] == pytest.approx(128.0, rel=1e-6)
     assert found["overhead"] == pytest.approx(1.2 * 8 + 0.2 * 128.0, rel=1e-6)
 
@@ -60,7 +48,7 @@ def test_columns_of_any_name_are_chosen_and_series_are_told_apart(tmp_path):
     rows = [(n, b, f * k, 7) for n, f in (("a", 1), ("b", 3)) for b, k in zip(B, STEPS, strict=True)]
     path = written(tmp_path / "points.csv", ("kind", "width", "when", "steps"), *rows)
     words = ("critical-batch", path, "--x", "width", "--y", "when", "--by", "kind")
-    found = answer(*words, "--overhead", 0.5, "--reference", 0)
+    found = result_of(*words, "--overhead", 0.5, "--reference", 0)
     assert set(found) == {"a", "b"}
     assert found["b"]["overhead"] == pytest.approx(64.0, rel=1e-6)
     run(*words, "--out", tmp_path / "fit.png")
@@ -71,14 +59,14 @@ def test_columns_of_any_name_are_chosen_and_series_are_told_apart(tmp_path):
 @pytest.mark.parametrize("word", ["", "not reached", "inf", "> 5000", "NaN"])
 def test_points_that_were_not_reached_are_left_out_and_named(tmp_path, word):
     path = written(tmp_path / "points.csv", ("bs", "steps"), *zip(B, STEPS, strict=True), (512, word))
-    assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    assert result_of("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
     assert "not reached at batch size 512: left out" in run("critical-batch", path).stdout
 
 
 def test_runs_that_did_not_finish_are_left_out(tmp_path):
     rows = [(b, k, "finished") for b, k in zip(B, STEPS, strict=True)]
     path = written(tmp_path / "points.csv", ("bs", "steps", "State"), *rows, (512, 17, "crashed"))
-    assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    assert result_of("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
     assert "1 of 7 runs did not finish" in run("critical-batch", path).stdout
 
 
@@ -90,7 +78,7 @@ def test_of_several_learning_rates_the_best_counts_at_each_batch_size(tmp_path):
         for lr in (0.1, 0.3)
     ]
     path = written(tmp_path / "points.csv", ("bs", "lr", "steps"), *rows, (8, 0.5, 10.0), (8, 0.5, "not reached"))
-    assert answer("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    assert result_of("critical-batch", path)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
     text = run("critical-batch", path).stdout
     assert "note: several values of lr at a batch size: those of fewest steps count at each" in text
     assert "not reached" not in text
@@ -99,18 +87,18 @@ def test_of_several_learning_rates_the_best_counts_at_each_batch_size(tmp_path):
 def test_the_length_of_runs_is_not_taken_for_steps_to_a_target(tmp_path):
     rows = [(b, 5000, k) for b, k in zip(B, STEPS, strict=True)]
     named = written(tmp_path / "named.csv", ("bs", "_step", "steps_to_target"), *rows)
-    assert answer("critical-batch", named)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    assert result_of("critical-batch", named)[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
     other = written(tmp_path / "other.csv", ("bs", "_step", "reached at"), *rows)
     said = run("critical-batch", other, code=2).stderr
     assert "'_step' is 5000 at every batch size, the length of the runs it seems" in said
     assert "by --y" in said
-    assert answer("critical-batch", other, "--y", "reached at")[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
+    assert result_of("critical-batch", other, "--y", "reached at")[""]["ratio"] == pytest.approx(128.0, rel=1e-6)
 
 
 @pytest.mark.skipif(not LANGUAGE.exists(), reason="the measured points of language models are not here")
 def test_the_published_critical_batch_sizes_of_language_models_come_out():
     # arXiv 2410.21676: 20 % more samples than at batch size 256.
-    found = answer("critical-batch", LANGUAGE, "--reference", 256)
+    found = result_of("critical-batch", LANGUAGE, "--reference", 256)
     got = {name: round(series["overhead"]) for name, series in found.items()}
     assert got == {"85M": 745, "302M": 1394, "1.2B": 2533}
 
@@ -119,7 +107,7 @@ def test_the_published_critical_batch_sizes_of_language_models_come_out():
 def test_the_noise_scale_comes_from_norms_and_from_their_squares(tmp_path, name, power):
     squared = 2.0 + 60.0 / B
     path = written(tmp_path / "norms.csv", ("batch", name), *zip(B, squared**power, strict=True))
-    assert answer("noise-scale", path)["noise_scale"] == pytest.approx(30.0, rel=1e-9)
+    assert result_of("noise-scale", path)["noise_scale"] == pytest.approx(30.0, rel=1e-9)
     assert ("taken for norms and squared" in run("noise-scale", path).stdout) == (power == 0.5)
 
 
@@ -145,7 +133,7 @@ def test_own_runs_lie_over_the_prediction(tmp_path):
         "--overlay",
         path,
     )
-    found = answer(*words, "--steps", "20,100,400")
+    found = result_of(*words, "--steps", "20,100,400")
     np.testing.assert_allclose(found["measured"][:2], 1.05 * np.array(found["loss"][:2]), rtol=1e-9)
     assert found["measured"][2] == "nan"
     shown = run(*words, "--out", tmp_path / "curve.png").stdout
@@ -177,7 +165,7 @@ EDGE = {size: gf.max_learning_rate(PROBLEM, 0.9, size) for size in (1, 10, None)
 def test_trials_are_judged_by_the_edge_of_their_own_batch_size(tmp_path):
     rows = [(share * EDGE[size], 0.9, "full" if size is None else size) for size in EDGE for share in (0.5, 0.95, 1.05)]
     path = written(tmp_path / "sweep.csv", ("lr", "momentum", "Batch Size"), *rows)
-    found = answer("prune", path, "--data", "power-law", *LAW)["trials"]
+    found = result_of("prune", path, "--data", "power-law", *LAW)["trials"]
     assert [trial["verdict"] for trial in found] == ["converges", "near the edge", "diverges"] * 3
     assert [trial["share"] for trial in found] == pytest.approx([0.5, 0.95, 1.05] * 3)
     assert [trial["why"] for trial in found[2::3]] == ["batch noise", "batch noise", "curvature"]
@@ -203,7 +191,7 @@ def test_what_a_sweep_lacks_is_given_and_what_is_no_sgd_is_not_judged(tmp_path):
     assert (
         "no column of batch sizes; it has params_lr, params_optimizer: give --batch-size" in run(*words, code=2).stderr
     )
-    found = answer(*words, "--batch-size", 10)["trials"]
+    found = result_of(*words, "--batch-size", 10)["trials"]
     assert [trial["verdict"] for trial in found] == ["diverges", "not judged"]
     assert found[0]["share"] == pytest.approx(2.0)
 
@@ -211,8 +199,8 @@ def test_what_a_sweep_lacks_is_given_and_what_is_no_sgd_is_not_judged(tmp_path):
 def test_the_mean_squared_error_of_torch_has_twice_the_curvature(tmp_path):
     path = written(tmp_path / "sweep.csv", ("lr", "momentum", "bs"), (0.7 * EDGE[10], 0.9, 10))
     words = ("prune", path, "--data", "power-law", *LAW)
-    assert answer(*words)["trials"][0]["verdict"] == "converges"
-    found = answer(*words, "--mse")["trials"][0]
+    assert result_of(*words)["trials"][0]["verdict"] == "converges"
+    found = result_of(*words, "--mse")["trials"][0]
     assert (found["verdict"], found["share"]) == ("diverges", pytest.approx(1.4))
     assert found["max_rate"] == pytest.approx(EDGE[10] / 2.0)
 
@@ -226,7 +214,7 @@ def test_what_became_of_trials_is_compared_with_the_verdicts(tmp_path):
     ]
     path = written(tmp_path / "sweep.csv", ("lr", "state", "value"), *rows)
     words = ("prune", path, "--data", "power-law", *LAW, "--momentum", 0.9, "--batch-size", 10)
-    assert [trial["outcome"] for trial in answer(*words)["trials"]] == ["blew up", "finished", "finished", "waiting"]
+    assert [trial["outcome"] for trial in result_of(*words)["trials"]] == ["blew up", "finished", "finished", "waiting"]
     shown = run(*words).stdout
     assert "of 1 trials that blew up, 1 must diverge by theory" in shown
     assert "1 trials finished though their mean loss must diverge" in shown

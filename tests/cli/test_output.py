@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from command_line import run
 
 import genfun as gf
 from genfun.cli import main
@@ -70,12 +70,6 @@ def task():
 OTHERWISE = {"report", "explore", "completion"}
 """Commands that answer with a folder, a page and a script."""
 SLOW = {"sweep", "derive", "explain"}
-
-
-def run(*words: object, code: int = 0, **extra):
-    result = CliRunner().invoke(main, [str(word) for word in words], **extra)
-    assert result.exit_code == code, result.stderr
-    return result
 
 
 @pytest.fixture(autouse=True)

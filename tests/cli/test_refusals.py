@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,23 +9,11 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from command_line import answer, run
 
 from genfun.cli import main
 
 SMALL = ("mnist", "--n", "24", "--seed", "3")
-
-
-def run(*words: object, code: int = 0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def answer(*words: object):
-    def refuse(token: str):
-        raise ValueError(f"{token} is not JSON")
-
-    return json.loads(run(*words, "--json").stdout, parse_constant=refuse)
 
 
 QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import run
 from rich.console import Console
 
 import genfun as gf
@@ -21,12 +22,6 @@ from genfun.cli.output import console
 LAW = ("power-law", "--n-modes", "20", "--n-samples", "64")
 BATCH = ("--batch-size", "5")
 SETTING = (*BATCH, "--learning-rate", "0.3")
-
-
-def run(*words: object, code: int = 0, **extra):
-    result = CliRunner().invoke(main, [str(word) for word in words], **extra)
-    assert result.exit_code == code, result.stderr
-    return result
 
 
 @pytest.fixture(autouse=True)
