@@ -110,37 +110,32 @@ class PairResponses:
         beta = self.momentum
         if beta is None:
             u0, v0, _ = self._solved(q, a_j, a_k)
-            D = 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0
+            D = self._dressing(q, a_j, a_k, u0)
             return u0 / D, v0 / D
         top, start, bottom = _heavy_ball(beta, self.gamma, q, a_j, a_k)
         return top / bottom, start / bottom
 
     def dressing(self, q: Any, a_j: Any, a_k: Any) -> Any:
         """D, by which u0 and v0 are divided; arguments as for `raw`."""
-        return 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * self.raw(q, a_j, a_k)[0]
+        return self._dressing(q, a_j, a_k, self.raw(q, a_j, a_k)[0])
+
+    def _dressing(self, q: Any, a_j: Any, a_k: Any, u0: Any) -> Any:
+        return 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0
 
     def kick(self, q: Any, a_j: Any, a_k: Any) -> Any:
         """u alone; arguments as for `raw`."""
         if self.closed is None:
             return self.dressed(q, a_j, a_k)[0]
         u0 = self.closed.moments(q, a_j, a_k, start=False)[0]
-        return u0 / (1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0)
+        return u0 / self._dressing(q, a_j, a_k, u0)
 
     def kick_and_sign(self, q: Any, a_j: Any, a_k: Any) -> tuple[Any, Any]:
-        """`kick` and `positive`, by one evaluation where the pairs have a closed form.
-
-        Parameters
-        ----------
-        q : float or array
-            1 - z, real.
-        a_j, a_k : float or array
-            Learning rate times eigenvalue, dimensionless.
-        """
+        """`kick` and `positive`, by one evaluation where the pairs have a closed form; arguments as for `positive`."""
         if self.closed is None or self.momentum is not None:
             return self.kick(q, a_j, a_k), self.positive(q, a_j, a_k)
         u0, _, sign = self.closed.moments(q, a_j, a_k, start=False)
-        dressing = 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0
-        return u0 / dressing, sign * dressing > 0.0
+        D = self._dressing(q, a_j, a_k, u0)
+        return u0 / D, sign * D > 0.0
 
     def kick_slopes(self, q: float, a_j: Any, a_k: Any) -> tuple[Any, Any, Any]:
         """u, d log u / dq and d log u / d log(learning rate), on the real axis.
@@ -204,7 +199,7 @@ class PairResponses:
             u0, _, sign = self.closed.moments(q, a_j, a_k, start=False)
         else:
             u0, _, sign = self._solved(q, a_j, a_k)
-        return sign * (1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0) > 0.0
+        return sign * self._dressing(q, a_j, a_k, u0) > 0.0
 
     def _steps(self, a: Array) -> tuple[Array, Array]:
         """T(a) - 1 and k. T is linear in a where a step uses the gradient once; small a then keep their digits."""
