@@ -109,13 +109,8 @@ class Bench:
         pool = [gf.SGD(rate, 1.0 - x, BATCH) for rate, x in zip(rates, left, strict=True)]
         seen, fresh = self.ends(pool, 2), self.ends(pool, 0)
         order = np.array([rng.permutation(POOL)[: max(TRIALS)] for _ in range(self.runs)])
-        trial = seen[order, np.arange(self.runs)[:, None]]
-        chosen = np.array([[row[np.argmin(losses[: k + 1])] for k in range(max(TRIALS))]
-                           for row, losses in zip(order, trial, strict=True)])  # fmt: skip
-        near = self.mean(fresh)[chosen] <= 1.05 * best
-        needed = np.where(near.any(axis=1), near.argmax(axis=1) + 1.0, np.inf)
-        for count in TRIALS:
-            yield count, float(np.median(needed)), fresh[chosen[:, count - 1], np.arange(self.runs)]
+        chosen = np.take_along_axis(order, _kept(seen[order, np.arange(self.runs)[:, None]]), axis=1)
+        yield from self._after_trials(fresh[chosen], best)
 
     def tuned(self, best: float) -> Iterator[tuple[int, float, np.ndarray]]:
         """The same for Optuna's TPE: a study for each run, all of them a trial further at a time."""
@@ -133,14 +128,17 @@ class Bench:
             trial[:, k] = np.minimum(self.ends(asked[-1], 100 + k, runs=1)[:, 0], self.start)
             for study, t, loss in zip(studies, trials, trial[:, k], strict=True):
                 study.tell(t, float(loss))
-        kept = np.array([[np.argmin(row[: k + 1]) for k in range(max(TRIALS))] for row in trial])
+        kept = _kept(trial)
         places = sorted({(r, int(k)) for r in range(self.runs) for k in kept[r]})
         fresh = dict(zip(places, self.ends([asked[k][r] for r, k in places], 0), strict=True))
-        chosen = np.array([[fresh[r, int(k)] for k in kept[r]] for r in range(self.runs)])
-        near = self.mean(chosen) <= 1.05 * best
+        yield from self._after_trials(np.array([[fresh[r, int(k)] for k in kept[r]] for r in range(self.runs)]), best)
+
+    def _after_trials(self, ends: np.ndarray, best: float) -> Iterator[tuple[int, float, np.ndarray]]:
+        """What searches have after some trials, from the ends of what each has kept: searches x trials x runs."""
+        near = self.mean(ends) <= 1.05 * best
         needed = np.where(near.any(axis=1), near.argmax(axis=1) + 1.0, np.inf)
         for count in TRIALS:
-            yield count, float(np.median(needed)), chosen[np.arange(self.runs), count - 1, np.arange(self.runs)]
+            yield count, float(np.median(needed)), ends[np.arange(self.runs), count - 1, np.arange(self.runs)]
 
     def outcomes(self, fast: bool) -> Iterator[Outcome]:
         best = self.best_constant()
@@ -171,6 +169,11 @@ class Bench:
         if importlib.util.find_spec("optuna") is not None and not fast:
             for count, needed, ends in self.tuned(least):
                 yield outcome(f"Optuna's TPE, {count}", ends, needed)
+
+
+def _kept(losses: np.ndarray) -> np.ndarray:
+    """Which trial of each search is the best so far: searches x trials."""
+    return np.array([[np.argmin(row[: k + 1]) for k in range(len(row))] for row in losses])
 
 
 def all_outcomes(fast: bool = False) -> list[Outcome]:

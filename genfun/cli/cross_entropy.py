@@ -119,8 +119,8 @@ def curve_answer(target: Target, method: Any, steps: tuple[int, ...], overlay: b
     shown: list[Block] = [*_preamble(target, data), told(method)]
     if rows:
         other = predict_test(data, method, list(steps), **rows)
-        columns |= {"test_loss": other.loss, "test_error_rate": other.error_rate}
-        result |= {"test_loss": other.loss, "test_error_rate": other.error_rate}
+        held_out = {"test_loss": other.loss, "test_error_rate": other.error_rate}
+        columns, result = columns | held_out, result | held_out
         headings += ["test loss", "test wrong"]
         for i, line in enumerate(lines):
             line += [figures(float(other.loss[i]), 6), f"{other.error_rate[i]:.2%}"]
