@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genfun.answers.predict import predict
 from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.numbers import ratio
 from genfun.answers.words.settings import setting_words
 from genfun.data.linear import LinearData
-from genfun.explorer.model import DrawnCurve, curve, has_own_noise
+from genfun.explorer.model import DrawnCurve, curve, has_own_noise, prediction_at
 from genfun.explorer.problems import pose, source
 from genfun.explorer.state import NAMES, State
 from genfun.explorer.uploads import Upload
@@ -88,8 +87,7 @@ class Pinned:
         return replace(self.state, **same) == now
 
     def _loss(self, state: State, path: str | None, step: int) -> tuple[float, float]:
-        posed = pose(state, path)
-        found = predict(posed.problem, posed.method, step, posed.noise)
+        found = prediction_at(state, step, path)
         return float(found.loss), float(found.log_loss)
 
 
@@ -153,7 +151,6 @@ def runs_words(runs: Overlay, state: State, path: str | None) -> tuple[str, ...]
     path : str or None
         The user's file.
     """
-    posed = pose(state, path)
     data: Any = None if state.problem == "power-law" else source(state.problem, path)
     outputs = data.n_outputs if isinstance(data, LinearData) else 1
-    return tuple(runs.words(lambda at: predict(posed.problem, posed.method, at, posed.noise).loss, outputs))
+    return tuple(runs.words(lambda at: prediction_at(state, at, path).loss, outputs))

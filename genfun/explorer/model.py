@@ -166,6 +166,20 @@ def curve(state: State, path: str | None = None) -> DrawnCurve:
     )
 
 
+def prediction_at(state: State, steps: Any, path: str | None = None) -> Prediction:
+    """What is predicted for the setting, at steps of the caller's.
+
+    Parameters
+    ----------
+    state : State
+    steps : int or array
+    path : str or None
+        The user's file.
+    """
+    posed = pose(state, path)
+    return predict(posed.problem, posed.method, steps, posed.noise)
+
+
 def loss_at(state: State, step: int, path: str | None = None) -> float:
     """The loss at one step, which the steps of the curve may miss.
 
@@ -176,8 +190,7 @@ def loss_at(state: State, step: int, path: str | None = None) -> float:
     path : str or None
         The user's file.
     """
-    posed = pose(state, path)
-    return float(predict(posed.problem, posed.method, step, posed.noise).loss)
+    return float(prediction_at(state, step, path).loss)
 
 
 def chart(state: State, path: str | None = None, check: Callable[[], None] = lambda: None) -> Chart:
