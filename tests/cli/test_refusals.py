@@ -131,7 +131,9 @@ runpy.run_module("genfun", run_name="__main__")
     "module", ["click", "numpy", "genfun.cli.group", "genfun.cli.validate", "genfun.problems.power_law"]
 )
 def test_ctrl_c_while_modules_are_loaded_is_one_line(module):
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=120)
+    # A run of the tests in the background of a shell ignores the signal, and its children would.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{INTERRUPTED}"
+    done = subprocess.run([sys.executable, "-c", code, module], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr.strip(), done.stdout) == (130, "Interrupted.", "")
 
 
