@@ -114,9 +114,13 @@ def percent(share: float) -> str:
     --------
     >>> [percent(x) for x in (0.0312, 0.5, 0.994, 0.9961, 0.99999, 1.0)]
     ['3.1 %', '50 %', '99.4 %', '99.61 %', '99.999 %', '100 %']
+    >>> percent(0.0), percent(2e-8)
+    ('0 %', 'less than 0.001 %')
     """
     if share >= 1.0:
         return "100 %"
+    if 0.0 < share < 1e-5:
+        return "less than 0.001 %"
     if share <= 0.99:
         return f"{100.0 * share:.2g} %"
     digits = min(max(1, 1 + math.ceil(-math.log10(100.0 * (1.0 - share)))), 10)

@@ -352,10 +352,11 @@ class View:
         if found is None:
             self.answer.text = ""
             return
-        m = found.method
-        line = f"best at step {found.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
-        bound = ("It lies at a bound of the search.",) if found.at_bound else ()
-        self.answer.text = paragraphs((f"{line}, loss {found.loss:.4g}", *bound))
+        m, o = found.method, found.chosen
+        line = f"best at step {o.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
+        bound = ("It lies at a bound of the search.",) if o.at_bound else ()
+        why = (f"{found.why[0].upper()}{found.why[1:]}.",) if found.why else ()
+        self.answer.text = paragraphs((f"{line}, loss {o.loss:.4g}", *why, *bound))
 
     def _run(self) -> None:
         state, path = self.state, self.path

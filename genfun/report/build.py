@@ -28,7 +28,7 @@ from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
-from genfun.report.best_settings import best_settings, chart_about, in_words
+from genfun.report.best_settings import best_settings, chart_about, in_words, to_use
 from genfun.report.limits import rate_limit
 from genfun.report.model import DataSummary, NoiseSummary, RateLimit, Report, SettingCurve, SettingPhase
 
@@ -141,12 +141,10 @@ def build(
     of: tuple[Any, Any] = (source, None) if by_data else (problem, fitted)
     phases = tuple(SettingPhase(m, choice, phase_or_none(of[0], m, of[1])) for m, choice in shown)
     say(0.85, "explaining a setting")
-    explanation = in_words(
-        source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None
-    )
+    used, name = to_use(best), own if isinstance(own, str) and noise_variance is None else None
+    explanation = None if used is None else in_words(source, problem, used, assumed, name)
     say(0.9, "map of the settings")
-    told: Any = explanation
-    chart = None if told is None else chart_about(problem, told.method, step, assumed)
+    chart = None if used is None else chart_about(problem, used.method, step, assumed)
     say(1.0, "done")
     asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
     asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
@@ -161,6 +159,7 @@ def build(
         limits=tuple(limits),
         curves=tuple(curves),
         best=tuple(best),
+        advice=used,
         costs=costs,
         phases=phases,
         explanation=explanation,

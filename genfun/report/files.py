@@ -75,6 +75,8 @@ def as_json(report: Report) -> str:
     result: dict[str, Any] = {part: getattr(report, part) for part in ("target", "data", "fit")}
     result["noise"] = columns(report.noise)
     result |= {part: [columns(entry) for entry in getattr(report, part)] for part in lists}
+    used = report.advice
+    result["use"] = None if used is None else columns(BestSetting(used.chosen, None)) | {"why": used.why}
     result |= {part: getattr(report, part) for part in ("explanation", "spectrum")}
     parts = ("batch_size", "step", "learning_rates", "momenta", "loss", "log_loss", "noise_gain")
     m = report.chart

@@ -381,7 +381,7 @@ def _phase_notes(report: Report, most: int = 3) -> list[str]:
 
 
 def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
-    """A title and the sentences about one of the best settings; none where there is none.
+    """A title and the sentences about the setting to use; none where there is none.
 
     Parameters
     ----------
@@ -390,5 +390,4 @@ def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
     found = report.explanation
     if found is None:
         return "In words", ()
-    size = words.batch(found.method.batch_size)
-    return f"In words: the best setting of batch size {size}", found.lines
+    return f"In words: the setting to use with {words.batches(found.method.batch_size)}", found.lines

@@ -72,7 +72,7 @@ class Optimum(Displayed):
     noise_error: float = field(compare=False)
     smaller_rate_cost: float = field(compare=False)
     status: str = field(default="ok", compare=False)
-    _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
+    _asked: tuple[Problem, NoiseModel, float] = field(init=False, repr=False, compare=False)
 
     @property
     def near_edge(self) -> bool:
