@@ -238,6 +238,6 @@ def test_a_file_of_measured_runs_has_the_same_answer_as_the_measurement(tmp_path
         fit = measured.fit()
         for name in ("batch_size", "ratio", "interval", "ratio_interval"):
             want = getattr(fit, name)
-            got = np.array(found[measured.optimizer][name], dtype=float)  # JSON has null for nan
+            got = np.array(found[measured.optimizer][name], dtype=float)  # JSON has "nan" as text
             np.testing.assert_allclose(got, want, rtol=1e-12, err_msg=name)
         assert list(measured.batch_sizes[measured.reached]) == found[measured.optimizer]["batch_sizes"]
