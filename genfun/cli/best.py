@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers
 from genfun.cli.cross_entropy import best_answer
 from genfun.cli.group import Job, examples
@@ -82,7 +83,7 @@ def optimize(
         *([used.why] if used.why else []),
         f"least mean loss {loss(o.loss, unknown, o.digits)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
-        f"{o.share_of_edge:.0%} of the edge)",
+        f"{percent(o.share_of_edge)} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
     shown.append(o.caution)

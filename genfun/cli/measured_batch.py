@@ -67,10 +67,10 @@ def critical_batch(
         above[name] = f.overhead(overhead, reference)
         least = float(f.batch_sizes.min()) if reference is None else reference
         shown += critical_words(f)
-        more = f"by that curve {100.0 * overhead:.3g}% more samples than at batch size {least:g}"
+        more = f"by that curve {percent(overhead, 3)} more samples than at batch size {least:g}"
         shown.append(f"{more}: batch size {above[name]:.4g}")
         for share, (low, high) in f.ranges.items():
-            shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
+            shown.append(f"at most {percent(share)} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
         shown.append(Grid(("family", "formula", "misfit", "weight", "fewest samples at"), lines))
         shown += notes(f.notes)
@@ -200,7 +200,7 @@ def noise_scale(norms: Path, x: str | None, y: str | None) -> Answer:
     low, high = found.interval
     shown: list[Block] = [f"gradient noise scale: batch size {found.noise_scale:.4g}"]
     if not math.isnan(low):
-        shown.append(f"{found.level:.0%} interval: {low:.4g} .. {high:.4g}")
+        shown.append(f"{percent(found.level)} interval: {low:.4g} .. {high:.4g}")
     shown.append(f"squared norm of the gradient itself: {found.gradient_squared:.4g}")
     shown.append(f"squared norm of the noise of one sample: {found.trace:.4g}")
     shown.append(f"misfit of the line in 1/b: {found.scatter:.2g}, relative")

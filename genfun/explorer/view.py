@@ -12,6 +12,7 @@ from typing import Any
 from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
+from genfun._display import percent
 from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import look, model
 from genfun.explorer.beside import RUNS as RUN_FILES
@@ -380,7 +381,7 @@ class View:
 
     def _show_progress(self, state: State, share: float) -> None:
         if state == self.state:
-            self.answer.text = paragraphs((f"running: {share:.0%}",))
+            self.answer.text = paragraphs((f"running: {percent(share)}",))
 
     def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:

@@ -109,5 +109,5 @@ def share(part: float) -> str:
         0 to 1.
     """
     if 0.99 <= part < 1.0:
-        return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g}%"
-    return f"{part:.1%}"
+        return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g} %"
+    return f"{100.0 * part:.1f} %"
