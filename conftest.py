@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
-    """jaxtyping's decorator; in one test, calls whose arguments have the types and shapes of checked ones are not checked again."""
+    """jaxtyping's decorator; in each test a call is checked once for every combination of types and shapes it gets."""
 
     def kind(value: Any) -> Any:
         return (value.shape, value.dtype.num) if type(value).__name__ == "ndarray" else type(value)
