@@ -10,6 +10,10 @@ import numpy as np
 
 from genfun._typing import Array, Shaped
 from genfun.engine.recursion import symmetric_square
+from genfun.engine.settings import Settings
+from genfun.methods.base import UpdateMatrices
+from genfun.noise import SpectrallyExpressible
+from genfun.scaled import EPS
 
 SAMPLED = 24
 """Modes that are looked at, of a long spectrum."""
@@ -34,40 +38,52 @@ def largest_off_axis(values: Shaped[Array, "..."]) -> float:
 
 @dataclass(frozen=True)
 class MomentMaps:
-    """The maps of the second moments of some of the modes, the extreme ones among them.
+    """The maps of the second moments of single modes: of one method, or each of a setting of its own.
 
     Parameters
     ----------
-    method : Method
-    nodes : array, shape (n,)
-        lambda_k, of all modes.
+    update : UpdateMatrices
+        T(a) and k, whose entries broadcast against a.
+    a : array, shape (n,)
+        learning rate * lambda.
     """
 
-    method: Any
-    nodes: Shaped[Array, " n"]
+    update: UpdateMatrices
+    a: Shaped[Array, " n"]
+
+    @classmethod
+    def of_method(cls, method: Any, nodes: Shaped[Array, " n"]) -> MomentMaps:
+        """Those of some of the modes, the extreme ones among them.
+
+        Parameters
+        ----------
+        method : Method
+        nodes : array, shape (n,)
+            lambda_k, of all modes.
+        """
+        a = method.learning_rate * np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
+        return cls(method.update(a, *method.hyperparameters), a)
 
     @cached_property
-    def _kept(self) -> dict[float, Any]:
+    def _kept(self) -> dict[bytes, Any]:
         return {}
 
     @cached_property
-    def _dominant(self) -> dict[float, Any]:
+    def _dominant(self) -> dict[bytes, Any]:
         return {}
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
         """The square of the update, and what is spared with own = 1."""
-        nodes = np.sort(self.nodes)[np.unique(np.linspace(0, self.nodes.size - 1, SAMPLED).astype(int))]
-        a = self.method.learning_rate * nodes
-        square, kick = symmetric_square(self.method.update(a, *self.method.hyperparameters), a)
-        return square, kick * (a * a)
+        square, kick = symmetric_square(self.update, self.a)
+        return square, kick * (self.a * self.a)
 
-    def of(self, own: float) -> Shaped[Array, "kept M M"]:
+    def of(self, own: Any) -> Shaped[Array, "n M M"]:
         """The maps.
 
         Parameters
         ----------
-        own : float
+        own : float or array, shape (n,)
             gamma tau2, a mode's correction of its own noise.
         """
         square, spared = self._parts
@@ -75,19 +91,19 @@ class MomentMaps:
         maps[:, 0] -= own * spared
         return np.moveaxis(maps, 2, 0)
 
-    def fed_back(self, gain: float) -> Shaped[Array, "kept M M"]:
+    def fed_back(self, gain: Any) -> Shaped[Array, "n M M"]:
         """What a mode feeds back to itself of its noise, in absolute value.
 
         Parameters
         ----------
-        gain : float
+        gain : float or array, shape (n,)
             gamma tau1.
         """
         maps = np.zeros_like(self.of(0.0))
-        maps[:, :, 0] = gain * np.abs(self._parts[1]).T
+        maps[:, :, 0] = (gain * np.abs(self._parts[1])).T
         return maps
 
-    def eigen(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array, Array]:
+    def eigen(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
         """The maps, their eigenvalues and their eigenvectors, which are kept.
 
         Parameters
@@ -95,12 +111,13 @@ class MomentMaps:
         own : float
             As for `of`.
         """
-        if own not in self._kept:
+        key = np.asarray(own).tobytes()
+        if key not in self._kept:
             matrix = self.of(own)
-            self._kept[own] = (matrix, *np.linalg.eig(matrix))
-        return self._kept[own]
+            self._kept[key] = (matrix, *np.linalg.eig(matrix))
+        return self._kept[key]
 
-    def dominant(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array, Array, Array]:
+    def dominant(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array, Array]:
         """The maps, the modulus of their largest eigenvalues, and the moduli of its left and right eigenvectors.
 
         The left ones are scaled to y^T x = 1, and not known (nan) where the eigenvectors coalesce.
@@ -110,7 +127,8 @@ class MomentMaps:
         own : float
             As for `of`.
         """
-        if own not in self._dominant:
+        key = np.asarray(own).tobytes()
+        if key not in self._dominant:
             matrix, values, right = self.eigen(own)
             top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
             with np.errstate(all="ignore"):
@@ -119,8 +137,8 @@ class MomentMaps:
                 # Rows of the inverse are the left eigenvectors.
                 inverse = np.linalg.inv(np.where(defective[:, :, None], np.eye(right.shape[1]), right))
                 left = np.where(defective, np.nan, np.abs(inverse[each, top]))
-            self._dominant[own] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
-        return self._dominant[own]
+            self._dominant[key] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
+        return self._dominant[key]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis; -inf if there is none.
@@ -165,13 +183,13 @@ class Conditioning:
     early: Shaped[Array, "k n"]
 
     @classmethod
-    def of(cls, maps: MomentMaps, own: float, rounded: Shaped[Array, "n M M"]) -> Conditioning:
-        """Of some of the modes, the extreme ones among them.
+    def of(cls, maps: MomentMaps, own: Any, rounded: Shaped[Array, "n M M"]) -> Conditioning:
+        """Of the modes of these maps.
 
         Parameters
         ----------
         maps : MomentMaps
-        own : float
+        own : float or array, shape (n,)
             gamma (tau2 - tau1), what a mode is spared of its own noise less what it feeds back to itself.
         rounded : array, shape (n, M, M)
             N.
@@ -197,10 +215,42 @@ class Conditioning:
         steps : array, shape (t,)
         """
         t = np.asarray(steps, dtype=np.float64)[:, None]
+        with np.errstate(invalid="ignore"):
+            lasting = (self.rates.max() - self.rates) * t < FADED
+        return np.where(lasting, self.each(steps), 0.0).max(axis=1)
+
+    def each(self, steps: Array) -> Shaped[Array, "t n"]:
+        """The same, whichever mode the loss is made of.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+        """
+        t = np.asarray(steps, dtype=np.float64)[:, None]
         count = self.early.shape[0]
         with np.errstate(all="ignore"):
-            lasting = (self.rates.max() - self.rates) * t < FADED
             doublings = np.clip(np.ceil(np.log2(t)), 1, count).astype(np.int64)
             reached = self.early[doublings[:, 0] - 1] * np.maximum(t / 2.0**count, 1.0) ** 2
             amount = t * np.where(self.kappa > LARGE, np.minimum(self.kappa, reached), self.kappa)
-            return np.where(lasting, np.nan_to_num(amount, nan=0.0, posinf=1e300), 0.0).max(axis=1)
+            return np.nan_to_num(amount, nan=0.0, posinf=1e300)
+
+
+def rounding_of_settings(settings: Settings, step: int, by_recursion: bool) -> Shaped[Array, " S"]:
+    """Relative errors of losses in doubles, each by the fastest mode of its setting.
+
+    Parameters
+    ----------
+    settings : Settings
+        S settings under spectrally expressible noise; others are known to what a recursion always rounds.
+    step : int
+    by_recursion : bool
+        Whether all that a step adds is rounded, or only what modes feed back to themselves of their noise.
+    """
+    usual = np.full(settings.rates.size, EPS * (16.0 + step) if by_recursion else 0.0)
+    if not isinstance(settings.noise, SpectrallyExpressible) or not usual.size:
+        return usual
+    (tau1, tau2), gamma = settings.taus, settings.gamma
+    a = settings.rates * settings.problem.lambda_max
+    maps = MomentMaps(settings.kind.update(a, *settings.hyper), a)
+    rounded = maps.fed_back(gamma * tau1) + (4.0 * np.abs(maps.of(gamma * tau2)) if by_recursion else 0.0)
+    return np.maximum(usual, EPS * Conditioning.of(maps, gamma * (tau2 - tau1), rounded).each(np.array([step]))[0])

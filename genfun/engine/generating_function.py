@@ -212,7 +212,7 @@ class GeneratingFunction(Transform):
 
     @cached_property
     def _moment_maps(self) -> MomentMaps:
-        return MomentMaps(self.method, np.concatenate([measure.nodes for measure in self.measures]))
+        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
 
     @cached_property
     def conditioning(self) -> Conditioning:

@@ -233,3 +233,13 @@ def test_modes_that_move_apart_from_the_limit_are_no_worse_conditioned_for_noise
         method = gf.SGD(0.5 * gf.max_learning_rate(problem, beta, 10), beta, 10)
         growth = Case.of(problem, method).transform.conditioning.growth(np.array([1000]))[0]
         assert growth < 40.0 * 1000.0 / (1.0 - beta)
+
+
+def test_maps_of_settings_know_how_nearly_noise_cancels_at_the_curvature_limit() -> None:
+    rate = 3.998 / 0.44755212
+    for step in (20, 351, 50_000):
+        cells = gf.loss_map(CANCELLED, [(1.0 - 1e-4) * rate, (1.0 - 5e-9) * rate], [0.999], step, 1)
+        for i in range(2):
+            method = gf.SGD(float(cells.learning_rates[i]), 0.999, 1)
+            off = abs(np.expm1(cells.log_loss[i, 0] - exact_log(plain(CANCELLED, method, step), step)))
+            assert off <= max(1e-13, cells.error[i, 0])
