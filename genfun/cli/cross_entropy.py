@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from genfun.cli.target import Target
     from genfun.softmax.data import SoftmaxData
 
+RISE = 0.1
+"""By how much the loss may rise above its least value so far, where that is not said."""
+
 
 def probe_of(target: Target) -> tuple[SoftmaxData, dict[str, Any]]:
     """The classifier's data, and the held-out rows if there are any, as `genfun.predict_test` takes them.
@@ -60,7 +63,9 @@ def _labels(targets: Any, known: Any = None) -> Any:
     return np.searchsorted(classes, values[:, 0])
 
 
-def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answer:
+def edge_answer(
+    target: Target, momentum: float, batch_size: int | None, steps: int | None = None, rise: float | None = None
+) -> Answer:
     """What `genfun max-lr` answers under cross-entropy.
 
     Parameters
@@ -68,21 +73,43 @@ def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answ
     target : Target
     momentum : float
     batch_size : int or None
+    steps : int or None
+        Up to which the loss is followed for the largest rate at which it rises little; None tells the start edge alone.
+    rise : float or None
+        How little; None is a tenth.
     """
     from genfun.answers import max_learning_rate
     from genfun.answers.words.numbers import batch
+    from genfun.methods import SGD
+    from genfun.softmax.rise import largest_rate
 
+    if steps is None and rise is not None:
+        raise click.UsageError("give --steps, up to which the loss may rise by --rise", click.get_current_context())
     data, _ = probe_of(target)
     edge = max_learning_rate(data, momentum, batch_size)
+    asked_for: dict[str, Any] = {"momentum": momentum, "batch_size": batch_size}
+    result: dict[str, Any] = {"start_edge": edge, "classes": len(data.classes)}
+    risen: list[Block] = []
+    if steps is not None:
+        share = RISE if rise is None else rise
+        found = largest_rate(data, SGD(1.0, momentum, batch_size), share, steps)
+        asked_for |= {"steps": steps, "rise": share}
+        result |= {"rate_of_rise": found}
+        what = f"the loss rises by no more than {share:.3g} of its least up to step {steps:,}"
+        far = f"up to twice the start edge, beyond which nothing is predicted, {what}"
+        risen = [
+            far if found is None else f"largest rate at which {what}: {found:.3g}  ({found / edge:.2g} of the edge)"
+        ]
     return Answer(
-        _inputs(target, data, momentum=momentum, batch_size=batch_size),
-        {"start_edge": edge, "classes": len(data.classes)},
+        _inputs(target, data, **asked_for),
+        result,
         [
             *_preamble(target, data),
             f"batch size {batch(batch_size)}, momentum {momentum:g}",
             f"start edge:                   {edge:.6g}  ({len(data.classes)} times that of squared loss)",
             f"effective, alpha/(1-beta):    {edge / (1.0 - momentum):.6g}",
             "beyond it the first steps grow; a largest stable learning rate does not exist under cross-entropy",
+            *risen,
         ],
         draw=_undrawn,
     )

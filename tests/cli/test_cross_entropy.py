@@ -42,6 +42,18 @@ def test_curve_and_edge_are_those_of_the_probe_on_the_features_as_they_are(table
     assert "a largest stable learning rate does not exist" in printed
 
 
+def test_the_largest_rate_whose_loss_rises_little_is_told(table):
+    path, X, labels = table
+    words = ("max-lr", path, "--cross-entropy", "--batch-size", 2, "--momentum", 0.9, "--steps", 20, "--rise", 0.2)
+    found = result_of(*words)
+    probe = gf.SoftmaxData.from_features(X, labels)
+    # The features are turned, so that draws fall elsewhere.
+    assert found["rate_of_rise"] == pytest.approx(gf.max_learning_rate(probe, 0.9, 2, rise=0.2, steps=20), rel=0.03)
+    assert "rises by no more than 0.2 of its least up to step 20" in run(*words).stdout
+    assert "give --steps" in run(*words[:-4], "--rise", 0.2, code=2).stderr
+    assert "are of cross-entropy" in run("max-lr", path, "--classes", "--batch-size", 2, "--steps", 9, code=2).stderr
+
+
 def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
     path, X, labels = table
     probe = gf.SoftmaxData.from_features(X, labels)

@@ -139,6 +139,35 @@ def test_start_edge_with_weight_decay_is_where_the_mean_square_of_the_first_step
         assert edge == pytest.approx(2.0 * 1.4 / (1.0 / 3.0 + rho), rel=1e-9)
 
 
+@pytest.mark.slow
+def test_the_largest_rate_whose_loss_rises_little_is_that_of_runs():
+    data = blobs()
+    steps = [*range(8), 10, 13, 17, 22, 30, 45, 60]
+    for momentum in (-0.3, 0.9):
+        rate = gf.max_learning_rate(data, momentum, 4, rise=0.5, steps=60)
+        losses = runs(data, gf.SGD(rate, momentum, 4), steps, 150)[:, 0]
+        mean, error = losses.mean(axis=1), losses.std(axis=1, ddof=1) / 150**0.5
+        seen = mean / np.minimum.accumulate(mean)
+        assert abs(seen.max() - 1.5) <= 0.03 * 1.5 + 2.5 * 1.5 * (error / mean)[seen.argmax()] <= 0.15
+
+
+def test_a_rise_is_refused_where_every_rate_keeps_below_it_or_none_does():
+    data = blobs()
+    with pytest.raises(ValueError, match="rise must be smaller: up to twice the start edge"):
+        gf.max_learning_rate(data, 0.0, rise=0.9, steps=5)
+    with pytest.raises(ValueError, match="rise and steps go together"):
+        gf.max_learning_rate(data, 0.0, rise=0.9)
+    with pytest.raises(ValueError, match="are of a SoftmaxData"):
+        gf.max_learning_rate(data.squared, rise=0.1, steps=5)
+    trained = np.zeros((6, 4))
+    for _ in range(2000):
+        p = np.exp(data.features @ trained)
+        trained -= 0.3 * data.features.T @ (p / p.sum(axis=1, keepdims=True) - data.targets) / data.n_samples
+    there = gf.SoftmaxData.from_features(data.features, data.labels, initial=trained)
+    with pytest.raises(ValueError, match="weights at the start have a lower loss"):
+        gf.max_learning_rate(there, 0.0, 2, rise=1e-7, steps=1000)
+
+
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_draws_are_symmetric_with_unit_covariance(classes):
     points, weight = draws(classes - 1)
