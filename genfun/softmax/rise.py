@@ -9,9 +9,10 @@ import numpy as np
 
 from genfun import _check
 from genfun.methods.sgd import SGD
+from genfun.softmax.curve import at
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.flow import start, stretches
-from genfun.softmax.predict import FINE, LAST_STEP, MOST_EDGES, at, check_method, start_edge
+from genfun.softmax.predict import FINE, LAST_STEP, MOST_EDGES, check_method, start_edge
 
 DOWN, CLOSE = 0.7, 1.01
 """Factor between two rates that are tried, and that within which the answer is found."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import genfun as gf
+from genfun.plotting._table import series
 from genfun.softmax.averages import draws, linearise, loss_and_error
 from genfun.softmax.flow import boundaries
 from validation.softmax_runs import runs
@@ -64,6 +66,45 @@ def test_held_out_loss_and_error_rate_are_those_of_runs():
         gf.predict_test(data, m, 10, X_test[:, :5], y_test)
 
 
+def test_the_picture_has_training_and_held_out_loss_and_where_to_stop():
+    rng = np.random.default_rng(9)
+    data = blobs(3, n=60)
+    X_test, y_test = rng.standard_normal((80, 6)), rng.integers(3, size=80)  # no relation: best not to train
+    m = gf.SGD(0.2, batch_size=8)
+    both, alone = gf.predict_test(data, m, [20, 60], X_test, y_test), gf.predict(data, m, [20, 60])
+    drawn = series(both.plot(Figure().subplots()))
+    assert [name for name in drawn if name in ("held-out", "training")] == ["held-out", "training"]
+    for name, told in (("held-out", both), ("training", alone)):
+        (line,) = drawn[name]
+        assert np.interp([20, 60], line.x, line.y) == pytest.approx(told.loss.tolist(), rel=1e-12)
+    assert both.best_step == 0
+    rows = gf.predict_test(data, m, [20, 60], data.features[:20], data.labels[:20] * 1)
+    assert rows.best_step > 20
+    assert list(alone.curves) == ["training"]
+    with pytest.raises(ValueError, match="best_step needs held-out"):
+        alone.best_step  # noqa: B018
+    with pytest.raises(ValueError, match="no step after 0"):
+        gf.predict(data, m, 0).plot()
+
+
+@pytest.mark.slow
+def test_the_best_setting_for_held_out_rows_is_another_and_better_for_them():
+    data = blobs(3, n=40)
+    rng = np.random.default_rng(2)
+    rows = data.features + 0.8 * rng.standard_normal((40, 6)), data.labels
+    held = gf.optimize(data, 4, 60, 0.0, objective="test", X_test=rows[0], y_test=rows[1])
+    own = gf.optimize(data, 4, 60, 0.0)
+    told = [float(gf.predict_test(data, o.method, 60, *rows).loss) for o in (held, own)]
+    assert held.loss == pytest.approx(told[0], rel=1e-2)
+    assert told[0] < 0.97 * told[1]
+    assert held.method.learning_rate < own.method.learning_rate
+    assert "by held-out rows" in repr(held)
+    with pytest.raises(ValueError, match="needs X_test and y_test"):
+        gf.optimize(data, 4, 60, objective="test")
+    with pytest.raises(ValueError, match="'folds' is derived for squared loss"):
+        gf.optimize(data, 4, 60, objective="folds")
+
+
 @pytest.mark.slow
 def test_error_estimate_covers_weights_that_are_not_gaussian():
     # After one small batch at a large rate the loss is several per cent off, by any number of linearisations.
@@ -86,7 +127,7 @@ def test_error_estimate_covers_weights_that_are_not_gaussian():
     wrong = both[:, 1].mean(axis=1) - told.error_rate
     assert told.few.tolist() == [True, True, True, False]
     assert wrong[0] > 0.02
-    assert abs(wrong[3]) < 0.01
+    assert abs(wrong[3]) < 0.01 + 2.5 * both[3, 1].std(ddof=1) / 20.0 < 0.03
     assert "several points too low" in told.meaning
     assert not gf.predict(data, gf.SGD(m.learning_rate), steps).few.any()  # without batch noise it is exact
 
