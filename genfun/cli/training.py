@@ -121,7 +121,7 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
             *preamble(target),
             told(method),
             f"{found.status}; as the learning rate grows, {found.limit} is the first to bind",
-            f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
+            f"noise gain:             {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
             *remedy(found.status, target.problem, method, target.noise),
