@@ -192,7 +192,8 @@ def best_answer(
     o = optimize(data, batch_size, steps, momentum, objective="test" if rows else "train", **rows)
     shown: list[Block] = [
         *_preamble(target, data),
-        f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}, {percent(o.error_rate, 3)} of them wrong",
+        f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}; "
+        f"{percent(o.error_rate, 3)} of them wrong",
         f"batch size    {batch(o.method.batch_size)}",
         f"learning rate {o.method.learning_rate:.5g}  ({percent(o.share_of_edge)} of the start edge)",
         f"momentum      {o.method.momentum:.4g}",
