@@ -50,6 +50,7 @@ class Displayed:
         `EscapeChart`            `escape_chart`   `against`, `at`
         `HeldOut`                `held_out`
         `LeaveOneOut`            `held_out`
+        `SoftmaxPrediction`      `probe_curves`
         `experiments.Agreement`  `agreement`
         `experiments.Ladder`     `ladder`
         ======================== ================ ================

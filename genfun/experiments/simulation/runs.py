@@ -35,6 +35,8 @@ class Runs(Displayed):
         "fresh" batches at every step, as the theory assumes, or "epochs".
     dtype : str
         Precision of the runs, "float64" or "float32".
+    error_rate : array, shape (replicas, t), or None
+        Of a SoftmaxData the share of samples that each run classifies wrongly.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Runs(Displayed):
     seed: int
     order: str = "fresh"
     dtype: str = "float64"
+    error_rate: Float[Array, "replicas t"] | None = None
 
     @property
     def replicas(self) -> int:
@@ -89,7 +92,9 @@ class Runs(Displayed):
         missing = np.setdiff1d(wanted, self.steps)
         if missing.size:
             raise ValueError(f"steps were not all recorded: {missing[:5].tolist()} are missing; see Runs.steps")
-        return replace(self, steps=wanted, loss=self.loss[:, np.searchsorted(self.steps, wanted)])
+        at = np.searchsorted(self.steps, wanted)
+        wrong = None if self.error_rate is None else self.error_rate[:, at]
+        return replace(self, steps=wanted, loss=self.loss[:, at], error_rate=wrong)
 
     def quantiles(self, q: Sequence[float]) -> Float[Array, "q t"]:
         """Quantiles of the loss over the runs, a row for each share in q.
