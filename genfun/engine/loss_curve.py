@@ -239,7 +239,7 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         Ascending.
     singular : Singularity
     """
-    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
+    phase = min(G.turning * min(oscillation_steps(singular, singular.rate), float(steps[-1])), MAX_PHASE)
     signal, constant, factor = G.quiet_signal(phase)
     double, error = noiseless_loss(signal, G.method, steps)
     if constant > 0.0:
@@ -277,7 +277,8 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     soon = last <= max(ALWAYS_RECURSION, reach)
-    run = G.stepper(min(fade, last if soon else MAX_PHASE), int(min(last, STEP_BUDGET)))
+    phase = G.turning * min(fade, last)
+    run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
     if soon or (
         last * run.size <= ALWAYS_IN_BLOCKS
         and isinstance(run, SingleRecursion)
