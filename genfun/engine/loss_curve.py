@@ -18,8 +18,8 @@ from genfun.engine.transform import Stepper, Transform
 from genfun.engine.unseen import FADED, judged_from, missed
 from genfun.scaled import EPS, Scaled
 
-ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
-"""Up to this step, or in blocks up to so many steps times modes, the recursion is as cheap as the contour."""
+ALWAYS_RECURSION = 256
+"""Up to this step the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 PATIENCE, FAR = 4_096, 40_000
@@ -279,12 +279,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     soon = last <= max(ALWAYS_RECURSION, reach)
     phase = G.turning * min(fade, last)
     run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
-    if soon or (
-        last * run.size <= ALWAYS_IN_BLOCKS
-        and isinstance(run, SingleRecursion)
-        and run.real is np.float64
-        and run.in_blocks(last)
-    ):
+    if soon or (isinstance(run, SingleRecursion) and run.worth_stepping(last)):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)
