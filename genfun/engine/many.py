@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -38,8 +39,21 @@ BLOCK = 400
 """Settings worked on together."""
 
 
+_COARSE: WeakKeyDictionary[Any, tuple[SpectralMeasure, SpectralMeasure]] = WeakKeyDictionary()
+
+
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
-    """Capacity and signal measures, compressed for maps."""
+    """Capacity and signal measures, compressed for maps, once for a problem: a search looks at hundreds of maps."""
+    try:
+        found = _COARSE.get(problem)
+    except TypeError:  # a problem of a user's own that has no hash
+        return _coarse(problem)
+    if found is None:
+        found = _COARSE[problem] = _coarse(problem)
+    return found
+
+
+def _coarse(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
     capacity, signal = problem.measures()
     return capacity.compress(BIN_WIDTH, NODES_PER_BIN), signal.compress(BIN_WIDTH, NODES_PER_BIN)
 

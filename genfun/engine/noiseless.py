@@ -25,12 +25,10 @@ GONE, SAMPLED = 45.0, 24
 
 def radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
     """Both of `log_roots`, the largest over the modes, of every setting."""
-    slowest, outside = np.full(settings.rates.size, -np.inf), np.full(settings.rates.size, -np.inf)
-    for node in nodes:
-        rows, _ = settings.kind.update(settings.rates * node, *settings.hyper)
-        largest, off = log_roots(rows, settings.rates.shape)
-        slowest, outside = np.maximum(slowest, largest), np.maximum(outside, off)
-    return slowest, outside
+    a = settings.rates[:, None] * nodes
+    rows, _ = settings.kind.update(a, *(h[:, None] for h in settings.hyper))
+    largest, off = log_roots(rows, a.shape)
+    return largest.max(axis=1), off.max(axis=1)
 
 
 def narrowness(settings: Settings, step: int) -> Array:
