@@ -96,4 +96,5 @@ def linearise_alone(data: SoftmaxData, mean: Float[Array, " m"], covariance: Flo
     hessian = own(data.squares.T @ (average - square) / n)
     noise = own(data.squares.T @ second / n - push**2) - hessian**2 * covariance.reshape(d, count)
     gradient = (push @ data.basis).ravel()
-    return Linearised(data.features, gradient, curvature, *(x.reshape(-1, 1, 1) for x in (hessian, noise)), data.basis)
+    shape = (d * count, 1, 1)
+    return Linearised(data.features, gradient, curvature, hessian.reshape(shape), noise.reshape(shape), data.basis)

@@ -90,7 +90,8 @@ def loss_and_error(
         return np.inf, np.nan
     if covariance.shape[0] == data.all_alone:
         found = [_each(data, rows, z, log_p_of(z)) for rows, z in scores(data, mean, covariance)]
-        return tuple(float(np.concatenate(x).mean()) for x in zip(*found, strict=True))
+        nats, wrong = (np.concatenate(x) for x in zip(*found, strict=True))
+        return float(nats.mean()), float(wrong.mean())
     logits, log_p, weight = probabilities(data, mean, covariance)
     nats, wrong = _each(data, slice(None), logits, log_p)
     return float((nats @ weight).mean()), float((wrong @ weight).mean())

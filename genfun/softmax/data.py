@@ -61,6 +61,8 @@ class SoftmaxData:
     side : int
         Eigenfeatures in a block at most, a power of two; 0 follows each weight alone where there are five classes or
         more.
+    names : tuple or None
+        Of the columns, where the features came in a frame that has them: held-out ones must have the same order.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class SoftmaxData:
     label_smoothing: float = 0.0
     whole: int = MOST_WEIGHTS
     side: int = SIDE
+    names: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
@@ -148,7 +151,14 @@ class SoftmaxData:
                     f"initial must be finite, of shape ({d}, {classes.size}), features by classes, got {start.shape}; "
                     "a weight of torch.nn.Linear is transposed"
                 )
-        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start, smoothing)
+        return cls(
+            values,
+            positions.ravel().astype(np.int64),
+            tuple(classes.tolist()),
+            start,
+            smoothing,
+            names=_arrays.names_of(X),
+        )
 
     def check_search(self) -> None:
         """Refuse what a search, of many predictions, would take hours for."""
@@ -167,8 +177,9 @@ class SoftmaxData:
         Raises
         ------
         ValueError
-            On a wrong shape, or a label that is not among the classes.
+            On a wrong shape, columns in another order, or a label that is not among the classes.
         """
+        _arrays.check_names("X_test", X, self.names)
         table = _arrays.table("X_test", X)
         n, d = (int(side) for side in table.shape)
         if d != self.features.shape[1]:
