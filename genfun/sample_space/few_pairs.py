@@ -110,8 +110,9 @@ def late_departure(
     .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + \min\Big(|p_0|\,t, 10 + \Big|\frac{dp_0}{d\theta}\Big|\,t\Big)\Big)
               \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
 
-    near the edge of the noise they move the loss by more, and the rate as its rounding does. Late losses are a small part of what their generating
-    function sums; e is the departure as far right as the contour goes, c the largest factor of that.
+    near the edge of the noise they move the loss by more, and the rate as its rounding does. Late losses are a small
+    part of what their generating function sums; e is the departure as far right as the contour goes, c the largest
+    factor of that.
 
     Parameters
     ----------
