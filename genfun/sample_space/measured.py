@@ -10,6 +10,7 @@ from weakref import ref
 
 import numpy as np
 
+from genfun._display import percent
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
@@ -113,7 +114,7 @@ class MeasuredNoise(ErrorEstimate):
         """Where it is from and how well it is known, for a sentence."""
         return (
             f"measured on {self.pairs.size} vectors of sample space: largest learning rates are known to "
-            f"{self.error:.1g}, losses to {self.loss_error:.1g}, relative"
+            f"{percent(self.error, 1)}, losses to {percent(self.loss_error, 1)}"
         )
 
     @property
