@@ -13,7 +13,7 @@ from genfun.engine.edge import curvature_limits, edge
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.plotting._draw import draw
-from genfun.plotting.style import COLOURS, axes, cells, halo, legend_below, level, line
+from genfun.plotting.style import COLOURS, axes, cells, halo, label_powers, legend_below, level, line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,6 +100,7 @@ def loss_map(
     low, high = float(result.learning_rates.min()), float(result.learning_rates.max())
     if _geometric(result.learning_rates):
         ax.set_xscale("log")
+        label_powers(ax.xaxis)
     ax.set(xlabel=r"learning rate $\alpha$", ylabel=r"momentum $\beta$", title=_title(result.batch_size))
     if high > low:
         ax.set_xlim(low, high)
