@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from genfun._display import percent
 from genfun.cli.answer import PICTURES, Answer, lines_of
 from genfun.cli.options import asked, notes, told
 from genfun.cli.output import Block, Grid
@@ -141,7 +142,7 @@ def curve_answer(target: Target, method: Any, steps: tuple[int, ...], overlay: b
     headings = ["step", "mean loss", "wrong", "relative error"]
     result = {name: getattr(found, name) for name in ("steps", "loss", "error_rate", "error")}
     result |= {"status": found.status, "meaning": found.meaning, "separable": found.separable}
-    lines = [[f"{t:,}", figures(float(found.loss[i]), 6), f"{found.error_rate[i]:.2%}", f"{found.error[i]:.1e}"]
+    lines = [[f"{t:,}", figures(float(found.loss[i]), 6), percent(found.error_rate[i], 3), f"{found.error[i]:.1e}"]
              for i, t in enumerate(found.steps)]  # fmt: skip
     shown: list[Block] = [*_preamble(target, data), told(method)]
     if rows:
@@ -150,7 +151,7 @@ def curve_answer(target: Target, method: Any, steps: tuple[int, ...], overlay: b
         columns, result = columns | held_out, result | held_out
         headings += ["test loss", "test wrong"]
         for i, line in enumerate(lines):
-            line += [figures(float(other.loss[i]), 6), f"{other.error_rate[i]:.2%}"]
+            line += [figures(float(other.loss[i]), 6), percent(other.error_rate[i], 3)]
     shown += [Grid(tuple(headings), [tuple(line) for line in lines]), f"{found.status}: {found.meaning}"]
     if found.separable:
         shown.append(
@@ -191,9 +192,10 @@ def best_answer(
     o = optimize(data, batch_size, steps, momentum, objective="test" if rows else "train", **rows)
     shown: list[Block] = [
         *_preamble(target, data),
-        f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}, {o.error_rate:.2%} of them wrong",
+        f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}; "
+        f"{percent(o.error_rate, 3)} of them wrong",
         f"batch size    {batch(o.method.batch_size)}",
-        f"learning rate {o.method.learning_rate:.5g}  ({o.share_of_edge:.0%} of the start edge)",
+        f"learning rate {o.method.learning_rate:.5g}  ({percent(o.share_of_edge)} of the start edge)",
         f"momentum      {o.method.momentum:.4g}",
         f"without momentum the least mean loss is {o.loss_without_momentum:.6g}",
     ]

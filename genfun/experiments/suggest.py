@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun.answers.best.advice import advice
 from genfun.answers.best.optimize import optimize
 from genfun.answers.best.optimum import Optimum
 from genfun.answers.predict import Prediction, predict
@@ -31,7 +32,7 @@ class Suggestion:
     Parameters
     ----------
     method : SGD
-        Learning rate as torch takes it, momentum, batch size.
+        Learning rate as torch takes it, momentum, batch size: the simplest within 1 % of the best.
     loss : float
         Predicted mean of the loss function over the samples at `steps`.
     steps : int
@@ -42,7 +43,7 @@ class Suggestion:
     prediction : Prediction or SoftmaxPrediction
         The expected curve, in units of the loss function.
     optimum : Optimum or SoftmaxOptimum
-        The search's own answer: ranges, gain of momentum, bounds.
+        The search's own answer, of least loss: ranges, gain of momentum, bounds.
     data : LinearData, SoftmaxData, or of products what `LinearProblem.from_operator` returns
         The linearised problem in units of the loss function, for every other question.
     notes : tuple of str
@@ -208,16 +209,16 @@ def suggest(
         last = _steps_of(budget, size) if last is None else last
         best: Any = optimize(data, size, last, momentum)
         curve: Any = predict(data, best.method, _grid(last))
-        statement = _of_probe(best, curve)
+        method, statement = best.method, _of_probe(best, curve)
     else:
         data, kind, more = _linearised(model, inputs, targets, memory_limit, solver)
         size = _within(size, batch_size, _known(data.n_samples))
         best = optimize(data, size, last, momentum, noise, budget)
-        curve = predict(data, best.method, _grid(best.steps), noise)
-        statement = _statement(kind, data, best)
-    return Suggestion(
-        best.method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model
-    )
+        found = advice(best)
+        method = found.method
+        curve = predict(data, method, _grid(best.steps), noise)
+        statement = (*_statement(kind, data, found.chosen), *((found.why,) if found.why else ()))
+    return Suggestion(method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model)
 
 
 def _known(size: int | None) -> int:

@@ -123,7 +123,7 @@ class SoftmaxPrediction(Displayed):
         """The status in words."""
         if self.status != "inaccurate":
             return MEANING[self.status]
-        reasons = ["the estimated error of the loss is above 3 % at some steps, see error"]
+        reasons = ["the estimated error of the loss is above 3 % at some steps: see the error"]
         reasons = reasons if (self.error > UNCERTAIN).any() else []
         if self.few.any():
             reasons.append("at some steps so few samples have been drawn that the error rate is several points too low")

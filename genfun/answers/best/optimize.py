@@ -257,7 +257,7 @@ def _of_curves(search: CurveSearch) -> Optimum:
         smaller_rate_cost=math.expm1(search.loss(with_rate(found.method, SMALLER * rate), True) - found.log_loss),
         status=curve.status,
     )
-    object.__setattr__(result, "_asked", (search.case.problem, noise))
+    object.__setattr__(result, "_asked", (search.case.problem, noise, search.most_share))
     return result
 
 
@@ -326,7 +326,7 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
         smaller_rate_cost=_smaller_rate_cost(search, method, float(curve.log_loss)),
         status=curve.status,
     )
-    object.__setattr__(result, "_asked", (search.problem, noise))
+    object.__setattr__(result, "_asked", (search.problem, noise, search.most_share))
     return result
 
 

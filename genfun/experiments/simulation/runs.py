@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.base import Method
 from genfun.schedules import ScheduledSGD
@@ -146,8 +146,10 @@ class Runs(Displayed):
     def __repr__(self) -> str:
         text = (
             f"Runs({self.replicas} runs to step {self.steps[-1]}: mean loss {self.mean[-1]:.6g} +- {self.sem[-1]:.2g}, "
-            f"median {self.median[-1]:.6g}, {self.diverged:.0%} ended above their start"
+            f"median {self.median[-1]:.6g}, {percent(self.diverged)} ended above their start"
         )
         if self.carried_by_few[-1]:
-            text += f"; the largest run carries {self.heaviest[-1]:.0%} of the mean: the true mean is likely larger"
+            text += (
+                f"; the largest run carries {percent(self.heaviest[-1])} of the mean: the true mean is likely larger"
+            )
         return text + ")"
