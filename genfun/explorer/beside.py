@@ -11,8 +11,8 @@ from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.numbers import ratio
 from genfun.answers.words.settings import setting_words
 from genfun.data.linear import LinearData
-from genfun.explorer.model import DrawnCurve, curve, has_own_noise, prediction_at
-from genfun.explorer.problems import pose, source
+from genfun.explorer.model import DrawnCurve, curve, prediction_at
+from genfun.explorer.problems import is_known, pose, source
 from genfun.explorer.state import NAMES, State
 from genfun.explorer.uploads import Upload
 from genfun.own_runs.overlay import Overlay, read_runs
@@ -103,7 +103,7 @@ def _setting(state: State, path: str | None) -> str:
 
 
 def of_best(state: State, path: str | None) -> Any:
-    """What a best setting is the best for: the same where only learning rate and momentum differ.
+    """What a best setting is the best for: the same where only learning rate and momentum differ, under one noise.
 
     Parameters
     ----------
@@ -111,19 +111,7 @@ def of_best(state: State, path: str | None) -> Any:
     path : str or None
         The user's file.
     """
-    return replace(state, learning_rate=1.0, momentum=0.0), path
-
-
-def of_edge(state: State, path: str | None) -> Any:
-    """What a measured edge is the edge of: problem and batch size.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-    """
-    return state.problem, path, state.batch_size, has_own_noise(state, path)
+    return replace(state, learning_rate=1.0, momentum=0.0), path, is_known(state, path)
 
 
 def own_runs(upload: Upload) -> Overlay:

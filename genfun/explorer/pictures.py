@@ -195,9 +195,7 @@ class MapPicture:
         image = f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
         f.line("x", "y", source=self.edge, color="white", line_width=5, alpha=0.9)
         f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge")
-        self.own_edge, self.pinned = _table("x", "y"), _table("x", "y")
-        own = {"color": COLOURS[1], "line_width": 2.2, "line_dash": "dashed"}
-        f.line("x", "y", source=self.own_edge, legend_label="edge, measured noise", **own)
+        self.pinned = _table("x", "y")
         hollow = {"fill_color": None, "line_color": "#777777", "line_width": 4}
         f.scatter("x", "y", source=self.pinned, size=15, legend_label="pinned", **hollow)
         star = {"marker": "star", "size": 18, "fill_color": COLOURS[4], "line_color": "black"}
@@ -252,17 +250,6 @@ class MapPicture:
         self.figure.x_range.update(start=low, end=high, reset_start=low, reset_end=high)
         self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
         self.figure.title.text = f"log10 loss at step {step:,}"
-
-    def show_own_edge(self, edge: tuple[Any, Any] | None) -> None:
-        """Draw the edge by the noise measured on the data, or take it away.
-
-        Parameters
-        ----------
-        edge : pair of arrays, or None
-            Largest stable learning rates, and their momenta.
-        """
-        rates, momenta = ([], []) if edge is None else (x[edge[0] > 0.0] for x in edge)
-        self.own_edge.data = {"x": rates, "y": momenta}
 
     def show_pinned(self, rate: float | None, momentum: float) -> None:
         """Put a ring at a pinned setting, or take it away.

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from genfun.answers.max_learning_rate import max_learning_rate
+from genfun.case import NoiseChoice
 from genfun.data import LinearData, load, mnist, translation_invariant
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
@@ -14,6 +15,8 @@ from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 
+MEASURED = 2e9
+"""N r^2 up to which the page measures the noise of data: some seconds."""
 LARGEST_SYNTHETIC = 1023
 """Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""
 
@@ -28,16 +31,19 @@ class Posed:
         With the added label noise.
     method : SGD
         The setting.
-    noise : SpectrallyExpressible
-        The noise model, with the state's tau2.
+    noise : SpectrallyExpressible or "measured"
+        The noise of the data, once it is measured; or constants, with the state's tau2.
     default_tau2 : float
-        tau2 where the state leaves it open.
+        tau2 of the constants where the state leaves it open.
+    asked : LinearProblem, PowerLaw or LinearData
+        What answers are asked about: the data where their own noise is known, the problem elsewhere.
     """
 
     problem: Problem
     method: SGD
-    noise: SpectrallyExpressible
+    noise: NoiseChoice
     default_tau2: float
+    asked: Problem | LinearData
 
 
 @lru_cache(maxsize=4)
@@ -80,8 +86,74 @@ def _spectrum(name: str, path: str | None, label_noise: float) -> tuple[LinearPr
     return problem, noise
 
 
+def own_noise(state: State, path: str | None = None) -> LinearData | None:
+    """The data whose own noise a state means; None where the state, or their size, asks for constants.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    data = noisy_data(state, path)
+    return None if data is None or data.n_samples * float(data.rank) ** 2 > MEASURED else data
+
+
+def noisy_data(state: State, path: str | None = None) -> LinearData | None:
+    """The data of a state that leaves their batch noise as it is.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    if state.problem == "power-law" or state.batch_size is None or state.label_noise > 0.0 or state.tau2 is not None:
+        return None
+    data = source(state.problem, path)
+    return data if isinstance(data, LinearData) else None
+
+
+def is_known(state: State, path: str | None = None) -> bool:
+    """Whether a state is shown by the noise that it means; False until that of its data is measured.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    try:
+        data = own_noise(state, path)
+    except (ValueError, OSError):
+        return True  # there are no data to wait for; `pose` says what is wrong
+    return data is None or "measured_noise" in vars(data)
+
+
+def measure(state: State, path: str | None = None) -> None:
+    """Measure the noise of a state's data, which takes some seconds the first time.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+
+    Raises
+    ------
+    ValueError
+        With a message to show, where the choices do not go together.
+    """
+    pose(state, path)
+    data = own_noise(state, path)
+    if data is not None:
+        _ = data.measured_noise
+
+
 def pose(state: State, path: str | None = None) -> Posed:
     """Problem, setting and noise model of a state.
+
+    The noise is that measured on the data once `measure` has been called, and constants fitted to it until then.
 
     Parameters
     ----------
@@ -105,7 +177,11 @@ def pose(state: State, path: str | None = None) -> Posed:
     most = problem.n_samples
     if most is not None and state.batch_size is not None and state.batch_size > most:
         raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
-    return Posed(problem, SGD(state.learning_rate, state.momentum, state.batch_size), noise, default)
+    method = SGD(state.learning_rate, state.momentum, state.batch_size)
+    data = own_noise(state, path)
+    if data is not None and is_known(state, path):
+        return Posed(problem, method, "measured", default, data)
+    return Posed(problem, method, noise, default, problem)
 
 
 def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:

@@ -12,22 +12,20 @@ from typing import Any
 from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
-from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import look, model
+from genfun.explorer.asked import Asked
 from genfun.explorer.beside import RUNS as RUN_FILES
-from genfun.explorer.beside import Pinned, of_best, of_edge, own_runs, runs_words
+from genfun.explorer.beside import Pinned, own_runs, runs_words
 from genfun.explorer.controls import Controls
 from genfun.explorer.look import paragraphs
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture
-from genfun.explorer.problems import data_of, first_state, fitting, pose
+from genfun.explorer.problems import first_state, fitting, is_known, measure, noisy_data, own_noise, pose
 from genfun.explorer.scripts import wire
 from genfun.explorer.state import LIMITS, State, parse
 from genfun.explorer.uploads import Upload, Uploads, name_of, too_large
 from genfun.explorer.worker import Newest
 
 UNABLE = ValueError, TypeError, OSError, ArithmeticError, MemoryError
-RUNS, LONGEST_RUN = 20, 10_000
-"""Runs laid over the curve, and their steps at most."""
 PAUSE, BREATH = 0.2, 0.1
 """Seconds without a change until the words, and the map, are computed; while a control moves, only the curve is."""
 
@@ -60,16 +58,17 @@ class View:
         self.document, self.path, self._observe = document, path, observe
         self._uploads, self._upload, self._taken = uploads, None, []
         self._trouble: tuple[str, ...] = ()
+        self._known = False
         self._default_tau2, self._due, self._placing = 1.0, False, False
-        self._words, self._charts, self._runs, self._files, self._measure = (
-            Newest(document.add_next_tick_callback) for _ in range(5)
+        self._words, self._charts, self._files, self._measure = (
+            Newest(document.add_next_tick_callback) for _ in range(4)
         )
-        self._measured: Any = None
         self._lines: dict[str, str] = {"own": "", "explain": ""}
         self.state, messages = parse(arguments, first_state(bool(arguments), path))
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
+        now: Callable[[], tuple[State, str | None]] = lambda: (self.state, self.path)  # noqa: E731
+        self.asked = Asked(document, self.curve, self.map, now, self._point, self._named)
         self.controls = Controls(self.state, self._change, self._say, self._take, self._take_runs)
-        self._best: tuple[Any, Any] = (None, None)
         self._pinned: Pinned | None = None
         self._own_runs: Any = None
         if path is not None:
@@ -78,7 +77,6 @@ class View:
         wide: dict[str, Any] = {"disable_math": True, "sizing_mode": "stretch_width", "margin": 0}
         self.message: Any = Div(text="", name="message", visible=False, styles=look.MESSAGE, **wide)
         self.words: Any = Div(text="", name="words", styles={"font-size": "13px", "margin-top": "6px"}, **wide)
-        self.answer: Any = Div(text="", name="answer", **wide)
         self.compared: Any = Div(text="", name="compared", styles={"font-size": "13px"}, **wide)
         self.links: Any = Div(text="", name="links", **wide)
         self.link: Any = TextInput(
@@ -86,14 +84,12 @@ class View:
         )
         self.copy: Any = Button(label="copy link", name="copy", width=84, height=27, **one)
         style: Any = one | {"sizing_mode": "stretch_width"}
-        self.best: Any = Button(label="find best settings", name="best", button_type="primary", **style)
-        self.simulate: Any = Button(label=f"simulate {RUNS} runs", name="simulate", button_type="success", **style)
-        self.use: Any = Button(label="use these", name="use", disabled=True, **style)
         self.pin: Any = Button(label=look.PIN, name="pin", **style)
         self._wire()
         document.title = "genfun explorer"
         document.template = files("genfun.explorer").joinpath("page.html").read_text(encoding="utf-8")
-        for root in (self.message, self.controls.layout, self.best, self.use, self.simulate, self.pin, self.answer,
+        asked = self.asked
+        for root in (self.message, self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer,
                      self.compared, self.link, self.copy,
                      self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
             document.add_root(root)
@@ -103,15 +99,12 @@ class View:
     def _wire(self) -> None:
         self.map.figure.on_event(Tap, lambda event: self._point(event.x, event.y))
         self.map.point.on_change("data", lambda _a, _o, new: self._dragged(new))
-        self.best.on_click(self._find_best)
-        self.simulate.on_click(self._run)
-        self.use.on_click(self._use)
         self.pin.on_click(self._pin)
         refusal = paragraphs((too_large("the file"),), look.WRONG)
         wire(self.document, self.controls, self.link, self.copy, self.message, refusal)
 
     def _close(self, _context: Any) -> None:
-        for worker in (self._words, self._charts, self._runs, self._files, self._measure):
+        for worker in (self._words, self._charts, self.asked, self._files, self._measure):
             worker.close()
         for upload in self._taken:
             self._uploads.drop(upload)
@@ -199,11 +192,6 @@ class View:
         except UNABLE as error:
             self._say(self._told(error))
 
-    def _use(self) -> None:
-        _, found = self._best
-        if found is not None:
-            self._point(found.method.learning_rate, found.method.momentum)
-
     def _dragged(self, data: Any) -> None:
         if not self._placing and len(data["x"]) == 1 and len(data["y"]) == 1:
             self._point(data["x"][0], data["y"][0])
@@ -222,27 +210,26 @@ class View:
         self.state = state
         self._soon()
 
-    def _soon(self) -> None:
+    def _soon(self, messages: tuple[str, ...] | None = ()) -> None:
         # Before the curve, not after it: what waits for a rest must not begin beside it.
         self._words.cancel()
         self._charts.cancel()
         self._measure.cancel()
         if not self._due:
             self._due = True
-            self.document.add_next_tick_callback(self._update)
+            self.document.add_next_tick_callback(partial(self._update, messages))
 
     # From the state to the page.
 
-    def _update(self, messages: tuple[str, ...] = ()) -> None:
+    def _update(self, messages: tuple[str, ...] | None) -> None:
+        """Draw the state; without messages, those that stand there stay."""
         begin = time.perf_counter()
         self._due = False
         state = self.state
-        self._runs.cancel()
-        self.curve.show_runs(None)
-        if self._best[0] != of_best(state, self.path):
-            self._best = (None, None)
-        self._show_found()
+        self.asked.follow()
+        self._known = True
         try:
+            self._known = is_known(state, self.path)
             posed = pose(state, self.path)
             self._default_tau2 = posed.default_tau2
             found, point = model.curve(state, self.path), model.point(state, self.path)
@@ -250,13 +237,14 @@ class View:
             self._show_beside(state)
         except UNABLE as error:
             self._trouble = (self._told(error),)
-            self._say(*messages)
+            self._say(*(messages or ()))
             self.words.text = self.links.text = self.compared.text = ""
             self.curve.clear()
             self.controls.show(state, self._default_tau2)
             return
         self._trouble = ()
-        self._say(*messages)
+        if messages is not None:
+            self._say(*messages)
         self.curve.show(found)
         self.phases.show(point)
         self._placing = True
@@ -282,9 +270,6 @@ class View:
         if own is not None:
             lines += runs_words(own, state, self.path)
         self.compared.text = paragraphs(lines)
-        self.map.show_own_edge(
-            model.own_edge(state, self.path) if self._measured == of_edge(state, self.path) else None
-        )
 
     def _show_links(self, state: State) -> None:
         query = state.query
@@ -314,81 +299,28 @@ class View:
         self._lines["explain"] = paragraphs(lines) if error is None else paragraphs((self._named(error),), look.WRONG)
         state, path = self.state, self.path
         self._lines["own"] = ""
-        if error is None and model.has_own_noise(state, path):
-            # After all that is drawn: the first time for some data it takes seconds.
-            self._lines["own"] = paragraphs((f"{model.DRAWN}; the data's own is being measured ...",), "#444444")
-            self._measure.ask(
-                lambda _check: (model.own_noise(state, path), model.own_edge(state, path)),
-                partial(self._show_own, of_edge(state, path)),
-            )
+        if error is None and noisy_data(state, path) is not None:
+            self._measure_noise(state, path)
+        self._join_words()
+
+    def _join_words(self) -> None:
         self.words.text = self._lines["own"] + self._lines["explain"]
 
-    def _show_own(self, key: Any, found: Any, error: Exception | None) -> None:
-        if error is None:
-            self._lines["own"] = paragraphs(found[0], "#444444")
-            self._measured = key
-            self.map.show_own_edge(found[1])
+    def _measure_noise(self, state: State, path: str | None) -> None:
+        """Measure the noise of data after all that is drawn: the first time for some data it takes seconds."""
+        if own_noise(state, path) is None:
+            self._lines["own"] = paragraphs((look.TOO_MANY,), "#444444")
+        elif self._known:
+            return
+        elif is_known(state, path):  # since the pictures were drawn
+            self._soon(None)
         else:
-            self._lines["own"] = paragraphs((self._named(error),), look.WRONG)
-        self.words.text = self._lines["own"] + self._lines["explain"]
+            self._lines["own"] = paragraphs((look.MEASURING,), "#444444")
+            self._measure.ask(lambda _check: measure(state, path), self._show_measured)
 
-    def _find_best(self) -> None:
-        state, path = self.state, self.path
-        self.answer.text = paragraphs(("looking for the best settings ...",))
-        self._runs.ask(lambda _check: model.best(state, path), partial(self._show_best, state))
-
-    def _show_best(self, state: State, found: Any, error: Exception | None) -> None:
-        if error is not None:
-            self.answer.text = paragraphs((self._named(error),), look.WRONG)
+    def _show_measured(self, _none: Any, error: Exception | None) -> None:
+        if error is None:
+            self._soon(None)
             return
-        self._best = (of_best(state, self.path), found)
-        self._show_found()
-
-    def _show_found(self) -> None:
-        """The best setting, while it is that of the page's problem, batch size and step."""
-        _, found = self._best
-        self.map.show_best(None if found is None else found.method)
-        self.use.disabled = found is None
-        if found is None:
-            self.answer.text = ""
-            return
-        m = found.method
-        line = f"best at step {found.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
-        bound = ("It lies at a bound of the search.",) if found.at_bound else ()
-        self.answer.text = paragraphs((f"{line}, loss {found.loss:.4g}", *bound))
-
-    def _run(self) -> None:
-        state, path = self.state, self.path
-        steps = min(state.steps, LONGEST_RUN)
-        self.answer.text = paragraphs(("starting the runs ...",))
-
-        def work(check: Callable[[], None]) -> Any:
-            data, method = data_of(state, path)
-            told = [0.0]
-
-            def progress(share: float, _stage: str) -> None:
-                check()
-                if time.monotonic() - told[0] > 0.2:
-                    told[0] = time.monotonic()
-                    self.document.add_next_tick_callback(partial(self._show_progress, state, share))
-
-            runs = simulate(data, method, steps, RUNS, device="cpu", record="log", progress=progress)
-            return runs, model.loss_at(state, steps, path)
-
-        self._runs.ask(work, partial(self._show_runs, steps))
-
-    def _show_progress(self, state: State, share: float) -> None:
-        if state == self.state:
-            self.answer.text = paragraphs((f"running: {share:.0%}",))
-
-    def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
-        if error is not None:
-            self.answer.text = paragraphs((self._named(error),), look.WRONG)
-            return
-        runs, expected = found
-        self.curve.show_runs(runs)
-        few = ("A few of the runs carry the mean: more may lie far above it.",) if runs.carried_by_few[-1] else ()
-        self.answer.text = paragraphs((
-            f"{RUNS} runs, {steps:,} steps: mean loss {runs.mean[-1]:.4g} ± {runs.sem[-1]:.2g}, "
-            f"median {runs.median[-1]:.4g}; predicted {expected:.4g}", *few,
-        ))  # fmt: skip
+        self._lines["own"] = paragraphs((self._named(error),), look.WRONG)
+        self._join_words()

@@ -14,7 +14,7 @@ import pytest
 
 import genfun as gf
 from genfun.explorer import model
-from genfun.explorer.problems import data_of, first_state, fitting, pose
+from genfun.explorer.problems import data_of, first_state, fitting, is_known, measure, own_noise, pose
 from genfun.explorer.state import LIMITS, State, parse, read, text
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
@@ -184,6 +184,7 @@ def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
     state = State(problem="file", batch_size=4, learning_rate=0.05)
     names: dict[str, Any] = {}
     exec("\n".join(python_lines(state, str(path)).splitlines()[:-1]), names)
+    measure(state, str(path))
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, str(path)).prediction.loss)
     with pytest.raises(ValueError, match="no file was given"):
         pose(state)
@@ -205,39 +206,44 @@ def test_the_words_are_those_of_explain() -> None:
     assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=9), gf.SGD(0.4, 0.0, 20), 100).lines
 
 
-def test_beside_the_fitted_constants_stand_edge_and_loss_by_the_noise_measured_on_the_data(tmp_path: Any) -> None:
-    """Features with heavy tails: the constants' edge is the larger, and between the two the page warns."""
+@pytest.fixture
+def heavy(tmp_path: Any) -> str:
+    """Features with heavy tails: the fitted constants' edge is the larger."""
     rng = np.random.default_rng(1)
     x = rng.standard_t(2.5, (120, 6)) * np.arange(1.0, 7.0) ** -0.5
-    own = str(tmp_path / "heavy.npz")
-    np.savez(own, X=x, y=x @ np.ones(6) + 0.3 * rng.standard_normal(120))
-    state = replace(fitting(State(problem="file", batch_size=1, momentum=0.3), own), steps=50)
-    data = gf.data.load(own)
+    np.savez(tmp_path / "heavy.npz", X=x, y=x @ np.ones(6) + 0.3 * rng.standard_normal(120))
+    return str(tmp_path / "heavy.npz")
+
+
+@pytest.mark.slow
+def test_once_the_noise_of_data_is_measured_curve_colours_edge_and_words_are_by_it(heavy: str) -> None:
+    state = replace(fitting(State(problem="file", batch_size=1, momentum=0.3), heavy), steps=50)
+    data = gf.data.load(heavy)
     edge, drawn = (gf.max_learning_rate(data, 0.3, 1, noise) for noise in ("measured", "fitted"))
     assert edge < 0.9 * drawn
-    state = replace(state, learning_rate=0.5 * edge)
-    (line,) = model.own_noise(state, own)
-    for number in (drawn, edge, float(gf.predict(data, gf.SGD(0.5 * edge, 0.3, 1), 50).loss)):
-        assert f" {number:.4g}" in line
-    (line,) = model.own_noise(replace(state, learning_rate=0.5 * (edge + drawn)), own)
-    assert line.endswith("BY THE MEASURED NOISE THIS SETTING DIVERGES.")
-    # Where nothing stands for the data's noise there is nothing to say.
+    state = replace(state, learning_rate=0.5 * (edge + drawn))  # between the two
+    assert not is_known(state, heavy)
+    assert model.curve(state, heavy).stability.status == "converges"
+    measure(state, heavy)
+    assert is_known(state, heavy)
+    assert model.curve(state, heavy).stability.status == "diverges"
+    assert model.loss_at(state, 50, heavy) == gf.predict(data, gf.SGD(state.learning_rate, 0.3, 1), 50).loss
+    chart = model.chart(state, heavy)
+    i = int(np.searchsorted(chart.edge_momenta, 0.0))
+    assert chart.edge[i] == gf.max_learning_rate(data, float(chart.edge_momenta[i]), 1)
+    cell = gf.SGD(float(chart.rates[20]), float(chart.momenta[22]), 1)
+    assert 10.0 ** chart.decades[20, 22] == pytest.approx(gf.predict(data, cell, 50).loss, rel=1e-5)
+    assert any(line.startswith("Batch noise is that of the data, measured") for line in model.words(state, heavy))
+
+
+def test_constants_stand_where_the_state_asks_for_them(heavy: str) -> None:
+    state = State(problem="file", batch_size=2, learning_rate=0.1)
+    measure(state, heavy)
+    assert pose(state, heavy).asked is own_noise(state, heavy) is not None
     for change in ({"tau2": 0.5}, {"label_noise": 0.1}, {"batch_size": None}, {"problem": "power-law"}):
-        assert model.own_noise(replace(state, **change), own) == ()
-
-
-def test_the_measured_edge_is_that_of_the_data(tmp_path: Any) -> None:
-    rng = np.random.default_rng(0)
-    X = rng.standard_t(3, (30, 4))
-    np.savez(tmp_path / "own.npz", X=X, y=X @ [1.0, -1.0, 0.5, 0.2] + rng.standard_normal(30))
-    path, state = str(tmp_path / "own.npz"), State(problem="file", batch_size=2)
-    edge, momenta = model.own_edge(state, path) or ((), ())
-    middle = len(momenta) // 2
-    data = gf.data.load(path)
-    assert edge[middle] == gf.max_learning_rate(data, float(momenta[middle]), 2)
-    assert edge[middle] != pytest.approx(model.chart(state, path).edge[middle], rel=1e-3), "not the fitted constants"
-    for other in (replace(state, batch_size=None), replace(state, tau2=0.5), State(problem="power-law")):
-        assert model.own_edge(other, path) is None
+        other = replace(state, **change)
+        assert own_noise(other, heavy) is None
+        assert isinstance(pose(other, heavy).noise, gf.SpectrallyExpressible)
 
 
 def test_only_the_newest_question_is_answered() -> None:

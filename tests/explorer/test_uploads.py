@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from genfun.explorer import model
+from genfun.explorer.beside import of_best
 from genfun.explorer.problems import fitting
 from genfun.explorer.state import State
 from genfun.explorer.uploads import LARGEST, LARGEST_UNPACKED, Uploads, name_of
@@ -270,18 +271,18 @@ def test_a_pinned_setting_stays_to_be_compared_with(uploads: Uploads) -> None:
 def test_best_settings_are_used_by_a_button_while_they_are_the_best(uploads: Uploads) -> None:
     page = Opened(uploads)
     view = page.view
-    assert view.use.disabled
+    assert view.asked.use.disabled
     found = model.best(view.state)
-    view._show_best(view.state, found, None)
-    assert not view.use.disabled
-    view._use()
+    view.asked._found(of_best(view.state, view.path), found, None)
+    assert not view.asked.use.disabled
+    view.asked.take()
     assert view.state.learning_rate == pytest.approx(found.method.learning_rate, rel=1e-3)
     assert view.state.momentum == pytest.approx(found.method.momentum, abs=1e-4)
-    assert "best at step" in view.answer.text
+    assert "best at step" in view.asked.answer.text
     assert view.map.star.data["x"] == [found.method.learning_rate]
     view._become(replace(view.state, batch_size=2))
-    assert view.use.disabled, "of another batch size it is not the best"
-    assert view.answer.text == ""
+    assert view.asked.use.disabled, "of another batch size it is not the best"
+    assert view.asked.answer.text == ""
     assert view.map.star.data["x"] == []
     page.close()
 
