@@ -9,9 +9,11 @@ from typing import Any
 
 from bokeh.models import Button, Div
 
+from genfun.answers.best.schedule_answer import BestSchedule
 from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import look, model
 from genfun.explorer.beside import of_best
+from genfun.explorer.further import schedule, shown_schedule
 from genfun.explorer.look import paragraphs
 from genfun.explorer.pictures import CurvePicture, MapPicture
 from genfun.explorer.problems import data_of
@@ -36,7 +38,7 @@ class Asked:
     now : callable
         Returns the state of the page and the user's file.
     go : callable
-        Takes a learning rate and a momentum to go to.
+        Takes fields of the state to go to.
     named : callable
         Takes an error and returns its words.
     """
@@ -47,7 +49,7 @@ class Asked:
         curve: CurvePicture,
         chart: MapPicture,
         now: Callable[[], tuple[State, str | None]],
-        go: Callable[[float, float], None],
+        go: Callable[..., None],
         named: Told,
     ) -> None:
         self._document, self._curve, self._map = document, curve, chart
@@ -82,14 +84,17 @@ class Asked:
     def take(self) -> None:
         """Go to the best setting."""
         _, found = self._best
-        if found is not None:
-            self._go(found.method.learning_rate, found.method.momentum)
+        if isinstance(found, BestSchedule):
+            self._go(**(shown_schedule(found)[1] or {}))
+        elif found is not None:
+            self._go(learning_rate=found.method.learning_rate, momentum=found.method.momentum)
 
     def find(self) -> None:
         """Look for the best setting."""
         state, path = self._now()
         self.answer.text = paragraphs(("looking for the best settings ...",))
-        self._worker.ask(lambda _check: model.best(state, path), partial(self._found, of_best(state, path)))
+        look_for = model.best if state.schedule == "constant" else schedule
+        self._worker.ask(lambda _check: look_for(state, path), partial(self._found, of_best(state, path)))
 
     def _found(self, key: Any, found: Any, error: Exception | None) -> None:
         if error is not None:
@@ -102,6 +107,12 @@ class Asked:
     def _show_found(self) -> None:
         """The best setting, while it is that of the page's problem, batch size and step."""
         _, found = self._best
+        if isinstance(found, BestSchedule):
+            line, fields = shown_schedule(found)
+            self._map.show_best(None)
+            self.use.disabled = fields is None
+            self.answer.text = paragraphs((line,))
+            return
         self._map.show_best(None if found is None else found.method)
         self.use.disabled = found is None
         if found is None:

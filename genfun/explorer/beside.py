@@ -9,16 +9,18 @@ from typing import Any
 
 from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.numbers import ratio
-from genfun.answers.words.settings import setting_words
 from genfun.data.linear import LinearData
+from genfun.explorer.further import run_words
+from genfun.explorer.given import source
 from genfun.explorer.model import DrawnCurve, curve, prediction_at
-from genfun.explorer.problems import is_known, pose, source
+from genfun.explorer.problems import is_known
 from genfun.explorer.state import NAMES, State
 from genfun.explorer.uploads import Upload
 from genfun.own_runs.overlay import Overlay, read_runs
 
 RUNS = ".csv", ".tsv"
 """Endings of files of runs."""
+OF_SETTING = "learning_rate", "momentum", "batch_size", "steps", "schedule", "hold"
 SAME = math.log(1.005)
 """Losses whose logarithms differ by less are told as equal."""
 
@@ -71,8 +73,8 @@ class Pinned:
         told = told if math.isfinite(gain) else "not to be compared"
         of = "" if self.on_map_of(now) else f" on {_where(self.state)}"
         return (
-            f"Pinned: {_setting(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
-            f"This one: {_setting(now, path)}: loss {loss_words(*after)}, {told}.",
+            f"Pinned: {run_words(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
+            f"This one: {run_words(now, path)}: loss {loss_words(*after)}, {told}.",
         )
 
     def on_map_of(self, now: State) -> bool:
@@ -83,7 +85,7 @@ class Pinned:
         now : State
             That of the page.
         """
-        same = {name: getattr(now, name) for name in ("learning_rate", "momentum", "batch_size", "steps")}
+        same = {name: getattr(now, name) for name in OF_SETTING}
         return replace(self.state, **same) == now
 
     def _loss(self, state: State, path: str | None, step: int) -> tuple[float, float]:
@@ -95,11 +97,9 @@ def _where(state: State) -> str:
     law = f" with nu {state.nu:g}, zeta {state.zeta:g}" if state.problem == "power-law" else ""
     noise = f", label noise {state.label_noise:g}" if state.label_noise > 0.0 else ""
     tau2 = "" if state.tau2 is None else f", tau2 {state.tau2:g}"
-    return f"{NAMES[state.problem]}{law}{noise}{tau2}"
-
-
-def _setting(state: State, path: str | None) -> str:
-    return setting_words(pose(state, path).method)
+    column = f", target {state.target}" if state.target else ""
+    held = f", {state.held_out:.0%} of the rows held out" if state.held_out > 0.0 else ""
+    return f"{NAMES[state.problem]}{law}{noise}{tau2}{column}{held}"
 
 
 def of_best(state: State, path: str | None) -> Any:
@@ -111,7 +111,8 @@ def of_best(state: State, path: str | None) -> Any:
     path : str or None
         The user's file.
     """
-    return replace(state, learning_rate=1.0, momentum=0.0), path, is_known(state, path)
+    free = {"learning_rate": 1.0} | ({"momentum": 0.0} if state.schedule == "constant" else {"hold": 0.5})
+    return replace(state, **free), path, is_known(state, path)
 
 
 def own_runs(upload: Upload) -> Overlay:
@@ -139,6 +140,6 @@ def runs_words(runs: Overlay, state: State, path: str | None) -> tuple[str, ...]
     path : str or None
         The user's file.
     """
-    data: Any = None if state.problem == "power-law" else source(state.problem, path)
+    data: Any = None if state.problem == "power-law" else source(state, path)
     outputs = data.n_outputs if isinstance(data, LinearData) else 1
     return tuple(runs.words(lambda at: prediction_at(state, at, path).loss, outputs))

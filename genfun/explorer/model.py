@@ -20,6 +20,7 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.words.explain import explain
+from genfun.explorer.further import schedule_words
 from genfun.explorer.problems import Posed, is_known, noisy_data, pose
 from genfun.explorer.state import State
 from genfun.plotting.loss_map import shades
@@ -136,14 +137,24 @@ def _kept(size: int, alone: bool = False) -> Callable[[Callable[..., Answer]], C
 
 
 def steps_of(last: int) -> Int[Array, " t"]:
-    """The steps of the curve: from 1 to ten times T, so that what comes after is seen.
+    """The steps of a curve: from 1 to the last.
 
     Parameters
     ----------
     last : int
-        T.
     """
-    return np.unique(np.rint(np.geomspace(1, 10 * last, POINTS)).astype(np.int64))
+    return np.unique(np.rint(np.geomspace(1, last, POINTS)).astype(np.int64))
+
+
+def last_step(posed: Posed, state: State) -> int:
+    """The last step of the curve: T under a schedule, which ends there, and else ten times T.
+
+    Parameters
+    ----------
+    posed : Posed
+    state : State
+    """
+    return 10 * state.steps if posed.run is posed.method else max(2, state.steps)
 
 
 def start_of(posed: Posed) -> float:
@@ -172,7 +183,7 @@ def curve(state: State, path: str | None = None) -> DrawnCurve:
         With a message to show.
     """
     posed = pose(state, path)
-    found = predict(posed.asked, posed.method, steps_of(state.steps), posed.noise)
+    found = predict(posed.asked, posed.run, steps_of(last_step(posed, state)), posed.noise)
     parts = split(found)
     return DrawnCurve(
         found,
@@ -196,7 +207,7 @@ def prediction_at(state: State, steps: Any, path: str | None = None) -> Predicti
         The user's file.
     """
     posed = pose(state, path)
-    return predict(posed.asked, posed.method, steps, posed.noise)
+    return predict(posed.asked, posed.run, steps, posed.noise)
 
 
 def loss_at(state: State, step: int, path: str | None = None) -> float:
@@ -228,7 +239,8 @@ def chart(state: State, path: str | None = None, check: Callable[[], None] = lam
     ValueError
         With a message to show.
     """
-    state = replace(state, learning_rate=1.0, momentum=0.0)
+    # A map is of constant rates, and by the data's own noise also where a schedule goes by constants.
+    state = replace(state, learning_rate=1.0, momentum=0.0, schedule="constant", hold=State().hold)
     for part in range(PARTS):
         check()
         _part(state, path, part)
@@ -302,6 +314,8 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     ValueError
         With a message to show.
     """
+    if state.schedule != "constant":
+        return schedule_words(state, path)
     posed = pose(state, path)
     usual = state.problem == "power-law" and state.tau2 is None
     standing = noisy_data(state, path) if posed.asked is posed.problem else None  # in for noise that is not measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -17,11 +18,13 @@ from genfun.explorer.asked import Asked
 from genfun.explorer.beside import RUNS as RUN_FILES
 from genfun.explorer.beside import Pinned, own_runs, runs_words
 from genfun.explorer.controls import Controls
+from genfun.explorer.further import held_out_loss, held_out_words
+from genfun.explorer.given import columns, split
 from genfun.explorer.look import paragraphs
 from genfun.explorer.pictures import CurvePicture, MapPicture, PhasePicture
 from genfun.explorer.problems import first_state, fitting, is_known, measure, noisy_data, own_noise, pose
 from genfun.explorer.scripts import wire
-from genfun.explorer.state import LIMITS, State, parse
+from genfun.explorer.state import LIMITS, State, link, parse, parse_pinned
 from genfun.explorer.uploads import Upload, Uploads, name_of, too_large
 from genfun.explorer.worker import Newest
 
@@ -60,19 +63,28 @@ class View:
         self._trouble: tuple[str, ...] = ()
         self._known = False
         self._default_tau2, self._due, self._placing = 1.0, False, False
-        self._words, self._charts, self._files, self._measure = (
-            Newest(document.add_next_tick_callback) for _ in range(4)
+        self._words, self._charts, self._files, self._measure, self._tests = (
+            Newest(document.add_next_tick_callback) for _ in range(5)
         )
-        self._lines: dict[str, str] = {"own": "", "explain": ""}
-        self.state, messages = parse(arguments, first_state(bool(arguments), path))
+        self._lines: dict[str, str] = {"own": "", "test": "", "explain": ""}
+        pinned, wrong = parse_pinned(arguments)
+        given = {name: word for name, word in arguments.items() if name != "pinned"}
+        self.state, messages = parse(given, first_state(bool(given), path))
+        if pinned is not None:
+            try:
+                pose(pinned, path)
+            except UNABLE as error:
+                pinned, wrong = None, (f"the pinned setting: {self._told(error)}",)
+        messages += wrong
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
         now: Callable[[], tuple[State, str | None]] = lambda: (self.state, self.path)  # noqa: E731
-        self.asked = Asked(document, self.curve, self.map, now, self._point, self._named)
+        self.asked = Asked(document, self.curve, self.map, now, self._go, self._named)
         self.controls = Controls(self.state, self._change, self._say, self._take, self._take_runs)
-        self._pinned: Pinned | None = None
+        self._pinned = None if pinned is None else Pinned(pinned, path)
         self._own_runs: Any = None
         if path is not None:
-            self.controls.own(name_of(path))
+            with suppress(*UNABLE):  # the page says what is wrong with the file
+                self.controls.own(name_of(path), columns(path))
         one: dict[str, Any] = {"margin": 0, "stylesheets": [look.SMALL]}
         wide: dict[str, Any] = {"disable_math": True, "sizing_mode": "stretch_width", "margin": 0}
         self.message: Any = Div(text="", name="message", visible=False, styles=look.MESSAGE, **wide)
@@ -104,7 +116,7 @@ class View:
         wire(self.document, self.controls, self.link, self.copy, self.message, refusal)
 
     def _close(self, _context: Any) -> None:
-        for worker in (self._words, self._charts, self.asked, self._files, self._measure):
+        for worker in (self._words, self._charts, self.asked, self._files, self._measure, self._tests):
             worker.close()
         for upload in self._taken:
             self._uploads.drop(upload)
@@ -126,8 +138,20 @@ class View:
 
     def _change(self, name: str, value: Any) -> None:
         """A control was moved: moves within one turn of the event loop are handled as one update."""
-        changes = {name: value} | ({"tau2": None, "label_noise": 0.0} if name == "problem" else {})
-        self._become(replace(self.state, **changes))
+        changes = {name: value} | (look.OF_DATA if name == "problem" else {})
+        state = replace(self.state, **changes)
+        if name == "target" and state != self.state:
+            # Other features have another edge, and reading them may take a while.
+            self._files.ask(lambda _check: fitting(state, self.path), self._show_fitted)
+        else:
+            self._become(state)
+
+    def _show_fitted(self, state: Any, error: Exception | None) -> None:
+        if error is None:
+            self._become(state)
+        else:
+            self._say(self._named(error))
+            self.controls.show(self.state, self._default_tau2)
 
     def _take(self, told: str, content: str) -> None:
         """A file was chosen: it is read in a thread, because large ones take a while."""
@@ -139,10 +163,11 @@ class View:
             return
         self._taken.append(upload)
         self._say(f"reading {upload.name} ...")
-        state = replace(self.state, problem="file", tau2=None, label_noise=0.0)
-        self._files.ask(lambda _check: fitting(state, upload.path), partial(self._show_file, upload))
+        state = replace(self.state, problem="file", **look.OF_DATA)
+        work = lambda _check: (fitting(state, upload.path), columns(upload.path))  # noqa: E731
+        self._files.ask(work, partial(self._show_file, upload))
 
-    def _show_file(self, upload: Upload, state: Any, error: Exception | None) -> None:
+    def _show_file(self, upload: Upload, found: Any, error: Exception | None) -> None:
         if error is not None:
             self._uploads.drop(upload)
             words = str(error).replace(upload.path, upload.name) if isinstance(error, ValueError) else look.UNREADABLE
@@ -154,10 +179,11 @@ class View:
         self._taken, self._upload, self.path = [upload], upload, upload.path
         if self._pinned is not None and self._pinned.state.problem == "file":
             self._pinned = None  # its file is gone
-        self.controls.own(upload.name)
+        state, names = found
+        self.controls.own(upload.name, names)
         fits = {name: getattr(state, name) for name in ("learning_rate", "batch_size")}
         # The rest is of now: controls may have been moved while the file was read.
-        self.state = replace(self.state, problem="file", tau2=None, label_noise=0.0, **fits)
+        self.state = replace(self.state, problem="file", **look.OF_DATA, **fits)
         self._soon()
 
     def _take_runs(self, told: str, content: str) -> None:
@@ -189,6 +215,7 @@ class View:
         try:
             self.curve.show(model.curve(self.state, self.path))
             self._show_beside(self.state)
+            self._show_links(self.state)
         except UNABLE as error:
             self._say(self._told(error))
 
@@ -199,9 +226,16 @@ class View:
     def _point(self, x: Any, y: Any) -> None:
         if not (isinstance(x, (int, float)) and isinstance(y, (int, float))) or x != x or y != y:
             return
+        self._become(self._at(x, y))
+
+    def _at(self, x: float, y: float) -> State:
         (low, high), (least, most) = LIMITS["learning_rate"], LIMITS["momentum"]
         rate, momentum = float(f"{min(max(x, low), high):.4g}"), round(min(max(y, least), most), 4)
-        self._become(replace(self.state, learning_rate=rate, momentum=momentum))
+        return replace(self.state, learning_rate=rate, momentum=momentum)
+
+    def _go(self, **fields: Any) -> None:
+        rate, momentum = fields.pop("learning_rate"), fields.pop("momentum", self.state.momentum)
+        self._become(replace(self._at(rate, momentum), **fields))
 
     def _become(self, state: State) -> None:
         if state == self.state:
@@ -215,6 +249,7 @@ class View:
         self._words.cancel()
         self._charts.cancel()
         self._measure.cancel()
+        self._tests.cancel()
         if not self._due:
             self._due = True
             self.document.add_next_tick_callback(partial(self._update, messages))
@@ -273,7 +308,7 @@ class View:
 
     def _show_links(self, state: State) -> None:
         query = state.query
-        self.link.value = f"?{query}"
+        self.link.value = f"?{link(state, self._pinned and self._pinned.state)}"
         own = state.problem == "file"
         opened = f"&upload={self._upload.key}" if own and self._upload is not None else ""
         self.links.text = look.download_links(query + opened) + paragraphs((look.NOT_IN_LINK,) * own, "#444444")
@@ -298,13 +333,21 @@ class View:
         self.words.styles = self.words.styles | {"opacity": "1"}
         self._lines["explain"] = paragraphs(lines) if error is None else paragraphs((self._named(error),), look.WRONG)
         state, path = self.state, self.path
-        self._lines["own"] = ""
+        self._lines["own"] = self._lines["test"] = ""
+        if error is None and split(state, path) is not None:
+            self._lines["test"] = paragraphs(("The test loss is being computed ...",), "#444444")
+            self._tests.ask(lambda _check: held_out_loss(state, path), self._show_test)
         if error is None and noisy_data(state, path) is not None:
             self._measure_noise(state, path)
         self._join_words()
 
     def _join_words(self) -> None:
-        self.words.text = self._lines["own"] + self._lines["explain"]
+        self.words.text = "".join(self._lines.values())
+
+    def _show_test(self, found: Any, error: Exception | None) -> None:
+        told = paragraphs(held_out_words(found)) if error is None else paragraphs((self._named(error),), look.WRONG)
+        self._lines["test"] = told
+        self._join_words()
 
     def _measure_noise(self, state: State, path: str | None) -> None:
         """Measure the noise of data after all that is drawn: the first time for some data it takes seconds."""

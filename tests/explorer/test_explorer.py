@@ -14,10 +14,12 @@ import pytest
 
 import genfun as gf
 from genfun.explorer import model
+from genfun.explorer.downloads import python_lines
 from genfun.explorer.problems import data_of, first_state, fitting, is_known, measure, own_noise, pose
 from genfun.explorer.state import LIMITS, State, parse, read, text
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
+FURTHER = replace(LAW, schedule="hold", hold=0.25, target="x & y", held_out=0.2)
 OTHER = State("power-law", 1.25, 0.7, None, 0.123456789012345, -0.3, None, -1.0, 0.25, 12345)
 
 
@@ -25,7 +27,7 @@ def _arguments(query: str) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
 
-@pytest.mark.parametrize("state", [State(), LAW, OTHER], ids=["as at first", "some", "all changed"])
+@pytest.mark.parametrize("state", [State(), LAW, OTHER, FURTHER], ids=["as at first", "some", "all changed", "further"])
 def test_a_link_gives_back_its_view_to_the_last_digit(state: State) -> None:
     assert parse(_arguments(state.query)) == (state, ())
 
@@ -99,7 +101,7 @@ def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_
 def test_the_prediction_beside_runs_is_that_of_their_last_step() -> None:
     """Not of the nearest step of the curve."""
     state = replace(LAW, steps=300)
-    assert 300 not in model.steps_of(300)
+    assert 300 not in model.steps_of(3000)
     expected = gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), 300).loss
     assert model.loss_at(state, 300) == expected
 
@@ -163,10 +165,11 @@ def test_data_made_for_a_power_law_have_its_spectrum_and_its_batch_noise() -> No
     )
 
 
-@pytest.mark.parametrize("state", [LAW, replace(OTHER, steps=100), State(label_noise=0.1, tau2=0.0)])
+@pytest.mark.parametrize(
+    "state",
+    [LAW, replace(OTHER, steps=100), State(label_noise=0.1, tau2=0.0), replace(LAW, steps=30, schedule="cosine")],
+)
 def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genfun.explorer.downloads import python_lines
-
     monkeypatch.chdir(tmp_path)
     lines = python_lines(state).splitlines()
     assert lines[-1].startswith("gf.plotting.save(")  # drawn in the test of the files
@@ -176,8 +179,6 @@ def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatc
 
 
 def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
-    from genfun.explorer.downloads import python_lines
-
     path = tmp_path / "a 'quoted' name.npz"
     rng = np.random.default_rng(0)
     np.savez(path, X=rng.standard_normal((40, 5)), y=rng.standard_normal(40))
