@@ -36,8 +36,13 @@ def _table(*columns: str) -> Any:
     return ColumnDataSource({name: [] for name in columns})
 
 
-def _drawable(loss: Any) -> Any:
-    """Losses without those that a logarithmic axis cannot show."""
+def drawable(loss: Any) -> Any:
+    """Losses without those that a logarithmic axis cannot show.
+
+    Parameters
+    ----------
+    loss : array
+    """
     loss = np.asarray(loss, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
@@ -108,7 +113,7 @@ class CurvePicture:
         """
         steps = curve.prediction.steps.astype(float)
         columns = {"loss": curve.prediction.loss, "quiet": curve.quiet, "excess": curve.excess}
-        self.lines.data = {"step": steps} | {name: _drawable(y) for name, y in columns.items()}
+        self.lines.data = {"step": steps} | {name: drawable(y) for name, y in columns.items()}
         low, high = self._with_own(*curve.window)
         self.figure.x_range.update(start=1, end=float(steps[-1]), reset_start=1, reset_end=float(steps[-1]))
         self.figure.y_range.update(start=low, end=high, reset_start=low, reset_end=high)
@@ -139,7 +144,7 @@ class CurvePicture:
         """
         steps = [] if curve is None else curve.prediction.steps.astype(float)
         losses = [] if curve is None else curve.prediction.loss
-        self.pinned.data = {"step": steps, "loss": _drawable(losses)}
+        self.pinned.data = {"step": steps, "loss": drawable(losses)}
 
     def show_own(self, runs: Overlay) -> None:
         """Lay the user's own runs over the curve.
@@ -151,7 +156,7 @@ class CurvePicture:
         later = {name: steps > 0 for name, (steps, _) in runs.runs.items()}
         self.own.data = {
             "steps": [steps[later[name]] for name, (steps, _) in runs.runs.items()],
-            "losses": [_drawable(losses[later[name]]) for name, (_, losses) in runs.runs.items()],
+            "losses": [drawable(losses[later[name]]) for name, (_, losses) in runs.runs.items()],
         }
 
     def _with_own(self, low: float, high: float) -> tuple[float, float]:
@@ -176,8 +181,8 @@ class CurvePicture:
         loss = runs.loss[:, later]
         with np.errstate(all="ignore"):
             mean = runs.mean[later]
-        self.runs.data = {"steps": [steps] * len(loss), "losses": list(_drawable(loss))}
-        self.mean.data = {"step": steps, "mean": _drawable(mean)}
+        self.runs.data = {"steps": [steps] * len(loss), "losses": list(drawable(loss))}
+        self.mean.data = {"step": steps, "mean": drawable(mean)}
 
 
 class MapPicture:
