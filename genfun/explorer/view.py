@@ -101,12 +101,15 @@ class View:
         document.title = "genfun explorer"
         document.template = files("genfun.explorer").joinpath("page.html").read_text(encoding="utf-8")
         asked = self.asked
-        for root in (self.message, self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer,
-                     self.compared, self.link, self.copy,
-                     self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
-            document.add_root(root)
-        document.on_session_destroyed(self._close)
+        # Bokeh looks through all models of a document whenever one of them changes: they are filled before they are put
+        # into it, and put there at once.
         self._update(messages)
+        with document.models.freeze():
+            for root in (self.message, self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer,
+                         self.compared, self.link, self.copy,
+                         self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
+                document.add_root(root)
+        document.on_session_destroyed(self._close)
 
     def _wire(self) -> None:
         self.map.figure.on_event(Tap, lambda event: self._point(event.x, event.y))
