@@ -100,14 +100,14 @@ class View:
         self._wire()
         document.title = "genfun explorer"
         document.template = files("genfun.explorer").joinpath("page.html").read_text(encoding="utf-8")
-        asked = self.asked
         # Bokeh looks through all models of a document whenever one of them changes: they are filled before they are put
         # into it, and put there at once.
         self._update(messages)
+        asked = self.asked
+        left = (self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer, self.compared)
+        below = (self.link, self.copy, self.links, self.message)
         with document.models.freeze():
-            for root in (self.message, self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer,
-                         self.compared, self.link, self.copy,
-                         self.links, self.curve.figure, self.map.figure, self.phases.figure, self.words):  # fmt: skip
+            for root in (*left, *below, self.curve.figure, self.map.figure, self.phases.figure, self.words):
                 document.add_root(root)
         document.on_session_destroyed(self._close)
 
