@@ -23,7 +23,7 @@ from genfun.experiments.simulation.runs import Runs
 from genfun.explorer.model import Chart, DrawnCurve, Point
 from genfun.methods.sgd import SGD
 from genfun.own_runs.overlay import Overlay
-from genfun.plotting.phase_diagram import TOP, borders, regions
+from genfun.plotting.phase_diagram import TOP, borders, near_border, regions
 from genfun.plotting.style import COLOURS
 
 TOOLS = "box_zoom,pan,save,reset"
@@ -296,9 +296,9 @@ class PhasePicture:
             f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
         for _, x, y, dash in borders(0.0, RIGHT):
             f.line(x, y, color="black", line_dash=dash)
-        self.point = _table("x", "y", "text", "colour")
+        self.point = _table("x", "y", "text", "colour", "shift")
         f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
-        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="12px")
+        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset="shift", text_font_size="12px")
         f.grid.visible = False
 
     def show(self, point: Point) -> None:
@@ -310,7 +310,7 @@ class PhasePicture:
         """
         x, y = point.zeta, point.inverse_nu
         if not (math.isfinite(x) and math.isfinite(y)):
-            self.point.data = {"x": [], "y": [], "text": [], "colour": []}
+            self.point.data = {"x": [], "y": [], "text": [], "colour": [], "shift": []}
             self.figure.title.text = "Phase: the spectrum has no exponents"
             return
         self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
@@ -322,4 +322,5 @@ class PhasePicture:
             "y": [min(y, 2.45)],
             "text": ["here" + beyond],
             "colour": ["black" if point.is_power_law else "white"],
+            "shift": [17 if near_border(y) else -4],
         }
