@@ -313,9 +313,8 @@ class PhasePicture:
             self.point.data = {"x": [], "y": [], "text": [], "colour": [], "shift": []}
             self.figure.title.text = "Phase: the spectrum has no exponents"
             return
-        self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
-            "" if point.is_power_law else " (no clean power law)"
-        )
+        nearest = "" if point.is_power_law else "nearest law: "
+        self.figure.title.text = f"{nearest}nu = {1.0 / y:.3g}, zeta = {x:.3g}"
         beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"
         self.point.data = {
             "x": [min(max(x, 0.0), 2.97)],

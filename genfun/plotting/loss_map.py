@@ -23,6 +23,8 @@ DEEPEST = 1e-16
 SHARE = 0.95
 """Of the cells that learn; the rest, mostly close to the edge, share the lightest colour."""
 EDGE_POINTS = 81
+ENCLOSED = 6
+"""Cells that the line about the best one has to enclose: about fewer it would be the shape of cells."""
 NEAR, CLIPPED = 2.0, 0.5
 """The line about the best cell is drawn at this many times its loss; decades above it that all cells beyond stand at:
 between a cell and one that diverges a line by interpolation would follow the cells, as stairs."""
@@ -33,7 +35,7 @@ def loss_map(
 ) -> Axes:
     r"""Log loss over learning rate and momentum, the edge of stability, and the limits that it follows.
 
-    A thin white line encloses the settings with at most twice the loss of the best cell.
+    A thin white line encloses the settings with at most twice the loss of the best cell, where these are six or more.
 
     .. math:: \alpha_{max}(\beta):\ \tilde U(1) = 1\ \text{or}\ \alpha\lambda_{max} = 2(1+\beta);\qquad
               \frac{\alpha}{1-\beta} = \frac{2}{\gamma\tau_1\operatorname{Tr}H};\qquad
@@ -92,8 +94,9 @@ def loss_map(
     handles = _limits(ax, result)
     near = float(np.min(decades)) + np.log10(NEAR)
     thin: dict[str, Any] = {"color": "white", "linewidth": 1.0, "path_effects": halo(2.0, "0.25"), "zorder": 3}
-    low = np.minimum(decades, near + CLIPPED)
-    handles += level(ax, "twice the least loss", result.learning_rates, result.momenta, low, near, **thin)[:1]
+    if int((decades <= near).sum()) >= ENCLOSED:
+        low = np.minimum(decades, near + CLIPPED)
+        handles += level(ax, "twice the least loss", result.learning_rates, result.momenta, low, near, **thin)[:1]
     if best is not None:
         style: dict[str, Any] = {"marker": "*", "markersize": 13, "linestyle": "", "zorder": 5}
         at = ([best.learning_rate], [best.momentum])
