@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers
 from genfun.cli.cross_entropy import best_answer
 from genfun.cli.group import Job, examples
@@ -54,9 +55,9 @@ def optimize(
     The loss is that of the training samples; or on rows that are not trained on, by --test, --holdout, or
     --objective test (leave-one-out) and folds (five of them), which need the training samples alone.
     """
-    from genfun._display import percent
+    from genfun.answers.best.advice import advice
     from genfun.answers.best.optimize import optimize as ask
-    from genfun.answers.words.numbers import batch, loss
+    from genfun.answers.words.numbers import batch, batches, loss
 
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
@@ -68,20 +69,23 @@ def optimize(
     if target.held_out is not None or objective in ("test", "folds"):
         return held_out_best(target, batch_size, steps, momentum, budget, max_share_of_edge, objective)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget, max_share_of_edge=max_share_of_edge)
-    m = o.method
+    m, used = o.method, advice(o)
     # Only without anything to learn is a loss of 0 no tiny one.
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
+    simple = [
+        f"use learning rate {used.method.learning_rate:.4g}, momentum {used.method.momentum:.3g}, "
+        f"{batches(m.batch_size)}: mean loss {loss(used.chosen.loss, unknown, used.chosen.digits)} at step {o.steps:,}"
+    ]
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
     shown = [
         *preamble(target),
+        *(simple if used.chosen is not o else []),
+        *([used.why] if used.why else []),
         f"least mean loss {loss(o.loss, unknown, o.digits)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
-        f"{o.share_of_edge:.0%} of the edge)",
+        f"{percent(o.share_of_edge)} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
-    if o.gain > 0.0:
-        without = "  (--momentum 0 finds the best rate without it)" if o.gain < 0.02 else ""
-        shown.append(f"momentum lowers the least loss by {percent(o.gain)}{without}")
     shown.append(o.caution)
     if o.noise_error > 0.0:
         shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")

@@ -6,6 +6,7 @@ import math
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
@@ -67,7 +68,7 @@ def best_schedule(
     if b.loss_of == OWN_NOISE:
         shown.append("note: tuned with constants fitted to the data's noise, compared by the data's own")
     elif not math.isnan(b.noise_error):
-        shown.append(f"note: at a constant rate this noise is {b.noise_error:.2%} in loss from the data's own")
+        shown.append(f"note: at a constant rate this noise is {percent(b.noise_error, 3)} in loss from the data's own")
     asked = {"batch_size": batch_size, "steps": steps, "samples": samples, "momentum": momentum}
     return Answer(
         inputs(target, only, share_of_edge=share_of_edge, **asked),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, remedy, setting, told
@@ -160,7 +161,7 @@ def translate(
         f"linear scaling:      {found.linear_rate:.6g}",
         f"square-root scaling: {found.square_root_rate:.6g}",
         Grid(("samples", "loss before", "after", "linear", "square root"), lines),
-        f"{found.status}: {found.meaning}; the losses differ by at most {found.deviation:.2%}",
+        f"{found.status}: {found.meaning}; the losses differ by at most {percent(found.deviation, 3)}",
         *notes(found.notes),
     ]
     return Answer(

@@ -113,7 +113,9 @@ class GeneratingFunction(Transform):
         largest = method.learning_rate * problem.lambda_max
         self._scale = float(2.0 ** np.clip(np.round(np.log2(largest)), -60, 0))
         degrees, shared = self._polynomials.degrees, self.signal_measure.nodes is self.capacity.nodes
-        kernel = (1, self.gamma * method.learning_rate**2 * self.capacity.weights)
+        # Rounded only where the sums are: see `SpectralMeasure.squares`.
+        factor = np.longdouble(self.gamma) * np.longdouble(method.learning_rate) ** 2
+        kernel = (1, factor * self.capacity.squares())
         signal = (2, self.signal_measure.weights)
         self._capacity_sums = ModeSums(degrees, self.capacity.nodes, [kernel, signal] if shared else [kernel])
         self._signal_sums = self._capacity_sums if shared else ModeSums(degrees, self.signal_measure.nodes, [signal])
@@ -159,6 +161,11 @@ class GeneratingFunction(Transform):
         real = np.real(q).dtype
         return tuple(real.type(h) for h in self.method.hyperparameters)
 
+    def _spared(self, q: Array) -> Any:
+        """gamma tau2 in the precision of q."""
+        real = np.real(q).dtype.type
+        return real(self.gamma) * real(self.noise_model.tau2)
+
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
@@ -178,7 +185,7 @@ class GeneratingFunction(Transform):
         q : complex array, shape (k,)
         """
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        arguments = (table, q, self._spared(q), self.method.learning_rate)
         if self._signal_sums is self._capacity_sums:
             kernel, signal = self._capacity_sums(*arguments)
             return kernel, signal
@@ -195,7 +202,7 @@ class GeneratingFunction(Transform):
         """
         q = -np.expm1(-p)
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        arguments = (table, q, self._spared(q), self.method.learning_rate)
         sums, least = self._capacity_sums.on_axis(*arguments)
         positive = least > 0.0
         if self._signal_sums is not self._capacity_sums:
@@ -205,12 +212,25 @@ class GeneratingFunction(Transform):
 
     @cached_property
     def _moment_maps(self) -> MomentMaps:
-        return MomentMaps(self.method, np.concatenate([measure.nodes for measure in self.measures]))
+        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
 
     @cached_property
     def conditioning(self) -> Conditioning:
         """How much the direct recursion amplifies rounding."""
-        return Conditioning.of(self._moment_maps, self.gamma * self.noise_model.tau2)
+        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
+
+    @cached_property
+    def sensitivity(self) -> Conditioning:
+        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
+        return self._conditioned(self._fed_back)
+
+    @property
+    def _fed_back(self) -> Array:
+        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
+
+    def _conditioned(self, rounded: Array) -> Conditioning:
+        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
+        return Conditioning.of(self._moment_maps, own, rounded)
 
     def off_axis_rate(self, above: float) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.

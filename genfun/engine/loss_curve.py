@@ -33,6 +33,8 @@ ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
 TARGET = 1e-10
 """Beyond this estimated error the contour is repeated in extended precision."""
+EXTENDED_GAIN = 1024.0
+"""By what rounding is smaller in extended precision, of the 2048 that it has."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -73,7 +75,7 @@ def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> A
     usual = EPS * (16.0 + steps) / G.memory
     if not isinstance(G, GeneratingFunction):
         return usual
-    gain = 1.0 / 256.0 if getattr(run, "real", None) is np.longdouble else 4.0
+    gain = 4.0 / EXTENDED_GAIN if getattr(run, "real", None) is np.longdouble else 4.0
     return np.maximum(usual, gain * EPS * G.conditioning.growth(steps))
 
 
@@ -206,6 +208,10 @@ def _contour(
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
+    if isinstance(G, GeneratingFunction):
+        top = int(np.argmax(G.capacity.nodes))
+        finer = extended and G.capacity.weights[top] == G.capacity.nodes[top] ** 2
+        error = np.maximum(error, EPS / (EXTENDED_GAIN if finer else 1.0) * G.sensitivity.growth(times))
     return above_limit(decay, error, limit, G.floor_error()) if above else LossCurve(decay, error, "contour")
 
 

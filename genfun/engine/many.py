@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.engine.conditioning import rounding_of_settings
 from genfun.engine.dispatch import transform
 from genfun.engine.fused import advance_to, load
 from genfun.engine.generating_function import assemble
@@ -220,13 +221,14 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     load(float(settings.rates.size * sum(m.nodes.size for m in measures) * points))
     nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
     spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
-    return contour_or_recursion(
+    found, error = contour_or_recursion(
         settings,
         step,
         nodes,
         lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
         lambda own: Recursion.of_settings(own, model, merged_below(spectrum, own.still_below(float(max(step, 1))))),
     )
+    return found, np.maximum(error, rounding_of_settings(settings, step, by_recursion=False))
 
 
 def contour_or_recursion(
@@ -284,7 +286,7 @@ def contour_or_recursion(
         cells = np.flatnonzero(hard)
         found = _recursion(settings, cells, step, recursion)
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
-        error[cells] = EPS * (16.0 + step)
+        error[cells] = rounding_of_settings(settings.take(cells), step, by_recursion=True)
     return result, error
 
 

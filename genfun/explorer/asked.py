@@ -9,6 +9,7 @@ from typing import Any
 
 from bokeh.models import Button, Div
 
+from genfun._display import percent
 from genfun.answers.best.schedule_answer import BestSchedule
 from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import look, model
@@ -118,10 +119,11 @@ class Asked:
         if found is None:
             self.answer.text = ""
             return
-        m = found.method
-        line = f"best at step {found.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
-        bound = ("It lies at a bound of the search.",) if found.at_bound else ()
-        self.answer.text = paragraphs((f"{line}, loss {found.loss:.4g}", *bound))
+        m, o = found.method, found.chosen
+        line = f"best at step {o.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
+        bound = ("It lies at a bound of the search.",) if o.at_bound else ()
+        why = (f"{found.why[0].upper()}{found.why[1:]}.",) if found.why else ()
+        self.answer.text = paragraphs((f"{line}, loss {o.loss:.4g}", *why, *bound))
 
     def run(self) -> None:
         """Run SGD on the data, and lay the losses over the curve."""
@@ -146,7 +148,7 @@ class Asked:
 
     def _show_progress(self, state: State, share: float) -> None:
         if state == self._now()[0]:
-            self.answer.text = paragraphs((f"running: {share:.0%}",))
+            self.answer.text = paragraphs((f"running: {percent(share)}",))
 
     def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:

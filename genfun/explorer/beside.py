@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genfun._display import percent
 from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.numbers import ratio
 from genfun.data.linear import LinearData
@@ -98,7 +99,7 @@ def _where(state: State) -> str:
     noise = f", label noise {state.label_noise:g}" if state.label_noise > 0.0 else ""
     tau2 = "" if state.tau2 is None else f", tau2 {state.tau2:g}"
     column = f", target {state.target}" if state.target else ""
-    held = f", {state.held_out:.0%} of the rows held out" if state.held_out > 0.0 else ""
+    held = f", {percent(state.held_out)} of the rows held out" if state.held_out > 0.0 else ""
     return f"{NAMES[state.problem]}{law}{noise}{tau2}{column}{held}"
 
 

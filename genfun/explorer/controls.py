@@ -10,6 +10,7 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.layouts import column, row
 from bokeh.models import FileInput, Select, Slider, TextInput
 
+from genfun._display import percent
 from genfun.explorer.model import DECADES
 from genfun.explorer.state import LIMITS, NAMES, SCHEDULES, State, read, text
 
@@ -219,7 +220,7 @@ class Controls:
         self._law.visible, self._hold.visible = law, state.schedule == "hold"
         shares, share = list(SHARES), text("held_out", state.held_out)
         shares += [] if share in shares else [share]
-        told: Any = [(word, "none" if word == "0.0" else f"{100.0 * float(word):.4g} % of the rows") for word in shares]
+        told: Any = [(word, "none" if word == "0.0" else f"{percent(float(word))} of the rows") for word in shares]
         names = [name for name in (*self._columns, state.target) if name]
         columns: Any = [("", LAST), *dict.fromkeys((name, name) for name in names)]
         self.choices["held_out"].update(options=told, visible=not law or state.held_out > 0.0)

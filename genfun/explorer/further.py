@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from genfun._display import percent
 from genfun.answers.best.best_schedule import best_schedule
 from genfun.answers.best.schedule_answer import HOLD, BestSchedule
 from genfun.answers.held_out.prediction import HeldOut, predict_test
@@ -34,7 +35,7 @@ def run_words(state: State, path: str | None = None) -> str:
     setting = setting_words(pose(state, path).method)
     if state.schedule == "constant":
         return setting
-    falls = f"held for {state.hold:.0%} of" if state.schedule == "hold" else "by a cosine to 0 over"
+    falls = f"held for {percent(state.hold)} of" if state.schedule == "hold" else "by a cosine to 0 over"
     line = ", then in a line to 0" if state.schedule == "hold" else ""
     return f"{setting}; the rate {falls} {state.steps:,} steps{line}"
 
@@ -64,7 +65,7 @@ def schedule_words(state: State, path: str | None = None) -> tuple[str, ...]:
         f"{run_words(state, path)}.",
         f"At step {state.steps:,} the loss is {told[0]}; at a constant rate, the largest of these, it is {told[1]}.",
         f"The largest stable constant rate is {figures(edge, 4)}; the schedule's largest is "
-        f"{posed.method.learning_rate / edge:.0%} of it."
+        f"{percent(posed.method.learning_rate / edge)} of it."
         if edge > 0.0
         else "No constant rate is stable.",
         "The map is of constant rates.",

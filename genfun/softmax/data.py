@@ -32,8 +32,8 @@ class SoftmaxData:
     .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
               \qquad y_{ic} = (1-\epsilon)\,[c = y_i] + \frac{\epsilon}{C}
 
-    Accepted by `predict`, `max_learning_rate`, `steps_to_loss`, `optimize` and `explain`; every other answer is derived
-    for squared loss.
+    Accepted by `predict`, `predict_test`, `max_learning_rate`, `steps_to_loss`, `optimize`, `explain` and
+    `experiments.simulate`; every other answer is derived for squared loss.
 
     **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
     are, with no intercept added. The loss is that of the data alone: weight decay belongs to the method, and its

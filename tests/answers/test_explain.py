@@ -10,6 +10,7 @@ import pytest
 from own_methods import Nesterov
 
 import genfun as gf
+from genfun._display import percent
 from genfun.answers.words._lines import most_effective
 from genfun.data import gaussian
 
@@ -186,7 +187,7 @@ def test_data_bring_their_own_noise_and_its_error():
     e = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, "fitted")
     assert (e.noise, e.noise_source) == (d.noise, "estimated from the data")
     assert e.loss == float(gf.predict(d.problem, gf.SGD(0.1, 0.0, 6), 50, d.noise).loss)
-    assert f"tau2 = {d.noise.tau2:.4g}, off by up to {d.noise_fit.noise_misfit:.0%} while learning" in str(e)
+    assert f"tau2 = {d.noise.tau2:.4g}, off by up to {percent(d.noise_fit.noise_misfit)} while learning" in str(e)
     given = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, PLUS)
     assert (given.noise, given.noise_source) == (PLUS, "given")
     assert "off by" not in str(given)

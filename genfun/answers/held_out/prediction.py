@@ -28,7 +28,7 @@ MOST_WORK = 2e13
 MEANING: dict[str, str] = {
     "ok": "every loss is within the error estimates",
     "diverges": "the mean loss grows without bound",
-    "noise uncertain": "batch noise is known to no better than 2 % of some of these losses, see noise_error",
+    "noise uncertain": "batch noise is known to no better than 2 % of some of these losses: see the noise error",
 }
 
 
