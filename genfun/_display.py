@@ -8,6 +8,7 @@ import importlib
 import io
 import math
 import unicodedata
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,25 @@ def seen(step: float) -> bool:
     (True, False, False)
     """
     return step < FAR
+
+
+def few(names: Iterable[Any], most: int = 12) -> str:
+    """Names with commas; of many the first, and how many more there are.
+
+    Parameters
+    ----------
+    names : iterable
+    most : int
+        So many are named.
+
+    Examples
+    --------
+    >>> few("abc"), few("abc", 2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    words = [str(name) for name in names]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def percent(share: float, digits: int = 2) -> str:

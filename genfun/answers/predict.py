@@ -263,7 +263,7 @@ def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> L
             raise ValueError(
                 f"steps must be at most {MAX_RECURSION} for route='recursion', got {steps[-1]}; use route='auto'"
             )
-        return by_recursion(G, steps, float(min(steps[-1], 10_000)), singular.rate)
+        return by_recursion(G, steps, G.turning * float(min(steps[-1], 10_000)), singular.rate)
     early, late = steps[steps < FIRST_CONTOUR_STEP], steps[steps >= FIRST_CONTOUR_STEP]
     parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP), singular.rate)] if early.size else []
     return joined(parts + ([_forced_contour(G, late, singular)] if late.size else []))

@@ -24,7 +24,7 @@ from genfun.cli.types import REAL, REALS, WHOLES
     ),
 )
 @on_target
-@click.option("--learning-rate", type=REAL, help="alpha at every batch size; left out, the best at each.")
+@click.option("--learning-rate", type=REAL, help="At every batch size; left out, the best at each.")
 @MOMENTUM
 @aims
 @click.option("--step-time", metavar="A,C", help="A step takes A + C b seconds: also the fastest batch size.")

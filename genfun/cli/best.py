@@ -29,15 +29,21 @@ from genfun.cli.types import BATCH, REAL, WHOLE
     ),
 )
 @partial(on_target, held_out=True, cross_entropy=True)
-@click.option("--batch-size", type=BATCH, help="b, or `full`; a --budget alone chooses it.")
-@click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
+@click.option("--batch-size", type=BATCH, help="Samples in a batch, or `full`; a --budget alone chooses it.")
+@click.option("--steps", type=WHOLE, help="The step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
-@click.option("--momentum", type=REAL, help="Fixes beta; left out, it is searched.")
-@click.option("--max-share-of-edge", type=REAL, default="1", show_default=True, help="Most of the largest stable rate.")
+@click.option("--momentum", type=REAL, help="Fixes it; left out, it is searched.")
+@click.option(
+    "--max-share-of-edge",
+    type=REAL,
+    default="1",
+    show_default=True,
+    help="Rates up to it.",
+)
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
-    help="The loss that is least  [default: train, with --test or --holdout test]",
+    help="Which loss is to be least  [default: train, with --test or --holdout test]",
 )
 @answers(picture=True)
 def optimize(

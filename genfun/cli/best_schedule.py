@@ -24,12 +24,17 @@ from genfun.cli.types import BATCH, REAL, WHOLE
     ),
 )
 @on_target
-@click.option("--batch-size", type=BATCH, required=True, help="b, or `full`; with --samples that of the first step.")
-@click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
+@click.option(
+    "--batch-size",
+    type=BATCH,
+    required=True,
+    help="Samples in a batch, or `full`; first of --samples.",
+)
+@click.option("--steps", type=WHOLE, help="The step at which the loss counts.")
 @click.option(
     "--samples", type=REAL, help="All that may be drawn, instead of --steps; then batches that grow are tried."
 )
-@click.option("--momentum", default="0", show_default=True, help="beta, or `free`: the best of all.")
+@click.option("--momentum", default="0", show_default=True, help="A number, or `free`: the best of all.")
 @click.option("--share-of-edge", type=REAL, default="0.8", show_default=True, help="Most of the largest stable rate.")
 @answers(picture=True)
 def best_schedule(

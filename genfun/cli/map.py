@@ -26,7 +26,7 @@ from genfun.cli.types import BATCHES, WHOLE
 )
 @on_target
 @click.option("--batch-sizes", type=BATCHES, default="1,10,100", show_default=True, help="One map for each.")
-@click.option("--steps", "--step", "step", type=WHOLE, required=True, help="T, the step at which the loss counts.")
+@click.option("--steps", "--step", "step", type=WHOLE, required=True, help="The step at which the loss counts.")
 @click.option("--cells", type=WHOLE, default="60", show_default=True, help="Cells on a side of each map.")
 @answers(picture=True)
 def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cells: int) -> Answer:

@@ -134,6 +134,8 @@ def _steps(mean: float, runs: Any, limit: int) -> str:
 
 
 def _task(file: Path) -> tuple[Any, Any, Any]:
+    if file.suffix != ".py":
+        raise ValueError(f"{file} must be a file of Python, with a function task(); see genfun measure-steps --help")
     make = runpy.run_path(str(file)).get("task")
     found = make() if callable(make) else None
     if not (isinstance(found, tuple | list) and len(found) == 3):

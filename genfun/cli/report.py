@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from genfun.cli.flags import told
 from genfun.cli.group import Job, examples
 from genfun.cli.output import console, printable, progress
 from genfun.cli.target import Target, on_target
@@ -86,7 +87,8 @@ def report(
     if as_json:
         click.echo(encoded(found))
     else:
-        print_report(replace(found, target=printable(found.target)), console())
+        data = replace(found.data, notes=tuple(printable(told(note)) for note in target.remarks))
+        print_report(replace(found, target=printable(found.target), data=data), console())
     click.echo("", file=sys.stderr if as_json else None)
     for path in paths.values():
         click.echo(printable(f"wrote {path}"), err=as_json)

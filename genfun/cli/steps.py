@@ -70,7 +70,9 @@ def steps(
     elif math.isfinite(found):
         result |= {"noise_error": float(predict(problem, method, int(found), noise).noise_error)}
     shown: list[Block] = [*preamble(target, only), told(method)]
-    shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
+    shown.append(
+        f"loss {aim:.6g}, {aim / start:.4g} times the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}"
+    )
     if math.isinf(found):
         end = stability(problem, method, noise) if isinstance(method, SGD) else None
         shown.append(f"never reached: {_why(aim, problem, end)}")
@@ -107,7 +109,7 @@ def _why(aim: float, problem: Any, end: Any) -> str:
 )
 @on_target
 @setting
-@click.option("--to", "to", type=BATCH, required=True, help="b', the other batch size, or `full`.")
+@click.option("--to", "to", type=BATCH, required=True, help="The other batch size, or `full`.")
 @click.option(
     "--keep",
     type=click.Choice(KEEP),
@@ -138,6 +140,8 @@ def translate(
 
     method = SGD(learning_rate, momentum, batch_size)
     most = target.problem.n_samples
+    if to is not None and to < 1:
+        raise ValueError(f"--to must be at least 1, got {to}; `full` means the full batch")
     if to is not None and most is not None and to > most:
         raise ValueError(f"--to must be at most {most}, the number of samples, got {to}; `full` means the full batch")
     found = ask(target.problem, method, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]

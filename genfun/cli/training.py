@@ -50,7 +50,7 @@ DRAWN = 200
 def max_lr(target: Target, momentum: float, batch_size: int | None, steps: int | None, rise: float | None) -> Answer:
     """Print the largest learning rate that converges.
 
-    With what binds: batch noise, U~(1) = 1, or curvature, 2(1+beta)/lambda_max, which is all that the popular
+    With what binds: batch noise, or curvature, 2(1+beta)/lambda_max, which is all that the popular
     formula for momentum knows of; and with the error of the noise that was measured on data, or for a spectrum the
     band over noise models, tau2 from +1 to -1.
     """

@@ -14,6 +14,7 @@ from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
+from genfun.engine.roots import turning_of
 from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -27,6 +28,8 @@ EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
+WORTH_MERGING = 1_500
+"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
 MERGED, MOST_COUPLED = 1e-3, 200
 """Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
 than this takes too long."""
@@ -210,6 +213,16 @@ class GeneratingFunction(Transform):
         gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * sums[0], np.inf)
         return positive & (gain < 1.0), gain
 
+    @property
+    def turning(self) -> float:
+        """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
+        return self._turning[0]
+
+    @cached_property
+    def _turning(self) -> tuple[float, float]:
+        """`turning`, and an eigenvalue below all that turn."""
+        return turning_of(self.method, self.problem.lambda_max)
+
     @cached_property
     def _moment_maps(self) -> MomentMaps:
         return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
@@ -338,6 +351,11 @@ class GeneratingFunction(Transform):
         """
         return merged_below(measures, still_below(self.method, step))
 
+    @property
+    def _short(self) -> bool:
+        """Whether the spectrum is a list short enough to be followed whole."""
+        return isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES
+
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
 
@@ -345,7 +363,8 @@ class GeneratingFunction(Transform):
         ----------
         phase : float
         """
-        if isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES:
+        if self._short:
+            assert isinstance(self.problem, LinearProblem)
             return self.problem.full_measures
         return self.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
 
@@ -359,7 +378,11 @@ class GeneratingFunction(Transform):
         last : int
             Largest step.
         """
-        function = self.on(self.lumped(self.fine(phase), float(max(last, 1))))
+        measures = self.fine(phase)
+        if measures[0].nodes.size > WORTH_MERGING and not self._short:
+            settled = self._turning[1]
+            measures = measures[0].coarser_below(settled), measures[1].coarser_below(settled)
+        function = self.on(self.lumped(measures, float(max(last, 1))))
         modes = function.capacity.nodes.size + function.signal_measure.nodes.size
         short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
         # Where doubles are known to serve they do: they are some twenty times as fast.

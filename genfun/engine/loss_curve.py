@@ -18,8 +18,8 @@ from genfun.engine.transform import Stepper, Transform
 from genfun.engine.unseen import FADED, judged_from, missed
 from genfun.scaled import EPS, Scaled
 
-ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
-"""Up to this step, or in blocks up to so many steps times modes, the recursion is as cheap as the contour."""
+ALWAYS_RECURSION = 256
+"""Up to this step the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 PATIENCE, FAR = 4_096, 40_000
@@ -245,7 +245,7 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         Ascending.
     singular : Singularity
     """
-    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
+    phase = min(G.turning * min(oscillation_steps(singular, singular.rate), float(steps[-1])), MAX_PHASE)
     signal, constant, factor = G.quiet_signal(phase)
     double, error = noiseless_loss(signal, G.method, steps)
     if constant > 0.0:
@@ -283,13 +283,9 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
     soon = last <= max(ALWAYS_RECURSION, reach)
-    run = G.stepper(min(fade, last if soon else MAX_PHASE), int(min(last, STEP_BUDGET)))
-    if soon or (
-        last * run.size <= ALWAYS_IN_BLOCKS
-        and isinstance(run, SingleRecursion)
-        and run.real is np.float64
-        and run.in_blocks(last)
-    ):
+    phase = G.turning * min(fade, last)
+    run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
+    if soon or (isinstance(run, SingleRecursion) and run.worth_stepping(last)):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)

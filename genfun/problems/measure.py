@@ -254,6 +254,30 @@ class SpectralMeasure:
             np.concatenate((x.ravel(), self.nodes[large])), np.concatenate((w.ravel(), self.weights[large]))
         )
 
+    def coarser_below(self, below: float) -> SpectralMeasure:
+        """The same measure with what lies below an eigenvalue compressed in bins of the usual width.
+
+        Parameters
+        ----------
+        below : float
+            Eigenvalue under which no function to be integrated oscillates.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> lam = np.geomspace(1e-9, 1.0, 20_000)
+        >>> narrow = SpectralMeasure(lam, lam).compress(0.05)
+        >>> narrow.nodes.size, narrow.coarser_below(0.1).nodes.size
+        (6327, 1681)
+        """
+        small = self.nodes < below
+        if not small.any():
+            return self
+        part = SpectralMeasure.trusted(self.nodes[small].copy(), self.weights[small].copy()).compress()
+        return SpectralMeasure.trusted(
+            np.concatenate((part.nodes, self.nodes[~small])), np.concatenate((part.weights, self.weights[~small]))
+        )
+
     def compress(self, bin_width: float = BIN_WIDTH, nodes_per_bin: int = NODES_PER_BIN) -> SpectralMeasure:
         r"""An equivalent measure with few nodes: Gauss rules in bins of log lambda.
 

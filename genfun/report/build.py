@@ -18,6 +18,7 @@ from genfun.answers.predict import predict
 from genfun.answers.stability import stability
 from genfun.answers.words.explain import phase_or_none
 from genfun.answers.words.noise import SOURCES
+from genfun.answers.words.problem import problem_words
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.many import losses_at
@@ -248,7 +249,7 @@ def _summary(source: object, problem: Problem) -> DataSummary:
     data = source if isinstance(source, LinearData) else None
     rank = problem.n_modes if isinstance(problem, PowerLaw) else cast(LinearProblem, problem).eigenvalues.size
     return DataSummary(
-        description=repr(source),
+        description=problem_words(problem),
         n_samples=problem.n_samples,
         n_outputs=None if data is None else data.n_outputs,
         rank=rank,

@@ -58,7 +58,7 @@ def data_facts(report: Report) -> Facts:
         ("residual variance", words.figures(data.noise_variance)),
         ("lowest possible loss", words.figures(0.5 * data.noise_variance)),
     ]
-    return Facts("Data", tuple(pairs), data.notes)
+    return Facts("Data", tuple(pairs))
 
 
 def spectrum_facts(report: Report) -> Facts:

@@ -179,7 +179,10 @@ class Stretch:
 
     def __init__(self, data: SoftmaxData, method: SGD, state: State, about: State, most: int) -> None:
         near = linearise(data, about.mean[0], about.covariance[0, 0])
-        lam, self._turn = np.linalg.eigh(near.hessian)
+        if near.hessian.shape[1] == 1:
+            lam, self._turn = near.hessian[:, :, 0], np.ones_like(near.hessian)
+        else:
+            lam, self._turn = np.linalg.eigh(near.hessian)
         back = np.swapaxes(self._turn, 1, 2)
         alpha = method.learning_rate
         gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)

@@ -75,7 +75,7 @@ class _Search:
 
     def __init__(self, data: SoftmaxData, kind: SGD, steps: int, on: SoftmaxData | None = None) -> None:
         self.kind, self.steps, self.on = kind, steps, on
-        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=1)
+        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=0)
         self._edges: dict[float, float] = {}
         self._losses: dict[tuple[float, float], float] = {}
 

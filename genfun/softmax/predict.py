@@ -29,7 +29,10 @@ root of the number of samples drawn. Runs on four data sets with 31 to 189 weigh
 to .9 of the start edge differed by that much beyond a standard error: .0 to .07 after 60 samples, .2 to .4 after 2."""
 BLOCKED = 0.25
 """Of the same part, what following the covariance in blocks costs: of digits' 784 pixels, in 90 of 100 losses up to .1
-to .2 with batches of 16 up to three tenths of the start edge, .4 with batches of 4 there, .5 at nine tenths."""
+to .2 with batches of 16 up to three tenths of the start edge, .4 with batches of 4 there, .5 at nine tenths. There the
+part is taken of the logarithm of the loss: one that is nearly all noise may be any number of times too high."""
+MANY = 10
+"""Classes up to which `EARLY` is known; of more, samples are few for longer, by their share of these."""
 FEW = 10
 """Samples drawn for each class, or as many as there are classes if these are fewer, from which error rates were right
 to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40."""
@@ -238,9 +241,10 @@ def softmax_predict(
     fine, coarse = (curve(data, method, unique, count, on) for count in (FINE, COARSE))
     drawn = np.maximum(unique, 1) * (method.batch_size or data.n_samples)
     blocked = BLOCKED if data.inside(data)[0].blocks[0] > 1 else 0.0
-    with np.errstate(invalid="ignore"):
-        made = np.abs(fine[0] - fine[2]) / fine[0]
-        error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0]) + made * (LATE + blocked + EARLY / np.sqrt(drawn))
+    early = EARLY * np.sqrt(max(1.0, len(data.classes) / MANY))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        made = np.abs(np.log(fine[0] / fine[2])) if blocked else np.abs(fine[0] - fine[2]) / fine[0]
+        error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0]) + made * (LATE + blocked + early / np.sqrt(drawn))
     error = np.nan_to_num(error, nan=np.inf)
     loss, wrong, error = (np.reshape(x[inverse.ravel()], wanted.shape) for x in (fine[0], fine[1], error))
     separable = on is None and bool((fine[3] == 0.0).any())

@@ -12,6 +12,7 @@ from own_methods import Nesterov
 import genfun as gf
 from genfun._display import percent
 from genfun.answers.words._lines import most_effective
+from genfun.answers.words.problem import problem_words
 from genfun.data import gaussian
 
 PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, -1.0)
@@ -74,7 +75,7 @@ def test_the_sentences_say_these_numbers(told, name):
     assert 8 <= len(e.lines) <= 11
     assert "nan" not in text
     assert f"learning rate {e.method.learning_rate:.6g}, momentum {e.method.momentum:.4g}" in e.lines[0]
-    assert repr(CASES[name][0]) in e.lines[0]
+    assert problem_words(getattr(CASES[name][0], "problem", CASES[name][0])) in e.lines[0]
     assert ("with replacement" in e.lines[0]) == e.method.replacement
     assert e.stability.status in text.replace("It ", "") or name == "edge"
     assert re.search(rf"At step {e.steps:,} the loss is {re.escape(f'{e.loss:.3g}')}[,;]", text)

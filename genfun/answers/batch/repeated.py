@@ -49,7 +49,7 @@ def best_setting(settings: Sequence[Any]) -> int:
     return min(range(len(settings)), key=lambda i: (missed[i] > 0, mean_steps(settings[i]), missed[i]))
 
 
-def fitted_points(batch_sizes: Iterable[float], runs: Iterable[Any]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+def fitted_points(batch_sizes: Iterable[Any], runs: Iterable[Any]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """What `fit_steps` is given: mean steps of the batch sizes of which every run reached the target.
 
     Single runs scatter more at small batches, and the fit assumes errors of one size; runs of one batch size share
