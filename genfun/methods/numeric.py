@@ -145,3 +145,21 @@ def pair_responses(
     sides: Rows = [[times(kick[i], kick[j]), int(i == j == 0)] for i, j in pairs]
     slow, (u, v), others = eliminated(matrix, sides)
     return u / slow, v / slow, others * slow
+
+
+def mean_response(update: Callable[..., UpdateMatrices], q: Any, a: Any, hyper: Sequence[Any]) -> Any:
+    """g~ = sum_t g_t z^t, the response of the mean of w to a unit initial error.
+
+    Parameters
+    ----------
+    update : callable
+        That of a method that uses the gradient once in a step.
+    q, a : number or array
+        1 - z, and learning rate times eigenvalue. They broadcast.
+    hyper : sequence of numbers or arrays
+    """
+    step, kick = moves(update, a, hyper)
+    size, z = range(len(kick)), 1 - q
+    matrix = [[plus(q if i == j else 0, times(-z, step[i][j])) for j in size] for i in size]
+    slow, (one,), _ = eliminated(matrix, [[int(i == 0)] for i in size])
+    return one / slow

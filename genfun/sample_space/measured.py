@@ -21,6 +21,7 @@ from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
+from genfun.sample_space.any_pairs import serves
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.few_pairs import FewPairs, departure
@@ -216,7 +217,9 @@ class MeasuredNoise(ErrorEstimate):
         step : int
         """
         if settings.kind is not SGD:
-            return one_by_one(settings, step)
+            if not (settings.rates.size and serves(settings.kind, tuple(float(h[0]) for h in settings.hyper))):
+                return one_by_one(settings, step)
+            return losses_in_parts([(np.arange(settings.rates.size), self.pairs)], self.pairs, settings, step)
         return losses_in_parts(self._parts(settings.hyper[0]), self.pairs, settings, step)
 
     @cached_property

@@ -37,9 +37,9 @@ class TwoStates:
 
     Attributes
     ----------
-    beta : float
+    beta : float or array
         Momentum.
-    first, second : float
+    first, second : float or array
         k_1 and k_2.
     pull : float
         r, the learning rate times the weight decay.
@@ -53,9 +53,9 @@ class TwoStates:
     (1.5, 0.5)
     """
 
-    beta: float
-    first: float
-    second: float
+    beta: Any
+    first: Any
+    second: Any
     pull: float = 0.0
     damped: float = 0.0
 
@@ -77,7 +77,7 @@ class TwoStates:
         return cls(beta, c, c, r, (1.0 - c) / c)
 
     @property
-    def total(self) -> float:
+    def total(self) -> Any:
         """kappa, the factor of a in a step that has been repeated for long."""
         return (1.0 - self.beta) * self.first + self.beta * self.second
 
@@ -102,8 +102,9 @@ class TwoStates:
         b_j, b_k = a_j + self.pull, a_k + self.pull
         x_j, x_k = b_j * total, b_k * total
         # delta and 1 - delta, which matters where beta is close to 1; of heavy ball they are numbers, and cost nothing.
-        d_j, d_k = (beta + turned * b if turned != 0.0 else beta for b in (b_j, b_k))
-        c_j, c_k = ((1.0 - beta) - turned * b if turned != 0.0 else 1.0 - beta for b in (b_j, b_k))
+        bends = np.any(turned != 0.0)
+        d_j, d_k = (beta + turned * b if bends else beta for b in (b_j, b_k))
+        c_j, c_k = ((1.0 - beta) - turned * b if bends else 1.0 - beta for b in (b_j, b_k))
         both = d_j * d_k
         less = c_j + d_j * c_k  # 1 - delta_j delta_k
         keeps_j, keeps_k = c_j + q * d_j, c_k + q * d_k
@@ -115,7 +116,7 @@ class TwoStates:
         settled = z * (less + q * (1.0 + z) * both)  # z (1 - z^2 delta_j delta_k)
         crossed = z * (d_j * keeps_k + d_k * keeps_j)
         u0 = total * total * settled + q * self.first * (self.first * keeps + total * crossed)
-        if turned != 0.0:
+        if bends:
             u0 = u0 - (self.first * turned) * (z * swapped)
         u0 = u0 / bottom
         if not start:
