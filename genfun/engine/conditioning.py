@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Shaped
-from genfun.engine.recursion import symmetric_square
+from genfun.engine.recursion import Recursion, symmetric_square
 from genfun.engine.settings import Settings
 from genfun.methods.base import UpdateMatrices
 from genfun.noise import SpectrallyExpressible
+from genfun.problems.measure import SpectralMeasure
 from genfun.scaled import EPS
 
 SAMPLED = 24
 """Modes that are looked at, of a long spectrum."""
 FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
+MERGED, MOST_COUPLED = 1e-3, 200
+"""Modes below this part of the largest are merged where all are looked at together; more than so many take too long."""
 LARGE, DOUBLINGS = 100.0, 20
 """From this condition on it is looked at how it builds up, over so many doublings of the step."""
 
@@ -34,6 +37,22 @@ def largest_off_axis(values: Shaped[Array, "..."]) -> float:
     off = (np.abs(np.imag(values)) > 1e-12 * np.abs(values)) | (np.real(values) < 0.0)
     with np.errstate(divide="ignore"):
         return float(np.log(np.where(off, np.abs(values), 0.0).max()))
+
+
+def coupled_rate(problem: Any, method: Any, noise: Any, capacity: SpectralMeasure) -> float:
+    """`largest_off_axis` of the second moments of all modes together, those that move little merged; inf for very many.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    noise : SpectrallyExpressible
+    capacity : SpectralMeasure
+    """
+    merged = capacity.lump(MERGED * float(capacity.nodes.max()))
+    if merged.nodes.size > MOST_COUPLED:
+        return np.inf
+    return largest_off_axis(np.linalg.eigvals(Recursion(problem, [method], noise, (merged, merged)).coupled_map()))
 
 
 @dataclass(frozen=True)

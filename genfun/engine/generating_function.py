@@ -9,9 +9,9 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, MomentMaps, largest_off_axis
+from genfun.engine.conditioning import Conditioning, MomentMaps, coupled_rate
 from genfun.engine.gain import resting_kernel
-from genfun.engine.mode_sums import ModeSums, of_method
+from genfun.engine.mode_sums import ModeSums, assemble, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
 from genfun.engine.roots import turning_of
@@ -22,28 +22,12 @@ from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.scaled import EPS
 
+WORTH_MERGING = 1_500
+"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
 MOST_TURNED = 3_000.0
 """Radians up to which bins are narrowed."""
-EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
-"""Steps, and steps times modes, up to which the recursion runs in extended precision,"""
-EXTENDED_FROM = 1e-11
-"""where in doubles it might err by more than this."""
-WORTH_MERGING = 1_500
-"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
-MERGED, MOST_COUPLED = 1e-3, 200
-"""Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
-than this takes too long."""
-
-
-def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
-    """L~ from U~/tau1 and V~ at z = 1 - q, any shapes that broadcast."""
-    z = 1.0 - q
-    result = signal / (1.0 - tau1 * z * kernel)
-    if noise_variance > 0.0:
-        result = result + noise_variance / q * (1.0 + z * kernel / (1.0 - tau1 * z * kernel))
-    return 0.5 * result
 
 
 class GeneratingFunction(Transform):
@@ -114,8 +98,7 @@ class GeneratingFunction(Transform):
                 f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
-        full = isinstance(problem, LinearProblem) and problem.eigenvalues.size <= FULL_MODES
-        self.most_turned = np.inf if full else MOST_TURNED
+        self.most_turned = np.inf if self._short else MOST_TURNED
         self._usual = measures is None and type(self) is GeneratingFunction
         self._polynomials = of_method(method)
         largest = method.learning_rate * problem.lambda_max
@@ -164,15 +147,12 @@ class GeneratingFunction(Transform):
         result = function(1.0 - flat).reshape(array.shape)
         return result.item() if array.ndim == 0 else result
 
-    def _hyper(self, q: Array) -> tuple[Any, ...]:
-        """The hyperparameters in the precision of q."""
-        real = np.real(q).dtype
-        return tuple(real.type(h) for h in self.method.hyperparameters)
-
-    def _spared(self, q: Array) -> Any:
-        """gamma tau2 in the precision of q."""
+    def _arguments(self, q: Array) -> tuple[Any, Array, Any, float]:
+        """What sums over modes take: coefficients, q, gamma tau2 in the precision of q, and the learning rate."""
         real = np.real(q).dtype.type
-        return real(self.gamma) * real(self.noise_model.tau2)
+        hyper = tuple(real(h) for h in self.method.hyperparameters)
+        table = self._polynomials.coefficients(q, hyper, self._scale)
+        return table, q, real(self.gamma) * real(self.noise_model.tau2), self.method.learning_rate
 
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -192,8 +172,7 @@ class GeneratingFunction(Transform):
         ----------
         q : complex array, shape (k,)
         """
-        table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self._spared(q), self.method.learning_rate)
+        arguments = self._arguments(q)
         if self._signal_sums is self._capacity_sums:
             kernel, signal = self._capacity_sums(*arguments)
             return kernel, signal
@@ -209,8 +188,7 @@ class GeneratingFunction(Transform):
         p : array, shape (k,)
         """
         q = -np.expm1(-p)
-        table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self._spared(q), self.method.learning_rate)
+        arguments = self._arguments(q)
         sums, least = self._capacity_sums.on_axis(*arguments)
         positive = least > 0.0
         if self._signal_sums is not self._capacity_sums:
@@ -235,20 +213,17 @@ class GeneratingFunction(Transform):
     @cached_property
     def conditioning(self) -> Conditioning:
         """How much the direct recursion amplifies rounding."""
-        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
+        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)))
 
     @cached_property
     def sensitivity(self) -> Conditioning:
         """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
-        return self._conditioned(self._fed_back)
+        return self._conditioned(0.0)
 
-    @property
-    def _fed_back(self) -> Array:
-        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
-
-    def _conditioned(self, rounded: Array) -> Conditioning:
-        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
-        return Conditioning.of(self._moment_maps, own, rounded)
+    def _conditioned(self, spared: Array | float) -> Conditioning:
+        tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
+        fed_back = self._moment_maps.fed_back(self.gamma * tau1)
+        return Conditioning.of(self._moment_maps, self.gamma * (tau2 - tau1), spared + fed_back)
 
     def off_axis_rate(self, above: float) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.
@@ -271,15 +246,7 @@ class GeneratingFunction(Transform):
         if bound <= above:
             return bound
         # As tau1 >= tau2, a step takes moments to moments: no eigenvalue exceeds the largest one on the positive axis.
-        return min(self._coupled_rate(), above)
-
-    def _coupled_rate(self) -> float:
-        """The same of all modes together, those that move little merged; inf where too many are left."""
-        merged = self.capacity.lump(MERGED * float(self.capacity.nodes.max()))
-        if merged.nodes.size > MOST_COUPLED:
-            return np.inf
-        coupled = Recursion(self.problem, [self.method], self.noise_model, (merged, merged)).coupled_map()
-        return largest_off_axis(np.linalg.eigvals(coupled))
+        return min(coupled_rate(self.problem, self.method, self.noise_model, self.capacity), above)
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""
@@ -398,12 +365,7 @@ class GeneratingFunction(Transform):
         if measures[0].nodes.size > WORTH_MERGING and not self._short:
             settled = self._turning[1]
             measures = measures[0].coarser_below(settled), measures[1].coarser_below(settled)
-        function = self.on(self.lumped(measures, float(max(last, 1))))
-        modes = function.capacity.nodes.size + function.signal_measure.nodes.size
-        short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
-        # Where doubles are known to serve they do: they are some twenty times as fast.
-        real = np.longdouble if short and self.rounding(last) > EXTENDED_FROM else np.float64
-        return SingleRecursion(function, real)
+        return SingleRecursion.precise(self.on(self.lumped(measures, float(max(last, 1)))), last, self.rounding(last))
 
     def rounding(self, last: int) -> float:
         """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding.

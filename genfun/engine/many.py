@@ -13,10 +13,9 @@ from genfun._typing import Array, Bool, Float
 from genfun.engine.conditioning import rounding_of_settings
 from genfun.engine.dispatch import transform
 from genfun.engine.fused import advance_to, load
-from genfun.engine.generating_function import assemble
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
-from genfun.engine.mode_sums import ModeSums, polynomials
+from genfun.engine.mode_sums import ModeSums, assemble, polynomials
 from genfun.engine.noiseless import radii, resolved_losses
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings

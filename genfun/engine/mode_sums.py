@@ -19,6 +19,15 @@ CHUNK = 8_192
 """Complex numbers in a working array: 128 KiB, small enough for the cache and to be taken from the heap every time."""
 
 
+def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
+    """L~ from U~/tau1 and V~ at z = 1 - q, any shapes that broadcast."""
+    z = 1.0 - q
+    result = signal / (1.0 - tau1 * z * kernel)
+    if noise_variance > 0.0:
+        result = result + noise_variance / q * (1.0 + z * kernel / (1.0 - tau1 * z * kernel))
+    return 0.5 * result
+
+
 @dataclass(frozen=True)
 class Polynomials:
     r"""d, n_u and n_v of a class of methods as polynomials in a = learning rate * lambda, at given q = 1 - z.

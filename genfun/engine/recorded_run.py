@@ -12,6 +12,10 @@ from genfun.engine.fused import compiled_steps, recorded_steps
 from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
 
+EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
+"""Steps, and steps times modes, up to which the recursion runs in extended precision,"""
+EXTENDED_FROM = 1e-11
+"""where in doubles it might err by more than this."""
 ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 5e5
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
 
@@ -72,6 +76,22 @@ class SingleRecursion(RecordedRun):
         self._blocks: Blocks | None = None
         self._built_for = 0
         self._ahead = Scaled(np.zeros(0), np.zeros(0, dtype=np.int64))
+
+    @classmethod
+    def precise(cls, G: Any, last: int, rounding: float) -> SingleRecursion:
+        """The recursion in doubles, some twenty times as fast; where they do not serve, in extended precision.
+
+        Parameters
+        ----------
+        G : GeneratingFunction
+        last : int
+            Largest step.
+        rounding : float
+            Estimated relative error in doubles there.
+        """
+        work = last * (G.capacity.nodes.size + G.signal_measure.nodes.size)
+        short = last <= EXTENDED_STEPS and work <= EXTENDED_WORK
+        return cls(G, np.longdouble if short and rounding > EXTENDED_FROM else np.float64)
 
     def compiled(self) -> bool:
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""

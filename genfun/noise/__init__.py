@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genfun.noise.base import Noise, NoiseModel
+from genfun.noise.base import Noise, NoiseModel, quick
 from genfun.noise.expressible import SpectrallyExpressible
 from genfun.noise.sampling import sampling_factor
 
-__all__ = ["Noise", "NoiseModel", "SpectrallyExpressible", "sampling_factor"]
+__all__ = ["Noise", "NoiseModel", "SpectrallyExpressible", "quick", "sampling_factor"]

@@ -18,7 +18,8 @@ class Noise(Protocol):
     `genfun.engine.transform.Transform`. Two optional members make answers fast where they would otherwise try one
     setting after the other: `edge(problem, method)`, the largest stable learning rate, and
     `losses_at(settings, step)`, the losses of many settings at one step. `loss_errors(problem, method, steps,
-    log_losses)` says what the model may leave out of losses, as relative errors.
+    log_losses)` says what the model may leave out of losses, as relative errors; `quick(momentum)` is a model that
+    stands in for it in searches.
 
     Examples
     --------
@@ -44,3 +45,14 @@ class Noise(Protocol):
 
 NoiseModel: TypeAlias = SpectrallyExpressible | Noise
 """What answers take: the paper's model, which the engine knows from within, or any other."""
+
+
+def quick(noise: NoiseModel, momentum: float) -> NoiseModel:
+    """The stand-in that a noise model has for searches up to a momentum, or itself.
+
+    Parameters
+    ----------
+    noise : SpectrallyExpressible or Noise
+    momentum : float
+    """
+    return noise.quick(momentum) if hasattr(noise, "quick") else noise  # pyright: ignore[reportAttributeAccessIssue]

@@ -12,7 +12,6 @@ from genfun import _check
 from genfun._typing import Array, Progress
 from genfun._version import __version__
 from genfun.answers.band import loss_band
-from genfun.answers.best._search import quick
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
@@ -26,7 +25,7 @@ from genfun.engine.many import losses_at
 from genfun.engine.settings import Settings
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
-from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
+from genfun.noise import NoiseModel, SpectrallyExpressible, quick, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs

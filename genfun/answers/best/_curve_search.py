@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array
-from genfun.answers.best._search import X_RANGE, quick
+from genfun.answers.best._search import X_RANGE
 from genfun.answers.best._sensitivity import MARGIN, crossings
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.engine.edge import edge, with_rate
 from genfun.methods.averaged import Averaged
 from genfun.methods.family import in_fresh_batches
+from genfun.noise import quick
 from genfun.problems.problem import Problem
 
 STARTS = ((0.0, 0.0), (1.5, 0.0), (0.0, 0.9))

@@ -15,7 +15,7 @@ from genfun.engine.many import coarse_measures, losses_at
 from genfun.engine.noiseless import noiseless_losses, resolved_losses
 from genfun.engine.settings import Settings
 from genfun.methods.family import Family
-from genfun.noise import NoiseModel, sampling_factor
+from genfun.noise import NoiseModel, quick, sampling_factor
 from genfun.problems.problem import Problem
 
 X_RANGE = (-9.0, 14.0)
@@ -54,17 +54,6 @@ Found = tuple[float, float, float]
 Minimum = tuple[Found, tuple[float, float], float]
 """A point, the distances in x and y within which a minimum lies, and the slope dx/dy of its valley."""
 Losses = Callable[[Array, Array], Array]
-
-
-def quick(noise: NoiseModel, momentum: float) -> NoiseModel:
-    """The stand-in that a noise model has for searches up to a momentum, or itself.
-
-    Parameters
-    ----------
-    noise : SpectrallyExpressible or Noise
-    momentum : float
-    """
-    return noise.quick(momentum) if hasattr(noise, "quick") else noise  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Region:

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from genfun.answers.best._search import quick
 from genfun.answers.best.loss_map import loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
-from genfun.noise import NoiseModel
+from genfun.noise import NoiseModel, quick
 from genfun.problems.problem import Problem
 
 What = Literal["learning rate", "momentum", "learning rate and momentum", "batch size"]
