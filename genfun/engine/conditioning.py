@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Shaped
-from genfun.engine.recursion import symmetric_square
+from genfun.engine.recursion import Recursion, symmetric_square
 from genfun.engine.settings import Settings
 from genfun.methods.base import UpdateMatrices
 from genfun.noise import SpectrallyExpressible
+from genfun.problems.measure import SpectralMeasure
 from genfun.scaled import EPS
 
 SAMPLED = 24
 """Modes that are looked at, of a long spectrum."""
 FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
+MERGED, MOST_COUPLED = 1e-3, 200
+"""Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
+than this takes too long."""
 LARGE, DOUBLINGS = 100.0, 20
 """From this condition on it is looked at how it builds up, over so many doublings of the step."""
 
@@ -233,6 +237,81 @@ class Conditioning:
             reached = self.early[doublings[:, 0] - 1] * np.maximum(t / 2.0**count, 1.0) ** 2
             amount = t * np.where(self.kappa > LARGE, np.minimum(self.kappa, reached), self.kappa)
             return np.nan_to_num(amount, nan=0.0, posinf=1e300)
+
+
+class SingleModes:
+    """What a generating function knows of its modes one by one: how they amplify rounding, and where they turn.
+
+    Attributes
+    ----------
+    problem : Problem
+    method : Method
+    noise_model : SpectrallyExpressible
+    gamma : float
+        The sampling factor.
+    capacity : SpectralMeasure
+    measures : (SpectralMeasure, SpectralMeasure)
+    """
+
+    problem: Any
+    method: Any
+    noise_model: SpectrallyExpressible
+    gamma: float
+    capacity: SpectralMeasure
+
+    @cached_property
+    def _moment_maps(self) -> MomentMaps:
+        own: Any = self
+        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in own.measures]))
+
+    @cached_property
+    def conditioning(self) -> Conditioning:
+        """How much the direct recursion amplifies rounding."""
+        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
+
+    @cached_property
+    def sensitivity(self) -> Conditioning:
+        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
+        return self._conditioned(self._fed_back)
+
+    @property
+    def _fed_back(self) -> Array:
+        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
+
+    def _conditioned(self, rounded: Array) -> Conditioning:
+        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
+        return Conditioning.of(self._moment_maps, own, rounded)
+
+    def off_axis_rate(self, above: float) -> float:
+        """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.
+
+        With the correction of a mode's own noise (tau2) alone, and with the noise that it feeds back to itself (tau1)
+        as well: the singularities of the whole lie between. For large steps at batch size 1 they lie between -1.7 and
+        0.1, say, and a bound that exceeds the rate of the loss says nothing: then the modes are coupled.
+
+        Parameters
+        ----------
+        above : float
+            From where on the bound by single modes is not good enough.
+        """
+        if self.gamma == 0.0:
+            return -np.inf
+        tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
+        # Without a correction the moments' eigenvalues are products of the roots, which `singularity` has seen.
+        own = tuple(self.gamma * each for each in (tau2, tau2 - tau1) if each != 0.0)
+        bound = self._moment_maps.off_axis_rate(own) if own else -np.inf
+        if bound <= above:
+            return bound
+        # As tau1 >= tau2, a step takes moments to moments: no eigenvalue exceeds the largest one on the positive axis.
+        return min(self._coupled_rate(), above)
+
+    def _coupled_rate(self) -> float:
+        """The same of all modes together, those that move little merged; inf where too many are left."""
+        merged = self.capacity.lump(MERGED * float(self.capacity.nodes.max()))
+        if merged.nodes.size > MOST_COUPLED:
+            return np.inf
+        coupled = Recursion(self.problem, [self.method], self.noise_model, (merged, merged)).coupled_map()
+        return largest_off_axis(np.linalg.eigvals(coupled))
 
 
 def rounding_of_settings(settings: Settings, step: int, by_recursion: bool) -> Shaped[Array, " S"]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, MomentMaps, largest_off_axis
+from genfun.engine.conditioning import SingleModes
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
@@ -30,9 +30,6 @@ EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
 WORTH_MERGING = 1_500
 """From so many nodes on it is quicker to merge those that do not turn than to step through them."""
-MERGED, MOST_COUPLED = 1e-3, 200
-"""Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
-than this takes too long."""
 
 
 def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: float) -> Any:
@@ -44,7 +41,7 @@ def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: floa
     return 0.5 * result
 
 
-class GeneratingFunction(Transform):
+class GeneratingFunction(SingleModes, Transform):
     r"""The generating function of the mean loss, as a function of complex z.
 
     .. math:: \tilde L(z) = \sum_t L(t) z^t
@@ -222,59 +219,6 @@ class GeneratingFunction(Transform):
     def _turning(self) -> tuple[float, float]:
         """`turning`, and an eigenvalue below all that turn."""
         return turning_of(self.method, self.problem.lambda_max)
-
-    @cached_property
-    def _moment_maps(self) -> MomentMaps:
-        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
-
-    @cached_property
-    def conditioning(self) -> Conditioning:
-        """How much the direct recursion amplifies rounding."""
-        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
-
-    @cached_property
-    def sensitivity(self) -> Conditioning:
-        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
-        return self._conditioned(self._fed_back)
-
-    @property
-    def _fed_back(self) -> Array:
-        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
-
-    def _conditioned(self, rounded: Array) -> Conditioning:
-        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
-        return Conditioning.of(self._moment_maps, own, rounded)
-
-    def off_axis_rate(self, above: float) -> float:
-        """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.
-
-        With the correction of a mode's own noise (tau2) alone, and with the noise that it feeds back to itself (tau1)
-        as well: the singularities of the whole lie between. For large steps at batch size 1 they lie between -1.7 and
-        0.1, say, and a bound that exceeds the rate of the loss says nothing: then the modes are coupled.
-
-        Parameters
-        ----------
-        above : float
-            From where on the bound by single modes is not good enough.
-        """
-        if self.gamma == 0.0:
-            return -np.inf
-        tau1, tau2 = self.noise_model.tau1, self.noise_model.tau2
-        # Without a correction the moments' eigenvalues are products of the roots, which `singularity` has seen.
-        own = tuple(self.gamma * each for each in (tau2, tau2 - tau1) if each != 0.0)
-        bound = self._moment_maps.off_axis_rate(own) if own else -np.inf
-        if bound <= above:
-            return bound
-        # As tau1 >= tau2, a step takes moments to moments: no eigenvalue exceeds the largest one on the positive axis.
-        return min(self._coupled_rate(), above)
-
-    def _coupled_rate(self) -> float:
-        """The same of all modes together, those that move little merged; inf where too many are left."""
-        merged = self.capacity.lump(MERGED * float(self.capacity.nodes.max()))
-        if merged.nodes.size > MOST_COUPLED:
-            return np.inf
-        coupled = Recursion(self.problem, [self.method], self.noise_model, (merged, merged)).coupled_map()
-        return largest_off_axis(np.linalg.eigvals(coupled))
 
     def excited(self) -> GeneratingFunction:
         """The same function without modes that never move: those without signal, where no noise reaches them."""
