@@ -12,6 +12,10 @@ from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
 from genfun.engine.settings import Settings
+from genfun.engine.singularity import update_roots
+from genfun.engine.tall_contour import OffAxis, nodes_and_weights
+from genfun.methods.sgd import SGD
+from genfun.sample_space.any_pairs import AnyPairs
 from genfun.sample_space.elimination import first_solutions, gain_below_one, solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.projected_function import leading_eigenvalue
@@ -93,23 +97,28 @@ class Asked:
 class _Evaluator:
     """The projected generating function of every setting at its own points, or that of what is asked."""
 
-    def __init__(self, settings: Settings, heavy: HeavyBallPairs, limit: Any = 0.0, asked: Asked | None = None) -> None:
+    def __init__(self, settings: Settings, heavy: Any, limit: Any = 0.0, asked: Asked | None = None) -> None:
         self.asked = asked
         self.s, self.heavy, self.limit = settings, heavy, np.broadcast_to(limit, settings.rates.shape)
         self.samples = settings.problem.n_samples or 1
 
+    def hyper(self, pick: Any) -> Any:
+        """The hyperparameters of some of the settings, as the sums over pairs take them."""
+        found = tuple(h[pick] for h in self.s.hyper)
+        return found[0] if isinstance(self.heavy, HeavyBallPairs) else found
+
     def regular(self, pick: Array, p: Array) -> Array:
         """Whether p lies right of the dominant singularity of each setting."""
         q = -np.expm1(-p)
-        setting = (self.s.hyper[0][pick], self.s.gamma[pick], self.s.rates[pick])
+        setting = (self.hyper(pick), self.s.gamma[pick], self.s.rates[pick])
         sums, least = self.heavy.sums(q, *setting, source=False)
         kernel = self.heavy.kernel(sums, q, *setting)
         return (least > 0.0) & gain_below_one(kernel, 1.0 - q, self.heavy.measure.size)
 
     def loss(self, q: Array) -> Array:
         """L~ less what is taken out, at the points of every setting, shape (settings, points)."""
-        beta, g, rate = (np.repeat(x, q.shape[1]) for x in (self.s.hyper[0], self.s.gamma, self.s.rates))
-        setting = (beta, g, rate)
+        each = np.repeat(np.arange(q.shape[0]), q.shape[1])
+        setting = (self.hyper(each), self.s.gamma[each], self.s.rates[each])
         flat = q.ravel()
         sums, _ = self.heavy.sums(flat, *setting)
         kernel, source = self.heavy.kernel(sums, flat, *setting), self.heavy.source(sums, flat, *setting)
@@ -122,12 +131,31 @@ class _Evaluator:
 
     def limits(self) -> Array:
         """The loss that label noise leaves in the end; inf where there is no end."""
-        q, setting = np.zeros(self.s.rates.size), (self.s.hyper[0], self.s.gamma, self.s.rates)
+        q, setting = np.zeros(self.s.rates.size), (self.hyper(slice(None)), self.s.gamma, self.s.rates)
         sums, least = self.heavy.sums(q, *setting, source=False)
         kernel, floor = self.heavy.kernel(sums, q, *setting), self.heavy.measure.floor
         source = np.repeat(floor[:, None], q.size, axis=1)
         found = first_solutions(kernel, source, 1.0 - q) / (2.0 * np.sqrt(self.samples))
         return np.where((least > 0.0) & gain_below_one(kernel, 1.0 - q, floor.size), found, np.inf)
+
+
+def _roots(settings: Settings, nodes: Float[Array, " n"]) -> Array:
+    """Eigenvalues of the updates of every setting, those of all nodes in a row."""
+    if settings.kind is SGD:
+        beta = settings.hyper[0][:, None]
+        half = 0.5 * (1.0 + beta - settings.rates[:, None] * nodes)
+        root = np.emath.sqrt(half * half - beta)
+        return np.concatenate([half + root, half - root], axis=1)
+    a = settings.rates[:, None] * nodes
+    rows, _ = settings.kind.update(a, *(h[:, None] for h in settings.hyper))
+    return update_roots(rows, a.shape).reshape(a.shape[0], -1)
+
+
+def _heights(settings: Settings, nodes: Array, shift: Array, step: int) -> Array:
+    """How far off the axis a contour of every setting must reach at a step, in halvings of pi."""
+    roots, noisy = _roots(settings, nodes), settings.problem.noise_variance > 0.0
+    found = [OffAxis.of(r, noisy, p).height(float(step)) for r, p in zip(roots, shift.tolist(), strict=True)]
+    return np.pi * 0.5 ** np.floor(np.log2(np.pi / np.maximum(found, 1.0 / step)))
 
 
 def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Array]:
@@ -136,14 +164,10 @@ def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Ar
     Parameters
     ----------
     settings : Settings
-        Of heavy-ball SGD.
     nodes : array, shape (n,)
         Eigenvalues looked at, both ends of the spectrum among them.
     """
-    beta = settings.hyper[0][:, None]
-    half = 0.5 * (1.0 + beta - settings.rates[:, None] * nodes)
-    root = np.emath.sqrt(half * half - beta)
-    roots = np.concatenate([half + root, half - root], axis=1)
+    roots = _roots(settings, nodes)
     size = np.abs(roots)
     off = np.where((np.imag(roots) != 0.0) | (np.real(roots) < 0.0), size, 0.0).max(axis=1)
     largest = size.max(axis=1)
@@ -160,8 +184,8 @@ def projected_losses_at(
     On a hyperbola shifted to the dominant singularity of every setting; where the step is small, or modes off the real
     axis have not faded, on a circle inside the disc of convergence, at a cost that grows with the step.
 
-    **Assumptions.** Heavy-ball SGD. The error is that of the quadrature, about 1e-6; a skeleton of the pairs adds its
-    own.
+    **Assumptions.** Methods that use the gradient once in a step; questions are asked of heavy-ball SGD alone. The
+    error is that of the quadrature, about 1e-6; a skeleton of the pairs adds its own.
 
     Parameters
     ----------
@@ -182,7 +206,7 @@ def projected_losses_at(
     size = settings.rates.size
     if step == 0 or not settings.gamma.any():
         return losses_at(settings, step)
-    heavy = HeavyBallPairs(pairs)
+    heavy = HeavyBallPairs(pairs) if settings.kind is SGD else AnyPairs(pairs, settings.kind)
     slowest, outside = root_radii(settings, pairs.nodes)
     mantissa, error, shift = np.empty(size), np.full(size, np.inf), np.zeros(size)
     limit, start_loss = np.zeros(size), 0.5 * (settings.problem.signal_total + settings.problem.noise_variance)
@@ -223,6 +247,13 @@ def projected_losses_at(
     # The circle encloses what decays most slowly, on the axis or off it.
     shift[hard] = np.maximum(shift[hard], outside[hard])
     begins = start_loss if asked is None else None
+    if settings.kind is not SGD and hard.size and asked is None:
+        heights = _heights(settings.take(hard), pairs.nodes, shift[hard], step)
+        for height in np.unique(heights):
+            drawn = nodes_and_weights(float(height), float(step), float(step))
+            if drawn is not None and drawn[0].size < 0.5 * OVERSAMPLED * step:
+                fill(hard[heights == height], drawn[0].size, lambda own, at, x=drawn: _on_tall(own, at, step, *x))
+        hard = hard[~(error[hard] < HOPELESS)]
     fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED, begins))
     # Points cost time, and few amplify rounding: more where it shows.
     fill(hard[~(error[hard] <= ROUGH)], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE, begins))
@@ -270,6 +301,16 @@ def _on_hyperbola(own: _Evaluator, shift: Array, step: float, fine: int, rough: 
     first, second = (values[:, :fine] @ weights[0]).imag, (values[:, fine:] @ weights[1]).imag
     whole = _with_limit(own, first, shift * step)
     return first, np.where(whole > 0.0, np.abs(second - first) / whole, np.inf)
+
+
+def _on_tall(own: _Evaluator, shift: Array, step: int, nodes: Array, weights: Array) -> tuple[Array, Array]:
+    """One coefficient by a contour about what oscillates, whose error is its rounding."""
+    values = own.loss(-np.expm1(-(shift[:, None] + nodes / step)))
+    terms = values * (np.exp(nodes) * weights / step)
+    found = terms.sum(axis=1).imag
+    rounding = 3.0 * EPS * np.linalg.norm((8.0 + np.abs(nodes)) * np.abs(terms), axis=1)
+    whole = _with_limit(own, found, shift * step)
+    return found, np.where(whole > 0.0, np.exp(-CIRCLE_ALIASING) + rounding / whole, np.inf)
 
 
 def _on_circle(

@@ -21,6 +21,7 @@ from genfun.methods.base import Method
 from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
+from genfun.sample_space.any_pairs import serves
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.few_pairs import FewPairs, departure
@@ -216,7 +217,9 @@ class MeasuredNoise(ErrorEstimate):
         step : int
         """
         if settings.kind is not SGD:
-            return one_by_one(settings, step)
+            if not (settings.rates.size and serves(settings.kind, tuple(float(h[0]) for h in settings.hyper))):
+                return one_by_one(settings, step)
+            return losses_in_parts([(np.arange(settings.rates.size), self.pairs)], self.pairs, settings, step)
         return losses_in_parts(self._parts(settings.hyper[0]), self.pairs, settings, step)
 
     @cached_property
@@ -264,13 +267,16 @@ class MeasuredNoise(ErrorEstimate):
         True
         """
         few = self._for_curves if 0 < self.fewer < self.pairs.size else self
-        return few if momentum > WIDE_MOMENTUM else few._thinned
+        return few if momentum > WIDE_MOMENTUM else self._thinned
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
-        thin = replace(self, pairs=self.wide_skeleton)
+        # The pairs that stand for all on all vectors do so on the first.
+        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
+        thin = replace(few, pairs=self.wide_skeleton.on_first(few.pairs.size))
         # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
+        skeleton = self.skeleton.on_first(few.pairs.size)
+        vars(thin).update(skeleton=skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _parts(self, momenta: Array) -> Iterator[tuple[Array, PairMeasure]]:

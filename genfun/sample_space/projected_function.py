@@ -22,7 +22,7 @@ from genfun.sample_space.elimination import first_solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.few_pairs import FewPairs
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projection import PairMeasure, symmetric
+from genfun.sample_space.projection import PairMeasure, symmetric, weighted
 
 if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve
@@ -74,6 +74,8 @@ class ProjectedFunction(Transform):
     >>> round(F(0.0), 12)  # L(0)
     1.25
     """
+
+    by_roots = True
 
     def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
@@ -200,6 +202,11 @@ class ProjectedFunction(Transform):
         """The nodes of the pairs, twice, for the search of singularities."""
         return self._nodes, self._nodes
 
+    @property
+    def keeps(self) -> bool:
+        """Whether label noise or the pull of weight decay never fades."""
+        return self.problem.noise_variance > 0.0 or self.decays
+
     @cached_property
     def _rates(self) -> tuple[Array, Array, Array]:
         pairs, alpha = self.pairs, self.method.learning_rate
@@ -273,13 +280,13 @@ class ProjectedFunction(Transform):
         for start in range(0, q.size, rows):
             some = q[start : start + rows]
             u, v = self.responses.dressed(some, a_j[:, None], a_k[:, None])
-            sums = self._scale * _times(pairs.kernel, u)
+            sums = self._scale * weighted(pairs.kernel, u)
             kernel.append(sums)
-            part = _times(pairs.source, v)
+            part = weighted(pairs.source, v)
             extra = self.responses.first_noise - 1.0
             if extra > 0.0:
                 began = symmetric(sums, pairs.size) @ self._start
-                spared = self.gamma * _times(pairs.source, (a_j * a_k)[:, None] * u)
+                spared = self.gamma * weighted(pairs.source, (a_j * a_k)[:, None] * u)
                 part = part + extra * (1.0 - some) * (began.T - spared)
             if pairs.floor[0] > 0.0:
                 part = part + pairs.modes @ self.responses.mean(some, a[:, None])
@@ -302,7 +309,7 @@ class ProjectedFunction(Transform):
             self.method.learning_rate * measure.nodes[index][:, None] for index in (measure.first, measure.second)
         )
         u, v = self.responses.dressed(q, a_j, a_k)
-        return self._scale * _times(measure.kernel, u), _times(measure.source, v)
+        return self._scale * weighted(measure.kernel, u), weighted(measure.source, v)
 
     @cached_property
     def _start(self) -> Float[Array, " m"]:
@@ -352,13 +359,6 @@ class ProjectedFunction(Transform):
         with np.errstate(invalid="ignore"):
             gain = np.where(positive, (1.0 - q) * kernel, np.inf)
         return positive & (gain < 1.0), gain
-
-
-def _times(weights: Float[Array, "rows P"], values: Shaped[Array, "P k"]) -> Shaped[Array, "rows k"]:
-    """Their product, without a complex copy of the real weights."""
-    if not np.iscomplexobj(values):
-        return weights @ values
-    return (weights @ np.ascontiguousarray(values).view(np.float64)).view(np.complex128)
 
 
 def leading_eigenvalue(matrix: Float[Array, "k m m"]) -> Float[Array, " k"]:

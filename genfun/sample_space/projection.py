@@ -352,6 +352,13 @@ def pair_measure(
     )
 
 
+def weighted(weights: Float[Array, "rows P"], values: Shaped[Array, "P k"]) -> Shaped[Array, "rows k"]:
+    """Their product, without a complex copy of the real weights."""
+    if not np.iscomplexobj(values):
+        return weights @ values
+    return (weights @ np.ascontiguousarray(values).view(np.float64)).view(np.complex128)
+
+
 def symmetric(columns: Shaped[Array, "mm k"], m: int) -> Shaped[Array, "k m m"]:
     """Symmetric matrices from the rows of their upper triangles."""
     matrix = np.empty((columns.shape[1], m, m), dtype=columns.dtype)
