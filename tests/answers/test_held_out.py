@@ -334,3 +334,21 @@ def test_held_out_columns_in_another_order_are_refused_where_both_have_names(kin
     # Without names on either side nothing is compared.
     for rows in (new.to_numpy(), pd.DataFrame(new.to_numpy())):
         assert told(rows) == told(new)
+
+
+@pytest.mark.slow
+def test_the_noise_error_covers_what_rare_categories_hide_from_the_residuals() -> None:
+    rng = np.random.default_rng(9)
+    columns = [np.minimum(rng.zipf(a, 300), 80) - 1 for a in (1.5, 2.0)]
+    X = np.hstack([np.eye(80)[c][:, np.unique(c)] for c in columns])
+    y = X @ rng.standard_normal(X.shape[1])
+    data = gf.LinearData.from_features(X, y)
+    method = gf.SGD(0.5 * gf.max_learning_rate(data, 0.9, 8), 0.9, 8)
+    # The held-out samples are those of training, whose exact loss is known.
+    found, exact = (
+        gf.predict_test(data, method, [300, 1000], X, y),
+        gf.predict(data, method, [300, 1000], noise="exact"),
+    )
+    off = np.abs(np.log(found.loss) - exact.log_loss)
+    assert (off < found.noise_error).all()
+    assert found.status == "noise uncertain"

@@ -231,7 +231,7 @@ def _projected(curve: HeldOutCurve, method: Method, wanted: Any) -> HeldOut:
     best, least, near = best_of(lambda steps: curve.losses(method, steps)[0], looked, losses)
     at = np.searchsorted(looked, wanted)
     train = predict(curve.data, method, looked)
-    error = curve.noise_errors(method, looked, losses, means)[at]
+    error = curve.noise_errors(method, looked, losses, means, train.noise_error)[at]
     uncertain = "noise uncertain" if (error > UNCERTAIN).any() else "ok"
     status = "diverges" if train.status == "diverges" else uncertain
     values = (wanted, losses[at], means[at], train.loss[at], best, least, near, status)
