@@ -10,26 +10,22 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
 from genfun.engine.conditioning import Conditioning, MomentMaps, largest_off_axis
+from genfun.engine.fine import fine_measures, turning_on
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.roots import turning_of
 from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
-from genfun.problems.problem import LinearProblem, Problem
+from genfun.problems.problem import Problem
 from genfun.scaled import EPS
 
-FULL_MODES = 5_000
-"""Up to this many modes the recursion runs on the spectrum itself."""
 EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
-WORTH_MERGING = 1_500
-"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
 MERGED, MOST_COUPLED = 1e-3, 200
 """Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
 than this takes too long."""
@@ -216,12 +212,7 @@ class GeneratingFunction(Transform):
     @property
     def turning(self) -> float:
         """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
-        return self._turning[0]
-
-    @cached_property
-    def _turning(self) -> tuple[float, float]:
-        """`turning`, and an eigenvalue below all that turn."""
-        return turning_of(self.method, self.problem.lambda_max)
+        return turning_on(self.problem, self.method)[0]
 
     @cached_property
     def _moment_maps(self) -> MomentMaps:
@@ -351,11 +342,6 @@ class GeneratingFunction(Transform):
         """
         return merged_below(measures, still_below(self.method, step))
 
-    @property
-    def _short(self) -> bool:
-        """Whether the spectrum is a list short enough to be followed whole."""
-        return isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES
-
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
 
@@ -363,10 +349,7 @@ class GeneratingFunction(Transform):
         ----------
         phase : float
         """
-        if self._short:
-            assert isinstance(self.problem, LinearProblem)
-            return self.problem.full_measures
-        return self.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
+        return fine_measures(self.problem, phase)
 
     def stepper(self, phase: float, last: int) -> SingleRecursion:
         """The direct recursion of one setting.
@@ -378,10 +361,7 @@ class GeneratingFunction(Transform):
         last : int
             Largest step.
         """
-        measures = self.fine(phase)
-        if measures[0].nodes.size > WORTH_MERGING and not self._short:
-            settled = self._turning[1]
-            measures = measures[0].coarser_below(settled), measures[1].coarser_below(settled)
+        measures = fine_measures(self.problem, phase, turning_on(self.problem, self.method)[1])
         function = self.on(self.lumped(measures, float(max(last, 1))))
         modes = function.capacity.nodes.size + function.signal_measure.nodes.size
         short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
