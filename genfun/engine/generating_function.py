@@ -10,22 +10,18 @@ import numpy as np
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
 from genfun.engine.conditioning import Conditioning, MomentMaps, coupled_rate
+from genfun.engine.fine import fine_measures, is_short, turning_on
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, assemble, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.roots import turning_of
 from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
-from genfun.problems.problem import LinearProblem, Problem
+from genfun.problems.problem import Problem
 from genfun.scaled import EPS
 
-WORTH_MERGING = 1_500
-"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
-FULL_MODES = 5_000
-"""Up to this many modes the recursion runs on the spectrum itself."""
 MOST_TURNED = 3_000.0
 """Radians up to which bins are narrowed."""
 
@@ -98,7 +94,7 @@ class GeneratingFunction(Transform):
                 f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
-        self.most_turned = np.inf if self._short else MOST_TURNED
+        self.most_turned = np.inf if is_short(problem) else MOST_TURNED
         self._usual = measures is None and type(self) is GeneratingFunction
         self._polynomials = of_method(method)
         largest = method.learning_rate * problem.lambda_max
@@ -199,12 +195,7 @@ class GeneratingFunction(Transform):
     @property
     def turning(self) -> float:
         """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
-        return self._turning[0]
-
-    @cached_property
-    def _turning(self) -> tuple[float, float]:
-        """`turning`, and an eigenvalue below all that turn."""
-        return turning_of(self.method, self.problem.lambda_max)
+        return turning_on(self.problem, self.method)[0]
 
     @cached_property
     def _moment_maps(self) -> MomentMaps:
@@ -334,11 +325,6 @@ class GeneratingFunction(Transform):
         """
         return merged_below(measures, still_below(self.method, step))
 
-    @property
-    def _short(self) -> bool:
-        """Whether the spectrum is a list short enough to be followed whole."""
-        return isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES
-
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
 
@@ -346,10 +332,7 @@ class GeneratingFunction(Transform):
         ----------
         phase : float
         """
-        if self._short:
-            assert isinstance(self.problem, LinearProblem)
-            return self.problem.full_measures
-        return self.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
+        return fine_measures(self.problem, phase)
 
     def stepper(self, phase: float, last: int) -> SingleRecursion:
         """The direct recursion of one setting.
@@ -361,10 +344,7 @@ class GeneratingFunction(Transform):
         last : int
             Largest step.
         """
-        measures = self.fine(phase)
-        if measures[0].nodes.size > WORTH_MERGING and not self._short:
-            settled = self._turning[1]
-            measures = measures[0].coarser_below(settled), measures[1].coarser_below(settled)
+        measures = fine_measures(self.problem, phase, turning_on(self.problem, self.method)[1])
         return SingleRecursion.precise(self.on(self.lumped(measures, float(max(last, 1)))), last, self.rounding(last))
 
     def rounding(self, last: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
 ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 5e5
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
+EXACT = 1e-11
+"""Compiled steps must be at least as exact as what a contour is held to."""
 
 
 class RecordedRun:
@@ -97,16 +100,18 @@ class SingleRecursion(RecordedRun):
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
         return self.function.records_the_loss and self.real is np.float64 and compiled_steps(self._run) is not None
 
-    def worth_stepping(self, last: int) -> bool:
-        """Whether all steps up to a last one are as cheap as a contour.
+    def worth_stepping(self, last: int, rounding: Callable[[int], float]) -> bool:
+        """Whether all steps up to a last one are as cheap as a contour, and no less exact.
 
         Parameters
         ----------
         last : int
+        rounding : callable
+            Last step -> relative error of the recursion.
         """
         work = last * self.size
         if self.compiled():
-            return work <= ALWAYS_COMPILED
+            return work <= ALWAYS_COMPILED and rounding(last) <= EXACT
         return work <= ALWAYS_IN_BLOCKS and self.real is np.float64 and self.in_blocks(last)
 
     def in_blocks(self, count: int) -> bool:

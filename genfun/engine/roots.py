@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Complex, Float, Shaped
-from genfun.methods.base import Method
 
-FINE, DEPTH = 300, 1e-9
+FINE, DEPTH = 160, 1e-9
 """Points at which turning is looked at, and how far below the largest a: slower modes turn less."""
 MARGIN = 2.0
 """Turning between the points may be this much faster."""
@@ -99,14 +99,16 @@ def turning(
     return np.minimum(MARGIN * slopes[place, np.searchsorted(grid[1:-1], largest)], 1.0), first[place]
 
 
-def turning_of(method: Method, lambda_max: float) -> tuple[float, float]:
+@lru_cache(maxsize=256)
+def turning_of(kind: type[Any], rate: float, hyper: tuple[float, ...], lambda_max: float) -> tuple[float, float]:
     """`turning` of one method, and an eigenvalue in place of a.
 
     Parameters
     ----------
-    method : Method
+    kind : type
+    rate : float
+    hyper : tuple of float
     lambda_max : float
     """
-    hyper, rate = tuple(np.array([h]) for h in method.hyperparameters), method.learning_rate
-    slope, first = turning(type(method), hyper, np.array([rate * lambda_max]))
+    slope, first = turning(kind, tuple(np.array([h]) for h in hyper), np.array([rate * lambda_max]))
     return float(slope[0]), float(first[0]) / rate

@@ -9,7 +9,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
-from genfun.engine.generating_function import FULL_MODES
+from genfun.engine.fine import FULL_MODES
 from genfun.engine.loss_curve import MAX_PHASE, LossCurve
 from genfun.engine.recursion import joint_modes
 from genfun.methods.sgd import SGD

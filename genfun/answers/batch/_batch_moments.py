@@ -10,7 +10,8 @@ import numpy as np
 
 from genfun.answers.batch._batch_chain import GradientNoise
 from genfun.data.linear import LinearData
-from genfun.engine.generating_function import FULL_MODES, GeneratingFunction
+from genfun.engine.fine import FULL_MODES
+from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.recursion import Recursion, joint_modes
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import Problem
