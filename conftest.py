@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import gc
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,11 +40,12 @@ WITH_TORCH = {
 """Files, folders and single tests that import torch."""
 # An int passes where a float is asked for, as everywhere in Python.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+tests_begun = 0
 MISSING = importlib.util.find_spec("torch") is None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --shapes: the same tests, at twice the time."""
+    """Add --shapes: the same tests, at up to twice the time."""
     parser.addoption("--shapes", action="store_true", help="check shapes and types in every call of genfun")
 
 
@@ -55,9 +60,52 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is imported stays: to look for garbage among it takes a quarter of the time of the collection.
     gc.disable()
     if config.getoption("shapes"):
-        from jaxtyping import install_import_hook
+        import jaxtyping
 
-        install_import_hook("genfun", CHECKER)
+        jaxtyping.jaxtyped = _checking_new_kinds(jaxtyping.jaxtyped)
+        jaxtyping.install_import_hook("genfun", CHECKER)
+
+
+def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
+    """jaxtyping's decorator; in each test a call is checked once for every combination of types and shapes it gets."""
+
+    def kind(value: Any) -> Any:
+        return (value.shape, value.dtype.num) if type(value).__name__ == "ndarray" else type(value)
+
+    def once(function: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
+        test, seen, checked = -1, set(), None
+
+        @functools.wraps(function)
+        def call(*args: Any, **named: Any) -> Any:
+            nonlocal test, checked
+            if test != tests_begun:
+                test = tests_begun
+                seen.clear()
+            kinds = (*map(kind, args), *named, *map(kind, named.values()))
+            if kinds in seen:
+                return function(*args, **named)
+            seen.add(kinds)
+            if checked is None:
+                checked = check(function)
+            return checked(*args, **named)
+
+        return call
+
+    def decorate(what: Any, *, typechecker: Any) -> Any:
+        check = functools.partial(jaxtyped, typechecker=typechecker)
+        if not isinstance(what, type):
+            return once(what, check)
+        if dataclasses.is_dataclass(what) and "__init__" in vars(what):
+            what.__init__ = once(what.__init__, check)
+        return what
+
+    return lambda *, typechecker: functools.partial(decorate, typechecker=typechecker)
+
+
+def pytest_runtest_logstart() -> None:
+    """Calls of a function are counted in each test."""
+    global tests_begun
+    tests_begun += 1
 
 
 def pytest_collection_finish() -> None:

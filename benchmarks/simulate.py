@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 import genfun as gf
 from benchmarks.plain_sgd import plain_sgd
 from benchmarks.timing import machine, seconds, summary
-from genfun.experiments import simulate, simulate_many
+from genfun.experiments import simulate, simulate_many, sweep
 
 BATCH = 10
 CPU_TARGET = 1.0
@@ -53,7 +54,15 @@ def on_cpu(repeats: int) -> dict[str, Any]:
         }
         z = largest_z(alone(one).loss, plain_sgd(data, one, 1000, 40, seed=1))
         result[f"{dtype}_largest_z_of_the_means_with_plain_numpy"] = z
-    return result
+    return result | {"sweep_400_cells_3_replicas_10_steps": both_clocks(sweep_of_short_cells, repeats)}
+
+
+def sweep_of_short_cells() -> None:
+    """What a cell costs beside its steps."""
+    data = gf.data.translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0])
+    grid = {"learning_rate": np.geomspace(0.01, 0.5, 20), "momentum": np.linspace(0.0, 0.9, 20), "batch_size": [2]}
+    with ThreadPoolExecutor(1) as thread:
+        sweep(data, grid, thread, steps=10, replicas=3)
 
 
 def both_clocks(run: Callable[[], Any], repeats: int, target: float | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import importlib
 import io
 import math
 import unicodedata
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ class Displayed:
         `EscapeChart`            `escape_chart`   `against`, `at`
         `HeldOut`                `held_out`
         `LeaveOneOut`            `held_out`
+        `SoftmaxPrediction`      `probe_curves`
         `experiments.Agreement`  `agreement`
         `experiments.Ladder`     `ladder`
         ======================== ================ ================
@@ -103,24 +105,50 @@ def seen(step: float) -> bool:
     return step < FAR
 
 
-def percent(share: float) -> str:
-    """A share of at most 1 in per cent, to two digits, or to what is missing from 100 %.
+def few(names: Iterable[Any], most: int = 12) -> str:
+    """Names with commas; of many the first, and how many more there are.
+
+    Parameters
+    ----------
+    names : iterable
+    most : int
+        So many are named.
+
+    Examples
+    --------
+    >>> few("abc"), few("abc", 2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    words = [str(name) for name in names]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share in per cent, to two digits, or to what is missing from 100 %.
 
     Parameters
     ----------
     share : float
+        At least 0.
+    digits : int
+        Significant digits, where it is below 99 %.
 
     Examples
     --------
     >>> [percent(x) for x in (0.0312, 0.5, 0.994, 0.9961, 0.99999, 1.0)]
     ['3.1 %', '50 %', '99.4 %', '99.61 %', '99.999 %', '100 %']
+    >>> percent(0.0), percent(2e-8), percent(1.42), percent(0.615, 3)
+    ('0 %', 'less than 0.001 %', '142 %', '61.5 %')
     """
-    if share >= 1.0:
-        return "100 %"
+    if not share < 1.0:
+        return f"{100.0 * share:,.0f} %"
+    if 0.0 < share < 1e-5:
+        return "less than 0.001 %"
     if share <= 0.99:
-        return f"{100.0 * share:.2g} %"
-    digits = min(max(1, 1 + math.ceil(-math.log10(100.0 * (1.0 - share)))), 10)
-    return f"{100.0 * share:.{digits}f}".rstrip("0").rstrip(".") + " %"
+        return f"{100.0 * share:.{digits}g} %"
+    places = min(max(1, 1 + math.ceil(-math.log10(100.0 * (1.0 - share)))), 10)
+    return f"{100.0 * share:.{places}f}".rstrip("0").rstrip(".") + " %"
 
 
 def _draw() -> Any:

@@ -11,6 +11,8 @@ from hypothesis import settings
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Read by the workers of `pytest -n`, which share the cores already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read by sympy on its first import: a tenth of the time of the symbolic tests.
+os.environ.setdefault("SYMPY_CACHE_SIZE", "100000")
 # Workers of `pytest -n` are told a width, which output that is no terminal would take.
 os.environ.pop("COLUMNS", None)
 

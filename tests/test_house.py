@@ -42,7 +42,10 @@ HEAVY = {
     "jaxtyping",
     "beartype",
 }
-TEST_COMMANDS = ('pip install -e ".[dev]" -c constraints.txt', "python -m pytest -n auto --dist loadfile")
+TEST_COMMANDS = (
+    'pip install -e ".[dev]" -c constraints.txt',
+    'python -m pytest -n auto --dist loadfile -m "not slow"',
+)
 
 
 def _is_protocol(value: object) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 import genfun as gf
 from genfun.data.digits import mnist_arrays
+from genfun.experiments.simulation.probe_runs import probe_runs
 from validation.claim import Claim
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "data" / "breast_cancer.csv"
@@ -75,35 +76,9 @@ def embeddings(n: int, features: int, classes: int) -> gf.SoftmaxData:
 
 
 def runs(data: gf.SoftmaxData, method: gf.SGD, steps: Any, count: int, seed: int = 0, on: Any = None) -> Any:
-    """Losses and error rates at ascending steps, of SGD runs from weights of 0: (steps, 2, count).
-
-    Weight decay and label smoothing as torch has them.
-    """
-    rng, on, size = np.random.default_rng(seed), data if on is None else on, method.batch_size or data.n_samples
-    X, targets, n = data.features, smoothed(data), data.n_samples
-    w = np.zeros((count, X.shape[1], targets.shape[1]))
-    v, kept, wanted = np.zeros_like(w), [], smoothed(on)
-    for t in range(max(steps) + 1):
-        if t in steps:
-            z = on.features @ w
-            log_p = z - z.max(axis=2, keepdims=True)
-            log_p -= np.log(np.exp(log_p).sum(axis=2, keepdims=True))
-            kept.append((-(log_p * wanted).sum(axis=2).mean(axis=1), (z.argmax(axis=2) != on.labels).mean(axis=1)))
-        batch = rng.random((count, n)).argpartition(size - 1, axis=1)[:, :size]
-        x = X[batch]
-        p = x @ w
-        p = np.exp(p - p.max(axis=2, keepdims=True))
-        p /= p.sum(axis=2, keepdims=True)
-        slope = np.swapaxes(x, 1, 2) @ (p - targets[batch]) / size + method.weight_decay * w
-        v = method.momentum * v - method.learning_rate * slope
-        w = w + v
-    return np.array(kept)
-
-
-def smoothed(data: gf.SoftmaxData) -> Any:
-    """Labels as torch.nn.CrossEntropyLoss smooths them."""
-    count = len(data.classes)
-    return np.eye(count)[data.labels] * (1.0 - data.label_smoothing) + data.label_smoothing / count
+    """Losses and error rates at ascending steps, of simulated runs: (steps, 2, count)."""
+    kept = np.asarray(list(steps))
+    return np.stack(probe_runs(data, method, kept, count, seed, "fresh", lambda done: None, on), axis=1).T
 
 
 def points(

@@ -16,7 +16,8 @@ from genfun.methods.family import Family, batch_of, in_fresh_batches
 from genfun.methods.sgd import SGD
 from genfun.problems.problem import Problem
 from genfun.softmax.data import SoftmaxData
-from genfun.softmax.predict import own_noise, start_edge
+from genfun.softmax.predict import MOST_EDGES, own_noise, start_edge
+from genfun.softmax.rise import largest_rate
 
 
 def noise_gain_map(
@@ -83,6 +84,8 @@ def max_learning_rate(
     batch_size: int | None = None,
     noise: NoiseChoice = None,
     method: Method | None = None,
+    rise: float | None = None,
+    steps: int | None = None,
 ) -> float:
     r"""The largest learning rate at which the mean loss converges.
 
@@ -95,7 +98,7 @@ def max_learning_rate(
     ----------
     problem : LinearProblem, PowerLaw, LinearData or SoftmaxData
         Of a SoftmaxData the start edge is given, C times the mean-square edge of least squares on its features: beyond
-        it the first steps grow. A largest stable rate does not exist under cross-entropy.
+        it the first steps grow. A largest stable rate does not exist under cross-entropy: see `rise`.
     momentum : float
         beta in (-1, 1), of heavy-ball SGD.
     batch_size : int or None
@@ -106,6 +109,11 @@ def max_learning_rate(
     method : Method, optional
         Another method in place of heavy-ball SGD; its own learning rate is ignored. With sampling="epochs" the edge is
         that of fresh batches, from which that of shuffled epochs was measured to differ by a few per cent.
+    rise : float or None
+        Of a SoftmaxData, in place of the start edge: the largest rate whose predicted mean loss, up to `steps`, never
+        lies more than this share above its least value until then, found to 1 %; e.g. 0.1.
+    steps : int or None
+        T >= 1, which goes with `rise`.
 
     Returns
     -------
@@ -115,7 +123,8 @@ def max_learning_rate(
     Raises
     ------
     ValueError
-        If momentum or batch_size is out of range.
+        If momentum or batch_size is out of range; or the loss rises less than `rise` at every rate up to twice the
+        start edge, beyond which nothing is predicted.
 
     References
     ----------
@@ -136,6 +145,22 @@ def max_learning_rate(
     setting = SGD(1.0, momentum, batch_size) if method is None else method
     if isinstance(problem, SoftmaxData):
         own_noise(noise)
-        return start_edge(problem, setting)
+        return (
+            start_edge(problem, setting) if rise is None and steps is None else _rising(problem, setting, rise, steps)
+        )
+    if rise is not None or steps is not None:
+        raise ValueError(f"rise and steps are of a SoftmaxData, got rise={rise!r}, steps={steps!r}; leave them out")
     case = Case.of(problem, in_fresh_batches(setting), noise, knows_options=True)
     return edge(case.problem, case.method, case.noise)
+
+
+def _rising(data: SoftmaxData, method: Method, rise: float | None, steps: int | None) -> float:
+    if rise is None or steps is None:
+        raise ValueError(f"rise and steps go together, got rise={rise!r}, steps={steps!r}; e.g. rise=0.1, steps=1000")
+    found = largest_rate(data, method, rise, steps)
+    if found is None:
+        raise ValueError(
+            f"rise must be smaller: up to twice the start edge, {MOST_EDGES * start_edge(data, method):.6g}, beyond "
+            f"which nothing is predicted, the loss never rises by more than {rise!r}, so that every such rate will do"
+        )
+    return found

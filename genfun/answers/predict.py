@@ -31,12 +31,13 @@ Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain", "epochs uncertain"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
-    "diverges": "the mean loss grows without bound; losses above 1e308 are inf, see log_loss",
-    "underflow": "some losses are below 1e-308 and shown as 0, see log_loss",
-    "noise uncertain": "the noise of the data is known to no better than 1 % of some of these losses, see noise_error",
+    "diverges": "the mean loss grows without bound; losses above 1e308 are inf, and their logarithms known",
+    "underflow": "some losses are below 1e-308 and count as 0; their logarithms are known",
+    "noise uncertain": "the noise of the data is known to no better than 1 % of some losses: see the noise error",
     "epochs uncertain": "so near the stability edge, or where so few samples carry the features, the loss with one "
-    "shuffle an epoch may be tens of per cent off; where noise_error is inf it is impossible and means nothing",
-    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses shown, see error",
+    "shuffle an epoch may be tens of per cent off; where the noise error is infinite it "
+    "is impossible and means nothing",
+    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses: see the error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
 MAX_RECURSION = 10**7
@@ -262,7 +263,7 @@ def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> L
             raise ValueError(
                 f"steps must be at most {MAX_RECURSION} for route='recursion', got {steps[-1]}; use route='auto'"
             )
-        return by_recursion(G, steps, float(min(steps[-1], 10_000)), singular.rate)
+        return by_recursion(G, steps, G.turning * float(min(steps[-1], 10_000)), singular.rate)
     early, late = steps[steps < FIRST_CONTOUR_STEP], steps[steps >= FIRST_CONTOUR_STEP]
     parts = [by_recursion(G, early, float(FIRST_CONTOUR_STEP), singular.rate)] if early.size else []
     return joined(parts + ([_forced_contour(G, late, singular)] if late.size else []))

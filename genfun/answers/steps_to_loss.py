@@ -135,7 +135,7 @@ def steps_to_loss(
     last, seen = FIRST_BLOCK, -1
     while True:
         steps = np.arange(seen + 1, last + 1)
-        one_by_one = by_recursion(G, steps, float(last)).loss
+        one_by_one = by_recursion(G, steps, G.turning * float(last)).loss
         below = np.flatnonzero(one_by_one.value() <= target)
         if below.size:
             return float(steps[below[0]])

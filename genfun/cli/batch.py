@@ -6,6 +6,7 @@ import math
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import MOMENTUM, aim_of, aims, asked, inputs, notes, preamble, setting, told
@@ -23,7 +24,7 @@ from genfun.cli.types import REAL, REALS, WHOLES
     ),
 )
 @on_target
-@click.option("--learning-rate", type=REAL, help="alpha at every batch size; left out, the best at each.")
+@click.option("--learning-rate", type=REAL, help="At every batch size; left out, the best at each.")
 @MOMENTUM
 @aims
 @click.option("--step-time", metavar="A,C", help="A step takes A + C b seconds: also the fastest batch size.")
@@ -61,7 +62,7 @@ def batch_size(
     shown.append(Grid(("batch size", "rate", "steps", "samples"), lines))
     if c.batch_size is not None:
         for more, (low, high) in c.ranges.items():
-            shown.append(f"at most {more:.0%} more samples than least: batch sizes {low} .. {high}")
+            shown.append(f"at most {percent(more)} more samples than least: batch sizes {low} .. {high}")
     if c.closed_form is not None:
         shown.append(f"signal-phase formula: critical batch size {c.closed_form.batch_size:.4g}")
     if c.fastest is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers
 from genfun.cli.cross_entropy import best_answer
 from genfun.cli.group import Job, examples
@@ -28,15 +29,21 @@ from genfun.cli.types import BATCH, REAL, WHOLE
     ),
 )
 @partial(on_target, held_out=True, cross_entropy=True)
-@click.option("--batch-size", type=BATCH, help="b, or `full`; a --budget alone chooses it.")
-@click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
+@click.option("--batch-size", type=BATCH, help="Samples in a batch, or `full`; a --budget alone chooses it.")
+@click.option("--steps", type=WHOLE, help="The step at which the loss counts.")
 @click.option("--budget", type=REAL, help="Samples, batch size times steps, instead of --steps.")
-@click.option("--momentum", type=REAL, help="Fixes beta; left out, it is searched.")
-@click.option("--max-share-of-edge", type=REAL, default="1", show_default=True, help="Most of the largest stable rate.")
+@click.option("--momentum", type=REAL, help="Fixes it; left out, it is searched.")
+@click.option(
+    "--max-share-of-edge",
+    type=REAL,
+    default="1",
+    show_default=True,
+    help="Rates up to it.",
+)
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
-    help="The loss that is least  [default: train, with --test or --holdout test]",
+    help="Which loss is to be least  [default: train, with --test or --holdout test]",
 )
 @answers(picture=True)
 def optimize(
@@ -54,9 +61,9 @@ def optimize(
     The loss is that of the training samples; or on rows that are not trained on, by --test, --holdout, or
     --objective test (leave-one-out) and folds (five of them), which need the training samples alone.
     """
-    from genfun._display import percent
+    from genfun.answers.best.advice import advice
     from genfun.answers.best.optimize import optimize as ask
-    from genfun.answers.words.numbers import batch, loss
+    from genfun.answers.words.numbers import batch, batches, loss
 
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
@@ -68,20 +75,23 @@ def optimize(
     if target.held_out is not None or objective in ("test", "folds"):
         return held_out_best(target, batch_size, steps, momentum, budget, max_share_of_edge, objective)
     o = ask(target.problem, batch_size, steps, momentum, target.noise, budget, max_share_of_edge=max_share_of_edge)
-    m = o.method
+    m, used = o.method, advice(o)
     # Only without anything to learn is a loss of 0 no tiny one.
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
+    simple = [
+        f"use learning rate {used.method.learning_rate:.4g}, momentum {used.method.momentum:.3g}, "
+        f"{batches(m.batch_size)}: mean loss {loss(used.chosen.loss, unknown, used.chosen.digits)} at step {o.steps:,}"
+    ]
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
     shown = [
         *preamble(target),
+        *(simple if used.chosen is not o else []),
+        *([used.why] if used.why else []),
         f"least mean loss {loss(o.loss, unknown, o.digits)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
-        f"{o.share_of_edge:.0%} of the edge)",
+        f"{percent(o.share_of_edge)} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
-    if o.gain > 0.0:
-        without = "  (--momentum 0 finds the best rate without it)" if o.gain < 0.02 else ""
-        shown.append(f"momentum lowers the least loss by {percent(o.gain)}{without}")
     shown.append(o.caution)
     if o.noise_error > 0.0:
         shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")

@@ -6,6 +6,7 @@ import math
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
@@ -23,12 +24,17 @@ from genfun.cli.types import BATCH, REAL, WHOLE
     ),
 )
 @on_target
-@click.option("--batch-size", type=BATCH, required=True, help="b, or `full`; with --samples that of the first step.")
-@click.option("--steps", type=WHOLE, help="T, the step at which the loss counts.")
+@click.option(
+    "--batch-size",
+    type=BATCH,
+    required=True,
+    help="Samples in a batch, or `full`; first of --samples.",
+)
+@click.option("--steps", type=WHOLE, help="The step at which the loss counts.")
 @click.option(
     "--samples", type=REAL, help="All that may be drawn, instead of --steps; then batches that grow are tried."
 )
-@click.option("--momentum", default="0", show_default=True, help="beta, or `free`: the best of all.")
+@click.option("--momentum", default="0", show_default=True, help="A number, or `free`: the best of all.")
 @click.option("--share-of-edge", type=REAL, default="0.8", show_default=True, help="Most of the largest stable rate.")
 @answers(picture=True)
 def best_schedule(
@@ -67,7 +73,7 @@ def best_schedule(
     if b.loss_of == OWN_NOISE:
         shown.append("note: tuned with constants fitted to the data's noise, compared by the data's own")
     elif not math.isnan(b.noise_error):
-        shown.append(f"note: at a constant rate this noise is {b.noise_error:.2%} in loss from the data's own")
+        shown.append(f"note: at a constant rate this noise is {percent(b.noise_error, 3)} in loss from the data's own")
     asked = {"batch_size": batch_size, "steps": steps, "samples": samples, "momentum": momentum}
     return Answer(
         inputs(target, only, share_of_edge=share_of_edge, **asked),

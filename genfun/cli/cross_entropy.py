@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from genfun.cli.answer import Answer, lines_of
+from genfun._display import percent
+from genfun.cli.answer import PICTURES, Answer, lines_of
 from genfun.cli.options import asked, notes, told
 from genfun.cli.output import Block, Grid
 
 if TYPE_CHECKING:
     from genfun.cli.target import Target
     from genfun.softmax.data import SoftmaxData
+
+RISE = 0.1
+"""By how much the loss may rise above its least value so far, where that is not said."""
 
 
 def probe_of(target: Target) -> tuple[SoftmaxData, dict[str, Any]]:
@@ -60,7 +64,9 @@ def _labels(targets: Any, known: Any = None) -> Any:
     return np.searchsorted(classes, values[:, 0])
 
 
-def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answer:
+def edge_answer(
+    target: Target, momentum: float, batch_size: int | None, steps: int | None = None, rise: float | None = None
+) -> Answer:
     """What `genfun max-lr` answers under cross-entropy.
 
     Parameters
@@ -68,23 +74,45 @@ def edge_answer(target: Target, momentum: float, batch_size: int | None) -> Answ
     target : Target
     momentum : float
     batch_size : int or None
+    steps : int or None
+        Up to which the loss is followed for the largest rate at which it rises little; None tells the start edge alone.
+    rise : float or None
+        How little; None is a tenth.
     """
     from genfun.answers import max_learning_rate
     from genfun.answers.words.numbers import batch
+    from genfun.methods import SGD
+    from genfun.softmax.rise import largest_rate
 
+    _undrawn()
+    if steps is None and rise is not None:
+        raise click.UsageError("give --steps, up to which the loss may rise by --rise", click.get_current_context())
     data, _ = probe_of(target)
     edge = max_learning_rate(data, momentum, batch_size)
+    asked_for: dict[str, Any] = {"momentum": momentum, "batch_size": batch_size}
+    result: dict[str, Any] = {"start_edge": edge, "classes": len(data.classes)}
+    risen: list[Block] = []
+    if steps is not None:
+        share = RISE if rise is None else rise
+        found = largest_rate(data, SGD(1.0, momentum, batch_size), share, steps)
+        asked_for |= {"steps": steps, "rise": share}
+        result |= {"rate_of_rise": found}
+        what = f"the loss rises by no more than {share:.3g} of its least up to step {steps:,}"
+        far = f"up to twice the start edge, beyond which nothing is predicted, {what}"
+        risen = [
+            far if found is None else f"largest rate at which {what}: {found:.3g}  ({found / edge:.2g} of the edge)"
+        ]
     return Answer(
-        _inputs(target, data, momentum=momentum, batch_size=batch_size),
-        {"start_edge": edge, "classes": len(data.classes)},
+        _inputs(target, data, **asked_for),
+        result,
         [
             *_preamble(target, data),
             f"batch size {batch(batch_size)}, momentum {momentum:g}",
             f"start edge:                   {edge:.6g}  ({len(data.classes)} times that of squared loss)",
             f"effective, alpha/(1-beta):    {edge / (1.0 - momentum):.6g}",
             "beyond it the first steps grow; a largest stable learning rate does not exist under cross-entropy",
+            *risen,
         ],
-        draw=_undrawn,
     )
 
 
@@ -109,27 +137,29 @@ def curve_answer(target: Target, method: Any, steps: tuple[int, ...], overlay: b
     if not isinstance(method, SGD):
         raise ValueError("--cross-entropy takes constant hyperparameters, got a schedule; give numbers")
     data, rows = probe_of(target)
-    found = predict(data, method, list(steps))
+    found = shown_curve = predict(data, method, list(steps))
     columns = {"step": found.steps, "loss": found.loss, "error_rate": found.error_rate, "error": found.error}
     headings = ["step", "mean loss", "wrong", "relative error"]
     result = {name: getattr(found, name) for name in ("steps", "loss", "error_rate", "error")}
     result |= {"status": found.status, "meaning": found.meaning, "separable": found.separable}
-    lines = [[f"{t:,}", figures(float(found.loss[i]), 6), f"{found.error_rate[i]:.2%}", f"{found.error[i]:.1e}"]
+    lines = [[f"{t:,}", figures(float(found.loss[i]), 6), percent(found.error_rate[i], 3), f"{found.error[i]:.1e}"]
              for i, t in enumerate(found.steps)]  # fmt: skip
     shown: list[Block] = [*_preamble(target, data), told(method)]
     if rows:
-        other = predict_test(data, method, list(steps), **rows)
+        other = shown_curve = predict_test(data, method, list(steps), **rows)
         held_out = {"test_loss": other.loss, "test_error_rate": other.error_rate}
         columns, result = columns | held_out, result | held_out
         headings += ["test loss", "test wrong"]
         for i, line in enumerate(lines):
-            line += [figures(float(other.loss[i]), 6), f"{other.error_rate[i]:.2%}"]
+            line += [figures(float(other.loss[i]), 6), percent(other.error_rate[i], 3)]
     shown += [Grid(tuple(headings), [tuple(line) for line in lines]), f"{found.status}: {found.meaning}"]
     if found.separable:
         shown.append(
             "the classes are separable: the loss falls towards 0 without a minimum, held-out rows say when to stop"
         )
-    return Answer(_inputs(target, data, method=asked(method)), result, shown, lambda: lines_of(columns), _undrawn)
+    return Answer(
+        _inputs(target, data, method=asked(method)), result, shown, lambda: lines_of(columns), shown_curve.plot
+    )
 
 
 def best_answer(
@@ -149,29 +179,34 @@ def best_answer(
     from genfun.answers.best.optimize import optimize
     from genfun.answers.words.numbers import batch
 
+    _undrawn()
     given = [flag for flag, value in other.items() if value is not None]
-    if given or target.held_out is not None:
+    if given:
         raise ValueError(
-            f"{given[0] if given else '--test or --holdout'} is of squared loss; with --cross-entropy the training "
-            "loss at --steps is made least, so drop it"
+            f"{given[0]} is of squared loss; with --cross-entropy the loss at --steps is made least, of the training "
+            "rows, or with --test or --holdout of those, so drop it"
         )
     if steps is None:
         raise click.UsageError("give --steps, the step at which the loss counts", click.get_current_context())
-    data, _ = probe_of(target)
-    o = optimize(data, batch_size, steps, momentum)
+    data, rows = probe_of(target)
+    o = optimize(data, batch_size, steps, momentum, objective="test" if rows else "train", **rows)
     shown: list[Block] = [
         *_preamble(target, data),
-        f"least mean loss {o.loss:.6g} nats at step {o.steps:,}, batch size {batch(o.method.batch_size)}; "
-        f"{o.error_rate:.2%} of the samples wrong",
-        f"learning rate {o.method.learning_rate:.5g}  ({o.share_of_edge:.0%} of the start edge)",
+        f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}; "
+        f"{percent(o.error_rate, 3)} of them wrong",
+        f"batch size    {batch(o.method.batch_size)}",
+        f"learning rate {o.method.learning_rate:.5g}  ({percent(o.share_of_edge)} of the start edge)",
         f"momentum      {o.method.momentum:.4g}",
         f"without momentum the least mean loss is {o.loss_without_momentum:.6g}",
     ]
-    return Answer(_inputs(target, data, steps=steps, momentum=momentum), o, shown, draw=_undrawn)
+    return Answer(_inputs(target, data, steps=steps, momentum=momentum), o, shown)
 
 
-def _undrawn() -> Any:
-    raise ValueError("--out draws no picture with --cross-entropy; write .csv, .json or .txt")
+def _undrawn() -> None:
+    """Refuse a picture before anything is computed."""
+    out = click.get_current_context().params.get("out")
+    if out is not None and out.suffix in PICTURES:
+        raise ValueError("--out draws no picture of this answer with --cross-entropy; write .csv, .json or .txt")
 
 
 def _preamble(target: Target, data: SoftmaxData) -> list[str]:

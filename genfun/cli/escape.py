@@ -20,7 +20,7 @@ from genfun.cli.types import REAL, REALS
     ),
 )
 @on_target
-@click.option("--learning-rates", type=REALS, required=True, help="alpha, with commas.")
+@click.option("--learning-rates", type=REALS, required=True, help="With commas.")
 @click.option(
     "--sharpness", type=REALS, default="1,2,4", show_default=True, help="Factors of the Hessian of the target."
 )

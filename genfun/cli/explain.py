@@ -21,7 +21,7 @@ from genfun.cli.types import WHOLE
 )
 @on_target
 @setting
-@click.option("--steps", type=WHOLE, default="1000", show_default=True, help="T, where the run is looked at.")
+@click.option("--steps", type=WHOLE, default="1000", show_default=True, help="Where the run is looked at.")
 @answers()
 def explain(target: Target, learning_rate: float, momentum: float, batch_size: int | None, steps: int) -> Answer:
     """Explain a setting in words, and what to change first.

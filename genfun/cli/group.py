@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from genfun.cli.output import printable
 
 BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
+WIDEST = 74
+"""Of an example, which is indented by four and may end in a backslash."""
 OUTPUT = ("--json", "--out", "--help")
 """Options of every command, last in its help."""
 
@@ -38,14 +41,26 @@ OTHER_NAMES = {
 
 
 def examples(*lines: str) -> str:
-    """An epilog of a help page that shows commands to copy, unwrapped.
+    """An epilog of a help page that shows commands to copy, those over 80 columns in several lines of the shell.
 
     Parameters
     ----------
     *lines : str
         Commands.
     """
-    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for command in lines for line in _shell_lines(command))))
+
+
+def _shell_lines(command: str) -> list[str]:
+    """A command in lines, all but the last with a backslash at the end, broken before options."""
+    found = [""]
+    for part in re.split(r" (?=--)", command):
+        if found[-1] and len(found[-1]) + len(part) + 1 > WIDEST:
+            found[-1] += " \\"
+            found.append(f"    {part}")
+        else:
+            found[-1] += f" {part}" if found[-1] else part
+    return found
 
 
 class TargetOption(click.Option):

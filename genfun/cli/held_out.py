@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, lines_of
 from genfun.cli.options import asked, inputs, notes, preamble, remedy, told
 from genfun.cli.output import Block, Grid
@@ -47,7 +48,7 @@ def held_out_loss(target: Target, method: Any, steps: tuple[int, ...]) -> Answer
     headings = ("step", "test loss", "without batch noise", "train loss", "noise error", "wrong")[: len(columns)]
     lines = [
         (f"{t:,}", *(figures(float(x[i]), 6) for x in list(columns.values())[1:4]), f"{found.noise_error[i]:.1e}")
-        + (() if wrong is None else (f"{wrong[i]:.2%}",))
+        + (() if wrong is None else (percent(wrong[i], 3),))
         for i, t in enumerate(found.steps)
     ]
     shown: list[Block] = [*preamble(target), told(method), Grid(headings, lines), f"{found.status}: {found.meaning}"]
@@ -97,7 +98,7 @@ def held_out_best(
         *preamble(target),
         f"least mean loss {o.loss:.6g} by {o.by} at step {o.steps:,}, batch size {batch(m.batch_size)}; without batch "
         f"noise {o.mean_loss:.6g}, on the training samples {o.train_loss:.6g}",
-        f"learning rate {m.learning_rate:.5g}  ({o.share_of_edge:.0%} of the edge)",
+        f"learning rate {m.learning_rate:.5g}  ({percent(o.share_of_edge)} of the edge)",
         f"momentum      {m.momentum:.4g}",
         f"its least loss up to there is at step {o.best_step:,}",
         _ridge(o, "loss"),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
@@ -25,7 +26,7 @@ from genfun.cli.types import BATCHES, WHOLE
 )
 @on_target
 @click.option("--batch-sizes", type=BATCHES, default="1,10,100", show_default=True, help="One map for each.")
-@click.option("--steps", "--step", "step", type=WHOLE, required=True, help="T, the step at which the loss counts.")
+@click.option("--steps", "--step", "step", type=WHOLE, required=True, help="The step at which the loss counts.")
 @click.option("--cells", type=WHOLE, default="60", show_default=True, help="Cells on a side of each map.")
 @answers(picture=True)
 def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cells: int) -> Answer:
@@ -53,7 +54,7 @@ def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cel
     for m in maps:
         i, j = np.unravel_index(int(np.nanargmin(m.log_loss)), m.loss.shape)
         best = loss(float(m.loss[i, j]), float(m.log_loss[i, j]))
-        stable = f"{(m.noise_gain < 1.0).mean():.0%}"
+        stable = percent((m.noise_gain < 1.0).mean())
         lines.append((batch(m.batch_size), figures(rates[i]), figures(momenta[j]), best, stable))
     headings = ("batch", "best rate", "momentum", f"loss at step {step:,}", "stable cells")
     return Answer(

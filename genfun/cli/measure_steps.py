@@ -10,6 +10,7 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
+from genfun.cli.measured_batch import critical_words
 from genfun.cli.options import notes
 from genfun.cli.output import Block, Grid, progress
 from genfun.cli.types import REAL, REALS, WHOLE, WHOLES
@@ -117,16 +118,7 @@ def measure_steps(
         )
         if m.reached.sum() >= 4:
             f = fits[name] = m.fit()
-            ends = f"{f.ratio_interval[0]:.4g} .. {f.ratio_interval[1]:.4g}"
-            shown.append(f"critical batch size {f.ratio:.4g}, {f.level:.0%} interval {ends}, as B of A (1 + B/b)")
-            least = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
-            inside = f.status == "interior optimum"
-            shown.append(
-                f"fewest samples at batch size {f.batch_size:.4g}, {f.level:.0%} interval {least}"
-                if inside
-                else f"{f.status} of samples: they are fewest in {least}"
-            )
-            shown += notes(f.notes)
+            shown += [*critical_words(f), *notes(f.notes)]
         else:
             shown.append("note: no fit; four batch sizes or more must reach the target in every run")
     inputs = {"file": str(file), "target": target, "scaling": scaling, "sampling": sampling, "run_seed": run_seed}
@@ -142,6 +134,8 @@ def _steps(mean: float, runs: Any, limit: int) -> str:
 
 
 def _task(file: Path) -> tuple[Any, Any, Any]:
+    if file.suffix != ".py":
+        raise ValueError(f"{file} must be a file of Python, with a function task(); see genfun measure-steps --help")
     make = runpy.run_path(str(file)).get("task")
     found = make() if callable(make) else None
     if not (isinstance(found, tuple | list) and len(found) == 3):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import notes, table_argument
 from genfun.cli.output import Block, Grid
 from genfun.cli.types import REAL
 from genfun.own_runs.columns import DONE, SERIES, find, measured, named, plain, read
+
+if TYPE_CHECKING:
+    from genfun.answers.batch.fit_steps import StepsFit
 
 
 @click.command(
@@ -47,13 +51,14 @@ def critical_batch(
     """Find the batch size of fewest samples in measured runs.
 
     POINTS.csv has a column of batch sizes and one of steps to the target, and may have columns that name a series.
-    Steps that are missing, or "not reached", are left out. Of several learning rates at a batch size the best counts.
-    Exports of W&B and Optuna are read as they are.
+    Of several runs of a batch size the mean counts, of several learning rates the best. Batch sizes at which a run did
+    not get there, its steps missing or "not reached", are left out. Exports of W&B and Optuna are read as they are.
     """
     from genfun.answers.batch.fit_steps import fit_steps
+    from genfun.answers.batch.repeated import fitted_points
 
     series, remarks = _points(points, x, y, by)
-    found = {name: fit_steps(b, k, epoch) for name, (b, k) in series.items()}
+    found = {name: fit_steps(*fitted_points(runs, runs.values()), epoch) for name, runs in series.items()}
     shown: list[Block] = [*notes(remarks)]
     above: dict[str, float] = {}
     for name, f in found.items():
@@ -61,22 +66,14 @@ def critical_batch(
             shown.append(f"\n{name}" if shown else name)
         above[name] = f.overhead(overhead, reference)
         least = float(f.batch_sizes.min()) if reference is None else reference
-        low, high = f.ratio_interval
-        best = f"batch size {f.batch_size:.4g}" if math.isfinite(f.batch_size) else f.notes[0]
-        shown.append(f"{f.status}: {best}")
-        ends = f"{f.interval[0]:.4g} .. {f.interval[1]:.4g}"
-        shown.append(f"{f.level:.0%} interval of the batch size of fewest samples: {ends}")
-        shown.append(
-            f"critical batch size B of steps = A (1 + B/b), where both are twice their least: {f.ratio:.4g}, "
-            f"{f.level:.0%} interval {low:.4g} .. {high:.4g}"
-        )
-        more = f"by that curve {100.0 * overhead:.3g}% more samples than at batch size {least:g}"
+        shown += critical_words(f)
+        more = f"by that curve {percent(overhead, 3)} more samples than at batch size {least:g}"
         shown.append(f"{more}: batch size {above[name]:.4g}")
         for share, (low, high) in f.ranges.items():
-            shown.append(f"at most {share:.0%} more samples than least: {low:.4g} .. {high:.4g}")
+            shown.append(f"at most {percent(share)} more samples than least: {low:.4g} .. {high:.4g}")
         lines = [(x.name, x.formula, f"{x.misfit:.3f}", f"{x.weight:.2f}", f"{x.batch_size:.4g}") for x in f.families]
         shown.append(Grid(("family", "formula", "misfit", "weight", "fewest samples at"), lines))
-        shown += notes([note for note in f.notes if note != best])
+        shown += notes(f.notes)
 
     def rows() -> list[dict[str, Any]]:
         fields = ("name", "formula", "misfit", "weight", "batch_size")
@@ -100,13 +97,36 @@ def critical_batch(
     return Answer(asked, result, shown, rows, draw)
 
 
+def critical_words(f: StepsFit) -> list[str]:
+    """The batch sizes that a fit finds, with intervals, in lines.
+
+    Parameters
+    ----------
+    f : StepsFit
+    """
+    (least, most), (low, high) = f.interval, f.ratio_interval
+    level = percent(f.level)
+    inside = f"fewest samples at batch size {f.batch_size:.4g}, {level} interval {least:.4g} .. {most:.4g}"
+    outside = f"fewest samples at an end of the measured batch sizes; {level} interval {least:.4g} .. {most:.4g}"
+    return [
+        inside if math.isfinite(f.batch_size) else outside,
+        f"critical batch size {f.ratio:.4g}, {level} interval {low:.4g} .. {high:.4g}: B of steps = A (1 + B/b), "
+        "where steps and samples are both twice their least",
+    ]
+
+
 def _points(
     path: Path, x: str | None, y: str | None, by: tuple[str, ...]
-) -> tuple[dict[str, tuple[list[float], list[float]]], list[str]]:
-    """Batch sizes and steps of every series of a file, and what was left out."""
+) -> tuple[dict[str, dict[float, list[float]]], list[str]]:
+    """Steps of all runs by batch size, of every series of a file, and what was left out."""
+    from genfun.answers.batch.repeated import best_setting
+
     frame = read(path)
     sizes, steps = find(path, frame, "batch_size", x, "--x"), find(path, frame, "steps", y, "--y")
     groups = [find(path, frame, "series", name, "--by") for name in by] if by else named(frame, SERIES)
+    optimizer = find(path, frame, "optimizer")
+    if not by and optimizer is not None and frame[optimizer].nunique() > 1:
+        groups.append(optimizer)
     tuned = [find(path, frame, what) for what in ("learning_rate", "momentum")]
     tuned = [column for column in tuned if column is not None and column not in groups]
     remarks: list[str] = []
@@ -124,27 +144,22 @@ def _points(
         name = ", ".join(str(frame[group].iloc[i]) for group in groups)
         setting = ", ".join(f"{column} {frame[column].iloc[i]}" for column in tuned)
         runs.setdefault(name, {}).setdefault(size, {}).setdefault(setting, []).append(count)
-    series: dict[str, tuple[list[float], list[float]]] = {}
+    series: dict[str, dict[float, list[float]]] = {}
     for name, by_size in runs.items():
         of = f" of {name}" if name else ""
         if any(len(settings) > 1 for settings in by_size.values()):
             several = " and ".join(str(column) for column in tuned if frame[column].nunique() > 1)
             remarks.append(f"several values of {several} at a batch size{of}: those of fewest steps count at each")
-        kept = {size: min(settings.values(), key=_mean) for size, settings in by_size.items()}
+        tried = {size: list(settings.values()) for size, settings in by_size.items()}
+        kept = {size: settings[best_setting(settings)] for size, settings in tried.items()}
         missed = [f"{size:g}" for size, counts in kept.items() if any(map(math.isnan, counts))]
         if missed:
             remarks.append(f"the target was not reached at batch size {', '.join(missed)}{of}: left out of the fit")
-        points = [(size, count) for size, counts in kept.items() for count in counts if not math.isnan(count)]
-        if points:
-            series[name] = ([size for size, _ in points], [count for _, count in points])
+        if len(missed) < len(kept):
+            series[name] = kept
     if not series:
         raise ValueError(f"{path} has no points; write a line for every batch size")
     return series, remarks
-
-
-def _mean(counts: list[float]) -> float:
-    """Mean steps of the runs of a setting; infinite where one of them did not get there."""
-    return math.inf if any(map(math.isnan, counts)) else sum(counts) / len(counts)
 
 
 def _refuse_one_length(path: Path, column: Any, sizes: list[float], steps: list[float]) -> None:
@@ -185,7 +200,7 @@ def noise_scale(norms: Path, x: str | None, y: str | None) -> Answer:
     low, high = found.interval
     shown: list[Block] = [f"gradient noise scale: batch size {found.noise_scale:.4g}"]
     if not math.isnan(low):
-        shown.append(f"{found.level:.0%} interval: {low:.4g} .. {high:.4g}")
+        shown.append(f"{percent(found.level)} interval: {low:.4g} .. {high:.4g}")
     shown.append(f"squared norm of the gradient itself: {found.gradient_squared:.4g}")
     shown.append(f"squared norm of the noise of one sample: {found.trace:.4g}")
     shown.append(f"misfit of the line in 1/b: {found.scatter:.2g}, relative")

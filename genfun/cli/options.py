@@ -13,9 +13,9 @@ from genfun.cli.flags import told as in_own_words
 from genfun.cli.target import Target
 from genfun.cli.types import BATCH, REAL
 
-MOMENTUM = click.option("--momentum", type=REAL, default="0", show_default=True, help="beta, between -1 and 1.")
-BATCH_SIZE = click.option("--batch-size", type=BATCH, required=True, help="b, samples in a batch, or `full`.")
-RATE = click.option("--learning-rate", type=REAL, required=True, help="alpha, in torch's convention.")
+MOMENTUM = click.option("--momentum", type=REAL, default="0", show_default=True, help="Between -1 and 1.")
+BATCH_SIZE = click.option("--batch-size", type=BATCH, required=True, help="Samples in a batch, or `full`.")
+RATE = click.option("--learning-rate", type=REAL, required=True, help="As torch has it.")
 
 
 def setting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,13 +75,14 @@ def preamble(target: Target, noise: Any = None) -> list[str]:
         That of an answer which knows no other, in place of the target's.
     """
     from genfun.answers.words.noise import noise_words as words_of
+    from genfun.answers.words.problem import problem_words
 
     source = target.noise_source if noise is None else target.expressible_source
     told = notes(target.remarks)
     words = words_of(noise or target.noise)
     # What was measured says so itself.
     of_noise = words if words.startswith("measured") else f"{words} ({source})"
-    return [f"{target.label}: {target.problem!r}", *told, f"batch noise: {of_noise}"]
+    return [f"{target.label}: {problem_words(target.problem)}", *told, f"batch noise: {of_noise}"]
 
 
 def notes(lines: Any) -> list[str]:

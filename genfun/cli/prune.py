@@ -36,8 +36,8 @@ UNKNOWN = {"max_rate": math.nan, "share": math.nan, "verdict": "not judged", "wh
 @table_argument("sweep", "SWEEP.csv")
 @functools.partial(on_target, flag="--data")
 @click.option("--x", help="Column of the learning rates  [default: lr, learning_rate, ...]")
-@click.option("--batch-size", type=BATCH, help="b of trials without a column of it, or `full`.")
-@click.option("--momentum", type=REAL, default="0", show_default=True, help="beta of trials without a column of it.")
+@click.option("--batch-size", type=BATCH, help="Of trials without a column of it, or `full`.")
+@click.option("--momentum", type=REAL, default="0", show_default=True, help="Of trials without a column of it.")
 @click.option("--mse", is_flag=True, help="The loss is torch.nn.MSELoss: rates count 2/outputs times.")
 @answers()
 def prune(sweep: Path, target: Target, x: str | None, batch_size: int | None, momentum: float, mse: bool) -> Answer:
@@ -160,7 +160,7 @@ def _sizes(path: Path, frame: Any, other: int | None) -> list[int | None]:
 
 
 def _outcomes(path: Path, frame: Any) -> list[str] | None:
-    """What became of each trial: "finished", "blew up" (failed, or a loss that is no number), or "not run"."""
+    """What became of trials: "finished", "blew up" (failed, or a loss that is no number), "crashed" or "not run"."""
     state, loss = find(path, frame, "state"), find(path, frame, "loss")
     if state is None and loss is None:
         return None
@@ -170,6 +170,6 @@ def _outcomes(path: Path, frame: Any) -> list[str] | None:
     words = []
     for told, value in zip(states, losses, strict=True):
         ended = told in DONE or (told == "" and not math.isnan(value))
-        blew = math.isnan(value) if told in DONE or told == "" else told in ("failed", "fail", "crashed", "diverged")
+        blew = math.isnan(value) if told in (*DONE, "", "crashed") else told in ("failed", "fail", "diverged")
         words.append("blew up" if blew else "finished" if ended else told or "not run")
     return words

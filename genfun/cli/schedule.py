@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,7 @@ def _value(node: ast.expr) -> Any:
         if node.func.id not in NAMES:
             raise ValueError(f"{node.func.id} is none of {', '.join(NAMES)}")
         named = {word.arg: _value(word.value) for word in node.keywords if word.arg is not None}
-        return getattr(genfun.schedules, node.func.id)(*map(_value, node.args), **named)
+        return _made(getattr(genfun.schedules, node.func.id), [_value(part) for part in node.args], named)
     if isinstance(node, ast.Tuple | ast.List):
         return tuple(map(_value, node.elts))
     try:
@@ -57,6 +58,16 @@ def _value(node: ast.expr) -> Any:
         raise ValueError(f"{ast.unparse(node)} is neither a number nor one of {', '.join(NAMES)}") from None
     # 1e3 is a whole number on the command line, and so inside a schedule.
     return int(found) if isinstance(found, float) and found.is_integer() and found > 1.0 else found
+
+
+def _made(kind: Any, values: list[Any], named: dict[str, Any]) -> Any:
+    takes = inspect.signature(kind)
+    try:
+        takes.bind(*values, **named)
+    except TypeError:
+        words = [f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in takes.parameters.values()]
+        raise TypeError(f"{kind.__name__} takes {', '.join(words)}") from None
+    return kind(*values, **named)
 
 
 def _or_schedule(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -83,10 +94,13 @@ def scheduled_setting(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Whose momentum where the rate is a schedule.",
         ),
-        click.option("--momentum", type=RATES, default="0", show_default=True, help="beta, between -1 and 1."),
-        click.option("--learning-rate", type=RATES, required=True, help=f'alpha, or e.g. "{EXAMPLE}".'),
+        click.option("--momentum", type=RATES, default="0", show_default=True, help="Between -1 and 1."),
+        click.option("--learning-rate", type=RATES, required=True, help=f'A number, or e.g. "{EXAMPLE}".'),
         click.option(
-            "--batch-size", type=BATCHES, required=True, help='b, `full`, or e.g. "ExponentialGrowth(8, 2, 100)".'
+            "--batch-size",
+            type=BATCHES,
+            required=True,
+            help='Samples in a batch, `full`, or e.g. "ExponentialGrowth(8, 2, 100)".',
         ),
     ):
         command = option(command)

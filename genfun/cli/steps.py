@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from genfun._display import percent
 from genfun.cli.answer import Answer, answers, lines_of
 from genfun.cli.group import Job, examples
 from genfun.cli.options import aim_of, aims, asked, banded, inputs, notes, preamble, remedy, setting, told
@@ -69,7 +70,9 @@ def steps(
     elif math.isfinite(found):
         result |= {"noise_error": float(predict(problem, method, int(found), noise).noise_error)}
     shown: list[Block] = [*preamble(target, only), told(method)]
-    shown.append(f"loss {aim:.6g}, {aim / start:.4g} of the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}")
+    shown.append(
+        f"loss {aim:.6g}, {aim / start:.4g} times the initial {start:.6g}" if start > 0.0 else f"loss {aim:.6g}"
+    )
     if math.isinf(found):
         end = stability(problem, method, noise) if isinstance(method, SGD) else None
         shown.append(f"never reached: {_why(aim, problem, end)}")
@@ -106,7 +109,7 @@ def _why(aim: float, problem: Any, end: Any) -> str:
 )
 @on_target
 @setting
-@click.option("--to", "to", type=BATCH, required=True, help="b', the other batch size, or `full`.")
+@click.option("--to", "to", type=BATCH, required=True, help="The other batch size, or `full`.")
 @click.option(
     "--keep",
     type=click.Choice(KEEP),
@@ -137,6 +140,8 @@ def translate(
 
     method = SGD(learning_rate, momentum, batch_size)
     most = target.problem.n_samples
+    if to is not None and to < 1:
+        raise ValueError(f"--to must be at least 1, got {to}; `full` means the full batch")
     if to is not None and most is not None and to > most:
         raise ValueError(f"--to must be at most {most}, the number of samples, got {to}; `full` means the full batch")
     found = ask(target.problem, method, to, keep, target.noise, samples)  # pyright: ignore[reportArgumentType]
@@ -160,7 +165,7 @@ def translate(
         f"linear scaling:      {found.linear_rate:.6g}",
         f"square-root scaling: {found.square_root_rate:.6g}",
         Grid(("samples", "loss before", "after", "linear", "square root"), lines),
-        f"{found.status}: {found.meaning}; the losses differ by at most {found.deviation:.2%}",
+        f"{found.status}: {found.meaning}; the losses differ by at most {percent(found.deviation, 3)}",
         *notes(found.notes),
     ]
     return Answer(

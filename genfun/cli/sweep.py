@@ -50,7 +50,7 @@ def sweep(
     error. With --out in .nc (NetCDF) the losses of all runs, on a logarithmic grid of steps. A sweep that was
     stopped, or even killed, goes on if it has a --store.
     """
-    from genfun.experiments.agreement.agreements import agreements
+    from genfun.experiments.agreement.agreements import LEGEND, agreements
     from genfun.experiments.sweeps.sweep import cells
     from genfun.experiments.sweeps.sweep import sweep as run
 
@@ -64,6 +64,7 @@ def sweep(
         *preamble(target),
         f"{replicas} runs of each setting on {data.n_samples} samples",
         Grid(*found.cells(), keys=3),
+        LEGEND,
     ]
     shown.append(f"{attributes['computed']} cells computed, {attributes['stored']} found in the store")
     for line in filter(None, attributes["recomputed"].split("; ")):

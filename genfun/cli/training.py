@@ -18,7 +18,7 @@ from genfun.cli.output import Grid
 from genfun.cli.overlay import draw as draw_runs
 from genfun.cli.schedule import method_of, scheduled_setting
 from genfun.cli.target import Target, on_target
-from genfun.cli.types import WHOLES
+from genfun.cli.types import REAL, WHOLE, WHOLES
 from genfun.own_runs.overlay import read_runs
 
 TOLD = 5
@@ -34,17 +34,23 @@ DRAWN = 200
         "genfun max-lr mnist --batch-size 10 --momentum 0.9",
         "genfun max-lr power-law --nu 1.5 --zeta 0.5 --batch-size 1 --json",
         "genfun max-lr data.csv --target price --batch-size full --out edge.png",
-        "genfun max-lr data.csv --target kind --cross-entropy --batch-size 16",
+        "genfun max-lr data.csv --target kind --cross-entropy --batch-size 16 --steps 1000",
     ),
 )
 @partial(on_target, cross_entropy=True)
 @BATCH_SIZE
 @MOMENTUM
+@click.option(
+    "--steps",
+    type=WHOLE,
+    help="With --cross-entropy: also the largest rate whose loss, up to this step, rises by no more than --rise.",
+)
+@click.option("--rise", type=REAL, help="Share of the least loss so far; 0.1 unless given.")
 @answers(picture=True)
-def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
+def max_lr(target: Target, momentum: float, batch_size: int | None, steps: int | None, rise: float | None) -> Answer:
     """Print the largest learning rate that converges.
 
-    With what binds: batch noise, U~(1) = 1, or curvature, 2(1+beta)/lambda_max, which is all that the popular
+    With what binds: batch noise, or curvature, 2(1+beta)/lambda_max, which is all that the popular
     formula for momentum knows of; and with the error of the noise that was measured on data, or for a spectrum the
     band over noise models, tau2 from +1 to -1.
     """
@@ -53,7 +59,9 @@ def max_lr(target: Target, momentum: float, batch_size: int | None) -> Answer:
     from genfun.report.limits import rate_limit
 
     if target.cross_entropy:
-        return edge_answer(target, momentum, batch_size)
+        return edge_answer(target, momentum, batch_size, steps, rise)
+    if not (steps is None and rise is None):
+        raise ValueError("--steps and --rise are of cross-entropy; give --cross-entropy, or drop them")
     found = rate_limit(target.problem, momentum, batch_size, target.noise)
     digits = digits_of(found.noise_error)
     if found.at_tau2_plus is None or found.at_tau2_minus is None:
@@ -113,7 +121,7 @@ def stability(target: Target, learning_rate: float, momentum: float, batch_size:
             *preamble(target),
             told(method),
             f"{found.status}; as the learning rate grows, {found.limit} is the first to bind",
-            f"noise gain U~(1):       {found.noise_gain:.6g}  (stable below 1)",
+            f"noise gain:             {found.noise_gain:.6g}  (stable below 1)",
             f"late growth of log L:   {found.growth_rate:.6g} per step",
             f"excess loss at the end: {found.floor:.6g}  (left by label noise)",
             *remedy(found.status, target.problem, method, target.noise),

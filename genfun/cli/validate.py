@@ -47,6 +47,7 @@ def validate(
     with its standard error. The theory agrees where they differ by at most 2 % and 2.5 standard errors, at seven
     steps from 1 to the last. The exit code is 0 whether it does or not.
     """
+    from genfun.experiments.agreement.agreements import LEGEND
     from genfun.experiments.agreement.check_theory import check_theory
 
     if fast:
@@ -72,6 +73,7 @@ def validate(
         *preamble(target),
         f"{replicas} runs of each setting on {data.n_samples} samples",
         Grid(*found.cells(), keys=3),
+        LEGEND,
     ]
     for share in sorted(shares):
         here = np.isclose(found.shares, share)

@@ -38,6 +38,32 @@ def table(name: str, value: Any) -> Any:
     return value
 
 
+def names_of(value: Any) -> tuple[Any, ...] | None:
+    """Names of the columns of a frame; None of what has none, or has their numbers for names."""
+    columns = getattr(value, "columns", None)
+    if columns is None or not hasattr(value, "to_numpy"):
+        return None
+    names = tuple(columns)
+    return None if names == tuple(range(len(names))) else names
+
+
+def check_names(name: str, value: Any, known: tuple[Any, ...] | None) -> None:
+    """Refuse a frame whose columns are not those of the training features, in their order, where both have names."""
+    names = names_of(value)
+    if known is None or names is None or names == known:
+        return
+    if sorted(map(repr, names)) == sorted(map(repr, known)):
+        first = next(i for i, label in enumerate(known) if label != names[i])
+        raise ValueError(
+            f"{name} has the columns of the training features in another order: column {first} is {names[first]!r}, "
+            f"and was {known[first]!r}; pass {name}[list(data.names)]"
+        )
+    missing = next((label for label in known if label not in names), None)
+    more = next((label for label in names if label not in known), None)
+    what = f"no column {missing!r}" if missing is not None else f"a column {more!r} besides"
+    raise ValueError(f"{name} has {what}: its columns must be those of the training features, data.names, in order")
+
+
 def _of_frame(name: str, frame: Any) -> Any:
     """The numbers of a data frame whose columns are of several types, booleans and nullable numbers among them."""
     kinds = [np.dtype(bool) if column.dtype.kind == "b" else column.dtype for column in map(_of_column, _each(frame))]

@@ -51,6 +51,8 @@ class LinearData(Displayed):
         What a reader of the results should know: dropped directions, single-precision input.
     store : FeatureStore
         Where eigenfeatures and targets come from.
+    names : tuple or None
+        Of the columns, where the features came in a frame that has them: held-out ones must have the same order.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class LinearData(Displayed):
     solver: str
     notes: tuple[str, ...]
     store: FeatureStore = field(repr=False)
+    names: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         self.eigenvalues.setflags(write=False)
@@ -128,7 +131,7 @@ class LinearData(Displayed):
             if 8 * n * basis.eigenvalues.size <= limit:
                 store = InMemory(*store.arrays(), basis.directions)
         eps = _arrays.rounding(features)
-        return cls._from_basis(basis, n, store, _notes("X", basis, eps, eps**2))
+        return replace(cls._from_basis(basis, n, store, _notes("X", basis, eps, eps**2)), names=_arrays.names_of(X))
 
     @classmethod
     def from_kernel(cls, K: Any, y: Any, progress: Progress | None = None) -> LinearData:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import few
 from genfun._typing import Array, Float
 
 FEW = 20
@@ -204,7 +205,7 @@ def _find(where: str, what: str, given: Any, frame: Any) -> Any:
                 raise ValueError(f"{what}={given!r} names a column but {where} has no header; pass its number")
             near = get_close_matches(given, [str(name) for name in names], 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{what}={given!r} is not one of the columns {names} of {where}{hint}")
+            raise ValueError(f"{what}={given!r} is not one of the columns of {where}: {few(names)}{hint}")
         given = int(given)
     number = _check.integer(what, given, -len(names), "a column is given by its name or its number")
     if number >= len(names):

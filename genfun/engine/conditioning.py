@@ -10,11 +10,17 @@ import numpy as np
 
 from genfun._typing import Array, Shaped
 from genfun.engine.recursion import symmetric_square
+from genfun.engine.settings import Settings
+from genfun.methods.base import UpdateMatrices
+from genfun.noise import SpectrallyExpressible
+from genfun.scaled import EPS
 
 SAMPLED = 24
 """Modes that are looked at, of a long spectrum."""
 FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
+LARGE, DOUBLINGS = 100.0, 20
+"""From this condition on it is looked at how it builds up, over so many doublings of the step."""
 
 
 def largest_off_axis(values: Shaped[Array, "..."]) -> float:
@@ -32,36 +38,52 @@ def largest_off_axis(values: Shaped[Array, "..."]) -> float:
 
 @dataclass(frozen=True)
 class MomentMaps:
-    """The maps of the second moments of some of the modes, the extreme ones among them.
+    """The maps of the second moments of single modes: of one method, or each of a setting of its own.
 
     Parameters
     ----------
-    method : Method
-    nodes : array, shape (n,)
-        lambda_k, of all modes.
+    update : UpdateMatrices
+        T(a) and k, whose entries broadcast against a.
+    a : array, shape (n,)
+        learning rate * lambda.
     """
 
-    method: Any
-    nodes: Shaped[Array, " n"]
+    update: UpdateMatrices
+    a: Shaped[Array, " n"]
+
+    @classmethod
+    def of_method(cls, method: Any, nodes: Shaped[Array, " n"]) -> MomentMaps:
+        """Those of some of the modes, the extreme ones among them.
+
+        Parameters
+        ----------
+        method : Method
+        nodes : array, shape (n,)
+            lambda_k, of all modes.
+        """
+        a = method.learning_rate * np.sort(nodes)[np.unique(np.linspace(0, nodes.size - 1, SAMPLED).astype(int))]
+        return cls(method.update(a, *method.hyperparameters), a)
 
     @cached_property
-    def _kept(self) -> dict[float, Any]:
+    def _kept(self) -> dict[bytes, Any]:
+        return {}
+
+    @cached_property
+    def _dominant(self) -> dict[bytes, Any]:
         return {}
 
     @cached_property
     def _parts(self) -> tuple[Array, Array]:
         """The square of the update, and what is spared with own = 1."""
-        nodes = np.sort(self.nodes)[np.unique(np.linspace(0, self.nodes.size - 1, SAMPLED).astype(int))]
-        a = self.method.learning_rate * nodes
-        square, kick = symmetric_square(self.method.update(a, *self.method.hyperparameters), a)
-        return square, kick * (a * a)
+        square, kick = symmetric_square(self.update, self.a)
+        return square, kick * (self.a * self.a)
 
-    def of(self, own: float) -> Shaped[Array, "kept M M"]:
+    def of(self, own: Any) -> Shaped[Array, "n M M"]:
         """The maps.
 
         Parameters
         ----------
-        own : float
+        own : float or array, shape (n,)
             gamma tau2, a mode's correction of its own noise.
         """
         square, spared = self._parts
@@ -69,7 +91,19 @@ class MomentMaps:
         maps[:, 0] -= own * spared
         return np.moveaxis(maps, 2, 0)
 
-    def eigen(self, own: float) -> tuple[Shaped[Array, "kept M M"], Array, Array]:
+    def fed_back(self, gain: Any) -> Shaped[Array, "n M M"]:
+        """What a mode feeds back to itself of its noise, in absolute value.
+
+        Parameters
+        ----------
+        gain : float or array, shape (n,)
+            gamma tau1.
+        """
+        maps = np.zeros_like(self.of(0.0))
+        maps[:, :, 0] = (gain * np.abs(self._parts[1])).T
+        return maps
+
+    def eigen(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
         """The maps, their eigenvalues and their eigenvectors, which are kept.
 
         Parameters
@@ -77,10 +111,34 @@ class MomentMaps:
         own : float
             As for `of`.
         """
-        if own not in self._kept:
+        key = np.asarray(own).tobytes()
+        if key not in self._kept:
             matrix = self.of(own)
-            self._kept[own] = (matrix, *np.linalg.eig(matrix))
-        return self._kept[own]
+            self._kept[key] = (matrix, *np.linalg.eig(matrix))
+        return self._kept[key]
+
+    def dominant(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array, Array]:
+        """The maps, the modulus of their largest eigenvalues, and the moduli of its left and right eigenvectors.
+
+        The left ones are scaled to y^T x = 1, and not known (nan) where the eigenvectors coalesce.
+
+        Parameters
+        ----------
+        own : float
+            As for `of`.
+        """
+        key = np.asarray(own).tobytes()
+        if key not in self._dominant:
+            matrix, values, right = self.eigen(own)
+            top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
+            with np.errstate(all="ignore"):
+                spread = np.linalg.svd(right, compute_uv=False)
+                defective = ~(spread[:, -1] > 1e-12 * spread[:, 0])[:, None]
+                # Rows of the inverse are the left eigenvectors.
+                inverse = np.linalg.inv(np.where(defective[:, :, None], np.eye(right.shape[1]), right))
+                left = np.where(defective, np.nan, np.abs(inverse[each, top]))
+            self._dominant[key] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
+        return self._dominant[key]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis; -inf if there is none.
@@ -97,47 +155,57 @@ class MomentMaps:
 class Conditioning:
     r"""Sensitivity of the second moments of single modes to rounding, relative, per step and eps.
 
-    .. math:: \kappa = \frac{|y|^T |A|\, |x|}{|y^T x|\,|\mu|}
+    .. math:: \kappa_t = \frac{\bigl|e^T A^{t/2}\bigr|\, N\, \bigl|A^{t/2} e\bigr|}{|e^T A^t e|\, |\mu|}
+        \;\to\; \kappa = \frac{|y|^T N\, |x|}{|y^T x|\,|\mu|}
 
-    for the dominant eigenvalue mu of the map A of the second moments, with its left and right eigenvectors y and x:
-    the error grows as kappa t eps. Where eigenvalues coalesce (near the curvature limit of a momentum near 1), kappa
-    is large, and bounded by the growth t^2 of powers of a Jordan block.
+    for the map A of the second moments, its dominant eigenvalue mu with the left and right eigenvectors y and x, and
+    the moment e that the loss is made of: the error grows as kappa_t t eps. A step rounds the absolute values N that
+    it adds: what a mode is spared of its own noise (tau2) and what it feeds back to itself (tau1) apart. What was
+    rounded is carried on by both together, which nearly cancel where gamma (tau1 - tau2) is small: that is A. Where
+    its eigenvalues coalesce (near the curvature limit of a momentum near 1), kappa is large, and kappa_t grows as the
+    square of t until it is reached.
+
+    **Assumptions.** Roundings at the middle of the run, where powers of a Jordan block amplify them most, stand for
+    all. The noise of other modes adds to the loss no less than to its error: as tau1 >= tau2, A and what couples the
+    modes take moments to moments.
 
     Parameters
     ----------
     rates : array, shape (n,)
         log of the largest modulus of an eigenvalue of A.
     kappa : array, shape (n,)
-    size : array, shape (n,)
-        Sum of abs(A), over abs(mu).
+    early : array, shape (k, n)
+        The largest kappa up to t = 2, 4, ..., 2^k, until kappa is reached; from there on as the square of t.
     """
 
     rates: Shaped[Array, " n"]
     kappa: Shaped[Array, " n"]
-    size: Shaped[Array, " n"]
+    early: Shaped[Array, "k n"]
 
     @classmethod
-    def of(cls, maps: MomentMaps, own: float) -> Conditioning:
-        """Of some of the modes, the extreme ones among them.
+    def of(cls, maps: MomentMaps, own: Any, rounded: Shaped[Array, "n M M"]) -> Conditioning:
+        """Of the modes of these maps.
 
         Parameters
         ----------
         maps : MomentMaps
-        own : float
-            gamma tau2, a mode's correction of its own noise.
+        own : float or array, shape (n,)
+            gamma (tau2 - tau1), what a mode is spared of its own noise less what it feeds back to itself.
+        rounded : array, shape (n, M, M)
+            N.
         """
-        matrix, values, right = maps.eigen(own)
-        top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
-        modulus = np.abs(values[each, top])
+        matrix, modulus, left, right = maps.dominant(own)
         with np.errstate(all="ignore"):
-            # Rows of the inverse are the left eigenvectors with y^T x = 1.
-            spread = np.linalg.svd(right, compute_uv=False)
-            defective = ~(spread[:, -1] > 1e-12 * spread[:, 0])
-            whole = np.where(defective[:, None, None], np.eye(right.shape[1]), right)
-            left = np.abs(np.linalg.inv(whole))[each, top]
-            amount = np.einsum("ni,nij,nj->n", left, np.abs(matrix), np.abs(right[each, :, top]))
-            size = np.abs(matrix).sum(axis=(1, 2)) / modulus
-            return cls(np.log(modulus), np.where(defective, np.inf, amount / modulus), size)
+            added = rounded / modulus[:, None, None]
+            kappa = np.nan_to_num(np.einsum("ni,nij,nj->n", left, added, right), nan=np.inf, posinf=np.inf)
+            powers, early = matrix / modulus[:, None, None], []
+            for _ in range(DOUBLINGS):
+                amplified = np.einsum("ni,nij,nj->n", np.abs(powers[:, 0]), added, np.abs(powers[:, :, 0]))
+                powers = powers @ powers
+                early.append(amplified / np.abs(powers[:, 0, 0]))
+                if not (kappa > np.maximum(early[-1], LARGE)).any():
+                    break
+            return cls(np.log(modulus), kappa, np.maximum.accumulate(np.nan_to_num(early, nan=np.inf, posinf=np.inf)))
 
     def growth(self, steps: Array) -> Shaped[Array, " t"]:
         """By what the relative error of a loss exceeds eps, at every step.
@@ -147,7 +215,42 @@ class Conditioning:
         steps : array, shape (t,)
         """
         t = np.asarray(steps, dtype=np.float64)[:, None]
-        with np.errstate(all="ignore"):
+        with np.errstate(invalid="ignore"):
             lasting = (self.rates.max() - self.rates) * t < FADED
-            amount = t * np.minimum(self.kappa, self.size**2 * (1.0 + t * t))
-            return np.where(lasting, np.nan_to_num(amount, nan=0.0, posinf=1e300), 0.0).max(axis=1)
+        return np.where(lasting, self.each(steps), 0.0).max(axis=1)
+
+    def each(self, steps: Array) -> Shaped[Array, "t n"]:
+        """The same, whichever mode the loss is made of.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+        """
+        t = np.asarray(steps, dtype=np.float64)[:, None]
+        count = self.early.shape[0]
+        with np.errstate(all="ignore"):
+            doublings = np.clip(np.ceil(np.log2(t)), 1, count).astype(np.int64)
+            reached = self.early[doublings[:, 0] - 1] * np.maximum(t / 2.0**count, 1.0) ** 2
+            amount = t * np.where(self.kappa > LARGE, np.minimum(self.kappa, reached), self.kappa)
+            return np.nan_to_num(amount, nan=0.0, posinf=1e300)
+
+
+def rounding_of_settings(settings: Settings, step: int, by_recursion: bool) -> Shaped[Array, " S"]:
+    """Relative errors of losses in doubles, each by the fastest mode of its setting.
+
+    Parameters
+    ----------
+    settings : Settings
+        S settings under spectrally expressible noise; others are known to what a recursion always rounds.
+    step : int
+    by_recursion : bool
+        Whether all that a step adds is rounded, or only what modes feed back to themselves of their noise.
+    """
+    usual = np.full(settings.rates.size, EPS * (16.0 + step) if by_recursion else 0.0)
+    if not isinstance(settings.noise, SpectrallyExpressible) or not usual.size:
+        return usual
+    (tau1, tau2), gamma = settings.taus, settings.gamma
+    a = settings.rates * settings.problem.lambda_max
+    maps = MomentMaps(settings.kind.update(a, *settings.hyper), a)
+    rounded = maps.fed_back(gamma * tau1) + (4.0 * np.abs(maps.of(gamma * tau2)) if by_recursion else 0.0)
+    return np.maximum(usual, EPS * Conditioning.of(maps, gamma * (tau2 - tau1), rounded).each(np.array([step]))[0])

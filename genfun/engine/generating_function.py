@@ -14,6 +14,7 @@ from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
+from genfun.engine.roots import turning_of
 from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -29,6 +30,8 @@ EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
+WORTH_MERGING = 1_500
+"""From so many nodes on it is quicker to merge those that do not turn than to step through them."""
 MERGED, MOST_COUPLED = 1e-3, 200
 """Modes below this part of the largest are merged where off the axis all are looked at together, which for more modes
 than this takes too long."""
@@ -118,7 +121,9 @@ class GeneratingFunction(Transform):
         largest = method.learning_rate * problem.lambda_max
         self._scale = float(2.0 ** np.clip(np.round(np.log2(largest)), -60, 0))
         degrees, shared = self._polynomials.degrees, self.signal_measure.nodes is self.capacity.nodes
-        kernel = (1, self.gamma * method.learning_rate**2 * self.capacity.weights)
+        # Rounded only where the sums are: see `SpectralMeasure.squares`.
+        factor = np.longdouble(self.gamma) * np.longdouble(method.learning_rate) ** 2
+        kernel = (1, factor * self.capacity.squares())
         signal = (2, self.signal_measure.weights)
         self._capacity_sums = ModeSums(degrees, self.capacity.nodes, [kernel, signal] if shared else [kernel])
         self._signal_sums = self._capacity_sums if shared else ModeSums(degrees, self.signal_measure.nodes, [signal])
@@ -164,6 +169,11 @@ class GeneratingFunction(Transform):
         real = np.real(q).dtype
         return tuple(real.type(h) for h in self.method.hyperparameters)
 
+    def _spared(self, q: Array) -> Any:
+        """gamma tau2 in the precision of q."""
+        real = np.real(q).dtype.type
+        return real(self.gamma) * real(self.noise_model.tau2)
+
     @np.errstate(all="ignore")
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
         """L~ at z = 1 - q; giving q loses nothing where z is close to 1.
@@ -183,7 +193,7 @@ class GeneratingFunction(Transform):
         q : complex array, shape (k,)
         """
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        arguments = (table, q, self._spared(q), self.method.learning_rate)
         if self._signal_sums is self._capacity_sums:
             kernel, signal = self._capacity_sums(*arguments)
             return kernel, signal
@@ -200,7 +210,7 @@ class GeneratingFunction(Transform):
         """
         q = -np.expm1(-p)
         table = self._polynomials.coefficients(q, self._hyper(q), self._scale)
-        arguments = (table, q, self.gamma * self.noise_model.tau2, self.method.learning_rate)
+        arguments = (table, q, self._spared(q), self.method.learning_rate)
         sums, least = self._capacity_sums.on_axis(*arguments)
         positive = least > 0.0
         if self._signal_sums is not self._capacity_sums:
@@ -208,14 +218,37 @@ class GeneratingFunction(Transform):
         gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * sums[0], np.inf)
         return positive & (gain < 1.0), gain
 
+    @property
+    def turning(self) -> float:
+        """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
+        return self._turning[0]
+
+    @cached_property
+    def _turning(self) -> tuple[float, float]:
+        """`turning`, and an eigenvalue below all that turn."""
+        return turning_of(self.method, self.problem.lambda_max)
+
     @cached_property
     def _moment_maps(self) -> MomentMaps:
-        return MomentMaps(self.method, np.concatenate([measure.nodes for measure in self.measures]))
+        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
 
     @cached_property
     def conditioning(self) -> Conditioning:
         """How much the direct recursion amplifies rounding."""
-        return Conditioning.of(self._moment_maps, self.gamma * self.noise_model.tau2)
+        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
+
+    @cached_property
+    def sensitivity(self) -> Conditioning:
+        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
+        return self._conditioned(self._fed_back)
+
+    @property
+    def _fed_back(self) -> Array:
+        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
+
+    def _conditioned(self, rounded: Array) -> Conditioning:
+        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
+        return Conditioning.of(self._moment_maps, own, rounded)
 
     def off_axis_rate(self, above: float) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.
@@ -334,6 +367,11 @@ class GeneratingFunction(Transform):
         """
         return merged_below(measures, still_below(self.method, step))
 
+    @property
+    def _short(self) -> bool:
+        """Whether the spectrum is a list short enough to be followed whole."""
+        return isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES
+
     def fine(self, phase: float) -> Measures:
         """The full spectrum where it is short; else bins so narrow that modes turning by 2 * phase are resolved.
 
@@ -341,7 +379,8 @@ class GeneratingFunction(Transform):
         ----------
         phase : float
         """
-        if isinstance(self.problem, LinearProblem) and self.problem.eigenvalues.size <= FULL_MODES:
+        if self._short:
+            assert isinstance(self.problem, LinearProblem)
             return self.problem.full_measures
         return self.problem.measures(min(BIN_WIDTH, 4.0 / max(phase, 1.0)))
 
@@ -355,7 +394,11 @@ class GeneratingFunction(Transform):
         last : int
             Largest step.
         """
-        function = self.on(self.lumped(self.fine(phase), float(max(last, 1))))
+        measures = self.fine(phase)
+        if measures[0].nodes.size > WORTH_MERGING and not self._short:
+            settled = self._turning[1]
+            measures = measures[0].coarser_below(settled), measures[1].coarser_below(settled)
+        function = self.on(self.lumped(measures, float(max(last, 1))))
         modes = function.capacity.nodes.size + function.signal_measure.nodes.size
         short = last <= EXTENDED_STEPS and modes * last <= EXTENDED_WORK
         # Where doubles are known to serve they do: they are some twenty times as fast.

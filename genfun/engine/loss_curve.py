@@ -19,8 +19,8 @@ from genfun.engine.transform import Stepper, Transform
 from genfun.engine.unseen import FADED, judged_from, missed
 from genfun.scaled import EPS, Scaled
 
-ALWAYS_RECURSION, ALWAYS_IN_BLOCKS = 256, 2.5e5
-"""Up to this step, or in blocks up to so many steps times modes, the recursion is as cheap as the contour."""
+ALWAYS_RECURSION = 256
+"""Up to this step the recursion is as cheap as the contour."""
 FIRST_CONTOUR_STEP = 32
 """From here on the contour stays inside the strip abs(Im p) < pi."""
 PATIENCE, FAR = 4_096, 40_000
@@ -36,6 +36,8 @@ ACCEPT = 1e-11
 """The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
 TARGET = 1e-10
 """Beyond this estimated error the contour is repeated in extended precision."""
+EXTENDED_GAIN = 1024.0
+"""By what rounding is smaller in extended precision, of the 2048 that it has."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -76,7 +78,7 @@ def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> A
     usual = EPS * (16.0 + steps) / G.memory
     if not isinstance(G, GeneratingFunction):
         return usual
-    gain = 1.0 / 256.0 if getattr(run, "real", None) is np.longdouble else 4.0
+    gain = 4.0 / EXTENDED_GAIN if getattr(run, "real", None) is np.longdouble else 4.0
     return np.maximum(usual, gain * EPS * G.conditioning.growth(steps))
 
 
@@ -225,6 +227,10 @@ def _contour(
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
     error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
+    if isinstance(G, GeneratingFunction):
+        top = int(np.argmax(G.capacity.nodes))
+        finer = extended and G.capacity.weights[top] == G.capacity.nodes[top] ** 2
+        error = np.maximum(error, EPS / (EXTENDED_GAIN if finer else 1.0) * G.sensitivity.growth(times))
     return above_limit(decay, error, limit, G.floor_error()) if above else LossCurve(decay, error, "contour")
 
 
@@ -258,7 +264,7 @@ def by_powers(G: GeneratingFunction, steps: Int[Array, " t"], singular: Singular
         Ascending.
     singular : Singularity
     """
-    phase = min(oscillation_steps(singular, singular.rate), float(steps[-1]), MAX_PHASE)
+    phase = min(G.turning * min(oscillation_steps(singular, singular.rate), float(steps[-1])), MAX_PHASE)
     signal, constant, factor = G.quiet_signal(phase)
     double, error = noiseless_loss(signal, G.method, steps)
     if constant > 0.0:
@@ -298,13 +304,9 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     if reach > BRIEF and last > PATIENCE and encloses(G, steps[steps > BRIEF], singular):
         reach = BRIEF
     soon = last <= max(ALWAYS_RECURSION, reach)
-    run = G.stepper(min(fade, last if soon else MAX_PHASE), int(min(last, STEP_BUDGET)))
-    if soon or (
-        last * run.size <= ALWAYS_IN_BLOCKS
-        and isinstance(run, SingleRecursion)
-        and run.real is np.float64
-        and run.in_blocks(last)
-    ):
+    phase = G.turning * min(fade, last)
+    run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
+    if soon or (isinstance(run, SingleRecursion) and run.worth_stepping(last)):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
     reach = min(reach, budget)

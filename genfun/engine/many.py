@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.engine.conditioning import rounding_of_settings
 from genfun.engine.dispatch import transform
 from genfun.engine.fused import advance_to, load
 from genfun.engine.generating_function import assemble
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, polynomials
-from genfun.engine.powers import LEAST_RADIUS
+from genfun.engine.noiseless import radii, resolved_losses
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings
-from genfun.engine.singularity import dominant_singularity, off_axis, update_roots
+from genfun.engine.singularity import dominant_singularity
 from genfun.engine.transform import merged_below
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.measure import SpectralMeasure
@@ -37,14 +38,23 @@ SLACK = 0.4
 LEAST_CONTOUR_STEP = 48
 BLOCK = 400
 """Settings worked on together."""
-CACHED = 12_000
-"""Settings times modes whose matrices are squared together: the working arrays stay in the cache."""
-MAX_PHASE = 3_000.0
-"""Modes that turn further than this within the run are not resolved one by one in a compressed spectrum."""
+
+
+_COARSE: WeakKeyDictionary[Any, tuple[SpectralMeasure, SpectralMeasure]] = WeakKeyDictionary()
 
 
 def coarse_measures(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
-    """Capacity and signal measures, compressed for maps."""
+    """Capacity and signal measures, compressed for maps, once for a problem: a search looks at hundreds of maps."""
+    try:
+        found = _COARSE.get(problem)
+    except TypeError:  # a problem of a user's own that has no hash
+        return _coarse(problem)
+    if found is None:
+        found = _COARSE[problem] = _coarse(problem)
+    return found
+
+
+def _coarse(problem: Problem) -> tuple[SpectralMeasure, SpectralMeasure]:
     capacity, signal = problem.measures()
     return capacity.compress(BIN_WIDTH, NODES_PER_BIN), signal.compress(BIN_WIDTH, NODES_PER_BIN)
 
@@ -103,32 +113,6 @@ class _Evaluator:
         return assemble(self.kernel(pick, arguments), signal, q, self.s.taus[0], self.s.problem.noise_variance)
 
 
-def log_roots(rows: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """log of the largest r^2, and of the largest product r_i r_j off the positive real axis, of update matrices."""
-    with np.errstate(divide="ignore"):
-        if len(rows) == 2:
-            half = 0.5 * (rows[0][0] + rows[1][1])
-            determinant = rows[0][0] * rows[1][1] - rows[0][1] * rows[1][0]
-            split = half * half - determinant
-            # A pair of complex roots has the modulus of its product.
-            largest = np.where(split < 0.0, determinant, (np.abs(half) + np.sqrt(np.abs(split))) ** 2)
-            off = np.where((split < 0.0) | (determinant < 0.0), np.abs(determinant), 0.0)
-        else:
-            roots = update_roots(rows, shape).reshape(-1, len(rows))
-            largest, off = np.abs(roots).max(axis=1).reshape(shape) ** 2, off_axis(roots).reshape(shape)
-        return np.log(largest), np.log(off)
-
-
-def _radii(settings: Settings, nodes: Array) -> tuple[Array, Array]:
-    """Both of `log_roots`, the largest over the modes, of every setting."""
-    slowest, outside = np.full(settings.rates.size, -np.inf), np.full(settings.rates.size, -np.inf)
-    for node in nodes:
-        rows, _ = settings.kind.update(settings.rates * node, *settings.hyper)
-        largest, off = log_roots(rows, settings.rates.shape)
-        slowest, outside = np.maximum(slowest, largest), np.maximum(outside, off)
-    return slowest, outside
-
-
 def shifts(regular: Callable[[Array, Array], Array], slowest: Array, step: float) -> Array:
     """The dominant singularity of every setting to SLACK / step, by bisection of all at once.
 
@@ -181,7 +165,7 @@ def growth_rates(settings: Settings, accuracy: float) -> Float[Array, " S"]:
         part = np.arange(start, min(start + BLOCK, found.size))
         own = settings.take(part)
         with np.errstate(all="ignore"):
-            found[part] = shifts(_Evaluator(own, measures).regular, _radii(own, ends)[0], SLACK / accuracy)
+            found[part] = shifts(_Evaluator(own, measures).regular, radii(own, ends)[0], SLACK / accuracy)
     return found
 
 
@@ -207,7 +191,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
     """
     if step > 0 and not settings.gamma.any():
-        found = noiseless_losses(settings, fine_signal(settings.problem, step), step)
+        found = resolved_losses(settings, step)
         return found, np.full(settings.rates.size, EPS * (64.0 + step))
     if not isinstance(settings.noise, SpectrallyExpressible):
         if step == 0:  # no batch has been drawn, and any noise gives the loss at the start
@@ -220,13 +204,14 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
     load(float(settings.rates.size * sum(m.nodes.size for m in measures) * points))
     nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
     spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
-    return contour_or_recursion(
+    found, error = contour_or_recursion(
         settings,
         step,
         nodes,
         lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
         lambda own: Recursion.of_settings(own, model, merged_below(spectrum, own.still_below(float(max(step, 1))))),
     )
+    return found, np.maximum(error, rounding_of_settings(settings, step, by_recursion=False))
 
 
 def contour_or_recursion(
@@ -252,7 +237,7 @@ def contour_or_recursion(
     """
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
-    slowest, outside = _radii(settings, nodes)
+    slowest, outside = radii(settings, nodes)
     shift = np.zeros(size)
     hard = np.full(size, step < LEAST_CONTOUR_STEP)
 
@@ -284,7 +269,7 @@ def contour_or_recursion(
         cells = np.flatnonzero(hard)
         found = _recursion(settings, cells, step, recursion)
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
-        error[cells] = EPS * (16.0 + step)
+        error[cells] = rounding_of_settings(settings.take(cells), step, by_recursion=True)
     return result, error
 
 
@@ -316,79 +301,3 @@ def _recursion(settings: Settings, cells: Array, step: int, recursion: Callable[
         advance_to(run, step)
         parts.append(Scaled(*run.loss()))
     return Scaled.join(parts)
-
-
-def fine_signal(problem: Problem, step: int) -> SpectralMeasure:
-    """The signal measure in bins so narrow that modes turning for `step` steps are resolved."""
-    return problem.measures(min(BIN_WIDTH, 4.0 / min(float(step), MAX_PHASE)))[1]
-
-
-def noiseless_losses(settings: Settings, signal: SpectralMeasure, step: int) -> Scaled:
-    r"""Mean loss of every setting at one step without sampling noise, by squaring the update matrices of all modes.
-
-    .. math:: L = \tfrac12\sum_k s_k (T_k^t)_{ww}^2 + \tfrac12\sigma^2,\qquad T^{2^j} = I - D_j,\quad
-              D_{j+1} = 2 D_j - D_j^2
-
-    with the decay of every mode taken out first, so that no mode leaves the range of doubles, whatever another does;
-    D_j keeps the precision of slow modes, as in `genfun.engine.powers`.
-
-    **Assumptions.** Updates affine in a = learning rate * lambda; gamma of the settings is not looked at.
-
-    Parameters
-    ----------
-    settings : Settings
-    signal : SpectralMeasure
-        Nodes and weights of the signal.
-    step : int
-        t >= 1.
-    """
-    heavy = signal.weights > 0.0
-    found = Scaled(np.zeros(settings.rates.size), np.zeros(settings.rates.size, dtype=np.int64))
-    if heavy.any():
-        nodes, weights, parts = signal.nodes[heavy], signal.weights[heavy], []
-        rows = max(1, CACHED // nodes.size)
-        with np.errstate(all="ignore"):
-            for start in range(0, settings.rates.size, rows):
-                part = settings.take(np.arange(start, min(start + rows, settings.rates.size)))
-                logs = np.log(weights) + _log_decays(part, nodes, step)
-                top = logs.max(axis=1)
-                sums = np.exp(logs - np.where(np.isfinite(top), top, 0.0)[:, None]).sum(axis=1)
-                parts.append(Scaled.exponential(0.5 * sums, np.where(np.isneginf(top), 0.0, top)))
-        found = Scaled.join(parts)
-    return found.plus(0.5 * settings.problem.noise_variance)
-
-
-def _log_decays(settings: Settings, nodes: Array, step: int) -> Array:
-    """log (T_k^t)_ww^2, shape (settings, modes)."""
-    hyper = tuple(h[:, None] for h in settings.hyper)
-    at_zero, at_one = (settings.kind.update(a, *hyper)[0] for a in (0.0, 1.0))
-    size, a = len(at_zero), settings.rates[:, None] * nodes
-    rate = 0.5 * np.maximum(log_roots(settings.kind.update(a, *hyper)[0], a.shape)[0], 2.0 * np.log(LEAST_RADIUS))
-    factor, each = np.exp(-rate), range(size)
-    d = [
-        [
-            factor * ((i == j) - at_zero[i][j] - a * (at_one[i][j] - at_zero[i][j])) + (i == j) * -np.expm1(-rate)
-            for j in each
-        ]
-        for i in each
-    ]
-    row = [np.full(a.shape, float(i == 0)) for i in each]
-    left = step
-    while True:
-        if left & 1:
-            row = [row[k] - functools.reduce(np.add, [row[j] * d[j][k] for j in each]) for k in each]
-        left >>= 1
-        if not left:
-            return 2.0 * (np.log(np.abs(row[0])) + rate * step)
-        d = _doubled(d)
-
-
-def _doubled(d: list[list[Array]]) -> list[list[Array]]:
-    """2 D - D^2."""
-    each = range(len(d))
-    if len(d) > 2:
-        products = [[functools.reduce(np.add, [d[i][j] * d[j][k] for j in each]) for k in each] for i in each]
-        return [[2.0 * d[i][k] - products[i][k] for k in each] for i in each]
-    beside, (first, last) = d[0][1] * d[1][0], (2.0 - d[0][0], 2.0 - d[1][1])
-    rest = first - d[1][1]
-    return [[d[0][0] * first - beside, d[0][1] * rest], [d[1][0] * rest, d[1][1] * last - beside]]

@@ -145,7 +145,7 @@ class ModeSums:
         powers[:, 0] = 1.0
         for j in range(1, powers.shape[1]):
             powers[:, j] = powers[:, j - 1] * nodes
-        blocks = [weights * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
+        blocks = [weights.astype(real) * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
         return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
 

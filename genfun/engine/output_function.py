@@ -78,6 +78,11 @@ class OutputFunction(Transform):
         return f"OutputFunction({self.problem!r}, {self.method!r}, {self.noise_model!r})"
 
     @property
+    def turning(self) -> float:
+        """That of the weights themselves."""
+        return self.inner.turning
+
+    @property
     def measures(self) -> Measures:
         """Those of the fluctuations."""
         return self.inner.measures

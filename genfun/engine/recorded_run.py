@@ -8,8 +8,12 @@ import numpy as np
 
 from genfun._typing import Array
 from genfun.engine.blocks import Blocks
+from genfun.engine.fused import compiled_steps, recorded_steps
 from genfun.engine.recursion import Recursion
 from genfun.scaled import Scaled
+
+ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 5e5
+"""Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
 
 
 class RecordedRun:
@@ -69,8 +73,26 @@ class SingleRecursion(RecordedRun):
         self._built_for = 0
         self._ahead = Scaled(np.zeros(0), np.zeros(0, dtype=np.int64))
 
+    def compiled(self) -> bool:
+        """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
+        return self.function.records_the_loss and self.real is np.float64 and compiled_steps(self._run) is not None
+
+    def worth_stepping(self, last: int) -> bool:
+        """Whether all steps up to a last one are as cheap as a contour.
+
+        Parameters
+        ----------
+        last : int
+        """
+        work = last * self.size
+        if self.compiled():
+            return work <= ALWAYS_COMPILED
+        return work <= ALWAYS_IN_BLOCKS and self.real is np.float64 and self.in_blocks(last)
+
     def in_blocks(self, count: int) -> bool:
         """Whether the next `count` steps are taken in blocks, which this prepares."""
+        if self.compiled():
+            return False
         if count > 4 * self._built_for and self.function.records_the_loss:
             self._blocks, self._built_for = Blocks.of(self._run, count) or self._blocks, count
         return self._blocks is not None
@@ -103,11 +125,15 @@ class SingleRecursion(RecordedRun):
 
     def _single_steps(self, count: int) -> Scaled:
         """Losses at the next `count` steps, one by one, with the range looked at as often as the recursion does."""
-        run, mantissas = self._run, np.empty(count)
-        exponents = np.empty(count, dtype=np.int64)
-        A, force, done = run.map[:, :, 0], run.force[:, 0], 0
+        run = self._run
         while run.step < self._next:
             run.advance()
+        quick = recorded_steps(run, count)
+        if quick is not None:
+            self._next += count
+            return Scaled(*quick)
+        mantissas, exponents = np.empty(count), np.empty(count, dtype=np.int64)
+        A, force, done = run.map[:, :, 0], run.force[:, 0], 0
         while done < count:
             state, label = run.state[:, 0], np.ldexp(run.noise_variance, -run.scale)[0]
             size, exponent = min(run.every, count - done), run.scale[0]

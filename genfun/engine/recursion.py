@@ -136,7 +136,9 @@ class Recursion:
         dtype: Any,
     ) -> None:
         capacity, signal = problem.measures() if measures is None else measures
-        lam, w_capacity, w_signal = (np.asarray(x, dtype) for x in joint_modes(capacity, signal))
+        nodes, weights, start = joint_modes(capacity, signal)
+        lam, w_signal = nodes.astype(dtype), np.asarray(start, dtype)
+        w_capacity = SpectralMeasure.trusted(nodes, weights).squares(dtype)
         rate, gamma = rates[:, None], gammas[:, None]
         a = rate * lam
         self.map, kick = symmetric_square(kind.update(a, *(h[:, None] for h in hypers)), a)

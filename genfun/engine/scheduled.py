@@ -102,11 +102,12 @@ def extent(method: ScheduledSGD, last: int) -> Extent:
 def least_loss(problem: Problem, method: ScheduledSGD, last: int) -> float:
     r"""A lower bound of the mean loss at every step up to a last one, from the slow modes alone.
 
-    .. math:: L_t \ge \tfrac12\sum_k s_k \max(0,\, 1 - \lambda_k R)^2 + \tfrac12\sigma^2,\qquad
-              R = \sum_{t} \frac{\alpha_t}{1 - \max\beta}
+    .. math:: L_t \ge \tfrac12\sum_k s_k \max(0,\, m(\lambda_k R))^2 + \tfrac12\sigma^2,\qquad
+              R = \sum_{t} \frac{\alpha_t}{1 - \max|\beta|},\qquad m(x) = 1 - x
 
     E w^2 >= (E w)^2, and without negative momentum the mean of a mode with lambda R < 1 falls monotonically, by
-    lambda R of its start at most.
+    lambda R of its start at most. A negative momentum may raise it, to 1/(1 - lambda R) at most, since no gradient
+    moves it by more than its own share of lambda R: then m(x) = 1 - x/(1 - x) for x < 1.
 
     Parameters
     ----------
@@ -117,17 +118,18 @@ def least_loss(problem: Problem, method: ScheduledSGD, last: int) -> float:
     Returns
     -------
     float
-        sigma^2/2 alone where a momentum is negative.
     """
-    total, most, floor = 0.0, 0.0, 0.5 * problem.noise_variance
+    total, most, least = 0.0, 0.0, 0.0
     for steps in chunks(0, last):
         rates, momenta, _ = method.at(steps)
-        total, most = total + float(rates.sum()), max(most, float(momenta.max()))
-        if momenta.min() < 0.0:
-            return floor
+        total, least = total + float(rates.sum()), min(least, float(momenta.min()))
+        most = max(most, float(np.abs(momenta).max()))
     signal = problem.measures()[1]
-    left = np.maximum(1.0 - total / (1.0 - most) * signal.nodes, 0.0) ** 2
-    return BOUNDED * 0.5 * float(signal.weights @ left) + floor
+    moved = total / (1.0 - most) * signal.nodes
+    if least < 0.0:
+        moved = np.where(moved < 0.5, moved / (1.0 - np.minimum(moved, 0.5)), 1.0)
+    left = np.maximum(1.0 - moved, 0.0) ** 2
+    return 0.5 * (BOUNDED * float(signal.weights @ left) + problem.noise_variance)
 
 
 def resolved(measure: SpectralMeasure, width: float, turning: float) -> SpectralMeasure:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from genfun._typing import Array, Complex, Shaped
+from genfun.engine.roots import off_axis, update_roots
 from genfun.engine.transform import Transform
 
 SECTIONS = 48
@@ -41,38 +42,6 @@ def mode_roots(G: Transform) -> tuple[Shaped[Array, " n"], Complex[Array, "n m"]
         nodes = np.concatenate((nodes, capacity.nodes))
     a = G.method.learning_rate * nodes
     return a, update_roots(G.method.update(a, *G.method.hyperparameters)[0], a.shape)
-
-
-def update_roots(rows: Any, shape: tuple[int, ...]) -> Complex[Array, "n m"]:
-    """Eigenvalues of update matrices given by their rows, whose entries broadcast to the shape."""
-    if len(rows) == 2:
-        return _roots_of_two(rows, shape)
-    matrix = np.stack([np.stack([np.broadcast_to(x, shape) for x in row], axis=-1) for row in rows], axis=-2)
-    return np.linalg.eigvals(matrix).astype(np.complex128)
-
-
-def _roots_of_two(rows: Any, shape: tuple[int, ...]) -> Complex[Array, "n 2"]:
-    """The same of two rows: the larger root by the quadratic formula, the other from the determinant."""
-    (first, above), (below, second) = rows
-    half, apart = 0.5 * (first + second), 0.5 * (first - second)
-    split = np.broadcast_to(apart * apart + above * below, shape)
-    reach = np.sqrt(np.abs(split))
-    larger = half + np.copysign(reach, half)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smaller = np.where(larger == 0.0, 0.0, (first * second - above * below) / larger)
-    real = split >= 0.0
-    roots = np.empty((*shape, 2), dtype=np.complex128)
-    roots.real[..., 0], roots.real[..., 1] = np.where(real, larger, half), np.where(real, smaller, half)
-    roots.imag[..., 0] = np.where(real, 0.0, reach)
-    roots.imag[..., 1] = -roots.imag[..., 0]
-    return roots
-
-
-def off_axis(roots: Complex[Array, "n m"]) -> Shaped[Array, " n"]:
-    """Largest |r_i r_j| off the positive real axis of each mode; 0 where there is none."""
-    products = roots[:, :, None] * roots[:, None, :]
-    off = (np.abs(np.imag(products)) > 1e-12 * np.abs(products)) | (np.real(products) < 0.0)
-    return np.where(off, np.abs(products), 0.0).max(axis=(1, 2))
 
 
 def mean_rate(G: Transform) -> float:

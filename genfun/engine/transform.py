@@ -108,6 +108,11 @@ class Transform(ABC):
         """
 
     @property
+    def turning(self) -> float:
+        """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
+        return 1.0
+
+    @property
     def measures(self) -> Measures:
         """The measures whose nodes have the modes' own singularities."""
         return self.problem.measures()

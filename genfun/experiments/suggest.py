@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun.answers.best.advice import advice
 from genfun.answers.best.optimize import optimize
 from genfun.answers.best.optimum import Optimum
 from genfun.answers.predict import Prediction, predict
@@ -29,7 +30,7 @@ class Suggestion:
     Parameters
     ----------
     method : SGD
-        Learning rate as torch takes it, momentum, batch size.
+        Learning rate as torch takes it, momentum, batch size: the simplest within 1 % of the best.
     loss : float
         Predicted mean of the loss function over the samples at `steps`.
     steps : int
@@ -40,7 +41,7 @@ class Suggestion:
     prediction : Prediction or SoftmaxPrediction
         The expected curve, in units of the loss function.
     optimum : Optimum or SoftmaxOptimum
-        The search's own answer: ranges, gain of momentum, bounds.
+        The search's own answer, of least loss: ranges, gain of momentum, bounds.
     data : LinearData or SoftmaxData
         The linearised problem in units of the loss function, for every other question.
     notes : tuple of str
@@ -200,16 +201,16 @@ def suggest(
         last = _steps_of(budget, size) if last is None else last
         best: Any = optimize(data, size, last, momentum)
         curve: Any = predict(data, best.method, _grid(last))
-        statement = _of_probe(best, curve)
+        method, statement = best.method, _of_probe(best, curve)
     else:
         data, kind = _linearised(model, inputs, targets, memory_limit)
         size = _within(size, batch_size, data.n_samples)
         best = optimize(data, size, last, momentum, noise, budget)
-        curve, more = predict(data, best.method, _grid(best.steps), noise), data.notes
-        statement = _statement(kind, data, best)
-    return Suggestion(
-        best.method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model
-    )
+        found = advice(best)
+        method, more = found.method, data.notes
+        curve = predict(data, method, _grid(best.steps), noise)
+        statement = (*_statement(kind, data, found.chosen), *((found.why,) if found.why else ()))
+    return Suggestion(method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model)
 
 
 def _known(size: int | None) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.answers.best.advice import Advice, advice
 from genfun.answers.best.loss_map import loss_map
 from genfun.answers.best.optimize import optimize
-from genfun.answers.best.optimum import Optimum
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict
@@ -367,8 +367,8 @@ def has_own_noise(state: State, path: str | None = None) -> bool:
 
 
 @lru_cache(maxsize=8)
-def best(state: State, path: str | None = None) -> Optimum:
-    """The best learning rate and momentum for the state's batch size and step.
+def best(state: State, path: str | None = None) -> Advice:
+    """The learning rate and momentum to use for the state's batch size and step, and the best ones.
 
     Parameters
     ----------
@@ -382,4 +382,4 @@ def best(state: State, path: str | None = None) -> Optimum:
         If nothing is stable.
     """
     posed = pose(state, path)
-    return optimize(posed.problem, batch_size=state.batch_size, steps=state.steps, noise=posed.noise)
+    return advice(optimize(posed.problem, batch_size=state.batch_size, steps=state.steps, noise=posed.noise))

@@ -12,6 +12,7 @@ from typing import Any
 from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
+from genfun._display import percent
 from genfun.experiments.simulation.simulate import simulate
 from genfun.explorer import look, model
 from genfun.explorer.beside import RUNS as RUN_FILES
@@ -352,10 +353,11 @@ class View:
         if found is None:
             self.answer.text = ""
             return
-        m = found.method
-        line = f"best at step {found.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
-        bound = ("It lies at a bound of the search.",) if found.at_bound else ()
-        self.answer.text = paragraphs((f"{line}, loss {found.loss:.4g}", *bound))
+        m, o = found.method, found.chosen
+        line = f"best at step {o.steps:,}: learning rate {m.learning_rate:.4g}, momentum {m.momentum:.4g}"
+        bound = ("It lies at a bound of the search.",) if o.at_bound else ()
+        why = (f"{found.why[0].upper()}{found.why[1:]}.",) if found.why else ()
+        self.answer.text = paragraphs((f"{line}, loss {o.loss:.4g}", *why, *bound))
 
     def _run(self) -> None:
         state, path = self.state, self.path
@@ -379,7 +381,7 @@ class View:
 
     def _show_progress(self, state: State, share: float) -> None:
         if state == self.state:
-            self.answer.text = paragraphs((f"running: {share:.0%}",))
+            self.answer.text = paragraphs((f"running: {percent(share)}",))
 
     def _show_runs(self, steps: int, found: Any, error: Exception | None) -> None:
         if error is not None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genfun._display import few
+
 ALIASES = {
     "batch_size": ("batchsize", "bs", "batch", "b", "minibatch", "minibatchsize", "trainbatchsize", "globalbatchsize"),
     "steps": (
@@ -84,15 +86,14 @@ def find(path: Path, frame: Any, what: str, given: str | None = None, flag: str 
     """
     if given is not None:
         if given not in frame.columns:
-            raise ValueError(
-                f"{flag} {given!r} is not one of the columns of {path}: {', '.join(map(str, frame.columns))}"
-            )
+            raise ValueError(f"{flag} {given!r} is not one of the columns of {path}: {few(frame.columns)}")
         return given
     by_name = {plain(name): name for name in reversed(list(frame.columns))}
     found = next((by_name[alias] for alias in ALIASES[what] if alias in by_name), None)
     if found is None and flag:
-        columns = ", ".join(map(str, frame.columns))
-        raise ValueError(f"{path} has no column that looks like {what}; it has {columns}: choose one by {flag}")
+        raise ValueError(
+            f"{path} has no column that looks like {what}; it has {few(frame.columns)}: choose one by {flag}"
+        )
     return found
 
 

@@ -15,6 +15,7 @@ from genfun.plotting.loss_map import loss_map
 from genfun.plotting.loss_parts import loss_parts
 from genfun.plotting.momentum_map import momentum_map
 from genfun.plotting.phase_diagram import phase_diagram
+from genfun.plotting.probe_curves import probe_curves
 from genfun.plotting.samples import samples
 from genfun.plotting.schedule import schedule
 from genfun.plotting.settings_map import settings_map
@@ -35,6 +36,7 @@ __all__ = [
     "loss_parts",
     "momentum_map",
     "phase_diagram",
+    "probe_curves",
     "samples",
     "save",
     "schedule",

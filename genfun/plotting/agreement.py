@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun._display import percent
 from genfun.experiments.agreement.agree import Agreement
 from genfun.experiments.agreement.agreements import Agreements
 from genfun.plotting._draw import draw
@@ -111,7 +112,7 @@ def agreement_panels(found: Agreements, most: int = 12) -> Any:
         agreement(part, ax)
         size = "full batch" if method.batch_size is None else f"batch {method.batch_size}"
         beta = getattr(method, "momentum", 0.0)
-        ax.set_title(f"{size}, momentum {beta:g}, {share:.0%} of the edge", fontsize="medium")
+        ax.set_title(f"{size}, momentum {beta:g}, {percent(share)} of the edge", fontsize="medium")
     legends: list[Any] = [ax.get_legend() for ax in places]
     shown, labels = legends[0].legend_handles, [text.get_text() for text in legends[0].texts]
     for legend in legends:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genfun._display import percent
 from genfun.answers.best.schedule_answer import BestSchedule, over
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, DASHES, axes, legend_below, line
@@ -63,7 +64,7 @@ def schedule(result: BestSchedule, ax: Axes | None = None) -> Axes:
     if result.family != "moving momentum":
         cap = result.share_of_edge * result.edge
         if cap < 3.0 * max(result.peak, constant):
-            label = f"{result.share_of_edge:.0%} of the edge by {result.edge_of}"
+            label = f"{percent(result.share_of_edge)} of the edge by {result.edge_of}"
             handles.append(line(ax, "cap", [0, free], [cap, cap], color="0.5", linewidth=0.9, label=label))
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0.0, None), xlim=(0, free))
     ax.spines[["top", "right"]].set_visible(False)

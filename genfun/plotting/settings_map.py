@@ -147,7 +147,7 @@ def _share_legend(panels: list[Axes]) -> None:
 
 
 def _of_optimum(result: Optimum, ax: Axes | None = None) -> Axes:
-    problem, noise = result._asked
+    problem, noise, _ = result._asked
     return settings_map(problem, result.steps, [result.method.batch_size], noise, ax=ax)[0]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun._display import percent
 from genfun.answers.batch.fit_steps import StepsFit
 from genfun.answers.batch.step_families import FAMILIES
 from genfun.plotting._draw import draw
@@ -56,7 +57,7 @@ def steps_fit(result: StepsFit, ax: Axes | None = None) -> Axes:
         style = {"color": COLOURS[names.index(f.name)], "linewidth": 2.0 if i == 0 else 1.2}
         label = f"{f.name} (weight {f.weight:.2f})"
         handles.append(line(ax, f.name, b, samples, linestyle=DASHES[i % len(DASHES)], label=label, **style))
-    ax.axvspan(*result.interval, color="0.93", zorder=0, label=f"{result.level:.0%} interval")
+    ax.axvspan(*result.interval, color="0.93", zorder=0, label=f"{percent(result.level)} interval")
     if np.isfinite(result.batch_size):
         least = result.batch_size * float(result.predict(result.batch_size))
         mark = line(ax, "critical batch size", [result.batch_size], [least], linestyle="", marker="*")

@@ -1,4 +1,4 @@
-"""The best setting of each batch size, and one of them in words."""
+"""The best setting of each batch size, and the one to use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from genfun.answers.band import loss_band
+from genfun.answers.best.advice import Advice, advice
 from genfun.answers.best.loss_map import LossMap, loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.words.explain import Explanation, explain
@@ -53,26 +54,34 @@ def best_settings(
         yield BestSetting(found, band)
 
 
-def in_words(
-    source: object, problem: Problem, best: Sequence[BestSetting], noise: NoiseModel, own: NoiseChoice
-) -> Explanation | None:
-    """The best setting of the middle one of the mini-batch sizes, or else of the full batch, explained.
+def to_use(best: Sequence[BestSetting]) -> Advice | None:
+    """What to use at the middle one of the mini-batch sizes, or else with full batches.
+
+    Parameters
+    ----------
+    best : sequence of BestSetting
+    """
+    if not best:
+        return None
+    optima = [setting.optimum for setting in best]
+    small = [optimum for optimum in optima if optimum.method.batch_size is not None] or optima
+    return advice(small[len(small) // 2])
+
+
+def in_words(source: object, problem: Problem, found: Advice, noise: NoiseModel, own: NoiseChoice) -> Explanation:
+    """The setting to use, explained.
 
     Parameters
     ----------
     source : LinearData or a problem
     problem : Problem
         What is computed with.
-    best : sequence of BestSetting
+    found : Advice
     noise : SpectrallyExpressible or Noise
     own : "measured", "exact", "fitted" or None
         The name of the noise where problem and noise are those of the data as they are.
     """
-    if not best:
-        return None
-    optima = [setting.optimum for setting in best]
-    small = [optimum for optimum in optima if optimum.method.batch_size is not None] or optima
-    chosen = small[len(small) // 2]
+    chosen = found.chosen
     if own is not None and isinstance(source, LinearData):
         return explain(source, chosen.method, chosen.steps, own)
     return explain(problem, chosen.method, chosen.steps, noise)

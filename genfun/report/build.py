@@ -18,6 +18,7 @@ from genfun.answers.predict import predict
 from genfun.answers.stability import stability
 from genfun.answers.words.explain import phase_or_none
 from genfun.answers.words.noise import SOURCES
+from genfun.answers.words.problem import problem_words
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.many import losses_at
@@ -28,7 +29,7 @@ from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
 from genfun.report.batch_costs import batch_costs
-from genfun.report.best_settings import best_settings, chart_about, in_words
+from genfun.report.best_settings import best_settings, chart_about, in_words, to_use
 from genfun.report.limits import rate_limit
 from genfun.report.model import DataSummary, NoiseSummary, RateLimit, Report, SettingCurve, SettingPhase
 
@@ -105,12 +106,8 @@ def build(
     """
     say = progress or (lambda fraction, stage: None)
     problem = _problem(source, noise_variance)
-    sizes = _batch_sizes(batch_sizes, problem.n_samples)
-    betas = tuple(dict.fromkeys(_check.momentum(beta) for beta in momenta))
-    if not betas:
-        raise ValueError("momenta is empty; pass at least one, e.g. momenta=[0.0]")
-    last = _check.integer("last_step", last_step, 1)
-    step = min(BEST_STEP, last) if best_step is None else _check.integer("best_step", best_step, 1)
+    question = asked(problem, batch_sizes, momenta, last_step, best_step, noise_variance)
+    sizes, betas, last, step = (question[name] for name in ("batch_sizes", "momenta", "last_step", "best_step"))
     say(0.0, "fitting the spectrum")
     fit = fit_power_law(problem)
     say(0.05, "measuring the batch noise")
@@ -141,19 +138,15 @@ def build(
     of: tuple[Any, Any] = (source, None) if by_data else (problem, fitted)
     phases = tuple(SettingPhase(m, choice, phase_or_none(of[0], m, of[1])) for m, choice in shown)
     say(0.85, "explaining a setting")
-    explanation = in_words(
-        source, problem, best, assumed, own if isinstance(own, str) and noise_variance is None else None
-    )
+    used, name = to_use(best), own if isinstance(own, str) and noise_variance is None else None
+    explanation = None if used is None else in_words(source, problem, used, assumed, name)
     say(0.9, "map of the settings")
-    told: Any = explanation
-    chart = None if told is None else chart_about(problem, told.method, step, assumed)
+    chart = None if used is None else chart_about(problem, used.method, step, assumed)
     say(1.0, "done")
-    asked = {"batch_sizes": list(sizes), "momenta": list(betas), "last_step": last, "best_step": step}
-    asked |= {"shares": list(SHARES), "noise_variance": noise_variance}
     return Report(
         version=__version__,
         target=target or repr(source),
-        inputs=(inputs or {}) | asked,
+        inputs=(inputs or {}) | question,
         data=_summary(source, problem),
         spectrum=spectrum_points(problem),
         fit=fit,
@@ -161,11 +154,45 @@ def build(
         limits=tuple(limits),
         curves=tuple(curves),
         best=tuple(best),
+        advice=used,
         costs=costs,
         phases=phases,
         explanation=explanation,
         chart=chart,
     )
+
+
+def asked(
+    problem: Problem,
+    batch_sizes: Sequence[int | None] | None,
+    momenta: Sequence[float],
+    last_step: int,
+    best_step: int | None,
+    noise_variance: float | None,
+) -> dict[str, Any]:
+    """What a report answers, checked, with what is left out as it is taken; see `build`.
+
+    Parameters
+    ----------
+    problem : Problem
+    batch_sizes : sequence of int or None, or None
+    momenta : sequence of float
+    last_step : int
+    best_step : int or None
+    noise_variance : float or None
+    """
+    betas = list(dict.fromkeys(_check.momentum(beta) for beta in momenta))
+    if not betas:
+        raise ValueError("momenta is empty; pass at least one, e.g. momenta=[0.0]")
+    last = _check.integer("last_step", last_step, 1)
+    return {
+        "batch_sizes": _batch_sizes(batch_sizes, problem.n_samples),
+        "momenta": betas,
+        "last_step": last,
+        "best_step": min(BEST_STEP, last) if best_step is None else _check.integer("best_step", best_step, 1),
+        "shares": list(SHARES),
+        "noise_variance": noise_variance,
+    }
 
 
 def _problem(source: object, noise_variance: float | None) -> Any:
@@ -179,16 +206,16 @@ def _problem(source: object, noise_variance: float | None) -> Any:
     return replace(problem, noise_variance=noise_variance)
 
 
-def _batch_sizes(sizes: Sequence[int | None] | None, n_samples: int | None) -> tuple[int | None, ...]:
+def _batch_sizes(sizes: Sequence[int | None] | None, n_samples: int | None) -> list[int | None]:
     if sizes is None:
         below = [b for b in BATCH_SIZES if n_samples is None or b < n_samples]
-        return (*below, None)
+        return [*below, None]
     if len(sizes) == 0:
         raise ValueError("batch_sizes is empty; pass at least one, e.g. batch_sizes=[10]; None means the full batch")
     for b in sizes:
         sampling_factor(b, n_samples)
     whole = [None if b is None or b == n_samples else b for b in sizes]
-    return tuple(dict.fromkeys(whole))
+    return list(dict.fromkeys(whole))
 
 
 def _log_steps(last: int) -> Array:
@@ -222,7 +249,7 @@ def _summary(source: object, problem: Problem) -> DataSummary:
     data = source if isinstance(source, LinearData) else None
     rank = problem.n_modes if isinstance(problem, PowerLaw) else cast(LinearProblem, problem).eigenvalues.size
     return DataSummary(
-        description=repr(source),
+        description=problem_words(problem),
         n_samples=problem.n_samples,
         n_outputs=None if data is None else data.n_outputs,
         rank=rank,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genfun._files import write_all
 from genfun.report.columns import COLUMNS, columns
-from genfun.report.encode import envelope
+from genfun.report.encode import envelope, plain
 from genfun.report.model import BatchCost, BestSetting, RateLimit, Report, SettingPhase
+
+QUESTION = {"batch_sizes", "momenta", "last_step", "best_step", "shares", "noise_variance"}
+"""Of the inputs, those that say nothing of the target."""
 
 
 def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
@@ -63,6 +67,36 @@ def write(report: Report, directory: str | os.PathLike[str]) -> dict[str, Path]:
     return _write_all(Path(directory), contents)
 
 
+def standing(directory: str | os.PathLike[str], inputs: Mapping[str, Any]) -> str | None:
+    """What a folder holds that a report would replace, in words; "" if it is the report of the same question.
+
+    Parameters
+    ----------
+    directory : path
+        Where the report is to go.
+    inputs : mapping
+        How it is asked, as `Report.inputs`.
+
+    Returns
+    -------
+    str or None
+        None if there is nothing.
+    """
+    folder = Path(directory)
+    if not any((folder / name).exists() for name in ("report.html", "report.json")):
+        return None
+    try:
+        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        held, target = dict(found["inputs"]), found["result"]["target"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "files of the same names"
+    ours = plain(dict(inputs))
+    other = {name for name in held | ours if held.get(name) != ours.get(name)}
+    if not other:
+        return ""
+    return "a report with other options" if other <= QUESTION else f"the report of {target}"
+
+
 def as_json(report: Report) -> str:
     """The report as JSON: genfun (version), command, inputs, result, conventions.
 
@@ -75,6 +109,8 @@ def as_json(report: Report) -> str:
     result: dict[str, Any] = {part: getattr(report, part) for part in ("target", "data", "fit")}
     result["noise"] = columns(report.noise)
     result |= {part: [columns(entry) for entry in getattr(report, part)] for part in lists}
+    used = report.advice
+    result["use"] = None if used is None else columns(BestSetting(used.chosen, None)) | {"why": used.why}
     result |= {part: getattr(report, part) for part in ("explanation", "spectrum")}
     parts = ("batch_size", "step", "learning_rates", "momenta", "loss", "log_loss", "noise_gain")
     m = report.chart

@@ -6,7 +6,7 @@ import math
 
 from genfun._display import percent
 from genfun.answers.words import numbers as words
-from genfun.report.model import BestSetting, Report
+from genfun.report.model import Report
 
 
 def headline(report: Report) -> str:
@@ -16,34 +16,29 @@ def headline(report: Report) -> str:
     ----------
     report : Report
     """
-    chosen = _recommended(report)
-    if chosen is None:
+    if report.advice is None:
         return "No learning rate converges with mini-batches: the trace of the Hessian is infinite."
-    found, band = chosen.optimum, chosen.band
-    method, unknown = found.method, math.nan if report.data.initial_loss > 0.0 else -math.inf
-    size = "full batches" if method.batch_size is None else f"batch size {method.batch_size}"
+    found, method = report.advice.chosen, report.advice.method
+    unknown = math.nan if report.data.initial_loss > 0.0 else -math.inf
     edge = method.learning_rate / found.share_of_edge
     loss = words.loss(found.loss, unknown, min(4, found.digits))
     low, high = (words.figures(end, 3) for end in found.learning_rate_range)
     lines = [
-        f"Use learning rate {words.figures(method.learning_rate)}, momentum {method.momentum:.3g}, {size}: "
-        f"mean loss {loss} at step {found.steps:,}, from {words.figures(report.data.initial_loss)} at the start.",
+        f"Use learning rate {words.figures(method.learning_rate)}, momentum {method.momentum:.3g}, "
+        f"{words.batches(method.batch_size)}: mean loss {loss} at step {found.steps:,}, "
+        f"from {words.figures(report.data.initial_loss)} at the start.",
         f"Rates from {low} to {high} lose at most 5 % more; it blows up from {words.figures(edge)} on.",
     ]
-    if band is not None:
-        ends = " to ".join(words.loss(end, unknown, 3) for end in sorted((float(band.plus), float(band.minus))))
+    if reason := report.advice.why:
+        lines.append(f"{reason[0].upper()}{reason[1:]}.")
+    if method.batch_size is None:
+        lines.append("Full batches have no noise: the loss is exact for this model.")
+    elif found.loss_band is not None:
+        ends = " to ".join(words.loss(end, unknown, 3) for end in sorted(found.loss_band))
         lines.append(f"The batch noise is assumed: over noise models the loss is {ends}.")
     elif found.noise_error > 0.0:
         lines.append(f"The batch noise is that of the data: the loss is known to {percent(found.noise_error)}.")
-    elif method.batch_size is None:
-        lines.append("Full batches have no noise: the loss is exact for this model.")
     return " ".join(lines)
-
-
-def _recommended(report: Report) -> BestSetting | None:
-    """The best setting that is explained in words."""
-    told = None if report.explanation is None else report.explanation.method
-    return next((best for best in report.best if best.optimum.method == told), None)
 
 
 def why(report: Report) -> str:

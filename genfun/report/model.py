@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfun.answers.band import LossBand
+from genfun.answers.best.advice import Advice
 from genfun.answers.best.loss_map import LossMap
 from genfun.answers.best.optimum import Optimum
 from genfun.answers.exponents.fit import PowerLawFit
@@ -240,12 +241,14 @@ class Report:
         Two for each batch size; none where no learning rate is stable.
     best : tuple of BestSetting
         One for each batch size at which a learning rate is stable.
+    advice : Advice or None
+        What to use at the middle one of the mini-batch sizes, or else with full batches; None if nothing is stable.
     costs : tuple of BatchCost
         One for each batch size; none where no loss can be aimed at.
     phases : tuple of SettingPhase
         Of the settings of the curves and of the best settings.
     explanation : Explanation or None
-        One of the best settings in words; None if there are none.
+        The setting to use in words; None if there is none.
     chart : LossMap or None
         The loss over learning rate and momentum at its step and batch size; None if there is none.
 
@@ -267,6 +270,7 @@ class Report:
     limits: tuple[RateLimit, ...]
     curves: tuple[SettingCurve, ...]
     best: tuple[BestSetting, ...]
+    advice: Advice | None
     costs: tuple[BatchCost, ...]
     phases: tuple[SettingPhase, ...]
     explanation: Explanation | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfun._display import FAR, seen
+from genfun._display import FAR, percent, seen
 from genfun.answers.words import numbers as words
 from genfun.answers.words.noise import noise_words
 from genfun.noise import SpectrallyExpressible
@@ -58,7 +58,7 @@ def data_facts(report: Report) -> Facts:
         ("residual variance", words.figures(data.noise_variance)),
         ("lowest possible loss", words.figures(0.5 * data.noise_variance)),
     ]
-    return Facts("Data", tuple(pairs), data.notes)
+    return Facts("Data", tuple(pairs))
 
 
 def spectrum_facts(report: Report) -> Facts:
@@ -82,7 +82,7 @@ def spectrum_facts(report: Report) -> Facts:
         ("... 90 % interval", between(fit.zeta_interval)),
         ("kappa = nu zeta", words.figures(fit.kappa)),
         ("fitted modes", f"{fit.window[0]} .. {last}"),
-        ("R^2 of the worse line", f"{fit.quality:.4f}"),
+        ("explained by the lines", f"at least {percent(fit.quality, 3)}"),
     )
     return Facts("Spectrum and signal", pairs, fit.notes)
 
@@ -100,7 +100,9 @@ def noise_facts(report: Report) -> Facts:
         pairs = [("source", noise.source), ("what", noise_words(noise.noise))]
         if noise.estimate is not None:
             fit = f"tau1 {noise.estimate.tau1:.4g}, tau2 {noise.estimate.tau2:.4g}"
-            pairs.append(("fitted constants", f"{fit}, off by up to {noise.estimate.noise_misfit:.0%} while learning"))
+            pairs.append(
+                ("fitted constants", f"{fit}, off by up to {percent(noise.estimate.noise_misfit)} while learning")
+            )
         remark = "phases and noise scales are by the fitted constants, all else by the noise of the data"
         return Facts("Batch noise", tuple(pairs), (remark,))
     pairs = [
@@ -115,9 +117,9 @@ def noise_facts(report: Report) -> Facts:
     if noise.source == "given":
         pairs.append(("estimate from the data", f"tau1 {estimate.tau1:.4g}, tau2 {estimate.tau2:.4g}"))
     pairs += [
-        ("misfit of fourth moments", f"{estimate.misfit:.1%}"),
-        ("noise error while learning", f"up to {estimate.noise_misfit:.1%}"),
-        ("correlations left out", f"up to {estimate.path_misfit:.1%}"),
+        ("misfit of fourth moments", percent(estimate.misfit, 3)),
+        ("noise error while learning", f"up to {percent(estimate.noise_misfit, 3)}"),
+        ("correlations left out", f"up to {percent(estimate.path_misfit, 3)}"),
     ]
     if report.data.noise_variance > 0.0:
         pairs.append(("label noise", f"{estimate.label_noise_ratio:.3f} of the model's"))
@@ -162,7 +164,8 @@ def limit_table(report: Report) -> TextTable:
     )
     caption = (
         "max rate: learning rate at which the mean loss stops converging, with the batch noise above; effective: "
-        "divided by 1 - momentum. Limited by noise: U~(1) = 1; by curvature: 2(1+beta)/lambda_max. "
+        "divided by 1 - momentum. Limited by noise: beyond, batches add more than steps take away; by "
+        "curvature: beyond, full batches blow up too. "
         + (
             "tau2 = -1 and +1 (tau1 = 1): the same for Gaussian and for translation-invariant data. "
             if banded
@@ -381,7 +384,7 @@ def _phase_notes(report: Report, most: int = 3) -> list[str]:
 
 
 def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
-    """A title and the sentences about one of the best settings; none where there is none.
+    """A title and the sentences about the setting to use; none where there is none.
 
     Parameters
     ----------
@@ -390,5 +393,4 @@ def in_words(report: Report) -> tuple[str, tuple[str, ...]]:
     found = report.explanation
     if found is None:
         return "In words", ()
-    size = words.batch(found.method.batch_size)
-    return f"In words: the best setting of batch size {size}", found.lines
+    return f"In words: the setting to use with {words.batches(found.method.batch_size)}", found.lines

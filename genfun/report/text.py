@@ -25,6 +25,8 @@ def print_report(report: Report, console: Console) -> None:
     """
     console.print(f"genfun {report.version} report: {report.target}", style="bold", markup=False)
     console.print(report.data.description, markup=False)
+    for note in report.data.notes:
+        console.print(f"note: {note}", markup=False)
     console.print()
     console.print(headline(report), style="bold", markup=False)
     console.print(why(report), markup=False)

@@ -10,6 +10,7 @@ from weakref import ref
 
 import numpy as np
 
+from genfun._display import percent
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
@@ -23,6 +24,7 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.any_pairs import serves
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
+from genfun.sample_space.few_pairs import FewPairs, departure
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import losses_in_parts, projected_gains
 from genfun.sample_space.operator import SampleFeatures
@@ -34,11 +36,8 @@ from genfun.sample_space.residuals import edge_residual
 from genfun.sample_space.skeleton import (
     CLOSE_MOMENTUM,
     LARGEST_MOMENTUM,
-    TRUSTED,
     WIDE_MOMENTUM,
-    FewPairs,
     close_skeleton,
-    departure,
     skeleton,
 )
 from genfun.sample_space.snapshots import supplemented
@@ -116,7 +115,7 @@ class MeasuredNoise(ErrorEstimate):
         """Where it is from and how well it is known, for a sentence."""
         return (
             f"measured on {self.pairs.size} vectors of sample space: largest learning rates are known to "
-            f"{self.error:.1g}, losses to {self.loss_error:.1g}, relative"
+            f"{percent(self.error, 1)}, losses to {percent(self.loss_error, 1)}"
         )
 
     @property
@@ -248,8 +247,8 @@ class MeasuredNoise(ErrorEstimate):
         beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
         if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
             return FewPairs(self.pairs)
-        real, circle = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
-        return FewPairs(self._close, real, circle) if max(real, circle) <= TRUSTED else FewPairs(self.pairs)
+        few = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        return few if few.serves else FewPairs(self.pairs)
 
     def quick(self, momentum: float) -> MeasuredNoise:
         """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.

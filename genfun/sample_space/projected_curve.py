@@ -23,6 +23,7 @@ from genfun.engine.loss_curve import (
 )
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
 from genfun.engine.unseen import judged_from, missed
+from genfun.sample_space.few_pairs import late_departure
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.scaled import EPS, Scaled
 
@@ -35,9 +36,7 @@ SOON, NEARLY = 1_024, 0.6
 from which on a next one is the furthest."""
 ACCEPT = 1e-9
 """Relative difference at which the hyperbola takes over from the circle."""
-CONTOUR_FACTOR = 4.0
-"""Logarithm of the factor by which values on the contour enter a late loss at most."""
-SHOWN = 5e-8
+SHOWN = 5e-7
 """Error by few pairs from which losses are summed over all."""
 LESS_NODES = 26
 """Nodes of the hyperbola for those: the quadrature errs by about 1e-8."""
@@ -210,26 +209,6 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     return inverted(F, steps, F.known_singularity() if singular is None else singular)
 
 
-def _few_pairs_error(F: ProjectedFunction, loss: Scaled, steps: Int[Array, " t"], singular: Singularity) -> Array:
-    r"""What it does to late losses, relative, that sums are taken over few pairs in place of all.
-
-    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + |p_0|\,t\Big)
-              \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
-
-    near the edge of the noise they move the loss by more, and late losses are a small part of what their generating
-    function sums; c is the largest factor of the contour.
-    """
-    t = steps.astype(float)
-    if F.few.real == 0.0:
-        return np.zeros(t.shape)
-    near = abs(1.0 - singular.noise_gain)
-    amplified = 1.0 / near if np.isfinite(near) and near > 0.0 else 1.0
-    rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
-    share = np.log(np.abs(F.loss(-np.expm1(-(singular.shift + 1.0 / t))))) - np.log(t) + CONTOUR_FACTOR
-    share = np.exp(np.clip(share - (loss.log() - singular.shift * t), 0.0, 700.0))
-    return F.few.real * (amplified + rate * t) * np.nan_to_num(share, nan=1.0)
-
-
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
     """Coefficients of a projected function at ascending steps.
 
@@ -313,7 +292,7 @@ def _late(
 ) -> LossCurve:
     """Losses by the hyperbola; over all pairs where few would show."""
     found = by_contour(F, steps, singular)
-    few = _few_pairs_error(F, found.loss, steps, singular)
+    few = late_departure(F, found.loss, steps, singular)
     shown = np.flatnonzero(few > SHOWN)
     parts = [LossCurve(found.loss, found.error + few, found.route)]
     if shown.size:

@@ -20,9 +20,9 @@ from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 from genfun.sample_space.elimination import first_solutions
 from genfun.sample_space.fast_pairs import HeavyBallPairs
+from genfun.sample_space.few_pairs import FewPairs
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure, symmetric, weighted
-from genfun.sample_space.skeleton import FewPairs
 
 if TYPE_CHECKING:
     from genfun.engine.loss_curve import LossCurve

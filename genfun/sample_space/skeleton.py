@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from genfun._threads import on_one_thread
 from genfun._typing import Array
 from genfun.engine.inversion import hyperbola
-from genfun.methods.sgd import SGD
 from genfun.sample_space.fast_pairs import denominator_coefficients
 from genfun.sample_space.projection import PairMeasure
+
+Places = tuple[Array, Array, Array, Array]
+"""q = 1 - z, momentum, gamma and learning rate."""
 
 SETTINGS, SKETCH, MOST = 500, 110, 200
 """Random settings at which the pairs are compared, random mixtures of them, and pairs kept at most."""
@@ -24,20 +26,20 @@ WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
 """Nodes a side of the blocks of pairs that are thinned each by itself first, the settings and mixtures for that, and
 pairs from which it pays."""
-CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-13
+CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-14
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
 blocks, too, as resonances are narrow."""
+LATE_SETTINGS, BLOCK_LATE_SETTINGS, LATE_WEIGHT = 300, 100, 10.0
+"""Settings at which late losses are looked at, for all pairs and for blocks, and how much they count."""
+LATEST, SLOW = 1e16, 50.0
+"""Latest step that settings look at; they do so to SLOW times the ratio of the fastest mode's rate to the slowest."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
 CELLS = 16_384
 """Settings times pairs worked on together, so that all working arrays stay in the cache."""
-TRUSTED = 1e-7
-"""Departure up to which few pairs stand for all in a single curve."""
 
 
-def random_settings(
-    pairs: PairMeasure, count: int, rng: np.random.Generator, wide: bool = False
-) -> tuple[Array, Array, Array, Array]:
+def random_settings(pairs: PairMeasure, count: int, rng: np.random.Generator, wide: bool = False) -> Places:
     """(q, beta, gamma, rate) as a map meets them: stable and unstable rates, the edge, and contours at all steps.
 
     Parameters
@@ -54,14 +56,14 @@ def random_settings(
         beta = _momenta(count, WIDE_MOMENTUM, rng)
     rate = 2.0 * (1.0 + beta) / high * np.exp(rng.uniform(np.log(1e-5), 0.0, count))
     gamma = np.exp(rng.uniform(np.log(1e-3), 0.0, count))
-    p = _contour_points(count, rng)
+    p = _contour_points(count, high / low, rng)
     # Left of 0, but right of the slowest pair of modes.
     p = p - np.minimum(2.0 * rate * low / (1.0 - beta), 0.5) * rng.uniform(0.0, 0.9, count)
     p[: count // 4] = 0.0
     return -np.expm1(-p), beta, gamma, rate
 
 
-def curve_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
+def curve_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> Places:
     """(q, beta, gamma, rate) as single curves meet them: circles about 0 as well, and points near the late rates.
 
     Parameters
@@ -75,7 +77,7 @@ def curve_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> 
     least = np.where(np.arange(count) % 2 == 0, 3e-2, 1e-5)
     rate = 2.0 * (1.0 + beta) / high * np.exp(np.log(least) * rng.random(count))
     gamma = np.exp(rng.uniform(np.log(1e-3), 0.0, count))
-    p = _contour_points(count, rng)
+    p = _contour_points(count, high / low, rng)
     eighth = count // 8
     p[:eighth] = 0.0
     pole = np.minimum(2.0 * rate * low / (1.0 - beta), 0.5)
@@ -85,8 +87,8 @@ def curve_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> 
     angle = rng.uniform(0.0, np.pi, count)
     # Slow modes show near the real axis, the fast ones at the angle of one of their roots or of the product of two.
     angle[::2] *= np.exp(rng.uniform(np.log(1e-4), 0.0, angle[::2].size))
-    turn = _turn(beta, rate * high * rng.random(count)) * rng.integers(1, 3, count)
-    angle[1::4] = _folded(turn)[1::4]
+    turned = turn(beta, rate * high * rng.random(count)) * rng.integers(1, 3, count)
+    angle[1::4] = folded(turned)[1::4]
     p[around] = (inward - 1.0j * angle)[around]
     return -np.expm1(-p), beta, gamma, rate
 
@@ -96,22 +98,52 @@ def _momenta(count: int, largest: float, rng: np.random.Generator) -> Array:
     return size * np.where(rng.random(count) < 0.75, 1.0, -1.0)
 
 
-def _contour_points(count: int, rng: np.random.Generator) -> Array:
-    """p on the hyperbolas of random steps."""
+def late_settings(pairs: PairMeasure, count: int, rng: np.random.Generator) -> Places:
+    """(q, beta, gamma, rate) on the real axis, at all distances from the slowest pole.
+
+    Parameters
+    ----------
+    pairs : PairMeasure
+    count : int
+    rng : numpy Generator
+    """
+    low, high = float(pairs.nodes[0]), float(pairs.nodes[-1])
+    beta = _momenta(count, CLOSE_MOMENTUM, rng)
+    rate = 2.0 * (1.0 + beta) / high * np.exp(np.log(1e-3) * rng.random(count))
+    gamma = np.exp(rng.uniform(np.log(1e-3), 0.0, count))
+    pole = np.minimum(2.0 * rate * low / (1.0 - beta), 0.5)
+    p = np.exp(rng.uniform(np.log(0.1 * pole), np.log(0.3))) - 0.999 * pole
+    return -np.expm1(-p), beta, gamma, rate
+
+
+def _contour_points(count: int, spread: float, rng: np.random.Generator) -> Array:
+    """p on the hyperbolas of random steps, until the slowest of modes that are spread so far apart has moved."""
     contour = hyperbola(16, 1.0).nodes
-    time = np.exp(rng.uniform(np.log(20.0), np.log(1e6), count))
+    time = np.exp(rng.uniform(np.log(20.0), np.log(np.clip(SLOW * spread, 1e6, LATEST)), count))
     p = contour[rng.integers(0, contour.size, count)] / time
     return np.where(np.abs(p.imag) < np.pi, p, 1.0j * rng.uniform(0.0, np.pi, count))
 
 
-def _turn(beta: Any, a: Any) -> Any:
-    """The angle of the roots of a mode; 0 where they are real and positive."""
+def turn(beta: Any, a: Any) -> Any:
+    """The angle of the roots of a mode; 0 where they are real and positive.
+
+    Parameters
+    ----------
+    beta, a : numbers or arrays that broadcast
+        Momentum, and learning rate times eigenvalue.
+    """
     half = 0.5 * (1.0 + np.asarray(beta) - a)
     return np.arccos(np.clip(half / np.sqrt(np.maximum(beta, 1e-300)), -1.0, 1.0))
 
 
-def _folded(angle: Array) -> Array:
-    """An angle as one between 0 and pi, conjugates being one."""
+def folded(angle: Array) -> Array:
+    """An angle as one between 0 and pi, conjugates being one.
+
+    Parameters
+    ----------
+    angle : array
+        Radians.
+    """
     return np.abs((angle + np.pi) % (2.0 * np.pi) - np.pi)
 
 
@@ -149,7 +181,7 @@ def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
     r"""The same with as many pairs as it takes to lose little beyond rounding, for single curves.
 
     **Assumptions.** Heavy-ball SGD with abs(momentum) up to 0.95. Values are good to about 1e-12 up to momentum 0.5,
-    and to 1e-7 at 0.9 near the resonances of fast modes: `departure` tells for a setting.
+    and to 1e-7 at 0.9 near the resonances of fast modes: `genfun.sample_space.few_pairs.departure` tells for a setting.
 
     Parameters
     ----------
@@ -160,84 +192,58 @@ def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
     if pairs.first.size <= CLOSE_SKETCH:
         return pairs
     rng = np.random.default_rng(seed)
-    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng))
-    return _thinned(some, curve_settings(pairs, CLOSE_SETTINGS, rng), CLOSE_SKETCH, CLOSE_TOLERANCE, some.first.size)
+    late = late_settings(pairs, BLOCK_LATE_SETTINGS, rng)
+    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng), late)
+    settings, late = curve_settings(pairs, CLOSE_SETTINGS, rng), late_settings(pairs, LATE_SETTINGS, rng)
+    return _thinned(some, settings, CLOSE_SKETCH, CLOSE_TOLERANCE, some.first.size, late)
 
 
-@dataclass(frozen=True, eq=False)
-class FewPairs:
-    """Pairs for one setting, and how far their sums are from those of all.
-
-    Parameters
-    ----------
-    pairs : PairMeasure
-    real, circle : float
-        From `departure`.
-    """
-
-    pairs: PairMeasure
-    real: float = 0.0
-    circle: float = 0.0
-
-
-@on_one_thread
-def departure(pairs: PairMeasure, few: PairMeasure, method: SGD, gamma: float) -> tuple[float, float]:
-    """How far the sums over few pairs are from those over all for one setting, relative to their absolute terms.
-
-    Parameters
-    ----------
-    pairs, few : PairMeasure
-    method : SGD
-        Heavy-ball SGD.
-    gamma : float
-        Sampling factor.
-
-    Returns
-    -------
-    (float, float)
-        The largest near the real axis, down to the slowest rate of decay; and elsewhere about the unit circle, where
-        the resonances of the fastest modes are.
-    """
-    beta, rate = method.momentum, method.learning_rate
-    fastest = float(_turn(beta, rate * pairs.nodes[-1]))
-    angle = np.concatenate([[1e-3, 1e-2, 0.1], np.linspace(0.6, np.pi, 6), _folded(fastest * np.arange(1, 3))])
-    pole = 2.0 * rate * pairs.nodes[0] / (1.0 - beta)
-    real = -min(pole, 0.5) * np.array([0.0, 0.9, 0.999, 1.0 - 1e-6])
-    p = np.concatenate([real, 1e-3 - 1.0j * angle])
-    table = np.ascontiguousarray(denominator_coefficients(-np.expm1(-p), beta, gamma, rate))
-    inverse, other = (np.reciprocal((each.features @ table.view(float)).view(complex)) for each in (pairs, few))
-    sizes, worst = np.abs(inverse), np.zeros(p.size)
-    for old, new, norms in ((pairs.kernel, few.kernel, pairs.sizes[0]), (pairs.source, few.source, pairs.sizes[1])):
-        difference = (old @ inverse.view(float)).view(complex) - (new @ other.view(float)).view(complex)
-        worst = np.maximum(worst, (np.abs(difference) / (norms @ sizes)).max(axis=0))
-    near = real.size + 3
-    return float(worst[:near].max()), float(worst[near:].max())
-
-
-def _block_by_block(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) -> PairMeasure:
+def _block_by_block(pairs: PairMeasure, settings: Places, late: Places | None = None) -> PairMeasure:
     """Each block of neighbours thinned by itself, to rounding, so that a decomposition chooses among far fewer.
 
     On a block all responses are smooth, so that few pairs stand for it and few settings tell which.
     """
     block = (pairs.first // BLOCK) * pairs.nodes.size + pairs.second // BLOCK
-    table = _sketched(pairs, settings, BLOCK_SKETCH)
+    table = _sketched(pairs, settings, BLOCK_SKETCH, late)
     blocks = [np.flatnonzero(block == each) for each in np.unique(block)]
     return _moved(pairs, table, blocks, CLOSE_TOLERANCE, table.shape[0])
 
 
 def _thinned(
-    pairs: PairMeasure, settings: tuple[Array, Array, Array, Array], sketch: int, tolerance: float, most: int
+    pairs: PairMeasure,
+    settings: Places,
+    sketch: int,
+    tolerance: float,
+    most: int,
+    late: Places | None = None,
 ) -> PairMeasure:
-    return _moved(pairs, _sketched(pairs, settings, sketch), [np.arange(pairs.first.size)], tolerance, most)
+    return _moved(pairs, _sketched(pairs, settings, sketch, late), [np.arange(pairs.first.size)], tolerance, most)
 
 
-def _sketched(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array], sketch: int) -> Array:
+def _sketched(pairs: PairMeasure, settings: Places, sketch: int, late: Places | None) -> Array:
     """Random mixtures of the responses at all settings: as many of u as of v."""
-    rng = np.random.default_rng(settings[0].size)
-    return np.concatenate([rng.standard_normal((sketch, rows.shape[0])) @ rows for rows in _responses(pairs, settings)])
+    rng, found = np.random.default_rng(settings[0].size), []
+    bent = (None, None) if late is None else _bent(pairs, late)
+    for rows, more in zip(_responses(pairs, settings), bent, strict=True):
+        mixed = rng.standard_normal((sketch, rows.shape[0])) @ rows
+        if more is not None:
+            mixed += rng.standard_normal((sketch, more.shape[0])) @ more
+        found.append(mixed)
+    return np.concatenate(found)
 
 
-def _responses(pairs: PairMeasure, settings: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
+def _bent(pairs: PairMeasure, settings: Places) -> tuple[Array, Array]:
+    r"""1/S^3 of all pairs at every setting, which bends as the second derivative of their responses does.
+
+    Late losses are in what the generating function bends near its singular point: a small part of it, to which fast
+    pairs add a constant. Here they have no more weight than they have there.
+    """
+    cubes = np.reciprocal(denominator_coefficients(*settings).T @ pairs.features.T) ** 3
+    first, second = (cubes * size * (LATE_WEIGHT / (np.abs(cubes) @ size))[:, None] for size in pairs.sizes)
+    return first, second
+
+
+def _responses(pairs: PairMeasure, settings: Places) -> tuple[Array, Array]:
     """u and v of all pairs at every setting, real and imaginary parts apart, weighted as in the sums.
 
     Every row is relative to the sum of its absolute terms.

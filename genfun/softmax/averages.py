@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.softmax.alone import linearise_alone, scores
 from genfun.softmax.data import SoftmaxData
+from genfun.softmax.linearised import Linearised
 
 LEAST_DRAWS, NODES = 48, 20
 """Draws for three classes or more, and nodes of Gauss-Hermite quadrature for two."""
-
-
-class Linearised(NamedTuple):
-    """The gradient near a mean, averaged over the weights about it.
-
-    Attributes
-    ----------
-    features : array, shape (N, d)
-        x.
-    gradient : array, shape (m,)
-        g = mean over samples of x (x) E r, r = p - y.
-    curvature : array, shape (N, k, k)
-        E J of each sample.
-    hessian : array, shape (blocks, size, size)
-        The blocks that are followed of H = mean x x^T (x) E J.
-    noise : array, shape (blocks, size, size)
-        The same of S, the covariance of the gradient of one sample, averaged.
-    """
-
-    features: Float[Array, "N d"]
-    gradient: Float[Array, " m"]
-    curvature: Float[Array, "N k k"]
-    hessian: Float[Array, "G s s"]
-    noise: Float[Array, "G s s"]
-
-    def product(self, weights: Float[Array, "m c"]) -> Float[Array, "m c"]:
-        """The whole H times some columns.
-
-        Parameters
-        ----------
-        weights : array, shape (m, c)
-        """
-        (n, d), k = self.features.shape, self.curvature.shape[1]
-        inside = (self.features @ weights.reshape(d, -1)).reshape(n, k, -1)
-        return (self.features.T @ (self.curvature @ inside).reshape(n, -1)).reshape(d * k, -1) / n
 
 
 @lru_cache(maxsize=8)
@@ -95,9 +61,18 @@ def probabilities(
     root = (vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]) @ np.swapaxes(vector, 1, 2)
     points, weight = draws(k)
     logits = (centre[:, None, :] + points @ root) @ data.basis.T
-    top = logits.max(axis=2, keepdims=True)
-    log_p = logits - top - np.log(np.exp(logits - top).sum(axis=2, keepdims=True))
-    return logits, log_p, weight
+    return logits, log_p_of(logits), weight
+
+
+def log_p_of(logits: Float[Array, "n q C"]) -> Float[Array, "n q C"]:
+    """Logarithms of probabilities.
+
+    Parameters
+    ----------
+    logits : array, shape (n, q, C)
+    """
+    rest = logits - logits.max(axis=2, keepdims=True)
+    return rest - np.log(np.exp(rest).sum(axis=2, keepdims=True))
 
 
 def loss_and_error(
@@ -113,13 +88,24 @@ def loss_and_error(
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return np.inf, np.nan
+    if covariance.shape[0] == data.all_alone:
+        found = [_each(data, rows, z, log_p_of(z)) for rows, z in scores(data, mean, covariance)]
+        nats, wrong = (np.concatenate(x) for x in zip(*found, strict=True))
+        return float(nats.mean()), float(wrong.mean())
     logits, log_p, weight = probabilities(data, mean, covariance)
-    nats = -np.einsum("nqc,nc->nq", log_p, data.targets)
-    mine = np.take_along_axis(logits, data.labels[:, None, None], axis=2)
+    nats, wrong = _each(data, slice(None), logits, log_p)
+    return float((nats @ weight).mean()), float((wrong @ weight).mean())
+
+
+def _each(
+    data: SoftmaxData, rows: slice, logits: Float[Array, "n q C"], log_p: Float[Array, "n q C"]
+) -> tuple[Float[Array, "n q"], Float[Array, "n q"]]:
+    """Loss of some samples at each draw, and whether it is classified wrongly."""
+    nats = -np.einsum("nqc,nc->nq", log_p, data.targets[rows])
+    mine = np.take_along_axis(logits, data.labels[rows, None, None], axis=2)
     others = (logits > mine).any(axis=2)
     tied = ~others & ((logits == mine).sum(axis=2) > 1)  # at the start nothing is known: a guess among equals
-    wrong = others + tied * (1.0 - 1.0 / (logits == mine).sum(axis=2))
-    return float((nats @ weight).mean()), float((wrong @ weight).mean())
+    return nats, others + tied * (1.0 - 1.0 / (logits == mine).sum(axis=2))
 
 
 def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
@@ -145,7 +131,8 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
 
     .. math:: S = \frac1N\sum_i x_ix_i^T\otimes E\,rr^T - gg^T - H\,\mathrm{Cov}\,H
 
-    Of several blocks the last term has that of each block alone.
+    Of several blocks the last term has that of each block alone; where every weight is followed alone see
+    `linearise_alone`.
 
     Parameters
     ----------
@@ -153,6 +140,8 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
     mean : array, shape (m,)
     covariance : array, shape (blocks, size, size)
     """
+    if covariance.shape[0] == data.all_alone:
+        return linearise_alone(data, mean, covariance)
     _, log_p, weight = probabilities(data, mean, covariance)
     p = np.exp(log_p)
     inside = p @ data.basis

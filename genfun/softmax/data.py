@@ -13,10 +13,13 @@ from genfun._typing import Array, Float, Int
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
 
-MOST_WEIGHTS, MOST_WORK = 600, 2e9
-"""Of d (C - 1) weights, whose full covariance is followed; of more, blocks of eigenfeatures,
-as long as the products of one linearisation, N r (C - 1)^2, are no more than that: a few seconds, a hundred times."""
-SEARCH_WORK, WHOLE_SEARCHED = 3e8, 100
+MOST_WEIGHTS, MOST_BLOCKED = 600, 5e7
+"""Of d (C - 1) weights, whose full covariance is followed; of more, blocks of eigenfeatures, as long as the products of
+one linearisation, N r (C - 1)^2, are no more than that, some 20 seconds a prediction; then each weight alone."""
+MOST_WORK, MOST_ALONE, LEAST_ALONE = 2e9, 5e7, 5
+"""Of these products, what is refused of fewer classes than the third, which are not followed alone. Of more, N C^2:
+some 400 MB, and minutes."""
+SEARCH_WORK, SEARCH_ALONE, WHOLE_SEARCHED = 3e8, 1e7, 100
 """The same in a search of some seventy predictions, and the weights up to which it follows their covariance whole."""
 SIDE, LARGEST_BLOCK, PAIRED = 16, 200, 1.5e8
 """Eigenfeatures in a block: a power of two, lower where a block would have more weights than the second, or products of
@@ -32,8 +35,8 @@ class SoftmaxData:
     .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
               \qquad y_{ic} = (1-\epsilon)\,[c = y_i] + \frac{\epsilon}{C}
 
-    Accepted by `predict`, `max_learning_rate`, `steps_to_loss`, `optimize` and `explain`; every other answer is derived
-    for squared loss.
+    Accepted by `predict`, `predict_test`, `max_learning_rate`, `steps_to_loss`, `optimize`, `explain` and
+    `experiments.simulate`; every other answer is derived for squared loss.
 
     **Assumptions.** Cross-entropy in nats, a mean over samples, as of `torch.nn.CrossEntropyLoss`; features as they
     are, with no intercept added. The loss is that of the data alone: weight decay belongs to the method, and its
@@ -52,10 +55,14 @@ class SoftmaxData:
     label_smoothing : float
         epsilon in [0, 1), as of `torch.nn.CrossEntropyLoss`; every loss is that of the smoothed labels.
     whole : int
-        Weights d (C - 1) up to which their covariance is followed whole. Of more, in blocks of a few eigenfeatures, and
-        the mean by Lanczos: much quicker, and less exact, of which the error estimates tell.
+        Weights d (C - 1) up to which their covariance is followed whole. Of more, in blocks of a few eigenfeatures, or
+        of many classes each alone, and the mean by Lanczos: much quicker, and less exact, of which the error estimates
+        tell.
     side : int
-        Eigenfeatures in a block at most, a power of two.
+        Eigenfeatures in a block at most, a power of two; 0 follows each weight alone where there are five classes or
+        more.
+    names : tuple or None
+        Of the columns, where the features came in a frame that has them: held-out ones must have the same order.
 
     Examples
     --------
@@ -71,6 +78,7 @@ class SoftmaxData:
     label_smoothing: float = 0.0
     whole: int = MOST_WEIGHTS
     side: int = SIDE
+    names: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         self.features.setflags(write=False)
@@ -99,7 +107,8 @@ class SoftmaxData:
         ------
         ValueError
             On wrong shapes, non-finite values, fewer than two classes, a label smoothing that is not in [0, 1), or
-            what would take hours: N min(N, d) (C - 1)^2 beyond 2e9 where there are more than 600 weights d (C - 1).
+            what would take hours: beyond 600 weights d (C - 1), N C^2 above 5e7, or with fewer than five classes
+            N min(N, d) (C - 1)^2 above 2e9.
         TypeError
             On what is not an array of real numbers.
 
@@ -130,7 +139,7 @@ class SoftmaxData:
             ) from None
         if classes.size < 2:
             raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
-        _check_work(n, d, classes.size, MOST_WORK)
+        check_work(n, d, classes.size, MOST_WORK, MOST_ALONE)
         values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
         if not values.any():
             raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
@@ -142,11 +151,18 @@ class SoftmaxData:
                     f"initial must be finite, of shape ({d}, {classes.size}), features by classes, got {start.shape}; "
                     "a weight of torch.nn.Linear is transposed"
                 )
-        return cls(values, positions.ravel().astype(np.int64), tuple(classes.tolist()), start, smoothing)
+        return cls(
+            values,
+            positions.ravel().astype(np.int64),
+            tuple(classes.tolist()),
+            start,
+            smoothing,
+            names=_arrays.names_of(X),
+        )
 
     def check_search(self) -> None:
         """Refuse what a search, of many predictions, would take hours for."""
-        _check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK)
+        check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK, SEARCH_ALONE)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
         """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
@@ -161,8 +177,9 @@ class SoftmaxData:
         Raises
         ------
         ValueError
-            On a wrong shape, or a label that is not among the classes.
+            On a wrong shape, columns in another order, or a label that is not among the classes.
         """
+        _arrays.check_names("X_test", X, self.names)
         table = _arrays.table("X_test", X)
         n, d = (int(side) for side in table.shape)
         if d != self.features.shape[1]:
@@ -194,11 +211,26 @@ class SoftmaxData:
         return self.features.shape[1] * (len(self.classes) - 1)
 
     @property
+    def all_alone(self) -> int:
+        """d C: weights in class coordinates, in which they are followed each alone."""
+        return self.features.shape[1] * len(self.classes)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the covariance of the weights is followed by its diagonal alone: where blocks would take minutes."""
+        (n, d), count = self.features.shape, len(self.classes)
+        if self.n_weights <= self.whole or count < LEAST_ALONE:
+            return False
+        return self.side == 0 or n * min(n, d) * (count - 1) ** 2 > MOST_BLOCKED
+
+    @property
     def blocks(self) -> tuple[int, int]:
         """How the covariance of the weights is followed: whole, or in blocks of a few features each, of this size."""
         if self.n_weights <= self.whole:
             return 1, self.n_weights
-        (n, d), k, side = self.features.shape, len(self.classes) - 1, self.side
+        if self.alone:
+            return self.all_alone, 1
+        (n, d), k, side = self.features.shape, len(self.classes) - 1, max(self.side, 1)
         while side > 1 and (d % side or side * k > LARGEST_BLOCK or n * d * side * k**2 > PAIRED):
             side //= 2
         return d // side, side * k
@@ -228,7 +260,11 @@ class SoftmaxData:
             turn = np.hstack((turn, extra))
             inside = np.hstack((inside, np.zeros((len(inside), extra.shape[1]))))
             initial = turn.T @ self.initial
-        more = -turn.shape[1] % self.side if turn.shape[1] * (len(self.classes) - 1) > self.whole else 0
+        more = (
+            -turn.shape[1] % max(self.side, 1)
+            if not self.alone and turn.shape[1] * (len(self.classes) - 1) > self.whole
+            else 0
+        )
         inside, turn = (np.pad(x, ((0, 0), (0, more))) for x in (inside, turn))  # the last block is filled by zeros
         initial = None if initial is None else np.pad(initial, ((0, more), (0, 0)))
         return replace(self, features=inside, initial=initial), turn
@@ -244,6 +280,11 @@ class SoftmaxData:
         """y: the smoothed labels."""
         count = len(self.classes)
         return (1.0 - self.label_smoothing) * np.eye(count)[self.labels] + self.label_smoothing / count
+
+    @cached_property
+    def squares(self) -> Float[Array, "N d"]:
+        """Squared features."""
+        return self.features**2
 
     @cached_property
     def squared(self) -> LinearData:
@@ -264,11 +305,25 @@ def most_features(n: int, classes: int, work: float) -> int:
     return max(int(work / n / (classes - 1) ** 2), WHOLE_SEARCHED // (classes - 1))
 
 
-def _check_work(n: int, d: int, classes: int, work: float) -> None:
-    if d * (classes - 1) > MOST_WEIGHTS and n * min(n, d) * (classes - 1) ** 2 > work:
+def check_work(n: int, d: int, classes: int, work: float, alone: float) -> None:
+    """Refuse what would take hours.
+
+    Parameters
+    ----------
+    n, d, classes : int
+    work : float
+        The most N min(N, d) (C - 1)^2 of few classes.
+    alone : float
+        The most N C^2 of more.
+    """
+    if d * (classes - 1) <= MOST_WEIGHTS:
+        return
+    what = f"X has {n} samples of {d} features in {classes} classes, which would take hours"
+    if classes >= LEAST_ALONE and n * classes**2 > alone:
+        raise ValueError(
+            f"{what}; take no more than {int(alone / classes**2)} samples, as many of each class, or fewer classes"
+        )
+    if classes < LEAST_ALONE and n * min(n, d) * (classes - 1) ** 2 > work:
         most = most_features(n, classes, work)
         remedy = f"project the features on their {most} leading principal components, or take" if most else "take"
-        raise ValueError(
-            f"X has {n} samples of {d} features in {classes} classes, which would take hours; {remedy} fewer samples "
-            "of each class or fewer classes"
-        )
+        raise ValueError(f"{what}; {remedy} fewer samples of each class")

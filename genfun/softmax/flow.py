@@ -17,6 +17,8 @@ from genfun.softmax.krylov import small_space
 
 SINGLE = 6
 """First steps, each with its own linearisation."""
+SLOW, EDGE = 1e-8, 1e-5
+"""Of what would matter in all steps, by which the slowest modes, and those at their own edge, are moved."""
 
 
 class State(NamedTuple):
@@ -40,23 +42,25 @@ class State(NamedTuple):
 
 
 class Powers(NamedTuple):
-    """n steps of every mode: A^n, sum_{s<n} A^s e, and sum_{s<n} A_j^s e e^T A_k^sT, with e = (-1, 1)."""
+    """n steps of every mode: A^n and sum_{s<n} A^s e, with e = (-1, 1)."""
 
     step: Float[Array, "2 2 G s"]
     pushed: Float[Array, "2 G s"]
-    kicked: Float[Array, "2 2 G s s"]
 
     def then(self, first: Powers) -> Powers:
         """The steps of `first`, then these: no division, so that it is safe where an eigenvalue is 0."""
         step = np.einsum("pr...,rs...->ps...", self.step, first.step)
-        return Powers(step, self.pushed + _one_side(self.step, first.pushed), self.kicked + self.both(first.kicked))
+        return Powers(step, self.pushed + _one_side(self.step, first.pushed))
 
     def both(self, middle: Float[Array, "2 2 G s s"]) -> Float[Array, "2 2 G s s"]:
         """A_j M_jk A_k^T."""
-        step = self.step
-        left = np.stack([step[p, 0][..., None] * middle[0] + step[p, 1][..., None] * middle[1] for p in (0, 1)])
-        sides = [left[:, 0] * step[q, 0][..., None, :] + left[:, 1] * step[q, 1][..., None, :] for q in (0, 1)]
-        return np.stack(sides, axis=1)
+        step, found = self.step, np.empty_like(middle)
+        for p in (0, 1):
+            left = [step[p, 0][..., None] * middle[0, r] + step[p, 1][..., None] * middle[1, r] for r in (0, 1)]
+            for q in (0, 1):
+                found[p, q] = left[0] * step[q, 0][..., None, :]
+                found[p, q] += left[1] * step[q, 1][..., None, :]
+        return found
 
     def moved(self, mean: Float[Array, "2 p"], force: Float[Array, " p"]) -> Float[Array, "2 p"]:
         """A x + U e f, of modes in a single block."""
@@ -77,15 +81,9 @@ class Modes:
     """
 
     def __init__(self, eigenvalues: Float[Array, "G s"], method: SGD) -> None:
-        a = method.learning_rate * (np.maximum(eigenvalues, 0.0) + method.weight_decay)
-        beta, kick = np.full(a.shape, method.momentum), np.array([-1.0, 1.0])
-        square = (2, 2, *a.shape, a.shape[-1])
-        one = Powers(
-            step=np.array([[1.0 - a, -beta], [a, beta]]),
-            pushed=np.broadcast_to(kick[:, None, None], (2, *a.shape)),
-            kicked=np.broadcast_to(np.outer(kick, kick)[:, :, None, None, None], square),
-        )
-        self._doubled = [one]
+        self._a = a = method.learning_rate * (np.maximum(eigenvalues, 0.0) + method.weight_decay)
+        self._beta = method.momentum
+        self._doubled = _doubled(a, self._beta)
 
     def after(self, n: int) -> Powers:
         """n >= 1 steps.
@@ -94,13 +92,66 @@ class Modes:
         ----------
         n : int
         """
-        while 2 ** len(self._doubled) <= n:
-            self._doubled.append(self._doubled[-1].then(self._doubled[-1]))
-        total: Any = None
-        for j, power in enumerate(self._doubled):
-            if n >> j & 1:
-                total = power if total is None else power.then(total)
-        return total
+        return _power(self._doubled, n)
+
+    def kicked(self, n: int) -> Float[Array, "2 2 G s s"]:
+        r"""What n kicks of unit covariance between modes j and k leave, each moved by the steps after it.
+
+        .. math:: U_{jk} = \sum_{s<n} A_j^s e e^T A_k^{sT},\qquad
+                  U_{jk} - A_j U_{jk} A_k^T = R = ee^T - A_j^n ee^T A_k^{nT}
+
+        Four equations for the four entries of U, solved by hand with sums and products of the a alone, so that slow
+        modes lose nothing to 1 - r^2. Of the slowest, and of what is at its own edge, a is moved by a little of what
+        would matter in n steps: that changes U by no more, and keeps what rounding leaves of R below it too.
+
+        Parameters
+        ----------
+        n : int
+        """
+        beta, powers = self._beta, self.after(n)
+        slowest, top, near = SLOW * (1.0 - beta) / n, 2.0 * (1.0 + beta), EDGE * (1.0 - beta) / n
+        a = np.maximum(self._a, slowest)
+        a = np.where(np.abs(a - top) < near, top - near, a)
+        if (a != self._a).any():
+            powers = _power(_doubled(a, beta), n)
+        # A^n e - e, of which R consists: with it small where R is.
+        w = -a * powers.pushed[0] - beta * powers.pushed[1]
+        u = a * powers.pushed[0] - (1.0 - beta) * powers.pushed[1]
+        wj, wk, uj, uk = w[..., :, None], w[..., None, :], u[..., :, None], u[..., None, :]
+        wu = uk - wj - wj * uk
+        uu = -uj - uk - uj * uk
+        aj, ak = a[..., :, None], a[..., None, :]
+        total = aj + ak
+        part = aj * ak / total
+        weights = (wj - beta * uj) + (wk - beta * uk) - (1.0 - beta) * wj * wk + beta * (wj * uk + uj * wk)
+        side = aj * wu
+        side = beta / (1.0 - beta) * (side + np.swapaxes(side, -1, -2)) + beta**2 * uu
+        side += (1.0 + beta) / (1.0 - beta) * part * weights
+        pivot = (1.0 - beta**2) + beta / (1.0 - beta) * total - (1.0 + beta) ** 2 / (1.0 - beta) * part
+        inner = side / pivot
+        found = np.empty((2, 2, *inner.shape))
+        found[0, 0] = ((1.0 + beta) * inner + weights) / total
+        found[0, 1] = (ak * found[0, 0] - inner + wu) / (1.0 - beta)
+        found[1, 0] = np.swapaxes(found[0, 1], -1, -2)
+        found[1, 1] = inner + uu
+        return found
+
+
+def _doubled(a: Float[Array, "G s"], beta: float) -> list[Powers]:
+    """One step; `_power` appends two, four, ..."""
+    both = np.full(a.shape, beta)
+    pushed = np.broadcast_to(np.array([-1.0, 1.0])[:, None, None], (2, *a.shape))
+    return [Powers(np.array([[1.0 - a, -both], [a, both]]), pushed)]
+
+
+def _power(doubled: list[Powers], n: int) -> Powers:
+    while 2 ** len(doubled) <= n:
+        doubled.append(doubled[-1].then(doubled[-1]))
+    total: Any = None
+    for j, power in enumerate(doubled):
+        if n >> j & 1:
+            total = power if total is None else power.then(total)
+    return total
 
 
 class Stretch:
@@ -128,7 +179,10 @@ class Stretch:
 
     def __init__(self, data: SoftmaxData, method: SGD, state: State, about: State, most: int) -> None:
         near = linearise(data, about.mean[0], about.covariance[0, 0])
-        lam, self._turn = np.linalg.eigh(near.hessian)
+        if near.hessian.shape[1] == 1:
+            lam, self._turn = near.hessian[:, :, 0], np.ones_like(near.hessian)
+        else:
+            lam, self._turn = np.linalg.eigh(near.hessian)
         back = np.swapaxes(self._turn, 1, 2)
         alpha = method.learning_rate
         gamma = sampling_factor(method.batch_size, data.n_samples, method.replacement)
@@ -157,7 +211,8 @@ class Stretch:
         n : int
         """
         powers, turn = self._modes.after(n), self._turn
-        covariance = powers.both(self._covariance) + powers.kicked * self._noise
+        covariance = powers.both(self._covariance)
+        covariance += self._modes.kicked(n) * self._noise
         mean = self._mean_modes.after(n).moved(self._mean, self._force)
         return State(mean @ self._space.T + self._centre, turn @ covariance @ np.swapaxes(turn, 1, 2))
 

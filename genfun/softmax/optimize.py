@@ -9,8 +9,9 @@ import numpy as np
 
 from genfun import _check
 from genfun.methods.sgd import SGD
+from genfun.softmax.curve import curve
 from genfun.softmax.data import WHOLE_SEARCHED, SoftmaxData
-from genfun.softmax.predict import FINE, check_method, curve, own_noise, start_edge
+from genfun.softmax.predict import FINE, check_method, own_noise, start_edge
 
 MOMENTA = (-0.3, 0.0, 0.5, 0.8, 0.9, 0.95)
 SHARES = (0.02, 0.06, 0.2, 0.5, 0.9, 1.4)
@@ -31,15 +32,17 @@ class SoftmaxOptimum:
     method : SGD
         Its learning rate, momentum and batch size.
     loss : float
-        Predicted mean cross-entropy at the last step, in nats.
+        Predicted mean cross-entropy at the last step, in nats, of the samples in `by`.
     error_rate : float
-        Predicted share of training samples classified wrongly.
+        Predicted share of them classified wrongly.
     steps : int
         T.
     share_of_edge : float
         Learning rate over the start edge.
     loss_without_momentum : float
         The least loss found with momentum 0.
+    by : str
+        "training samples", or "held-out rows" with objective="test".
 
     Examples
     --------
@@ -55,12 +58,14 @@ class SoftmaxOptimum:
     steps: int
     share_of_edge: float
     loss_without_momentum: float
+    by: str = "training samples"
 
     def __repr__(self) -> str:
         m = self.method
         size = "full batch" if m.batch_size is None else f"batch_size={m.batch_size}"
+        by = "" if self.by == "training samples" else f" by {self.by}"
         return (
-            f"SoftmaxOptimum(loss {self.loss:.6g} nats at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
+            f"SoftmaxOptimum(loss {self.loss:.6g} nats at step {self.steps}{by}: learning_rate={m.learning_rate:.4g}, "
             f"momentum={m.momentum:.4g}, {size})"
         )
 
@@ -68,9 +73,9 @@ class SoftmaxOptimum:
 class _Search:
     """Losses by (share of the start edge, momentum), each computed once; of many weights in blocks, much quicker."""
 
-    def __init__(self, data: SoftmaxData, kind: SGD, steps: int) -> None:
-        self.kind, self.steps = kind, steps
-        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=1)
+    def __init__(self, data: SoftmaxData, kind: SGD, steps: int, on: SoftmaxData | None = None) -> None:
+        self.kind, self.steps, self.on = kind, steps, on
+        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=0)
         self._edges: dict[float, float] = {}
         self._losses: dict[tuple[float, float], float] = {}
 
@@ -82,7 +87,7 @@ class _Search:
     def loss(self, share: float, momentum: float) -> float:
         key = (round(share, 9), round(momentum, 9))
         if key not in self._losses:
-            found = curve(self.data, self.setting(share, momentum), np.array([self.steps]), GLANCE)
+            found = curve(self.data, self.setting(share, momentum), np.array([self.steps]), GLANCE, self.on)
             self._losses[key] = float(found[0, 0])
         return self._losses[key]
 
@@ -110,6 +115,7 @@ def softmax_optimize(
     budget: Any = None,
     step_time: Any = None,
     method: Any = None,
+    on: SoftmaxData | None = None,
 ) -> SoftmaxOptimum:
     """What `optimize` answers for a SoftmaxData.
 
@@ -122,6 +128,8 @@ def softmax_optimize(
     noise, budget, step_time : None
     method : SGD or None
         Whose `replacement` and `weight_decay` are kept; the loss is that without the penalty.
+    on : SoftmaxData or None
+        Held-out samples whose loss is made least; None is those that are trained on.
     """
     own_noise(noise)
     if steps is None or budget is not None or step_time is not None:
@@ -132,11 +140,12 @@ def softmax_optimize(
     if method is not None:
         check_method(method)
     kind = SGD(1.0, batch_size=batch_size) if method is None else replace(method, batch_size=batch_size)
-    search = _Search(data, kind, last)
+    search = _Search(data, kind, last, on)
     share, beta = search.best(fixed)
     plain = search.loss(*search.best(0.0)) if fixed is None else np.nan
     if plain <= search.loss(share, beta):
         share, beta = search.best(0.0)
     chosen = search.setting(share, beta)
-    loss, wrong = curve(data, chosen, np.array([last]), FINE)[:2, 0]
-    return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(plain if fixed is None else loss))
+    loss, wrong = curve(data, chosen, np.array([last]), FINE, on)[:2, 0]
+    by = "training samples" if on is None else "held-out rows"
+    return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(plain if fixed is None else loss), by)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from genfun import _check
+from genfun._display import Displayed
 from genfun._typing import Array, Bool, Float, Int
 from genfun.engine.edge import edge, with_rate
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
-from genfun.softmax.averages import loss_and_error, loss_of
+from genfun.softmax.curve import at, curve, each_curve
 from genfun.softmax.data import SoftmaxData
-from genfun.softmax.flow import State, Stretch, start, stretches
+from genfun.softmax.flow import Stretch, boundaries, start, stretches
 
-FINE, COARSE = 2, 1
-"""Linearisations while the step number doubles, for the answer and for its error estimate."""
+FINE, COARSE, DRAWN = 2, 1, 4
+"""Linearisations while the step number doubles, for the answer and for its error estimate; losses of a drawn curve."""
 MOST_EDGES = 2.0
 """A learning rate beyond so many start edges is refused."""
 UNCERTAIN = 0.03
@@ -27,7 +29,10 @@ root of the number of samples drawn. Runs on four data sets with 31 to 189 weigh
 to .9 of the start edge differed by that much beyond a standard error: .0 to .07 after 60 samples, .2 to .4 after 2."""
 BLOCKED = 0.25
 """Of the same part, what following the covariance in blocks costs: of digits' 784 pixels, in 90 of 100 losses up to .1
-to .2 with batches of 16 up to three tenths of the start edge, .4 with batches of 4 there, .5 at nine tenths."""
+to .2 with batches of 16 up to three tenths of the start edge, .4 with batches of 4 there, .5 at nine tenths. There the
+part is taken of the logarithm of the loss: one that is nearly all noise may be any number of times too high."""
+MANY = 10
+"""Classes up to which `EARLY` is known; of more, samples are few for longer, by their share of these."""
 FEW = 10
 """Samples drawn for each class, or as many as there are classes if these are fewer, from which error rates were right
 to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40."""
@@ -39,7 +44,7 @@ MEANING = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SoftmaxPrediction:
+class SoftmaxPrediction(Displayed):
     """Mean cross-entropy at given steps.
 
     Parameters
@@ -65,6 +70,8 @@ class SoftmaxPrediction:
     separable : bool
         Whether the mean weights at one of these steps put every training sample in its class. That proves the classes
         to be separable: the loss falls towards 0 with ever larger weights, without a minimum. False proves nothing.
+    held_out : SoftmaxData or None
+        Of `predict_test` the samples whose loss this is.
 
     Examples
     --------
@@ -82,13 +89,41 @@ class SoftmaxPrediction:
     data: SoftmaxData
     method: SGD
     separable: bool = False
+    held_out: SoftmaxData | None = None
+
+    @cached_property
+    def curves(self) -> dict[str, tuple[Any, Any]]:
+        """Steps and losses for the picture, by name: "training", and before it "held-out" of `predict_test`.
+
+        At the steps asked for and at four in each doubling of the step. Computed when it is first asked for.
+        """
+        last = int(np.max(self.steps))
+        between = [step for step in boundaries(DRAWN, last) if step <= last]
+        steps = np.union1d(np.ravel(self.steps), np.asarray(between))
+        names = {"training": self.data} if self.held_out is None else {"held-out": self.held_out, "training": self.data}
+        found = each_curve(self.data, self.method, steps, FINE, list(names.values()))
+        return {name: (steps, values[0]) for name, values in zip(names, found, strict=True)}
+
+    @property
+    def best_step(self) -> int:
+        """Of `predict_test`, the step of least held-out loss among those of `curves`: when to stop.
+
+        Raises
+        ------
+        ValueError
+            Of a prediction on the training samples, whose least loss does not say when to stop.
+        """
+        if self.held_out is None:
+            raise ValueError("best_step needs held-out samples; ask predict_test(data, method, steps, X_test, y_test)")
+        steps, loss = self.curves["held-out"]
+        return int(steps[np.argmin(loss)])
 
     @property
     def meaning(self) -> str:
         """The status in words."""
         if self.status != "inaccurate":
             return MEANING[self.status]
-        reasons = ["the estimated error of the loss is above 3 % at some steps, see error"]
+        reasons = ["the estimated error of the loss is above 3 % at some steps: see the error"]
         reasons = reasons if (self.error > UNCERTAIN).any() else []
         if self.few.any():
             reasons.append("at some steps so few samples have been drawn that the error rate is several points too low")
@@ -206,53 +241,17 @@ def softmax_predict(
     fine, coarse = (curve(data, method, unique, count, on) for count in (FINE, COARSE))
     drawn = np.maximum(unique, 1) * (method.batch_size or data.n_samples)
     blocked = BLOCKED if data.inside(data)[0].blocks[0] > 1 else 0.0
-    with np.errstate(invalid="ignore"):
-        made = np.abs(fine[0] - fine[2]) / fine[0]
-        error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0]) + made * (LATE + blocked + EARLY / np.sqrt(drawn))
+    early = EARLY * np.sqrt(max(1.0, len(data.classes) / MANY))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        made = np.abs(np.log(fine[0] / fine[2])) if blocked else np.abs(fine[0] - fine[2]) / fine[0]
+        error = np.abs(fine[0] - coarse[0]) / (3.0 * fine[0]) + made * (LATE + blocked + early / np.sqrt(drawn))
     error = np.nan_to_num(error, nan=np.inf)
     loss, wrong, error = (np.reshape(x[inverse.ravel()], wanted.shape) for x in (fine[0], fine[1], error))
     separable = on is None and bool((fine[3] == 0.0).any())
-    found = SoftmaxPrediction(wanted, loss, error, wrong, "ok", data, method, separable)
+    found = SoftmaxPrediction(wanted, loss, error, wrong, "ok", data, method, separable, on)
     if np.isinf(loss).any():
         return replace(found, status="diverges")
     return replace(found, status="inaccurate") if (found.few | (error > UNCERTAIN)).any() else found
-
-
-def curve(
-    data: SoftmaxData, method: SGD, steps: Int[Array, " t"], per_doubling: int, on: SoftmaxData | None = None
-) -> Float[Array, "4 t"]:
-    """Loss and error rate, and the loss of the mean weights and how many samples they get wrong, at ascending steps.
-
-    Parameters
-    ----------
-    data : SoftmaxData
-    method : SGD
-    steps : array, shape (t,)
-    per_doubling : int
-    on : SoftmaxData or None
-        Samples whose loss is asked for.
-    """
-    data, asked = data.inside(data if on is None else on)
-    result = np.stack([np.full(steps.size, np.inf), *np.full((3, steps.size), np.nan)])
-    if steps[0] == 0:
-        result[:, 0] = at(asked, start(data))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for first, end, stretch in stretches(data, method, per_doubling, int(steps[-1])):
-            for i in np.flatnonzero((steps > first) & (steps <= end)):
-                result[:, i] = at(asked, stretch.after(int(steps[i]) - first))
-    return result
-
-
-def at(data: SoftmaxData, state: State) -> tuple[float, float, float, float]:
-    """Loss and error rate of a state, and the loss of its mean weights and how many samples they get wrong.
-
-    Parameters
-    ----------
-    data : SoftmaxData
-    state : State
-    """
-    loss, wrong = loss_and_error(data, state.mean[0], state.covariance[0, 0])
-    return loss, wrong, *loss_of(data, state.mean[0])
 
 
 def softmax_steps_to_loss(data: SoftmaxData, method: Any, loss: float, noise: Any = None) -> float:

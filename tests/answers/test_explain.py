@@ -10,7 +10,9 @@ import pytest
 from own_methods import Nesterov
 
 import genfun as gf
+from genfun._display import percent
 from genfun.answers.words._lines import most_effective
+from genfun.answers.words.problem import problem_words
 from genfun.data import gaussian
 
 PLUS, MINUS = gf.SpectrallyExpressible(1.0, 1.0), gf.SpectrallyExpressible(1.0, -1.0)
@@ -73,7 +75,7 @@ def test_the_sentences_say_these_numbers(told, name):
     assert 8 <= len(e.lines) <= 11
     assert "nan" not in text
     assert f"learning rate {e.method.learning_rate:.6g}, momentum {e.method.momentum:.4g}" in e.lines[0]
-    assert repr(CASES[name][0]) in e.lines[0]
+    assert problem_words(getattr(CASES[name][0], "problem", CASES[name][0])) in e.lines[0]
     assert ("with replacement" in e.lines[0]) == e.method.replacement
     assert e.stability.status in text.replace("It ", "") or name == "edge"
     assert re.search(rf"At step {e.steps:,} the loss is {re.escape(f'{e.loss:.3g}')}[,;]", text)
@@ -186,7 +188,7 @@ def test_data_bring_their_own_noise_and_its_error():
     e = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, "fitted")
     assert (e.noise, e.noise_source) == (d.noise, "estimated from the data")
     assert e.loss == float(gf.predict(d.problem, gf.SGD(0.1, 0.0, 6), 50, d.noise).loss)
-    assert f"tau2 = {d.noise.tau2:.4g}, off by up to {d.noise_fit.noise_misfit:.0%} while learning" in str(e)
+    assert f"tau2 = {d.noise.tau2:.4g}, off by up to {percent(d.noise_fit.noise_misfit)} while learning" in str(e)
     given = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50, PLUS)
     assert (given.noise, given.noise_source) == (PLUS, "given")
     assert "off by" not in str(given)

@@ -305,3 +305,32 @@ def test_what_cannot_be_answered_is_refused_by_name():
         gf.predict_test(data, m, 10, Xt, yt, noise="fitted")  # pyright: ignore
     with pytest.raises(ValueError, match="where the full batch diverges"):
         gf.leave_one_out(data, gf.SGD(1e3), 3)
+
+
+@pytest.mark.parametrize("kind", ["squared", "cross-entropy"])
+def test_held_out_columns_in_another_order_are_refused_where_both_have_names(kind):
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.standard_normal((20, 3)), columns=["a", "b", "c"])
+    labels = np.arange(20) % 2
+    data = (
+        gf.LinearData.from_features(X, labels.astype(float))
+        if kind == "squared"
+        else gf.SoftmaxData.from_features(X, labels)
+    )
+    assert data.names == ("a", "b", "c")
+    m, new = gf.SGD(0.1, batch_size=4), X.iloc[:5]
+
+    def told(rows):
+        return float(gf.predict_test(data, m, 9, rows, labels[:5]).loss)
+
+    with pytest.raises(ValueError, match=r"another order: column 1 is 'c', and was 'b'; pass X_test\[list"):
+        told(new[["a", "c", "b"]])
+    assert told(new[["a", "c", "b"]][list(data.names)]) == told(new)
+    with pytest.raises(ValueError, match="X_test has no column 'c'"):
+        told(new.rename(columns={"c": "d"}))
+    with pytest.raises(ValueError, match="X_test has a column 'd' besides"):
+        told(new.assign(d=1.0))
+    # Without names on either side nothing is compared.
+    for rows in (new.to_numpy(), pd.DataFrame(new.to_numpy())):
+        assert told(rows) == told(new)

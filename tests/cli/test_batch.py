@@ -32,13 +32,13 @@ def test_critical_batch_is_the_fit_of_the_points_in_the_file(points, tmp_path):
     assert found["batch_size"] == expected.batch_size
     assert found["interval"] == list(expected.interval)
     text = run("critical-batch", points, "--out", tmp_path / "fit.png").stdout
-    assert text.startswith("interior optimum: batch size ")
     expected = gf.fit_steps(B, STEPS)
+    assert text.startswith(f"fewest samples at batch size {expected.batch_size:.4g}, 90 % interval ")
     low, high = expected.ratio_interval
     text = " ".join(text.split())
-    assert f"B of steps = A (1 + B/b), where both are twice their least: {expected.ratio:.4g}, 90%" in text
-    assert f"90% interval {low:.4g} .. {high:.4g}" in text
-    assert f"20% more samples than at batch size {min(B):g}: batch size {expected.overhead(0.2):.4g}" in text
+    assert f"critical batch size {expected.ratio:.4g}, 90 % interval" in text
+    assert f"90 % interval {low:.4g} .. {high:.4g}" in text
+    assert f"20 % more samples than at batch size {min(B):g}: batch size {expected.overhead(0.2):.4g}" in text
     assert (tmp_path / "fit.png").stat().st_size > 10_000
     assert "measured,4," in (tmp_path / "fit.csv").read_text(encoding="utf-8")
 

@@ -42,6 +42,18 @@ def test_curve_and_edge_are_those_of_the_probe_on_the_features_as_they_are(table
     assert "a largest stable learning rate does not exist" in printed
 
 
+def test_the_largest_rate_whose_loss_rises_little_is_told(table):
+    path, X, labels = table
+    words = ("max-lr", path, "--cross-entropy", "--batch-size", 2, "--momentum", 0.9, "--steps", 20, "--rise", 0.2)
+    found = result_of(*words)
+    probe = gf.SoftmaxData.from_features(X, labels)
+    # The features are turned, so that draws fall elsewhere.
+    assert found["rate_of_rise"] == pytest.approx(gf.max_learning_rate(probe, 0.9, 2, rise=0.2, steps=20), rel=0.03)
+    assert "rises by no more than 0.2 of its least up to step 20" in run(*words).stdout
+    assert "give --steps" in run(*words[:-4], "--rise", 0.2, code=2).stderr
+    assert "are of cross-entropy" in run("max-lr", path, "--classes", "--batch-size", 2, "--steps", 9, code=2).stderr
+
+
 def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
     path, X, labels = table
     probe = gf.SoftmaxData.from_features(X, labels)
@@ -77,13 +89,12 @@ def test_the_best_setting_is_that_of_the_probe(table):
     [
         (("predict", "power-law", *SETTING, "--steps", 5), "a power law has none"),
         (("predict", "FILE", *SETTING, "--steps", 5, "--noise", "fitted"), "--noise is of squared loss"),
-        (("predict", "FILE", *SETTING, "--steps", 5, "--out", "a.png"), "draws no picture"),
         (("predict", "FILE", "--batch-size", 4, "--learning-rate", "Cosine(1, 10)", "--steps", 5), "got a schedule"),
         (
             ("optimize", "FILE", "--batch-size", 4, "--steps", 5, "--objective", "test"),
             "--objective is of squared loss",
         ),
-        (("optimize", "FILE", "--batch-size", 4, "--steps", 5, "--holdout", 0.2), "--test or --holdout is of squared"),
+        (("optimize", "FILE", "--batch-size", 4, "--steps", 5, "--out", "a.png"), "draws no picture"),
         (("optimize", "FILE", "--batch-size", 4, "--budget", 50), "--budget is of squared loss"),
         (("optimize", "FILE", "--batch-size", 4), "give --steps"),
         (("predict", "FILE", "--column", "a", "--drop", "kind", *SETTING, "--steps", 5), "fractions"),
@@ -96,10 +107,32 @@ def test_what_is_not_derived_is_refused_by_name(table, tmp_path, monkeypatch, wo
     assert text in run(*given, "--cross-entropy", code=2).stderr
 
 
-def test_an_edge_has_no_picture_and_says_so(table, tmp_path):
+def test_an_edge_has_no_picture_and_says_so_before_it_is_looked_for(table, tmp_path, monkeypatch):
     path, _, _ = table
+    monkeypatch.setattr("genfun.answers.max_learning_rate", lambda *given: pytest.fail("computed"))
     words = ("max-lr", path, "--cross-entropy", "--batch-size", 4, "--out", tmp_path / "edge.png")
     assert "--out draws no picture" in run(*words, code=2).stderr
+
+
+@pytest.mark.slow
+def test_the_picture_of_a_curve_has_the_held_out_loss_beside_it(table, tmp_path):
+    path, _, _ = table
+    words = ("predict", path, "--cross-entropy", *SETTING, "--steps", 30, "--holdout", 0.2)
+    run(*words, "--out", tmp_path / "curve.png")
+    with (tmp_path / "curve.csv").open(encoding="utf-8", newline="") as stream:
+        drawn = {(line["series"], line["x"]): line["y"] for line in csv.DictReader(stream)}
+    told = result_of(*words)
+    for series, name in (("training", "loss"), ("held-out", "test_loss")):
+        assert float(drawn[series, "30"]) == pytest.approx(told[name][0], rel=1e-9)
+
+
+@pytest.mark.slow
+def test_held_out_rows_are_what_the_best_setting_is_for(table):
+    path, _, _ = table
+    words = ("optimize", path, "--cross-entropy", "--batch-size", 4, "--steps", 30, "--momentum", 0)
+    held, own = result_of(*words, "--holdout", 0.3), result_of(*words)
+    assert (held["by"], own["by"]) == ("held-out rows", "training samples")
+    assert held["loss"] > own["loss"]
 
 
 def test_targets_that_are_no_labels_are_refused_by_the_option_that_was_given(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from command_line import result_of, run
 
 import genfun as gf
+from genfun.experiments.steps.measured import MeasuredSteps
 
 pytest.importorskip("pandas")
 
@@ -218,3 +219,25 @@ def test_what_became_of_trials_is_compared_with_the_verdicts(tmp_path):
     shown = run(*words).stdout
     assert "of 1 trials that blew up, 1 must diverge by theory" in shown
     assert "1 trials finished though their mean loss must diverge" in shown
+
+
+def test_a_file_of_measured_runs_has_the_same_answer_as_the_measurement(tmp_path):
+    # Runs scatter, one of batch size 64 missed the target, and a second optimizer is in the same file.
+    rng = np.random.default_rng(0)
+    steps = STEPS[:, None] * np.exp(0.3 * rng.standard_normal((B.size, 3)))
+    steps[np.flatnonzero(B == 64), 1] = np.inf
+    both = [
+        MeasuredSteps(name, 0.1, B.astype(int), np.full(B.size, 0.1), factor * steps, np.full(B.size, 10**6))
+        for name, factor in (("sgd", 1.0), ("adam", 0.5))
+    ]
+    rows = [row for measured in both for row in measured.rows()]
+    path = written(tmp_path / "runs.csv", tuple(rows[0]), *(row.values() for row in rows))
+    found = result_of("critical-batch", path)
+    assert set(found) == {"sgd", "adam"}
+    for measured in both:
+        fit = measured.fit()
+        for name in ("batch_size", "ratio", "interval", "ratio_interval"):
+            want = getattr(fit, name)
+            got = np.array(found[measured.optimizer][name], dtype=float)  # JSON has "nan" as text
+            np.testing.assert_allclose(got, want, rtol=1e-12, err_msg=name)
+        assert list(measured.batch_sizes[measured.reached]) == found[measured.optimizer]["batch_sizes"]

@@ -49,6 +49,8 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
         (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("--to", "25", "24, the number")),
+        (("translate", *SMALL, *QUESTION[:4], "--to", 0), ("--to", "got 0", "`full` means the full batch")),
+        (("predict", *SMALL, *QUESTION, "--learning-rate", "Cosine(1)"), ("Cosine takes initial, period, final=0.0",)),
         (("translate", *SMALL, *QUESTION[:4], "--to", 6, "--keep", "x"), ("--keep", "'x'", "'edge'")),
         (("convert", "torch", "adam", "lr=1"), ("TO", "'adam'", "'keras'")),
         (("convert", "torch", "ema", "lr"), ("'lr'", "name=value")),

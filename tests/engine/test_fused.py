@@ -14,6 +14,7 @@ from genfun.engine.mode_sums import ModeSums
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.settings import Settings
 from genfun.methods.family import Family
+from genfun.scaled import Scaled
 
 PROBLEMS = {
     "listed": gf.LinearProblem(np.arange(1.0, 301.0) ** -1.5, np.arange(1.0, 301.0) ** -1.8, noise_variance=0.01),
@@ -88,7 +89,8 @@ CASES = {
 
 @pytest.mark.parametrize("real", [np.float64, np.longdouble])
 @pytest.mark.parametrize("name", CASES)
-def test_blocks_of_steps_are_the_steps(name, real):
+def test_blocks_of_steps_are_the_steps(name, real, monkeypatch):
+    monkeypatch.setattr(SingleRecursion, "compiled", lambda self: False)  # which numba would be, once it is loaded
     method, last = CASES[name], 700
     G = GeneratingFunction(PROBLEMS["listed"], method, gf.SpectrallyExpressible(1.0, 1.0))
     run, reference = SingleRecursion(G, real), SingleRecursion(G, np.longdouble)
@@ -101,6 +103,29 @@ def test_blocks_of_steps_are_the_steps(name, real):
     found = np.concatenate([run.losses(until).log() for until in (3, 300, 301, last)])
     rounding = 2.3e-16 * (16.0 + np.arange(last + 1)) / (1.0 - abs(method.momentum))
     assert (np.abs(found - wanted) < rounding + 4e-16 * np.abs(wanted)).all()
+
+
+@pytest.mark.parametrize("name", [*CASES, "QHM", "Nesterov and weight decay"])
+def test_compiled_steps_of_one_setting_are_the_steps_whatever_their_range(name):
+    pytest.importorskip("numba")
+    import numba  # noqa: F401
+
+    others = {
+        "QHM": gf.QHM(0.8, 0.9, 0.3, 4),
+        "Nesterov and weight decay": gf.SGD(0.1, 0.9, 4, nesterov=True),
+    }
+    method, last = CASES.get(name) or others[name], 6_000
+    G = GeneratingFunction(PROBLEMS["listed"], method, gf.SpectrallyExpressible(1.0, 0.6))
+    run, reference = SingleRecursion(G), SingleRecursion(G)
+    assert run.compiled()
+    found = Scaled.join([run.losses(until) for until in (0, 37, 38, last)])
+    mantissa, exponent = reference._run.run(last)
+    wanted = Scaled(mantissa[0], exponent[0])
+    assert found.mantissa.size == last + 1
+    rounding = 2.3e-16 * (16.0 + np.arange(last + 1)) / (1.0 - abs(method.momentum))
+    assert (found.relative_difference(wanted) < rounding).all()
+    if name == "diverging":  # far beyond the range of doubles
+        assert found.log()[-1] > 800.0
 
 
 def test_blocks_are_short_where_a_mode_would_outgrow_its_own_noise():

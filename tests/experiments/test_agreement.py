@@ -28,7 +28,7 @@ def test_a_mean_carried_by_rare_runs_is_counted_and_said():
     assert one.heaviest == pytest.approx(0.961)
     assert one.effective_runs == pytest.approx(1000.0**2 / (961.0**2 + 39))
     assert one.carried_by_few.all()
-    assert "largest run carries 96%" in repr(one)
+    assert "largest run carries 96 %" in repr(one)
     with np.errstate(all="raise"):
         overflowed = runs_of([1.0] * 39 + [np.inf])
         assert (overflowed.effective_runs, overflowed.heaviest) == (1.0, 1.0)

@@ -186,7 +186,7 @@ def test_a_narrow_network_parts_from_its_linearisation_and_a_wide_one_does_not()
     ]
     assert words[0].startswith("network and exact part at step 30")
     assert "linearisation" in words[0]
-    assert words[1].startswith("network and exact stay within 10%")
+    assert words[1].startswith("network and exact stay within 10 %")
 
 
 def test_the_chunks_of_replicas_change_nothing(monkeypatch):

@@ -126,7 +126,7 @@ def test_divergence_is_inf_not_nan_and_is_counted():
     assert np.isinf(runs.loss[:, -1]).all()
     assert np.isinf(runs.mean[-1])
     assert np.isinf(runs.sem[-1])
-    assert "100% ended above" in repr(runs)
+    assert "100 % ended above" in repr(runs)
     assert agree(gf.predict(data.problem, runs.method, [2000]), runs).verdict == ("undecided",)
 
 

@@ -107,14 +107,15 @@ def test_what_is_no_entry_of_a_report_has_no_columns():
 
 @pytest.mark.slow
 def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, written):
-    told = gf.explain(data, report.best[1].optimum.method, 60)
+    assert report.advice.best is report.best[1].optimum
+    told = gf.explain(data, report.advice.method, 60)
     assert report.explanation is not None
     assert report.explanation.lines == told.lines
     page = unescape(written["report.html"].read_text(encoding="utf-8"))
     found = json.loads(written["report.json"].read_text(encoding="utf-8"))["result"]["explanation"]
     assert found["lines"] == list(told.lines)
     assert all(f"<li>{line}</li>" in page for line in told.lines)
-    assert "the best setting of batch size 10" in page
+    assert "the setting to use with batch size 10" in page
 
 
 def test_every_cost_is_that_of_the_best_rate_at_the_batch_size(report, data):

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.softmax.alone import own
+from genfun.softmax.data import SEARCH_ALONE, SEARCH_WORK, check_work
+from genfun.softmax.flow import Modes
 from genfun.softmax.krylov import small_space
 from validation.softmax_runs import embeddings, runs
 
@@ -78,11 +81,71 @@ def test_initial_weights_outside_the_span_of_the_samples_count_on_other_samples(
     assert decayed.loss[0] == pytest.approx(np.log(3.0), rel=1e-3)
 
 
+def alone(data):
+    return replace(data, whole=0, side=0)
+
+
+def test_weights_that_are_followed_alone_have_the_mean_of_the_whole_hessian():
+    # Without batch noise nothing is left out.
+    data = embeddings(60, 20, 6)
+    m = gf.SGD(0.4 * gf.max_learning_rate(data, 0.5), 0.5, weight_decay=0.05)
+    whole, each = (gf.predict(x, m, [1, 10, 50]) for x in (data, alone(data)))
+    assert each.loss == pytest.approx(whole.loss, rel=1e-4)
+    assert alone(data).blocks == (120, 1)
+    # Few classes are followed in blocks: there one class says what the other one does.
+    assert alone(embeddings(30, 20, 4)).blocks == (20, 3)
+
+
+@pytest.mark.slow
+def test_weights_that_are_followed_alone_are_within_their_error_of_runs_and_near_blocks():
+    data, steps = embeddings(200, 20, 12), [3, 10, 30]
+    m = gf.SGD(0.3 * gf.max_learning_rate(data, 0.0, 24), 0.0, 24)
+    blocks, each = gf.predict(replace(data, whole=0, side=1), m, steps), gf.predict(alone(data), m, steps)
+    assert each.loss == pytest.approx(blocks.loss, rel=0.02)
+    seen = runs(data, m, steps, 60)
+    mean, sem = seen[:, 0].mean(axis=1), seen[:, 0].std(axis=1, ddof=1) / 60**0.5
+    assert (np.abs(each.loss - mean) <= each.error * each.loss + 2.5 * sem).all()
+    # A factor two in the covariance would move it by several times that.
+    still = gf.predict(data, gf.SGD(m.learning_rate), steps).loss
+    assert (each.loss[1:] > 1.06 * still[1:]).all()
+    wrong = seen[:, 1].mean(axis=1)
+    assert (np.abs(each.error_rate - wrong) <= 0.02 + 2.5 * seen[:, 1].std(axis=1, ddof=1) / 60**0.5).all()
+
+
+def test_what_is_followed_has_the_diagonal_that_was_asked_for():
+    rng, project = np.random.default_rng(0), np.eye(7) - 1.0 / 7.0
+    diagonal = rng.random((3, 7)) + 1.0
+    found = own(diagonal)
+    for row, wanted in zip(found, diagonal, strict=True):
+        assert np.diag(project @ np.diag(row) @ project) == pytest.approx(wanted)
+    assert own(np.full((1, 7), 6.0 / 7.0)) == pytest.approx(np.ones((1, 7)))  # of the uniform zero-sum covariance
+
+
+@pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.9])
+def test_kicks_by_formula_are_those_added_up(momentum):
+    # Slow modes to which 1 - r^2 is rounding, oscillating ones, and one at its own edge.
+    top = 2.0 * (1.0 + momentum)
+    a = np.array([0.0, 1e-15, 1e-8, 1e-3, 0.2, 1.0, 0.99 * top, top])
+    modes = Modes(a[None], gf.SGD(1.0, momentum))
+    step = np.array([[[1.0 - x, -momentum], [x, momentum]] for x in a])
+    for n in (1, 2, 37):
+        kick, total = np.tile([-1.0, 1.0], (a.size, 1)), np.zeros((2, 2, a.size, a.size))
+        for _ in range(n):
+            total += np.einsum("jp,kq->pqjk", kick, kick)
+            kick = np.einsum("jpr,jr->jp", step, kick)
+        size = np.sqrt(np.einsum("ppjj->pj", total))
+        assert np.abs(modes.kicked(n)[:, :, 0] - total).max() <= 1e-5 * size.max() ** 2
+        off = np.abs(modes.kicked(n)[:, :, 0] - total) / (size[:, None, :, None] * size[None, :, None, :])
+        assert off[:, :, :-1, :-1].max() < 1e-6
+
+
 def test_what_would_take_hours_is_refused_with_the_remedy():
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((3000, 512))
-    with pytest.raises(ValueError, match="project the features on their 68 leading"):
-        gf.SoftmaxData.from_features(X, np.arange(3000) % 100)
-    # One prediction of these is a matter of seconds, a search is not.
-    with pytest.raises(ValueError, match="project the features on their 277 leading"):
-        gf.optimize(gf.SoftmaxData.from_features(X, np.arange(3000) % 20), batch_size=8, steps=100)
+    with pytest.raises(ValueError, match="no more than 5000 samples, as many of each class"):
+        gf.SoftmaxData.from_features(np.ones((6000, 7)), np.arange(6000) % 100)
+    # Three classes are not followed alone, and their features may be fewer.
+    with pytest.raises(ValueError, match="project the features on their 75 leading"):
+        check_work(10**6, 1000, 3, SEARCH_WORK, SEARCH_ALONE)
+    # One prediction of these is a matter of a minute, a search is not.
+    with pytest.raises(ValueError, match="no more than 1000 samples"):
+        gf.optimize(gf.SoftmaxData.from_features(rng.standard_normal((3000, 512)), np.arange(3000) % 100), 8, steps=100)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Float
 from genfun.answers.batch._fitted import Fitted, fit
 from genfun.answers.batch._outliers import outliers
@@ -351,7 +351,7 @@ def _notes(
             notes.append(f"not told apart from an optimum inside, for which the families have the weight {weight:.2g}")
     if epoch > 0.0:
         worst = float((epoch / samples).max())
-        notes.append(f"targets are checked once an epoch: steps are known to {worst:.0%} at worst")
+        notes.append(f"targets are checked once an epoch: steps are known to {percent(worst)} at worst")
     notes.append(f"neighbouring batch sizes differ by a factor {math.exp(cell):.3g}")
     return tuple(notes)
 
@@ -359,7 +359,7 @@ def _notes(
 def _of_the_ratio(weight: float, ratio: float, b: Array) -> tuple[str, ...]:
     notes = []
     if weight < 1.0 - SURE:
-        notes.append(f"the hyperbola that E_min/S_min is read from has a weight of only {weight:.2g}")
+        notes.append(f"the curve A (1 + B/b), whose B is the critical batch size, has a weight of only {weight:.2g}")
     if not b[0] < ratio < b[-1]:
-        notes.append(f"E_min/S_min = {ratio:.4g} lies outside the measured batch sizes {b[0]:g} .. {b[-1]:g}")
+        notes.append(f"the critical batch size, {ratio:.4g}, lies outside the measured {b[0]:g} .. {b[-1]:g}")
     return tuple(notes)

@@ -28,7 +28,7 @@ Status = Literal["ok", "infinite", "inaccurate"]
 MEANING: dict[Status, str] = {
     "ok": "every value is within the error estimate",
     "infinite": "some values are infinite: the trace diverges, or the gradient has vanished beside the noise",
-    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the steps, see error",
+    "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the steps: see the error",
 }
 
 

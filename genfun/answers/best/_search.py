@@ -11,7 +11,8 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.predict import Prediction, predict
 from genfun.engine.edge import curvature_limits, edges_of
-from genfun.engine.many import coarse_measures, fine_signal, losses_at, noiseless_losses
+from genfun.engine.many import coarse_measures, losses_at
+from genfun.engine.noiseless import noiseless_losses, resolved_losses
 from genfun.engine.settings import Settings
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, sampling_factor
@@ -182,10 +183,10 @@ class Search(Region):
         """
         settings = Settings.of(self.problem, self.family, rates, betas, self.batch, self.quick, ENOUGH, patience)
         if self.quiet:
-            signal = fine_signal(self.problem, self.steps) if patience > LITTLE_PATIENCE else None
-            if signal is None or signal.nodes.size > MOST_NODES:
-                signal = coarse_measures(self.problem)[1]
-            found = noiseless_losses(settings, signal, self.steps).log()
+            if patience > LITTLE_PATIENCE:
+                found = resolved_losses(settings, self.steps, MOST_NODES).log()
+            else:
+                found = noiseless_losses(settings, coarse_measures(self.problem)[1], self.steps).log()
         else:
             scaled, error = losses_at(settings, self.steps)
             found = np.where(error <= TRUST, scaled.log(), np.inf)

@@ -46,6 +46,9 @@ def optimize(
     momentum: float | None = None,
     *,
     method: Method | None = None,
+    objective: Literal["train", "test"] = "train",
+    X_test: Any = None,
+    y_test: Any = None,
 ) -> SoftmaxOptimum: ...
 
 
@@ -136,7 +139,7 @@ def optimize(
         Which loss is least: that on the training samples; that on held-out rows, or without any the leave-one-out
         estimate from the training samples; or the mean over 5 folds.
     X_test, y_test, X_train : array-like or None
-        Held-out rows with objective="test", as for `predict_test`.
+        Held-out rows with objective="test", as for `predict_test`; of a SoftmaxData they are needed then.
 
     Returns
     -------
@@ -163,20 +166,19 @@ def optimize(
         raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
     if objective == "train" and not (X_test is None and y_test is None):
         raise ValueError("X_test and y_test go with objective='test', got objective='train'")
+    if isinstance(problem, SoftmaxData):
+        on, size = _held_out(problem, objective, X_test, y_test), batch_of(method, batch_size)
+        return softmax_optimize(problem, size, steps, momentum, noise, budget, step_time, method, on)
     if objective != "train":
         given = {"noise": noise, "budget": budget, "step_time": step_time, "method": method}
         for name, value in given.items():
             if value is not None:
                 raise ValueError(f"{name} is not known with objective={objective!r}, got {value!r}; leave it out")
-        if isinstance(problem, SoftmaxData):
-            raise TypeError(f"objective={objective!r} is derived for squared loss, got a SoftmaxData")
         rows, share = (X_test, y_test, X_train), _share(max_share_of_edge)
         T = _check.integer("steps", steps, 1)
         beta = None if momentum is None else _check.momentum(momentum)
         return held_out_optimum(problem, batch_size, T, beta, objective, rows, share)  # pyright: ignore
     batch_size = batch_of(method, batch_size)
-    if isinstance(problem, SoftmaxData):
-        return softmax_optimize(problem, batch_size, steps, momentum, noise, budget, step_time, method)
     if (steps is None) == (budget is None):
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
     if momentum is not None:
@@ -214,6 +216,18 @@ def optimize(
     return _answer(best, tuple(f"batch size {b}, the {end} that was tried" for b, end in ends if b == best.batch))
 
 
+def _held_out(data: SoftmaxData, objective: Objective, X_test: Any, y_test: Any) -> SoftmaxData | None:
+    if objective == "train":
+        return None
+    if objective == "folds":
+        raise ValueError("objective='folds' is derived for squared loss; of a SoftmaxData use 'test' and held-out rows")
+    if X_test is None or y_test is None:
+        raise ValueError(
+            "objective='test' needs X_test and y_test of a SoftmaxData: leave-one-out is derived for squared loss"
+        )
+    return data.held_out(X_test, y_test)
+
+
 def _share(max_share_of_edge: float) -> float:
     share = _check.positive("max_share_of_edge", max_share_of_edge)
     if share > 1.0:
@@ -243,7 +257,7 @@ def _of_curves(search: CurveSearch) -> Optimum:
         smaller_rate_cost=math.expm1(search.loss(with_rate(found.method, SMALLER * rate), True) - found.log_loss),
         status=curve.status,
     )
-    object.__setattr__(result, "_asked", (search.case.problem, noise))
+    object.__setattr__(result, "_asked", (search.case.problem, noise, search.most_share))
     return result
 
 
@@ -312,7 +326,7 @@ def _answer(search: Search, more_bounds: tuple[str, ...] = ()) -> Optimum:
         smaller_rate_cost=_smaller_rate_cost(search, method, float(curve.log_loss)),
         status=curve.status,
     )
-    object.__setattr__(result, "_asked", (search.problem, noise))
+    object.__setattr__(result, "_asked", (search.problem, noise, search.most_share))
     return result
 
 

@@ -72,7 +72,7 @@ class Optimum(Displayed):
     noise_error: float = field(compare=False)
     smaller_rate_cost: float = field(compare=False)
     status: str = field(default="ok", compare=False)
-    _asked: tuple[Problem, NoiseModel] = field(init=False, repr=False, compare=False)
+    _asked: tuple[Problem, NoiseModel, float] = field(init=False, repr=False, compare=False)
 
     @property
     def near_edge(self) -> bool:
@@ -90,7 +90,7 @@ class Optimum(Displayed):
         """What a 10 % smaller learning rate costs, with a warning near the edge."""
         more = self.smaller_rate_cost
         times = f"{1.0 + more:.3g}" if more < 1e6 else "over a million"
-        share = f"{more:.1%}" if more >= 0.0005 else "less than 0.1%"
+        share = percent(more, 3) if more >= 0.0005 else "less than 0.1 %"
         cost = f"costs {share} more loss" if more < 10.0 else f"has {times} times the loss"
         text = f"a learning rate 10 % smaller {cost}"
         if not self.near_edge:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Float
 from genfun.methods.averaged import Averaged
 from genfun.schedules import ScheduledSGD
@@ -109,8 +109,8 @@ class BestSchedule(Displayed):
         if self.family == MOVING:
             top = int(momenta.argmax())
             return (
-                f"momentum {momenta[0]:.2g} to {momenta[top]:.2g} at {top / self.steps:.0%} and to {momenta[-1]:.2g}, "
-                f"rate from {rates[0]:.3g} to {rates[top]:.3g} there"
+                f"momentum {momenta[0]:.2g} to {momenta[top]:.2g} at {percent(top / self.steps)} and to "
+                f"{momenta[-1]:.2g}, rate from {rates[0]:.3g} to {rates[top]:.3g} there"
             )
         share = f"{self.peak / self.edge:.2g} of the edge"
         rate = self.method.learning_rate
@@ -122,7 +122,7 @@ class BestSchedule(Displayed):
             return f"hold at {share} to the end"
         if rate.hold == 0.0:
             return f"from {share} in a line to 0"
-        return f"hold at {share} for {rate.hold:.0%}, then to 0"
+        return f"hold at {share} for {percent(rate.hold)}, then to 0"
 
     def table(self) -> dict[str, Array]:
         """Step, learning rate, momentum and batch size of every step; a full batch stands as 0."""
@@ -166,9 +166,8 @@ class BestSchedule(Displayed):
         """What needs no schedule, in words."""
         part = 1.0 - self.averaged.start / self.free_rates.size
         rate = self.averaged.learning_rate
-        return (
-            f"constant at {rate:.3g} with the last {part:.0%} averaged: {self.gaps[TAIL]:.4g} times the free optimum's"
-        )
+        averaged = f"constant at {rate:.3g} with the last {percent(part)} averaged"
+        return f"{averaged}: {self.gaps[TAIL]:.4g} times the free optimum's"
 
     def __repr__(self) -> str:
         off = f", noise error about {self.noise_error:.1e}" if self.noise_error > 0.0 else ""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Float
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
@@ -98,7 +98,7 @@ class MinimumOdds(Displayed):
     --------
     >>> import genfun as gf
     >>> minimum_odds([1.0, 1.0], [2.0, 8.0], gf.SGD(0.01, batch_size=10), gradient_variance=1.0)
-    MinimumOdds(ok: 4.081 to 1 for the flat minimum, 80.3% of the time)
+    MinimumOdds(ok: 4.081 to 1 for the flat minimum, 80.3 % of the time)
     """
 
     status: Verdict
@@ -109,7 +109,8 @@ class MinimumOdds(Displayed):
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"MinimumOdds({self.status}: {self.odds:.4g} to 1 for the flat minimum, {self.share:.1%} of the time)"
+        share = percent(self.share, 3)
+        return f"MinimumOdds({self.status}: {self.odds:.4g} to 1 for the flat minimum, {share} of the time)"
 
 
 def escape_time(
@@ -291,8 +292,8 @@ def minimum_odds(
     >>> import genfun as gf
     >>> for rate in (0.0001, 0.01):
     ...     print(minimum_odds([1.0], [9.0], gf.SGD(rate, batch_size=10), gradient_variance=1.0))
-    MinimumOdds(ok: 3.001 to 1 for the flat minimum, 75.0% of the time)
-    MinimumOdds(ok: 3.061 to 1 for the flat minimum, 75.4% of the time)
+    MinimumOdds(ok: 3.001 to 1 for the flat minimum, 75 % of the time)
+    MinimumOdds(ok: 3.061 to 1 for the flat minimum, 75.4 % of the time)
     """
     at_flat, at_sharp = _eigenvalues("flat", flat), _eigenvalues("sharp", sharp)
     _all_positive("flat", at_flat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genfun._display import percent
 from genfun._typing import Array
 from genfun.answers.exponents._lines import straight
 from genfun.answers.exponents._signal import Rule, SignalBins
@@ -44,7 +45,7 @@ def objections(
         if fit < LEAST_R2:
             notes.append(f"not a power law: the line of the {name} has R^2 = {fit:.3f} < {LEAST_R2}")
         elif turn > LARGEST_DRIFT:
-            notes.append(f"not a power law: the exponent of the {name} drifts by {turn:.0%} across the window")
+            notes.append(f"not a power law: the exponent of the {name} drifts by {percent(turn)} across the window")
     if not positive:
         notes.append("not a power law: an exponent is not positive")
     return tuple(notes)
@@ -59,7 +60,9 @@ def window(modes: tuple[int, int], size: int, scatter: float, rule: Rule) -> tup
     if rule == "complete tails":
         notes.append("as many modes as samples: they hold all of the labels, so tail sums were fitted as they are")
     if scatter > 0.0:
-        notes.append(f"single s_k scatter by {np.sqrt(scatter):.0%} about the line; weights and intervals allow for it")
+        notes.append(
+            f"single s_k scatter by {percent(np.sqrt(scatter))} about the line; weights and intervals allow for it"
+        )
     return tuple(notes)
 
 

@@ -36,8 +36,11 @@ def held_out_features(data: LinearData, X_test: Any, X_train: Any = None) -> Flo
     Raises
     ------
     ValueError
-        On a wrong shape, or if X_train is needed or is not what the data were built from.
+        On a wrong shape, if X_train is needed or is not what the data were built from, or where a frame has its columns
+        in another order than that of the training features had.
     """
+    _arrays.check_names("X_test", X_test, data.names)
+    _arrays.check_names("X_train", X_train, data.names)
     table = _arrays.table("X_test", X_test)
     values = _arrays.block("X_test", table, slice(0, table.shape[0]))
     directions = _directions(data, X_train)

@@ -28,7 +28,7 @@ MOST_WORK = 2e13
 MEANING: dict[str, str] = {
     "ok": "every loss is within the error estimates",
     "diverges": "the mean loss grows without bound",
-    "noise uncertain": "batch noise is known to no better than 2 % of some of these losses, see noise_error",
+    "noise uncertain": "batch noise is known to no better than 2 % of some of these losses: see the noise error",
 }
 
 
@@ -180,8 +180,9 @@ def predict_test(
     steps : int or array of ints, any shape
         Step numbers >= 0.
     X_test : array-like, shape (n, d)
-        Held-out samples, in the features of the training ones, centred and scaled as those were. For data from a
-        kernel the cross kernel K(test, train), shape (n, N).
+        Held-out samples, in the features of the training ones, centred and scaled as those were, in the same order:
+        where both came in frames, their columns are compared. For data from a kernel the cross kernel K(test, train),
+        shape (n, N).
     y_test : array-like, shape (n,) or (n, outputs)
         Their targets; of a SoftmaxData their labels.
     X_train : array-like, shape (N, d), or None

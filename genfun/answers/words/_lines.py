@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from genfun._display import seen
+from genfun._display import percent, seen
 from genfun.answers.exponents.fit import PowerLawFit
 from genfun.answers.words._changes import MOMENTUM_CAP, Change
 from genfun.answers.words.noise import noise_words
@@ -81,7 +81,7 @@ def binding(e: Explanation) -> str:
         return "Batch noise leaves no stable learning rate: the sum of the eigenvalues is infinite."
     share = e.method.learning_rate / e.max_learning_rate
     cause = "Batch noise" if e.stability.limit == "noise" else "Curvature"
-    place = f"{share:.0%} of it" if share < 10.0 else f"{figures(share, 3)} times it"
+    place = f"{percent(share)} of it" if share < 10.0 else f"{figures(share, 3)} times it"
     return (
         f"{cause} binds first: the largest stable learning rate here is {figures(e.max_learning_rate)}, "
         f"this one is {place} (noise gain {figures(e.stability.noise_gain, 3)}; the limit is 1)."
@@ -179,7 +179,7 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     if not noisy:
         return "There is no batch noise, so tau2 changes nothing."
     if not isinstance(e.noise, SpectrallyExpressible):
-        here = f"; the loss there to about {e.noise_error:.1g}" if e.noise_error > 0.0 else ""
+        here = f"; the loss there to about {percent(e.noise_error, 1)}" if e.noise_error > 0.0 else ""
         whose = "as given" if e.noise_source == "given" else "that of the data"
         return f"Batch noise is {whose}, {noise_words(e.noise)}{here}."
     ends = (e.loss_at_tau2_plus, e.loss_at_tau2_minus), (e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus)
@@ -187,7 +187,7 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     at = -math.inf if e.loss == 0.0 and math.isinf(e.log_loss) else math.nan  # no loss at all, or of unknown logarithm
     text = f"Batch noise is {e.noise_source}: tau1 = {figures(e.noise.tau1)}, tau2 = {figures(e.noise.tau2)}"
     if estimate is not None:
-        text += f", off by up to {estimate.noise_misfit:.0%} while learning"
+        text += f", off by up to {percent(estimate.noise_misfit)} while learning"
     text += f"; with tau1 = 1 and tau2 = +1 or -1 the loss there is {loss(low, at, 4)} .. {loss(high, at, 4)}"
     return text + f" and the largest rate {figures(left)} .. {figures(right)}."
 
@@ -201,7 +201,7 @@ def near_edge(e: Explanation) -> str:
     if not math.isfinite(more):
         return ""
     changed = (
-        f"{abs(math.expm1(more)):.1%} {'more' if more > 0.0 else 'less'}"
+        f"{percent(abs(math.expm1(more)), 3)} {'more' if more > 0.0 else 'less'}"
         if abs(more) < 1.0
         else (f"{ratio(more)} times the" if more > 0.0 else f"1/{ratio(-more)} of the")
     )

@@ -18,6 +18,7 @@ from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.answers.words import _lines as words
 from genfun.answers.words._changes import Change, changes
 from genfun.answers.words.noise import SOURCES
+from genfun.answers.words.problem import problem_words
 from genfun.answers.words.settings import setting_words
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
@@ -284,7 +285,7 @@ def _with_lines(e: Explanation, problem: Problem, data: LinearData | None, chose
     noisy = sampling_factor(e.method.batch_size, problem.n_samples, e.method.replacement) > 0.0
     start = 0.5 * (problem.signal_total + problem.noise_variance)
     parts = (
-        f"{setting_words(e.method)}, on {problem!r}.",
+        f"{setting_words(e.method)}, on {problem_words(problem)}.",
         words.status(e),
         words.binding(e),
         words.power_law(e.fit),

@@ -36,6 +36,22 @@ def batch(size: int | None) -> str:
     return "full" if size is None else str(size)
 
 
+def batches(size: int | None) -> str:
+    """A batch size in a sentence.
+
+    Parameters
+    ----------
+    size : int or None
+        None means the full batch.
+
+    Examples
+    --------
+    >>> batches(10), batches(None)
+    ('batch size 10', 'full batches')
+    """
+    return "full batches" if size is None else f"batch size {size}"
+
+
 def count(value: float) -> str:
     """A number of steps or samples.
 
@@ -93,5 +109,5 @@ def share(part: float) -> str:
         0 to 1.
     """
     if 0.99 <= part < 1.0:
-        return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g}%"
-    return f"{part:.1%}"
+        return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g} %"
+    return f"{100.0 * part:.1f} %"

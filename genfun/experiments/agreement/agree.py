@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Bool, Float, Int
 from genfun.answers.predict import Prediction
 from genfun.experiments.simulation.runs import Runs
@@ -159,8 +159,8 @@ class Agreement(Displayed):
         rare = int(self.carried_by_few.sum())
         warning = f"; mean carried by few runs at {rare} steps" if rare else ""
         return (
-            f"Agreement({counts} of {len(words)} steps within {self.relative:.0%} + {self.sigmas:g} standard errors; "
-            f"largest ratio {self.ratio[worst]:.4g} at step {self.steps[worst]}{warning})"
+            f"Agreement({counts} of {len(words)} steps within {percent(self.relative)} + {self.sigmas:g} standard "
+            f"errors; largest ratio {self.ratio[worst]:.4g} at step {self.steps[worst]}{warning})"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Float
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
@@ -27,6 +27,11 @@ HEADINGS = (
     *("mean", "std. error", "median", "ratio", "z", "verdict"),
 )
 """Of the table of settings."""
+LEGEND = (
+    "of edge: the rate over the largest stable one; theory: predicted mean loss at the last step; mean, std. error, "
+    "median: of the simulated losses; ratio: mean over theory; z: their difference in standard errors"
+)
+"""What they mean."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,7 +130,7 @@ class Agreements(Displayed):
         counts = ", ".join(f"{words.count(word)} {word}" for word in WORDS if word in words)
         first = self.parts[0]
         return (
-            f"Agreements({counts} of {len(words)} settings, at every step within {first.relative:.0%} + "
+            f"Agreements({counts} of {len(words)} settings, at every step within {percent(first.relative)} + "
             f"{first.sigmas:g} standard errors)"
         )
 
@@ -182,7 +187,7 @@ def agreements(
     >>> data = gf.data.translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0])
     >>> settings = [gf.SGD(rate, 0.5, batch_size=1) for rate in (0.05, 0.1)]
     >>> agreements(data.problem, simulate_many(data, settings, steps=20, replicas=400, record=[5, 20]))
-    Agreements(2 agrees of 2 settings, at every step within 2% + 2.5 standard errors)
+    Agreements(2 agrees of 2 settings, at every step within 2 % + 2.5 standard errors)
     """
     found = tuple(runs)
     if not found:

@@ -77,7 +77,7 @@ def check_theory(
     >>> import genfun as gf
     >>> data = gf.data.translation_invariant([1.0, 0.5, 0.25], [1.0, 1.0, 1.0])
     >>> check_theory(data, batch_sizes=[1], momenta=[0.0], steps=10)
-    Agreements(2 agrees of 2 settings, at every step within 2% + 2.5 standard errors)
+    Agreements(2 agrees of 2 settings, at every step within 2 % + 2.5 standard errors)
     """
     if not isinstance(data, LinearData):
         raise TypeError(f"data must be a LinearData, got {type(data).__name__}; see LinearData.from_features")

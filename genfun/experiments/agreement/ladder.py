@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
 from genfun.data.linear import LinearData
@@ -113,7 +113,7 @@ class Ladder(Displayed):
                 first = np.flatnonzero(verdict == "undecided")[0]
                 result.append(f"{names} cannot be told apart from step {self.steps[first]} on: too few runs")
             else:
-                result.append(f"{names} stay within {self.relative:.0%} + {self.sigmas:g} standard errors")
+                result.append(f"{names} stay within {percent(self.relative)} + {self.sigmas:g} standard errors")
         return tuple(result)
 
     def table(self) -> str:

@@ -71,7 +71,7 @@ def run_chunk(
     factor = arrays.put(np.tile(-each.rates[:, None] / b, (1, b if varies else 1)))
     if blocks is None:
         kick = _full(space, each, arrays)
-    elif is_dense(space.rows.shape[0], b, each.count) and not varies:
+    elif is_dense(space.rows.shape[0], b, arrays.together or each.count) and not varies:
         kick = _dense(space, each, index, factor, arrays, outputs)
     else:
         kick = _gathered(space, each, index, factor, arrays, outputs)
@@ -100,7 +100,7 @@ def run_chunk(
                 whole = average is None or t <= counted
                 shown = x[0] if whole else x[-1]
                 arrays.multiply(shown, shown, out=square)
-                losses[place] = square @ weights
+                losses[place] = arrays.weighted(square, weights)
                 if counted >= 0 and not whole:
                     losses[place] /= float(t - counted) ** 2
                 place += 1
@@ -150,7 +150,8 @@ def _gathered(space: Space, each: Updates, index: Any, factor: Any, arrays: Back
         if errors is None:
             picked = arrays.pick(x, index)
         else:
-            picked = arrays.matmul(x, rows.swapaxes(1, 2), out=misfit)
+            arrays.matmul(x, rows.swapaxes(1, 2), out=misfit)
+            picked = misfit
             by_setting = picked.reshape(runs, -1, outputs, b)
             by_setting -= errors[index].swapaxes(1, 2)[:, None]
         arrays.multiply(picked, factor, out=misfit)
@@ -161,20 +162,20 @@ def _gathered(space: Space, each: Updates, index: Any, factor: Any, arrays: Back
 
 def _dense(space: Space, each: Updates, index: Any, factor: Any, arrays: Backend, outputs: int) -> Kick:
     """All samples, each times how often it is in the batch: one product for all runs."""
-    runs, (n, d) = index.shape[0], space.rows.shape
+    runs, n = index.shape[0], space.rows.shape[0]
     table = arrays.table(space.rows)
     errors = None if space.errors is None else arrays.put(space.errors.T)
-    misfit, count = arrays.empty((runs, each.count, n)), runs * each.count
+    misfit = arrays.empty((runs, each.count, n))
 
     def kick(x: Any, g: Any) -> None:
         if errors is None:
             arrays.multiply(x, factor, out=misfit)
         else:
-            arrays.matmul(x.reshape(count, d), table.T, out=misfit.reshape(count, n))
+            arrays.through(x, table.T, out=misfit)
             by_setting = misfit.reshape(runs, -1, outputs, n)
             by_setting -= errors
             arrays.multiply(misfit, factor, out=misfit)
         arrays.multiply(misfit, arrays.counts(index, n)[:, None, :], out=misfit)
-        arrays.matmul(misfit.reshape(count, n), table, out=g.reshape(count, d))
+        arrays.through(misfit, table, out=g)
 
     return kick

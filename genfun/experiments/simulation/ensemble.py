@@ -14,7 +14,7 @@ from genfun.data.linear import LinearData
 from genfun.experiments.simulation.backend import Backend
 from genfun.experiments.simulation.batches import Order, block_bytes, index_blocks
 from genfun.experiments.simulation.devices import Run
-from genfun.experiments.simulation.engine import run_chunk
+from genfun.experiments.simulation.engine import is_dense, run_chunk
 from genfun.experiments.simulation.moving import Moving, sized_blocks
 from genfun.experiments.simulation.space import Space, space_of, weights_space
 from genfun.experiments.simulation.updates import Updates
@@ -201,9 +201,16 @@ def _drawn(
     b, (n, d) = draw.size, space.rows.shape
     children = np.random.SeedSequence(draw.seed).spawn(replicas)
     outputs = space.start.shape[0]
-    tall, wide = chunk(b, d, settings.count, outputs, arrays.itemsize, arrays.chunk_bytes)
+    # Where all runs of a setting are in one product, it has the bits of as many runs as the setting would have alone.
+    fixed = arrays.together is not None and is_dense(n, b, arrays.together)
+    tall, wide = chunk(b, d, 1 if fixed else settings.count, outputs, arrays.itemsize, arrays.chunk_bytes)
     blocks_held, kept_bytes = BLOCKS_HELD * block_bytes(n, b, draw.order), kept.size * outputs * arrays.itemsize
-    tall, wide = held(tall, wide, blocks_held, kept_bytes, max(LEAST_HELD, arrays.chunk_bytes))
+    most = max(LEAST_HELD, arrays.chunk_bytes)
+    tall, wide = held(tall, wide, blocks_held, kept_bytes, most)
+    if fixed:
+        tall, row = min(tall, replicas), d * arrays.itemsize
+        by_states = (arrays.chunk_bytes // tall - b * row) // (4 * outputs * row)
+        wide = int(np.clip(min(by_states, (most // tall - blocks_held) // kept_bytes), 1, settings.count))
     corners = [(r, s) for r in range(0, replicas, tall) for s in range(0, settings.count, wide)]
     losses = np.empty((replicas, settings.count, kept.size))
     for i, (r, s) in enumerate(corners):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, percent
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.base import Method
 from genfun.schedules import ScheduledSGD
@@ -35,6 +35,8 @@ class Runs(Displayed):
         "fresh" batches at every step, as the theory assumes, or "epochs".
     dtype : str
         Precision of the runs, "float64" or "float32".
+    error_rate : array, shape (replicas, t), or None
+        Of a SoftmaxData the share of samples that each run classifies wrongly.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Runs(Displayed):
     seed: int
     order: str = "fresh"
     dtype: str = "float64"
+    error_rate: Float[Array, "replicas t"] | None = None
 
     @property
     def replicas(self) -> int:
@@ -89,7 +92,9 @@ class Runs(Displayed):
         missing = np.setdiff1d(wanted, self.steps)
         if missing.size:
             raise ValueError(f"steps were not all recorded: {missing[:5].tolist()} are missing; see Runs.steps")
-        return replace(self, steps=wanted, loss=self.loss[:, np.searchsorted(self.steps, wanted)])
+        at = np.searchsorted(self.steps, wanted)
+        wrong = None if self.error_rate is None else self.error_rate[:, at]
+        return replace(self, steps=wanted, loss=self.loss[:, at], error_rate=wrong)
 
     def quantiles(self, q: Sequence[float]) -> Float[Array, "q t"]:
         """Quantiles of the loss over the runs, a row for each share in q.
@@ -141,8 +146,10 @@ class Runs(Displayed):
     def __repr__(self) -> str:
         text = (
             f"Runs({self.replicas} runs to step {self.steps[-1]}: mean loss {self.mean[-1]:.6g} +- {self.sem[-1]:.2g}, "
-            f"median {self.median[-1]:.6g}, {self.diverged:.0%} ended above their start"
+            f"median {self.median[-1]:.6g}, {percent(self.diverged)} ended above their start"
         )
         if self.carried_by_few[-1]:
-            text += f"; the largest run carries {self.heaviest[-1]:.0%} of the mean: the true mean is likely larger"
+            text += (
+                f"; the largest run carries {percent(self.heaviest[-1])} of the mean: the true mean is likely larger"
+            )
         return text + ")"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from genfun import _check
@@ -12,17 +12,19 @@ from genfun.experiments.simulation.backend import DTYPES, Dtype
 from genfun.experiments.simulation.batches import ORDERS, Order, batches
 from genfun.experiments.simulation.devices import device_of
 from genfun.experiments.simulation.ensemble import run_ensemble
+from genfun.experiments.simulation.probe_runs import probe_runs
 from genfun.experiments.simulation.record import kept_steps
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.schedules import ScheduledSGD
+from genfun.softmax.data import SoftmaxData
 
 __all__ = ["Progress", "Runs", "batches", "simulate", "simulate_many"]
 
 
 def simulate(
-    data: LinearData,
+    data: LinearData | SoftmaxData,
     method: Method | ScheduledSGD,
     steps: int = 1000,
     replicas: int = 64,
@@ -48,8 +50,9 @@ def simulate(
 
     Parameters
     ----------
-    data : LinearData
-        The data; its eigenfeatures, shape (N, rank), must fit in memory.
+    data : LinearData or SoftmaxData
+        The data; its eigenfeatures, shape (N, rank), must fit in memory. Of a SoftmaxData the losses are in nats and
+        `Runs.error_rate` is there too; with NumPy, and SGD with momentum and weight decay.
     method : Method or ScheduledSGD
         e.g. `SGD(learning_rate=0.5, momentum=0.0, batch_size=10)`; batch_size None or N is deterministic. Of a
         schedule as many steps as it has, e.g. `simulate(data, best.method, best.steps)` of a `best_schedule`.
@@ -83,7 +86,7 @@ def simulate(
     ValueError
         If a number is out of range, the batch exceeds the data, or the device is not there.
     TypeError
-        If data is not a LinearData, or an argument is of the wrong kind.
+        If data is not a LinearData or a SoftmaxData, or an argument is of the wrong kind.
 
     Examples
     --------
@@ -93,6 +96,8 @@ def simulate(
     >>> simulate(data, gf.SGD(0.5), steps=2, replicas=3).mean  # full batch: sum of s_k (1 - lambda_k/2)^(2t) / 2
     array([1.5       , 0.7890625 , 0.48254395])
     """
+    if isinstance(data, SoftmaxData):
+        return _of_probe(data, method, steps, replicas, device, seed, record, progress, dtype, order)
     return simulate_many(data, [method], steps, replicas, device, seed, record, progress, dtype, order)[0]
 
 
@@ -166,12 +171,7 @@ def simulate_many(
         raise TypeError(f"data must be a LinearData, got {type(data).__name__}; see LinearData.from_features")
     if len(methods) == 0:
         raise ValueError("methods is empty; pass at least one method, e.g. [SGD(0.1, batch_size=10)]")
-    last = _check.integer("steps", steps, 0)
-    count = _check.integer("replicas", replicas, 1)
-    seed = _check.integer("seed", seed, 0)
-    for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    last, count, seed = _numbers(steps, replicas, seed, dtype, order)
     for m in methods:
         if not isinstance(m, ScheduledSGD):
             _check.method(m)
@@ -190,10 +190,42 @@ def simulate_many(
             raise ValueError("order='epochs' draws without replacement, got a method with replacement=True")
     kept = kept_steps(record, last)
     arrays, run = device_of(device, dtype)
+    losses = run_ensemble(data, methods, kept, count, seed, order, arrays, run, _teller(progress))
+    return tuple(Runs(kept, loss, m, seed, order, dtype) for m, loss in zip(methods, losses, strict=True))
 
+
+def _of_probe(
+    data: SoftmaxData,
+    method: Method | ScheduledSGD,
+    steps: int,
+    replicas: int,
+    device: str,
+    seed: int,
+    record: Any,
+    progress: Progress | None,
+    dtype: Dtype,
+    order: Order,
+) -> Runs:
+    last, count, seed = _numbers(steps, replicas, seed, dtype, order)
+    if device not in ("auto", "cpu"):
+        raise ValueError(f"device must be 'cpu' for a SoftmaxData, which is simulated by NumPy, got {device!r}")
+    order = "epochs" if getattr(method, "sampling", "fresh") == "epochs" else order
+    kept = kept_steps(record, last)
+    loss, wrong = probe_runs(data, method, kept, count, seed, order, _teller(progress), dtype=dtype)
+    return Runs(kept, loss, method, seed, order, dtype, wrong)
+
+
+def _numbers(steps: int, replicas: int, seed: int, dtype: Dtype, order: Order) -> tuple[int, int, int]:
+    for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    last, count = _check.integer("steps", steps, 0), _check.integer("replicas", replicas, 1)
+    return last, count, _check.integer("seed", seed, 0)
+
+
+def _teller(progress: Progress | None) -> Callable[[float], None]:
     def tell(done: float) -> None:
         if progress is not None:
             progress(done, "SGD runs")
 
-    losses = run_ensemble(data, methods, kept, count, seed, order, arrays, run, tell)
-    return tuple(Runs(kept, loss, m, seed, order, dtype) for m, loss in zip(methods, losses, strict=True))
+    return tell

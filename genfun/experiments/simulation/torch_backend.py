@@ -38,6 +38,8 @@ class TorchBackend:
         Whether a GPU replays a graph; without it every operation is launched from the host.
     """
 
+    together: int | None = None
+
     def __init__(self, device: str, dtype: Dtype, graph: bool = True) -> None:
         self.device = torch.device(device)
         self.dtype = torch.float64 if dtype == "float64" else torch.float32
@@ -54,6 +56,14 @@ class TorchBackend:
     def matmul(self, a: Any, b: Any, out: Any) -> torch.Tensor:
         """By BLAS, in full single precision unless torch is told otherwise."""
         return torch.matmul(a, b, out=out)
+
+    def through(self, x: Any, matrix: Any, out: Any) -> torch.Tensor:
+        """By BLAS, all rows in one product."""
+        return torch.matmul(x.reshape(-1, x.shape[2]), matrix, out=out.reshape(-1, out.shape[2]))
+
+    def weighted(self, x: Any, weights: Any) -> torch.Tensor:
+        """By BLAS."""
+        return x @ weights
 
     def put(self, array: Any) -> torch.Tensor:
         """A copy on the device."""

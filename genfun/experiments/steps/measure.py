@@ -12,6 +12,7 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Progress
+from genfun.answers.batch.repeated import best_setting
 from genfun.experiments.steps.measured import MeasuredSteps
 from genfun.experiments.steps.optimizers import Maker, maker
 from genfun.experiments.steps.run import TrainingTask, steps_to_target
@@ -128,20 +129,15 @@ def measure_steps(
     pace = Pace(progress, count * sum(map(len, rates.values())), count * sum(map(len, rates.values())))
     chosen, steps = [], []
     for b in sizes:
-        best: tuple[float, Any, float] = (np.inf, np.full(count, np.inf), rates[b][0])
+        tried = []
         for rate in rates[b]:
-            found = np.empty(count)
+            tried.append(np.empty(count))
             for r in range(count):
-                found[r] = _one(cells, task, name, make, rate, b, seed + r, limits[b])
+                tried[-1][r] = _one(cells, task, name, make, rate, b, seed + r, limits[b])
                 pace.one_more()
-            with np.errstate(divide="ignore"):
-                mean = float(np.log(found).mean())
-            # Among rates of which none is reached by every run, the one that most runs reached with.
-            score = mean if np.isfinite(mean) else 1e6 + float(np.isinf(found).sum())
-            if score < best[0]:
-                best = (score, found, rate)
-        steps.append(best[1])
-        chosen.append(best[2])
+        best = best_setting(tried)
+        steps.append(tried[best])
+        chosen.append(rates[b][best])
     return MeasuredSteps(
         name, task.target, np.array(sizes), np.array(chosen), np.array(steps), np.array([limits[b] for b in sizes])
     )

@@ -10,6 +10,7 @@ import numpy as np
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Int
 from genfun.answers.batch.fit_steps import StepsFit, fit_steps
+from genfun.answers.batch.repeated import fitted_points, mean_steps
 
 SURE = 2.5
 """Standard errors by which a larger batch must be slower for the fewest steps to lie inside."""
@@ -65,8 +66,7 @@ class MeasuredSteps(Displayed):
     @property
     def means(self) -> Float[Array, " n"]:
         """Geometric mean over the runs; inf where one missed the target."""
-        with np.errstate(divide="ignore"):
-            return np.exp(np.log(self.steps).mean(axis=1))
+        return np.array([mean_steps(runs) for runs in self.steps])
 
     @property
     def errors(self) -> Float[Array, " n"]:
@@ -98,15 +98,14 @@ class MeasuredSteps(Displayed):
     def fit(self, **options: Any) -> StepsFit:
         """The critical batch size with an interval, from the batch sizes of which every run reached the target.
 
-        Fitted are the means over the runs: single runs scatter more at small batches, and the fit assumes one size of
-        errors.
+        Fitted are the means over the runs, as by `genfun critical-batch` of the same runs in a file.
 
         Parameters
         ----------
         **options
             As for `fit_steps`.
         """
-        return fit_steps(self.batch_sizes[self.reached], self.means[self.reached], **options)
+        return fit_steps(*fitted_points(self.batch_sizes, self.steps), **options)
 
     def rows(self) -> list[dict[str, Any]]:
         """A line for every run."""

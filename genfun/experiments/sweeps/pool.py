@@ -14,7 +14,7 @@ from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 AT_ONCE = 256
-"""Cells handed to an executor whose number of workers is not known."""
+"""Groups of cells handed to an executor whose number of workers is not known."""
 
 
 def cores() -> int:

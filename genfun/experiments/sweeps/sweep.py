@@ -47,10 +47,10 @@ def sweep(
 
     .. math:: \{\alpha\}\times\{\beta\}\times\{b\} \to L_r(t),\qquad r = 1..\text{replicas}
 
-    **Assumptions.** Those of `simulate`, which does the work of a cell on the CPU: the runs of a cell are those of
-    ``simulate(data, SGD(...), steps, replicas, seed=seed)``, whatever the executor and the order. Cells of one batch
-    size therefore see the same batches, and their errors are correlated. Bit for bit the same are results of the same
-    kind of CPU and number of BLAS threads; our own processes have one each.
+    **Assumptions.** Those of `simulate`, on the CPU: the runs of a cell are those of
+    ``simulate(data, SGD(...), steps, replicas, seed=seed)``, whatever the executor, the order and the cells computed
+    beside it. Cells of one batch size see the same batches, and their errors are correlated. Bit for bit the same are
+    results of the same kind of CPU and number of BLAS threads; our own processes have one each.
 
     Parameters
     ----------
