@@ -69,6 +69,17 @@ def _powers() -> Any:
     return Powers
 
 
+def label_powers(axis: Any) -> None:
+    """Powers of ten of a logarithmic axis as plain text.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+    """
+    axis.set_major_formatter(_powers()())
+    axis.set_minor_formatter(_powers()())
+
+
 def log_axes(ax: Axes, x: str, y: str) -> None:
     """Logarithmic axes with labels and a faint grid.
 
@@ -80,8 +91,7 @@ def log_axes(ax: Axes, x: str, y: str) -> None:
     """
     ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(_powers()())
-        axis.set_minor_formatter(_powers()())
+        label_powers(axis)
     ax.grid(True, which="major", color="0.9", linewidth=0.7)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

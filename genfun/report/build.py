@@ -12,6 +12,7 @@ from genfun import _check
 from genfun._typing import Array, Progress
 from genfun._version import __version__
 from genfun.answers.band import loss_band
+from genfun.answers.best._search import quick
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.answers.exponents.spectrum_points import spectrum_points
 from genfun.answers.predict import predict
@@ -270,7 +271,8 @@ def _curves(problem: Problem, limits: list[RateLimit], noise: NoiseModel, steps:
         return
     methods = [SGD(share * limit.learning_rate, limit.momentum, limit.batch_size) for limit, share in tried]
     rates, momenta = np.array([(m.learning_rate, m.momentum) for m in methods]).T
-    settings = Settings.of(problem, Family(), rates, momenta, limits[0].batch_size, noise)
+    searched = quick(noise, float(np.abs(momenta).max()))
+    settings = Settings.of(problem, Family(), rates, momenta, limits[0].batch_size, searched)
     finals = losses_at(settings, int(steps[-1]))[0].log()
     candidates = [(float(at), share, m) for at, (_, share), m in zip(finals, tried, methods, strict=True)]
     batch_size = limits[0].batch_size

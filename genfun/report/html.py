@@ -79,6 +79,9 @@ def _data_uri(figure: Any, name: str) -> str:
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
+    # Laid out by itself, the picture is drawn once: savefig would draw all of it twice for that.
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)
     # A fixed salt and no date make the same report the same file.
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -13,7 +13,7 @@ from genfun.methods.sgd import SGD
 from genfun.sample_space.fast_pairs import denominator_coefficients
 from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.skeleton import folded, turn
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 if TYPE_CHECKING:
     from genfun.engine.singularity import Singularity
@@ -27,6 +27,8 @@ RIGHTMOST = 10.0
 """How far right the contour of a late loss goes, in units of 1/t, with a little to spare."""
 CONTOUR_FACTOR = 4.0
 """Logarithm of the factor by which values on the contour enter a late loss at most."""
+LASTING = 10.0
+"""Times of the last decay after which what is left of the other modes no longer counts."""
 A_DECADE = 3
 """Points at which the generating function is looked at for that."""
 
@@ -105,11 +107,12 @@ def late_departure(
 ) -> Float[Array, " t"]:
     r"""What it does to late losses, relative, that sums are taken over few pairs in place of all.
 
-    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + |p_0|\,t\Big)
+    .. math:: e(t) = e\,\Big(\frac{1}{|1-\theta|} + \min\Big(|p_0|\,t, 10 + \Big|\frac{dp_0}{d\theta}\Big|\,t\Big)\Big)
               \max\Big(1, \frac{c\,\tilde L(e^{-p_0-1/t})}{t\,L(t)\,e^{-p_0t}}\Big)
 
-    near the edge of the noise they move the loss by more, and late losses are a small part of what their generating
-    function sums; e is the departure as far right as the contour goes, c the largest factor of that.
+    near the edge of the noise they move the loss by more, and the rate as its rounding does. Late losses are a small
+    part of what their generating function sums; e is the departure as far right as the contour goes, c the largest
+    factor of that.
 
     Parameters
     ----------
@@ -126,10 +129,12 @@ def late_departure(
         return np.zeros(t.shape)
     near = abs(1.0 - singular.noise_gain)
     amplified = 1.0 / near if np.isfinite(near) and near > 0.0 else 1.0
-    rate = abs(singular.rate) if np.isfinite(singular.rate) else 0.0
+    moved = abs(singular.rate) * t if np.isfinite(singular.rate) else np.zeros(t.shape)
+    if singular.rate_error > 0.0:
+        moved = np.minimum(moved, LASTING + singular.rate_error / (4.0 * EPS) * t)
     some = np.geomspace(t[0], t[-1], max(2, int(A_DECADE * np.log10(t[-1] / t[0])) + 2)) if t.size > 2 else t
     values = np.log(np.abs(F.loss(-np.expm1(-(singular.shift + 1.0 / some)))))
     share = np.interp(np.log(t), np.log(some), values) - np.log(t) + CONTOUR_FACTOR
     share = np.exp(np.clip(share - (loss.log() - singular.shift * t), 0.0, 700.0))
     reached = np.searchsorted(F.few.distances, RIGHTMOST / t).clip(max=F.few.distances.size - 1)
-    return F.few.largest[reached] * (amplified + rate * t) * np.nan_to_num(share, nan=1.0)
+    return F.few.largest[reached] * (amplified + moved) * np.nan_to_num(share, nan=1.0)

@@ -102,12 +102,24 @@ def circle_series(
 
 def _circle(last: int, shift: float, oversampled: int = OVERSAMPLED) -> tuple[int, Array, Array]:
     """How many points a circle has, the angles of its upper half, and 1 - z there."""
-    from scipy.fft import next_fast_len
-
-    half: Any = next_fast_len(max(32, (oversampled * (last + 1) + 1) // 2), real=True)
-    points = 2 * half
+    points = 2 * _smooth(max(32, (oversampled * (last + 1) + 1) // 2))
     angle = 2.0 * np.pi * np.arange(points // 2 + 1) / points
     return points, angle, -np.expm1(-(shift + ALIASING / points - 1j * angle))
+
+
+def _smooth(least: int) -> int:
+    """The next product of twos, threes and fives, at which a Fourier transform is quick.
+
+    scipy.fft tells it too, whose import takes longer than the transforms.
+    """
+    best, fives = 2 * least, 1
+    while fives < best:
+        odd = fives
+        while odd < best:
+            best = min(best, odd << (-(-least // odd) - 1).bit_length())
+            odd *= 3
+        fives *= 5
+    return best
 
 
 def circle_rule(steps: Int[Array, " t"], shift: float) -> Rule:

@@ -16,7 +16,7 @@ from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.few_pairs import FewPairs, departure
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
 from genfun.sample_space.operator import SampleFeatures
-from genfun.sample_space.projected_curve import LESS_NODES, _late, inverted, projected_singularity
+from genfun.sample_space.projected_curve import LESS_NODES, _late, _smooth, inverted, projected_singularity
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import symmetric
 from genfun.sample_space.skeleton import close_skeleton
@@ -130,6 +130,12 @@ def test_the_loss_on_the_first_vectors_from_the_sums_of_all_is_that_from_their_o
     assert (np.abs(found.loss.log() - expected.loss.log()) <= 4.0 * (found.error + expected.error)).all()
     assert found.error.max() < 1e-6
     assert set(asked) <= {0.0}  # no sum of the curve is taken again
+
+
+def test_circles_have_the_next_number_of_points_without_a_prime_factor_above_five() -> None:
+    from scipy.fft import next_fast_len
+
+    assert all(_smooth(n) == next_fast_len(n, real=True) for n in [*range(1, 300), 4_097, 65_537, 10**6 + 3])
 
 
 @pytest.mark.parametrize("kind", [float, complex])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, get_args, overload
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -36,6 +37,7 @@ FAR = 0.01
 """Difference in log loss that is none of the search's errors."""
 SMALLER = 0.9
 """A learning rate that is 10 % smaller."""
+_KEPT: WeakKeyDictionary[Any, WeakValueDictionary[Any, Optimum]] = WeakKeyDictionary()
 
 
 @overload
@@ -199,7 +201,7 @@ def optimize(
         if step_time is not None:
             raise ValueError(f"step_time goes with a budget, got steps={steps!r}; give budget in seconds instead")
         t = _check.integer("steps", steps, 1)
-        return _answer(Search(problem, batch_size, t, model, momentum, family, share))
+        return _known(problem, (batch_size, t, model, momentum, family, share))
     limit = _check.positive("budget", budget)
     cost = SAMPLES if step_time is None else step_time if isinstance(step_time, StepTime) else StepTime(*step_time)
     most = cost.largest_batch(limit, problem.n_samples)
@@ -214,6 +216,18 @@ def optimize(
     best = _best_batch(search, most)
     ends = () if most == 1 else ((1, "smallest"), (most, "largest"))
     return _answer(best, tuple(f"batch size {b}, the {end} that was tried" for b, end in ends if b == best.batch))
+
+
+def _known(problem: Any, asked: tuple[Any, ...]) -> Optimum:
+    """The answer to a search; the same, as long as someone has it: an explanation asks again for what was found."""
+    try:
+        kept = _KEPT.setdefault(problem, WeakValueDictionary())
+        found = kept.get(asked)
+    except TypeError:  # a problem, noise or method of a user's own that has no hash
+        return _answer(Search(problem, *asked))
+    if found is None:
+        kept[asked] = found = _answer(Search(problem, *asked))
+    return found
 
 
 def _held_out(data: SoftmaxData, objective: Objective, X_test: Any, y_test: Any) -> SoftmaxData | None:
