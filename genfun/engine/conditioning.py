@@ -10,6 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Shaped
 from genfun.engine.recursion import symmetric_square
+from genfun.engine.roots import turning_of
 from genfun.engine.settings import Settings
 from genfun.methods.base import UpdateMatrices
 from genfun.noise import SpectrallyExpressible
@@ -233,6 +234,69 @@ class Conditioning:
             reached = self.early[doublings[:, 0] - 1] * np.maximum(t / 2.0**count, 1.0) ** 2
             amount = t * np.where(self.kappa > LARGE, np.minimum(self.kappa, reached), self.kappa)
             return np.nan_to_num(amount, nan=0.0, posinf=1e300)
+
+
+class Amplified:
+    """What amplifies rounding, of a generating function under spectrally expressible noise.
+
+    Attributes
+    ----------
+    method : Method
+    problem : Problem
+    noise_model : SpectrallyExpressible
+    gamma : float
+        The sampling factor.
+    measures : (SpectralMeasure, SpectralMeasure)
+        Capacity and signal measures.
+    """
+
+    method: Any
+    problem: Any
+    noise_model: SpectrallyExpressible
+    gamma: float
+    measures: Any
+
+    @property
+    def turning(self) -> float:
+        """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
+        return self._turning[0]
+
+    @cached_property
+    def _turning(self) -> tuple[float, float]:
+        """`turning`, and an eigenvalue below all that turn."""
+        return turning_of(self.method, self.problem.lambda_max)
+
+    @cached_property
+    def _moment_maps(self) -> MomentMaps:
+        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
+
+    @cached_property
+    def conditioning(self) -> Conditioning:
+        """How much the direct recursion amplifies rounding."""
+        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
+
+    @cached_property
+    def sensitivity(self) -> Conditioning:
+        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
+        return self._conditioned(self._fed_back)
+
+    @property
+    def _fed_back(self) -> Array:
+        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
+
+    def _conditioned(self, rounded: Array) -> Conditioning:
+        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
+        return Conditioning.of(self._moment_maps, own, rounded)
+
+    def rounding(self, last: int) -> float:
+        """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding.
+
+        Parameters
+        ----------
+        last : int
+            The step.
+        """
+        return 4.0 * EPS * float(self.conditioning.growth(np.array([last]))[0])
 
 
 def rounding_of_settings(settings: Settings, step: int, by_recursion: bool) -> Shaped[Array, " S"]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Bool, Shaped
-from genfun.engine.conditioning import Conditioning, MomentMaps, largest_off_axis
+from genfun.engine.conditioning import Amplified, largest_off_axis
 from genfun.engine.gain import resting_kernel
 from genfun.engine.mode_sums import ModeSums, of_method
 from genfun.engine.recorded_run import SingleRecursion
 from genfun.engine.recursion import Recursion
-from genfun.engine.roots import turning_of
 from genfun.engine.transform import Measures, Transform, merged_below, still_below
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible, sampling_factor
@@ -46,7 +44,7 @@ def assemble(kernel: Any, signal: Any, q: Any, tau1: float, noise_variance: floa
     return 0.5 * result
 
 
-class GeneratingFunction(Transform):
+class GeneratingFunction(Amplified, Transform):
     r"""The generating function of the mean loss, as a function of complex z.
 
     .. math:: \tilde L(z) = \sum_t L(t) z^t
@@ -218,38 +216,6 @@ class GeneratingFunction(Transform):
         gain = np.where(positive, (1.0 - q) * self.noise_model.tau1 * sums[0], np.inf)
         return positive & (gain < 1.0), gain
 
-    @property
-    def turning(self) -> float:
-        """By how much a mode's angle may change in a step, per change of log lambda: at most 1."""
-        return self._turning[0]
-
-    @cached_property
-    def _turning(self) -> tuple[float, float]:
-        """`turning`, and an eigenvalue below all that turn."""
-        return turning_of(self.method, self.problem.lambda_max)
-
-    @cached_property
-    def _moment_maps(self) -> MomentMaps:
-        return MomentMaps.of_method(self.method, np.concatenate([measure.nodes for measure in self.measures]))
-
-    @cached_property
-    def conditioning(self) -> Conditioning:
-        """How much the direct recursion amplifies rounding."""
-        return self._conditioned(np.abs(self._moment_maps.of(self.gamma * self.noise_model.tau2)) + self._fed_back)
-
-    @cached_property
-    def sensitivity(self) -> Conditioning:
-        """How much the loss depends on the rounding of what modes feed back to themselves of their noise."""
-        return self._conditioned(self._fed_back)
-
-    @property
-    def _fed_back(self) -> Array:
-        return self._moment_maps.fed_back(self.gamma * self.noise_model.tau1)
-
-    def _conditioned(self, rounded: Array) -> Conditioning:
-        own = self.gamma * (self.noise_model.tau2 - self.noise_model.tau1)
-        return Conditioning.of(self._moment_maps, own, rounded)
-
     def off_axis_rate(self, above: float) -> float:
         """log of the largest modulus of an eigenvalue off the positive real axis of the second moments.
 
@@ -404,16 +370,6 @@ class GeneratingFunction(Transform):
         # Where doubles are known to serve they do: they are some twenty times as fast.
         real = np.longdouble if short and self.rounding(last) > EXTENDED_FROM else np.float64
         return SingleRecursion(function, real)
-
-    def rounding(self, last: int) -> float:
-        """Estimated relative error of the recursion in doubles at a step, from what amplifies rounding.
-
-        Parameters
-        ----------
-        last : int
-            The step.
-        """
-        return 4.0 * EPS * float(self.conditioning.growth(np.array([last]))[0])
 
     def observed(self, run: Recursion) -> tuple[Array, Array]:
         """Mantissa and exponent of what the recursion gives at its present step: the loss.
