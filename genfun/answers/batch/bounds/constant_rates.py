@@ -124,7 +124,8 @@ def adam_bound(c1: float, c2: float, c3: float, accuracy: float) -> StepsBound:
               b^*=\frac{2C_2}{\epsilon^2-C_3}
 
     **Assumptions.** The three constants are known; they depend on moments and dimension in a way that has no simple
-    form.
+    form. How to estimate them from a run is not derived: `genfun.experiments.measure_steps` measures the steps of Adam
+    themselves.
 
     Parameters
     ----------
