@@ -1,4 +1,5 @@
-"""Sphinx settings. Nothing is fetched while building; genfun itself makes the gallery, the derivation and the help."""
+"""Sphinx settings. Nothing is fetched while building; genfun itself makes the gallery, the derivation, the help and
+the page with sliders."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ highlight_options = {"python": {"stripnl": True}}
 html_theme = "furo"
 html_title = f"genfun {version}"
 html_show_copyright = False
-html_static_path = ["_static"]
+html_static_path = ["_static", "generated/bokeh"]
+# Sphinx looks for it before anything is made.
+(ROOT / "docs" / "generated" / "bokeh").mkdir(parents=True, exist_ok=True)
 html_css_files = ["pages.css"]
 
 
@@ -118,9 +121,13 @@ def _commands() -> str:
 
 
 def _generate(app: Any) -> None:
+    import moving
+
     folder = ROOT / "docs" / "generated"
     folder.mkdir(exist_ok=True)
     (folder / "gallery.md").write_text(_gallery(folder), encoding="utf-8")
+    moving.scripts(folder / "bokeh")
+    (folder / "moving.md").write_text(moving.page("../_static"), encoding="utf-8")
     (folder / "commands.md").write_text(_commands(), encoding="utf-8")
     (folder / "derivation.md").write_text(_derivation(), encoding="utf-8")
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from genfun.data.linear import LinearData
     from genfun.engine.generating_function import GeneratingFunction
     from genfun.experiments.suggest import Suggestion, suggest
-    from genfun.methods import QHM, SGD, Averaged, Method
+    from genfun.methods import QHM, SGD, Averaged, MemorySGD, Method
     from genfun.mode_space.fourth_moments import FourthMoments
     from genfun.noise import Noise, SpectrallyExpressible
     from genfun.problems.measure import SpectralMeasure
@@ -94,6 +94,7 @@ __all__ = [
     "LossMap",
     "MeasuredNoise",
     "MeasuredSpectrum",
+    "MemorySGD",
     "Method",
     "MinimumOdds",
     "MomentumMap",
@@ -209,6 +210,7 @@ _ON_FIRST_USE = {
     "PowerLawFit": "answers",
     "Prediction": "answers",
     "Averaged": "methods",
+    "MemorySGD": "methods",
     "QHM": "methods",
     "SGD": "methods",
     "ScheduleOptimum": "answers.best.optimize_schedule",

@@ -21,6 +21,7 @@ from validation.claim import Claim
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "data" / "breast_cancer.csv"
 SHARES, MOMENTA = (0.1, 0.3, 0.9), (-0.3, 0.0, 0.9)
+IN_BLOCKS = [(0.1, 0.9), (0.3, -0.3), (0.9, 0.0)]
 STEPS = (1, 3, 10, 30, 100, 300, 1000, 4096)
 
 
@@ -63,7 +64,8 @@ def sets(n: int) -> Iterator[tuple[str, gf.SoftmaxData, int]]:
     yield "MNIST in 25 components", gf.SoftmaxData.from_features(left[:, :25] * size[:25], labels[some]), 8
     yield "MNIST pixels", gf.SoftmaxData.from_features(x, labels[some]), 16
     yield "512 features of 10 classes", embeddings(n, 512, 10), 16
-    yield "40 features of 100 classes", embeddings(n, 40, 100), 16
+    # A prediction costs the cube of the classes, 40 s here and more of more features: one setting stands for all.
+    yield "20 features of 100 classes", embeddings(min(n, 300), 20, 100), 16
 
 
 def embeddings(n: int, features: int, classes: int) -> gf.SoftmaxData:
@@ -105,10 +107,10 @@ def claims(fast: bool = False) -> list[Claim]:
     cells = [(share, momentum) for share in SHARES for momentum in MOMENTA]
     result, source = [], f"{count} runs of each setting"
     for name, data, size in islice(sets(300), 3) if fast else sets(500):
-        # Of many classes a prediction takes minutes: one setting stands for all.
-        settings = [(0.1, 0.9), (0.3, -0.3)] if fast else cells if len(data.classes) < 20 else cells[1:2]
-        found, (ours, theirs) = points(data, size, steps, count, settings)
-        whole = data.n_weights <= data.whole
+        whole, many = data.n_weights <= data.whole, len(data.classes) >= 20
+        # In blocks a prediction takes 8 s and its runs as much: every share and every momentum once.
+        settings = [(0.1, 0.9), (0.3, -0.3)] if fast else cells if whole else cells[1:2] if many else IN_BLOCKS
+        found, (ours, theirs) = points(data, size, steps[:-1] if many else steps, count, settings)
         shares = sorted({p.share for p in found})
         note = "; ".join(
             f"{share:g} of the edge: median {np.median(off):.2%}, 90 % {np.quantile(off, 0.9):.2%}, most {max(off):.2%}"
@@ -132,7 +134,8 @@ def claims(fast: bool = False) -> list[Claim]:
         )
         note = f"median {np.median(fine):.2f}, most {max(fine):.2f}, of all {max(p.off_wrong for p in found):.2f}"
         high = float(np.quantile(fine, 0.9))
-        result.append(Claim(what, high, 0.0, 1.0, "approximate", source, note))
+        known = "of 100 classes the error rate is told about a seventh too low while it falls" if many else ""
+        result.append(Claim(what, high, 0.0, 1.0, "approximate", source, note, known))
     return [*result, _regret(fast)]
 
 

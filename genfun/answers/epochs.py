@@ -29,7 +29,8 @@ TRUSTED_OF_FEW = 0.05
 LAST_STEP = 10**7
 EpochStatus = Literal["ok", "beyond the tested range", "impossible", "diverges"]
 MEANING: dict[EpochStatus, str] = {
-    "ok": "within the range of learning rates in which the closure was compared with runs",
+    "ok": "within the range of learning rates in which the closure was compared with runs; on tables of heavy tails "
+    "the first two epochs may still be several per cent low",
     "beyond the tested range": f"the learning rate is above {TRUSTED_SHARE} of the edge of fresh batches, where "
     f"single rare runs decide the mean, or above {TRUSTED_OF_FEW} of it where fewer than {FEWEST:.0f} samples carry "
     "the features, effectively: the closure may be off by tens of per cent; runs of simulate with order='epochs' tell "
@@ -104,8 +105,10 @@ def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: 
     **Assumptions.** Heavy ball with constant hyperparameters. Data bring their own fourth moments of pairs of modes;
     a spectrum those of spectrally expressible noise. On Breast Cancer Wisconsin the loss is within 2 % of 300 runs at
     .3 of the stability edge of fresh batches, and up to 10 % low at .7 of it, where the runs' own error is up to 5 %;
-    beyond, the status says so. Where fewer than 100 samples carry the features, effectively, it may be tens of per
-    cent off or negative above .05 of the edge, and the status says so too. Modes are binned into 100 groups.
+    beyond, the status says so. On ten log-normal columns, 103 effective samples, two targets were within 3 % and a
+    third 7 % low at .3 of it in the first two epochs, within 2 % later. Several outputs are the sum of single ones.
+    Where fewer than 100 samples carry the features, effectively, it may be tens of per cent off or negative above .05
+    of the edge, and the status says so too. Modes are binned into 100 groups.
 
     Parameters
     ----------

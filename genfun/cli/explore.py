@@ -37,14 +37,15 @@ def explore(file: Path | None, port: int, browser: bool) -> None:
         if (error.name or "").split(".")[0] not in ("bokeh", "tornado"):
             raise
         raise ImportError('the page needs bokeh; install it with pip install "genfun[explorer]"') from error
-    from genfun.explorer.problems import pose, source
+    from genfun.explorer.given import source
+    from genfun.explorer.problems import pose
     from genfun.explorer.state import State
 
     path = None if file is None else str(file)
     with progress() as report:
         report(0.0, "measuring the batch noise")
         if path is not None:
-            source("file", path)  # refuses a bad file here and not in the page
+            source(State(problem="file"), path)  # refuses a bad file here and not in the page
         pose(State() if path is None else State(problem="file", batch_size=None), path)
 
     def started(address: str) -> None:

@@ -80,14 +80,8 @@ def read_model(
     try:
         with torch.no_grad():
             start = torch.cat([function({}, piece) for piece in x.split(chunk)])
-        if same_shape and start.ndim + y.ndim == 3 and start.numel() == y.numel() and len(y) > 1:
-            raise ValueError(
-                f"targets must have the shape of the model's outputs {tuple(start.shape)}, got {tuple(y.shape)}, which "
-                f"the loss function broadcasts to {len(y)} x {len(y)}; pass targets of that shape, e.g. "
-                f"targets{'[:, None]' if y.ndim == 1 else '[:, 0]'}"
-            )
+        residual = left_to_learn(y, start, same_shape)
         start = start[:, None] if start.ndim == 1 else start
-        residual = _residual(y, start)
         if kind == "last_layer":
             features = _last_layer(model, function, x.split(chunk), start)
             return "features", features, residual, ("linear in the last layer only; the layers below it are frozen",)
@@ -137,8 +131,23 @@ def samples(inputs: Any, targets: Any, chunk: int = 64) -> tuple[Any, Any]:
     return x, y
 
 
-def _residual(y: Any, start: Any) -> Array:
-    """What is left to learn, y - f_0, in float64."""
+def left_to_learn(y: Any, start: Any, same_shape: bool = False) -> Array:
+    """What is left to learn, y - f_0, in float64, of shape (n, outputs).
+
+    Parameters
+    ----------
+    y, start : tensor
+        Targets and present outputs.
+    same_shape : bool
+        Whether a missing axis of length 1 is refused.
+    """
+    if same_shape and start.ndim + y.ndim == 3 and start.numel() == y.numel() and len(y) > 1:
+        raise ValueError(
+            f"targets must have the shape of the model's outputs {tuple(start.shape)}, got {tuple(y.shape)}, which "
+            f"the loss function broadcasts to {len(y)} x {len(y)}; pass targets of that shape, e.g. "
+            f"targets{'[:, None]' if y.ndim == 1 else '[:, 0]'}"
+        )
+    start = start[:, None] if start.ndim == 1 else start
     y = y[:, None] if y.ndim == 1 else y
     if y.is_complex() or tuple(y.shape) != tuple(start.shape):
         raise ValueError(

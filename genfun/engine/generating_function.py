@@ -24,6 +24,8 @@ from genfun.scaled import EPS
 
 FULL_MODES = 5_000
 """Up to this many modes the recursion runs on the spectrum itself."""
+MOST_TURNED = 3_000.0
+"""Radians up to which bins are narrowed."""
 EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
@@ -92,6 +94,7 @@ class GeneratingFunction(Transform):
     """
 
     extended = True
+    by_roots = True
     records_the_loss = True
     """Whether what the recursion gives is the loss, or another mean of the modes."""
 
@@ -111,6 +114,8 @@ class GeneratingFunction(Transform):
                 f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
             )
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
+        full = isinstance(problem, LinearProblem) and problem.eigenvalues.size <= FULL_MODES
+        self.most_turned = np.inf if full else MOST_TURNED
         self._usual = measures is None and type(self) is GeneratingFunction
         self._polynomials = of_method(method)
         largest = method.learning_rate * problem.lambda_max
@@ -340,6 +345,17 @@ class GeneratingFunction(Transform):
         step : float
         """
         return self.on(self.lumped(self.measures, step))
+
+    def resolved(self, turned: float, step: float) -> GeneratingFunction:
+        """The same function of the full spectrum, or of narrow bins.
+
+        Parameters
+        ----------
+        turned : float
+            Radians by which modes have turned.
+        step : float
+        """
+        return self.on(self.lumped(self.fine(turned), step))
 
     def lumped(self, measures: Measures, step: float) -> Measures:
         """Measures with the modes that have hardly moved by `step` merged.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Float
+from genfun.engine.tall_contour import MOST_NODES, OffAxis, count, nodes_and_weights
 
 WINDOW_RATIO = 8.0
 """Steps from t to 8t share one contour."""
@@ -106,6 +108,8 @@ def coefficients(
     ratio: float = WINDOW_RATIO,
     counts: tuple[int, ...] = (NODES, FEWER_NODES),
     signed: bool = False,
+    beside: OffAxis | None = None,
+    accuracy: float = 0.0,
 ) -> Inversion:
     r"""L(t) from a contour integral shifted to the dominant singular point.
 
@@ -132,6 +136,11 @@ def coefficients(
         Nodes in the upper half plane of the quadrature, and of the coarser one; without that the error is 0.
     signed : bool
         Whether a negative result may be right; else its error is inf.
+    beside : OffAxis, optional
+        What lies off the real axis, which the contour is then to enclose, at more nodes
+        (`genfun.engine.tall_contour`). Their quadrature errs by less than its rounding, which is its error.
+    accuracy : float
+        Relative error of the values of G, beyond rounding.
 
     Returns
     -------
@@ -143,12 +152,21 @@ def coefficients(
     Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
     """
     slices = windows(steps, ratio)
-    values = [_quadrature(G, steps, slices, rate, hyperbola(count, ratio, extended), extended) for count in counts]
+    tall = [_tall(steps, window, extended, beside) for window in slices]
+    first = _quadrature(G, steps, slices, rate, hyperbola(counts[0], ratio, extended), extended, tall, accuracy)
+    error = np.where(np.isnan(first.rounding), 0.0, first.rounding)
+    low = [window for window, drawn in zip(slices, tall, strict=True) if drawn is None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(values[0] - values[-1]) / np.abs(values[0])
+        error /= np.abs(first.values)
+        if len(counts) > 1 and low:
+            again = _quadrature(
+                G, steps, low, rate, hyperbola(counts[-1], ratio, extended), extended, [None] * len(low)
+            )
+            for window in low:
+                error[window] = np.abs(first.values[window] - again.values[window]) / np.abs(first.values[window])
     if not signed:
-        error[~(values[0] > 0.0)] = np.inf
-    return Inversion(values[0], np.nan_to_num(error, nan=np.inf))
+        error[~(first.values > 0.0)] = np.inf
+    return Inversion(first.values, np.nan_to_num(error, nan=np.inf))
 
 
 @dataclass(frozen=True)
@@ -204,19 +222,68 @@ def _kept(steps: Array, slices: list[slice], contour: Contour) -> list[tuple[Arr
     return contours
 
 
-def _quadrature(G: HasLoss, steps: Array, slices: list[slice], rate: float, contour: Contour, extended: bool) -> Array:
+def nodes_of(steps: Float[Array, " t"], beside: OffAxis | None) -> float:
+    """How many nodes the contours of steps have, inf where what lies off the axis would be left outside.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+        Ascending.
+    beside : OffAxis or None
+    """
+    total = 0.0
+    for window in windows(steps):
+        first, last = float(steps[window.start]), float(steps[window.stop - 1])
+        nodes = 0 if beside is None else count(beside.height(first), first, last)
+        total += np.inf if nodes > MOST_NODES else nodes or NODES + FEWER_NODES
+    return total
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What a quadrature gives, and the rounding of it where it is known; nan else."""
+
+    values: Array
+    rounding: Array
+
+
+def _tall(steps: Array, window: slice, extended: bool, beside: OffAxis | None) -> tuple[Array, Array] | None:
+    """Nodes and weights that enclose what lies off the axis; None where a hyperbola serves, or must."""
+    if beside is None:
+        return None
+    first, last = float(steps[window.start]), float(steps[window.stop - 1])
+    return nodes_and_weights(beside.height(first), first, last, extended)
+
+
+def _quadrature(
+    G: HasLoss,
+    steps: Array,
+    slices: list[slice],
+    rate: float,
+    contour: Contour,
+    extended: bool,
+    tall: Sequence[tuple[Array, Array] | None],
+    accuracy: float = 0.0,
+) -> _Sums:
     real: Any = np.longdouble if extended else np.float64
-    contours = _kept(steps, slices, contour)
+    contours = [
+        low if high is None else (*high, low[2]) for low, high in zip(_kept(steps, slices, contour), tall, strict=True)
+    ]
     p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
     values = G.loss(-np.expm1(-p))
-    result, start = np.empty(steps.size), 0
-    for window, (c, weight, last) in zip(slices, contours, strict=True):
-        stop = start + c.size
-        result[window] = _at_steps(steps[window], c, weight / real(last) * values[start:stop], real).astype(np.float64)
-        if (np.abs(np.imag(c)) / last >= np.pi).any():
+    result, rounding, start = np.full(steps.size, np.nan), np.full(steps.size, np.nan), 0
+    for window, (c, weight, last), high in zip(slices, contours, tall, strict=True):
+        weighted = weight / real(last) * values[start : start + c.size]
+        start += c.size
+        result[window] = _at_steps(steps[window], c, weighted, real).astype(np.float64)
+        if (np.abs(np.imag(c)) / last > np.pi).any():
             result[window] = np.nan
-        start = stop
-    return result
+        if high is not None:
+            # exp(c t/t_max) has the rounding of its angle.
+            reach = np.maximum(np.real(c), np.real(c) * (steps[window.start] / last))
+            unit = np.finfo(real).eps * (8.0 + np.abs(c)) + accuracy
+            rounding[window] = 3.0 * np.linalg.norm((unit * np.abs(weighted) * np.exp(reach)).astype(np.float64))
+    return _Sums(result, rounding)
 
 
 def _at_steps(steps: Array, c: Array, weighted: Array, real: Any) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int
 from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
+from genfun.engine.enclosed import beside, encloses
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import FEWER_NODES, NODES, coefficients, windows
 from genfun.engine.powers import noiseless_loss
@@ -25,6 +26,8 @@ FIRST_CONTOUR_STEP = 32
 PATIENCE, FAR = 4_096, 40_000
 """Oscillations that fade within FAR steps are waited for; else the recursion gives way to squaring the whole map after
 PATIENCE steps, if the map is small."""
+BRIEF = 1_024
+"""So far the recursion goes where the contour encloses what oscillates."""
 MAX_PHASE = 3_000.0
 """Bins are narrowed for oscillations of this length; longer ones show in the disagreement with the contour."""
 STEP_BUDGET, WORK_BUDGET = 400_000, 1e8
@@ -167,8 +170,9 @@ def by_contour(
         See `genfun.engine.inversion.coefficients`.
     """
     apart, limit, rate = near_limit(G, steps, singular)
-    parts = [_contour(G, steps[:apart], singular.shift, extended, counts)] if apart else []
-    return joined([*parts, _contour(G, steps[apart:], rate, extended, counts, limit)] if apart < steps.size else parts)
+    parts = [_contour(G, steps[:apart], singular, singular.shift, extended, counts)] if apart else []
+    late = steps[apart:]
+    return joined([*parts, _contour(G, late, singular, rate, extended, counts, limit)] if late.size else parts)
 
 
 def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, float, float]:
@@ -198,12 +202,27 @@ def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, 
 
 
 def _contour(
-    G: Transform, steps: Array, shift: float, extended: bool, counts: tuple[int, ...], limit: float = 0.0
+    G: Transform,
+    steps: Array,
+    singular: Singularity,
+    shift: float,
+    extended: bool,
+    counts: tuple[int, ...],
+    limit: float = 0.0,
 ) -> LossCurve:
-    function: Any = G.narrowed(float(steps[-1]))
+    around = beside(G, steps, singular)
+    last = float(steps[-1])
+    # Modes that have turned often by the last step must be told apart.
+    function: Any = G.narrowed(last) if around is None else G.resolved(around.turned(steps), last)
     above, times = limit > 0.0, steps.astype(np.float64)
     found = coefficients(
-        AboveLimit(function, limit) if above else function, times, shift, extended, counts=counts, signed=above
+        AboveLimit(function, limit) if above else function,
+        times,
+        shift,
+        extended,
+        counts=counts,
+        signed=above,
+        beside=around,
     )
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
@@ -282,6 +301,8 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
+    if reach > BRIEF and last > PATIENCE and encloses(G, steps[steps > BRIEF], singular):
+        reach = BRIEF
     soon = last <= max(ALWAYS_RECURSION, reach)
     phase = G.turning * min(fade, last)
     run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
@@ -295,6 +316,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         mismatch = float(by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check]).max())
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
+        representative = representative or encloses(G, steps[steps > reach], singular)
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break

@@ -55,6 +55,8 @@ class OutputFunction(Transform):
     array([1.    , 0.5625, 0.25  ])
     """
 
+    by_roots = True
+
     def __init__(
         self,
         problem: Problem,
@@ -66,7 +68,7 @@ class OutputFunction(Transform):
         self.problem, self.method, self.noise_model = problem, method, noise
         self.system: System = system_of(method)
         self.inner = GeneratingFunction(problem, self.system.inner, noise, measures)
-        self.gamma = self.inner.gamma
+        self.gamma, self.most_turned = self.inner.gamma, self.inner.most_turned
         self.label_noise = problem.noise_variance if label_noise is None else label_noise
         # A sum of weights never settles; weight decay keeps one state, what it pulls to.
         self.levels = self.system.kept.count(1.0) == (self.system.decay > 0.0)
@@ -156,6 +158,22 @@ class OutputFunction(Transform):
         step : float
         """
         return self.on(self.inner.lumped(self.measures, step))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether label noise, or what a further state keeps, outlasts the modes."""
+        return self.problem.noise_variance > 0.0 or bool(self.system.kept)
+
+    def resolved(self, turned: float, step: float) -> OutputFunction:
+        """The same function of the full spectrum, or of narrow bins.
+
+        Parameters
+        ----------
+        turned : float
+            Radians by which modes have turned.
+        step : float
+        """
+        return self.on(self.inner.lumped(self.inner.fine(turned), step))
 
     def on(self, measures: Measures) -> OutputFunction:
         """The same function of other measures.

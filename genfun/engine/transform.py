@@ -61,6 +61,11 @@ class Transform(ABC):
     levels : bool
         Whether the loss comes near the floor of label noise as fast as the noise gain has it, and no further state is
         slower.
+    by_roots : bool
+        Whether what lies off the real axis lies near products of two modes' roots, so that a contour can be drawn
+        around it.
+    most_turned : float
+        Radians up to which modes that have turned are told apart (`resolved`).
     """
 
     problem: Problem
@@ -68,6 +73,8 @@ class Transform(ABC):
     gamma: float
     extended: bool = False
     levels: bool = True
+    by_roots: bool = False
+    most_turned: float = np.inf
 
     @abstractmethod
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:
@@ -127,6 +134,11 @@ class Transform(ABC):
         """Whether a converging loss is left with label noise or a bias: a pole at z = 1."""
         return self.problem.noise_variance > 0.0 and self.gamma > 0.0
 
+    @property
+    def keeps(self) -> bool:
+        """Whether something next to the modes never fades, so that the moments of the mode and it do so slowly."""
+        return self.problem.noise_variance > 0.0
+
     def settling_rate(self, singular: Any) -> float:
         """The rate per step at which the limit is approached, negative where the loss converges.
 
@@ -175,6 +187,18 @@ class Transform(ABC):
         Parameters
         ----------
         step : float
+        """
+        return self
+
+    def resolved(self, turned: float, step: float) -> Transform:
+        """The function at points near the oscillating modes, where those must be told apart.
+
+        Parameters
+        ----------
+        turned : float
+            Radians by which modes have turned.
+        step : float
+            Largest step.
         """
         return self
 

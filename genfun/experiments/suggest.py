@@ -14,10 +14,12 @@ from genfun.answers.best.optimum import Optimum
 from genfun.answers.predict import Prediction, predict
 from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.data.torch_model import read_model
+from genfun.data.torch_model import read_model, samples
+from genfun.experiments.by_products import goes_by_products, how_far, problem_by_products
 from genfun.experiments.last_layer import check_cross_entropy, probe_of
 from genfun.experiments.simulation.record import log_grid
 from genfun.noise import sampling_factor
+from genfun.problems.measured_spectrum import MeasuredSpectrum
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.optimize import SoftmaxOptimum
 from genfun.softmax.predict import SoftmaxPrediction
@@ -36,13 +38,13 @@ class Suggestion:
     steps : int
         T.
     kind : str
-        What was linearised: "last_layer", "ntk" or "ntk_shared", as for `LinearData.from_torch`; or "softmax", a last
-        layer under cross-entropy.
+        What was linearised: "last_layer", "ntk" or "ntk_shared", as for `LinearData.from_torch`; "ntk_products", all
+        parameters by products with their kernel; or "softmax", a last layer under cross-entropy.
     prediction : Prediction or SoftmaxPrediction
         The expected curve, in units of the loss function.
     optimum : Optimum or SoftmaxOptimum
         The search's own answer, of least loss: ranges, gain of momentum, bounds.
-    data : LinearData or SoftmaxData
+    data : LinearData, SoftmaxData, or of products what `LinearProblem.from_operator` returns
         The linearised problem in units of the loss function, for every other question.
     notes : tuple of str
         What was linearised, and when this does not hold.
@@ -65,7 +67,7 @@ class Suggestion:
     kind: str
     prediction: Prediction | SoftmaxPrediction
     optimum: Optimum | SoftmaxOptimum
-    data: LinearData | SoftmaxData
+    data: LinearData | MeasuredSpectrum | SoftmaxData
     notes: tuple[str, ...]
     model: Any
 
@@ -112,6 +114,7 @@ def suggest(
     noise: NoiseChoice = None,
     memory_limit: int = 1 << 30,
     budget: float | None = None,
+    solver: str = "auto",
 ) -> Suggestion:
     r"""Learning rate and momentum for training a torch model, before training it.
 
@@ -126,9 +129,12 @@ def suggest(
     **Assumptions.** The model is linear in its trained parameters near the present ones: exact where only the last
     `torch.nn.Linear` is trained, good for wide networks while they move little. Plain SGD with momentum, no weight
     decay; batches drawn afresh (a DataLoader that shuffles each epoch is close, and a little less noisy). Eval mode.
-    All samples of the loader are held, and for other than a last layer the kernel of them, of time n^2. Cross-entropy
-    of a last layer is that of `SoftmaxData`; where a search would take many minutes, the features are projected on
-    their leading directions, and a note says so.
+    All samples of the loader are held, and for other than a last layer the kernel of them, of time n^2. Where that
+    would take more than 1e12 multiplications, n^2 outputs parameters, on a CPU (1e15 elsewhere), it is not made: from
+    80 products with it (`LinearProblem.from_operator`) the mean is that of all outputs together, for as many steps as
+    they reach, and batch noise is that of two constants, of coupled outputs rather too high near the edge.
+    Cross-entropy of a last layer is that of `SoftmaxData`; where a search would take many minutes, the features are
+    projected on their leading directions, and a note says so.
 
     Parameters
     ----------
@@ -150,6 +156,8 @@ def suggest(
         Bytes for derivatives, as for `LinearData.from_torch`.
     budget : float or None
         Samples, batch size times steps, instead of steps; cross-entropy needs a batch size besides.
+    solver : "auto", "kernel" or "lanczos"
+        For other than a last layer: the kernel is made, or products with it; "auto" goes by its size.
 
     Returns
     -------
@@ -203,11 +211,11 @@ def suggest(
         curve: Any = predict(data, best.method, _grid(last))
         method, statement = best.method, _of_probe(best, curve)
     else:
-        data, kind = _linearised(model, inputs, targets, memory_limit)
-        size = _within(size, batch_size, data.n_samples)
+        data, kind, more = _linearised(model, inputs, targets, memory_limit, solver)
+        size = _within(size, batch_size, _known(data.n_samples))
         best = optimize(data, size, last, momentum, noise, budget)
         found = advice(best)
-        method, more = found.method, data.notes
+        method = found.method
         curve = predict(data, method, _grid(best.steps), noise)
         statement = (*_statement(kind, data, found.chosen), *((found.why,) if found.why else ()))
     return Suggestion(method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model)
@@ -266,9 +274,13 @@ def _batch_size(loader: Any, batch_size: int | None) -> int:
     return size
 
 
-def _linearised(model: Any, inputs: Any, targets: Any, memory_limit: int) -> tuple[LinearData, str]:
-    """The model's linear problem in units of MSELoss, and which kind it is."""
+def _linearised(
+    model: Any, inputs: Any, targets: Any, memory_limit: int, solver: str
+) -> tuple[LinearData | MeasuredSpectrum, str, tuple[str, ...]]:
+    """The model's linear problem in units of MSELoss, which kind it is, and what is to be known of it."""
     import torch
+
+    inputs, targets = samples(inputs, targets)
 
     def read(kind: str) -> Any:
         return read_model(model, inputs, targets, kind, 64, memory_limit, None, same_shape=True)
@@ -289,6 +301,9 @@ def _linearised(model: Any, inputs: Any, targets: Any, memory_limit: int) -> tup
                 hook.remove()
         if not called or called[-1] is not head:
             found = None
+    if found is None and goes_by_products(solver, model, inputs, targets):
+        problem, more = problem_by_products(model, inputs, targets)
+        return problem, "ntk_products", more
     if found is None:
         kind, found = "ntk_shared", read("ntk_shared")
     form, values, rest, notes = found
@@ -300,7 +315,8 @@ def _linearised(model: Any, inputs: Any, targets: Any, memory_limit: int) -> tup
         data = LinearData.from_kernel(values * values.dtype.type(scale), rest)
     else:
         data = LinearData.from_features(values * values.dtype.type(np.sqrt(scale)), rest)
-    return replace(data, notes=(*notes, *data.notes)), kind
+    data = replace(data, notes=(*notes, *data.notes))
+    return data, kind, data.notes
 
 
 def _only_trained(model: Any) -> Any:
@@ -314,7 +330,7 @@ def _only_trained(model: Any) -> Any:
     return None
 
 
-def _statement(kind: str, data: LinearData, best: Optimum) -> tuple[str, ...]:
+def _statement(kind: str, data: LinearData | MeasuredSpectrum, best: Optimum) -> tuple[str, ...]:
     """What is exact, what is approximate, and where the search ended."""
     fresh = "batches are taken as drawn afresh from all samples; a loader that shuffles each epoch is close to that"
     if kind == "last_layer":
@@ -322,7 +338,7 @@ def _statement(kind: str, data: LinearData, best: Optimum) -> tuple[str, ...]:
             "only the last layer is trained, in which the model is linear: nothing is approximated but the batch noise"
         )
     else:
-        shared = "" if kind == "ntk" else ", with one kernel for all outputs"
+        shared = ", with one kernel for all outputs" if kind == "ntk_shared" else ""
         what = (
             f"the model is replaced by its linearisation at the present parameters{shared}: trust it for wide networks "
             "and while the loss follows the predicted curve; a narrow network learns features, which this does not see"
@@ -335,7 +351,9 @@ def _statement(kind: str, data: LinearData, best: Optimum) -> tuple[str, ...]:
             f"the learning rate is {best.share_of_edge:.2g} of the largest stable one of the linearised model; the "
             "curvature of the network itself may rise on the way, so start lower if the loss jumps"
         )
-    problem = data.problem
+    if isinstance(data, MeasuredSpectrum):
+        notes += how_far(data, best.method, best.steps)
+    problem = data.problem if isinstance(data, LinearData) else data
     total = problem.noise_variance + problem.signal_total
     if total == 0.0:
         notes.append("the outputs are the targets already, so that the gradient is zero and no step changes anything")

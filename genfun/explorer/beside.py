@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genfun._display import percent
 from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.numbers import ratio
-from genfun.answers.words.settings import setting_words
 from genfun.data.linear import LinearData
-from genfun.explorer.model import DrawnCurve, curve, has_own_noise, prediction_at
-from genfun.explorer.problems import pose, source
+from genfun.explorer.further import run_words
+from genfun.explorer.given import source
+from genfun.explorer.model import DrawnCurve, curve, prediction_at
+from genfun.explorer.problems import is_known
 from genfun.explorer.state import NAMES, State
 from genfun.explorer.uploads import Upload
 from genfun.own_runs.overlay import Overlay, read_runs
 
 RUNS = ".csv", ".tsv"
 """Endings of files of runs."""
+OF_SETTING = "learning_rate", "momentum", "batch_size", "steps", "schedule", "hold"
 SAME = math.log(1.005)
 """Losses whose logarithms differ by less are told as equal."""
 
@@ -71,8 +74,8 @@ class Pinned:
         told = told if math.isfinite(gain) else "not to be compared"
         of = "" if self.on_map_of(now) else f" on {_where(self.state)}"
         return (
-            f"Pinned: {_setting(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
-            f"This one: {_setting(now, path)}: loss {loss_words(*after)}, {told}.",
+            f"Pinned: {run_words(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
+            f"This one: {run_words(now, path)}: loss {loss_words(*after)}, {told}.",
         )
 
     def on_map_of(self, now: State) -> bool:
@@ -83,7 +86,7 @@ class Pinned:
         now : State
             That of the page.
         """
-        same = {name: getattr(now, name) for name in ("learning_rate", "momentum", "batch_size", "steps")}
+        same = {name: getattr(now, name) for name in OF_SETTING}
         return replace(self.state, **same) == now
 
     def _loss(self, state: State, path: str | None, step: int) -> tuple[float, float]:
@@ -95,15 +98,13 @@ def _where(state: State) -> str:
     law = f" with nu {state.nu:g}, zeta {state.zeta:g}" if state.problem == "power-law" else ""
     noise = f", label noise {state.label_noise:g}" if state.label_noise > 0.0 else ""
     tau2 = "" if state.tau2 is None else f", tau2 {state.tau2:g}"
-    return f"{NAMES[state.problem]}{law}{noise}{tau2}"
-
-
-def _setting(state: State, path: str | None) -> str:
-    return setting_words(pose(state, path).method)
+    column = f", target {state.target}" if state.target else ""
+    held = f", {percent(state.held_out)} of the rows held out" if state.held_out > 0.0 else ""
+    return f"{NAMES[state.problem]}{law}{noise}{tau2}{column}{held}"
 
 
 def of_best(state: State, path: str | None) -> Any:
-    """What a best setting is the best for: the same where only learning rate and momentum differ.
+    """What a best setting is the best for: the same where only learning rate and momentum differ, under one noise.
 
     Parameters
     ----------
@@ -111,19 +112,8 @@ def of_best(state: State, path: str | None) -> Any:
     path : str or None
         The user's file.
     """
-    return replace(state, learning_rate=1.0, momentum=0.0), path
-
-
-def of_edge(state: State, path: str | None) -> Any:
-    """What a measured edge is the edge of: problem and batch size.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-    """
-    return state.problem, path, state.batch_size, has_own_noise(state, path)
+    free = {"learning_rate": 1.0} | ({"momentum": 0.0} if state.schedule == "constant" else {"hold": 0.5})
+    return replace(state, **free), path, is_known(state, path)
 
 
 def own_runs(upload: Upload) -> Overlay:
@@ -151,6 +141,6 @@ def runs_words(runs: Overlay, state: State, path: str | None) -> tuple[str, ...]
     path : str or None
         The user's file.
     """
-    data: Any = None if state.problem == "power-law" else source(state.problem, path)
+    data: Any = None if state.problem == "power-law" else source(state, path)
     outputs = data.n_outputs if isinstance(data, LinearData) else 1
     return tuple(runs.words(lambda at: prediction_at(state, at, path).loss, outputs))

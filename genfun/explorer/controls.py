@@ -10,8 +10,9 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.layouts import column, row
 from bokeh.models import FileInput, Select, Slider, TextInput
 
+from genfun._display import percent
 from genfun.explorer.model import DECADES
-from genfun.explorer.state import LIMITS, NAMES, State, read, text
+from genfun.explorer.state import LIMITS, NAMES, SCHEDULES, State, read, text
 
 # Field: title, first and last position of the slider, its step, and whether it slides in log10.
 SLIDERS: dict[str, tuple[str, float, float, float, bool]] = {
@@ -24,6 +25,7 @@ SLIDERS: dict[str, tuple[str, float, float, float, bool]] = {
     "label_noise": ("label noise", 0.0, 1.0, 0.01, False),
     "steps": ("step T", 0.0, 7.0, 0.05, True),
     "tau2": ("noise tau2", -2.0, 1.0, 0.01, False),
+    "hold": ("held for", 0.0, 1.0, 0.01, False),
 }
 WHAT = {
     "nu": "Exponent of the spectrum: eigenvalue k of the data is k^-nu.",
@@ -36,7 +38,15 @@ WHAT = {
     "steps": "The step that the map, the words, the best settings and the runs look at. The curve goes on to 10 T.",
     "tau2": "Shape of the batch noise: 1 for translation-invariant, -1 for Gaussian data; or default: fitted to the "
     "data, 1 for a power law.",
+    "hold": "Share of the T steps for which the schedule holds the learning rate, before it falls in a line to 0.",
 }
+OF_CHOICES = {
+    "schedule": "What the learning rate does over the T steps. Under a schedule the curve ends at T.",
+    "held_out": "Share of the rows that is not trained on: the words then have the test loss and when it is least.",
+    "target": "The column that is predicted; the others are features.",
+}
+SHARES = ("0.0", "0.1", "0.2", "0.3", "0.5")
+LAST = "(the last column)"
 POWER_LAW = ("nu", "zeta", "n_modes")
 WHOLE = ("batch_size", "steps", "n_modes")
 ENDLESS = ("batch_size", "n_modes")
@@ -82,9 +92,12 @@ class Controls:
         self._changed, self._refused, self._showing = changed, refused, False
         self._bounds = {name: (low, high) for name, (_, low, high, _, _) in SLIDERS.items()}
         look: Any = {"stylesheets": [BOX], "sizing_mode": "stretch_width", "margin": (2, 0, 2, 0)}
-        self.problem: Any = Select(title="problem", options=list(NAMES.items()), value=state.problem, **look)
-        self.problem.name = "problem"
-        self.problem.on_change("value", lambda _a, _o, new: self._typed("problem", new))
+        self.choices: dict[str, Any] = {}
+        self.problem: Any = self._choice("problem", "problem", list(NAMES.items()), look)
+        self._choice("schedule", "schedule", list(SCHEDULES.items()), look)
+        self._choice("held_out", "held out", [], look)
+        self._choice("target", "target", [("", LAST)], look)
+        self._columns: tuple[str, ...] = ()
         self.file: Any = FileInput(
             title="own file", accept=".npz,.csv", name="file", **look,
             description="An .npz with X, y (features), K, y (kernel) or eigenvalues, signal; a .csv with y last. "
@@ -103,9 +116,18 @@ class Controls:
         rows = {name: self._row(name) for name in SLIDERS}
         law = [rows.pop(name) for name in POWER_LAW]
         self._law = column(law, sizing_mode="stretch_width", visible=state.problem == "power-law")
-        children = [self.problem, self.file, self._law, *rows.values(), self.runs]
+        self._hold = rows.pop("hold")
+        children = [self.problem, self.file, self.choices["target"], self._law, *rows.values()]
+        children += [self.choices["schedule"], self._hold, self.choices["held_out"], self.runs]
         self.layout: Any = column(children, sizing_mode="stretch_width", name="controls")
         self.show(state, 1.0)
+
+    def _choice(self, name: str, title: str, options: list[tuple[str, str]], look: Any) -> Any:
+        about = {"description": OF_CHOICES[name]} if name in OF_CHOICES else {}
+        made: Any = Select(title=title, name=name, **({"options": options} | about | look))
+        made.on_change("value", lambda _a, _o, new: self._typed(name, new))
+        self.choices[name] = made
+        return made
 
     def _row(self, name: str) -> Any:
         title, low, high, step, _ = SLIDERS[name]
@@ -158,14 +180,17 @@ class Controls:
         if not self._showing:
             self._changed(name, value)
 
-    def own(self, name: str) -> None:
+    def own(self, name: str, columns: tuple[str, ...] = ()) -> None:
         """Show the name of the user's file.
 
         Parameters
         ----------
         name : str
             Any printable text.
+        columns : tuple of str
+            Those of a table.
         """
+        self._columns = columns
         shown = NAMES | {"file": f"your file {name}"}
         self.problem.options = list(shown.items())
 
@@ -190,6 +215,21 @@ class Controls:
                 slider.update(start=start, end=end, value=min(max(slider.value, start), end))
                 self._showing = False
 
+    def _show_choices(self, state: State) -> None:
+        law, own = state.problem == "power-law", state.problem == "file"
+        self._law.visible, self._hold.visible = law, state.schedule == "hold"
+        shares, share = list(SHARES), text("held_out", state.held_out)
+        shares += [] if share in shares else [share]
+        told: Any = [(word, "none" if word == "0.0" else f"{percent(float(word))} of the rows") for word in shares]
+        names = [name for name in (*self._columns, state.target) if name]
+        columns: Any = [("", LAST), *dict.fromkeys((name, name) for name in names)]
+        self.choices["held_out"].update(options=told, visible=not law or state.held_out > 0.0)
+        self.choices["target"].update(options=columns, visible=(own and bool(self._columns)) or state.target != "")
+        for name, choice in self.choices.items():
+            value = text(name, getattr(state, name))
+            if choice.value != value:
+                choice.value = value
+
     def show(self, state: State, default_tau2: float) -> None:
         """Put the widgets where a state wants them.
 
@@ -201,9 +241,7 @@ class Controls:
         """
         self._showing = True
         try:
-            if self.problem.value != state.problem:
-                self.problem.value = state.problem
-            self._law.visible = state.problem == "power-law"
+            self._show_choices(state)
             for name, (*_, step, logarithmic) in SLIDERS.items():
                 low, high = self._bounds[name]
                 value = getattr(state, name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from genfun.explorer.model import curve
-from genfun.explorer.problems import pose
+from genfun.explorer.model import POINTS, curve, last_step
+from genfun.explorer.problems import measure, own_noise, pose
 from genfun.explorer.state import State
 from genfun.plotting import save
 
@@ -32,35 +33,58 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     >>> print(python_lines(State(problem="power-law")).splitlines()[3])
     problem = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=1000, noise_variance=0.0)
     """
+    measured = own_noise(state, path) is not None
     posed = pose(state, path)
-    lines = ["import numpy as np", "import genfun as gf", ""]
+    scheduled = posed.run is not posed.method
+    lines = ["import numpy as np", "import genfun as gf"]
+    lines += ["from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD"] * scheduled
+    lines += ["from genfun.data import held_out_rows, tables"] * (state.held_out > 0.0) + [""]
     if state.problem == "power-law":
         exponents = f"nu={state.nu!r}, zeta={state.zeta!r}, n_modes={state.n_modes!r}"
         lines.append(f"problem = gf.PowerLaw({exponents}, noise_variance={state.label_noise!r})")
     else:
-        model = state.problem.removeprefix("mnist-")
-        lines += [
-            f"data = gf.data.load({name or path!r})"
-            if state.problem == "file"
-            else f'data = gf.data.mnist(1000, model="{model}")',
-            'problem = getattr(data, "problem", data)' if state.problem == "file" else "problem = data.problem",
-        ]
+        lines += _data_lines(state, name or path)
+        if not measured:
+            lines.append(
+                'problem = getattr(data, "problem", data)' if state.problem == "file" else "problem = data.problem"
+            )
         if state.label_noise > 0.0:
             variance = f"problem.noise_variance + {state.label_noise!r}"
             lines.append(
                 f"problem = gf.LinearProblem(problem.eigenvalues, problem.signal, problem.n_samples, {variance})"
             )
-    tau1, tau2 = posed.noise.tau1, posed.noise.tau2
+    if not measured:
+        noise: Any = posed.noise
+        lines.append(f"noise = gf.SpectrallyExpressible(tau1={noise.tau1!r}, tau2={noise.tau2!r})")
+    what, which = ("data", "") if measured else ("problem", ", noise")
     lines += [
-        f"noise = gf.SpectrallyExpressible(tau1={tau1!r}, tau2={tau2!r})",
         f"method = gf.{posed.method!r}",
-        f"steps = np.unique(np.rint(np.geomspace(1, {10 * state.steps}, 160)).astype(int))",
-        "prediction = gf.predict(problem, method, steps, noise)",
+        *((f"run = {posed.run!r}",) if scheduled else ()),
+        f"steps = np.unique(np.rint(np.geomspace(1, {last_step(posed, state)}, {POINTS})).astype(int))",
+        f"prediction = gf.predict({what}, {'run' if scheduled else 'method'}, steps{which})",
         "print(prediction)",
-        "print(gf.stability(problem, method, noise))",
-        "gf.plotting.save(prediction.plot(), 'curve.png')  # and curve.csv, all that is drawn",
+        f"print(gf.stability({what}, method{which}))",
     ]
+    if state.held_out > 0.0:
+        at = f"{state.steps}, split.X_test, split.y_test, split.X_train"
+        lines.append(f"print(gf.predict_test(data, method, {at}))")
+    lines.append("gf.plotting.save(prediction.plot(), 'curve.png')  # and curve.csv, all that is drawn")
     return "\n".join(lines) + "\n"
+
+
+def _data_lines(state: State, name: str | None) -> list[str]:
+    """Lines that read the data of a state, with rows held out where they are."""
+    model, share = state.problem.removeprefix("mnist-"), state.held_out
+    target = f"target={state.target!r}" if state.target else ""
+    if share == 0.0 and state.problem == "file":
+        return [f"data = gf.data.load({name!r}{', ' * bool(target)}{target})"]
+    if share == 0.0:
+        return [f'data = gf.data.mnist(1000, model="{model}")']
+    if state.problem == "file":
+        split = f"split_file({name!r}, tables.Choices({target}), holdout={share!r})"
+    else:
+        split = f'split_mnist({share!r}, 1000, model="{model}")'
+    return [f"split = held_out_rows.{split}", "data = split.data"]
 
 
 def files(state: State, path: str | None = None) -> dict[str, bytes]:
@@ -79,6 +103,7 @@ def files(state: State, path: str | None = None) -> dict[str, bytes]:
     """
     from matplotlib.figure import Figure
 
+    measure(state, path)
     # No pyplot: it is not made for threads.
     figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
     curve(state, path).prediction.plot(figure.subplots())

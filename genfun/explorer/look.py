@@ -9,6 +9,16 @@ from genfun.explorer.controls import BOX
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
 NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
+OF_DATA = {"tau2": None, "label_noise": 0.0, "target": "", "held_out": 0.0}
+"""What does not stay when another problem is chosen."""
+MEASURING = (
+    "All numbers here are by constants fitted to the data's batch noise; the data's own is being measured, and then "
+    "they follow."
+)
+TOO_MANY = (
+    "All numbers here are by constants fitted to the data's batch noise; that of so many samples is measured by "
+    "`genfun max-lr` and `genfun predict`, not here."
+)
 WRONG = "#8F3300"
 MESSAGE: dict[str, str | None] = {
     "background": "#FFF4EA", "border-left": "4px solid #D55E00", "padding": "7px 12px 2px", "font-size": "14px",

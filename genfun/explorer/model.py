@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,15 +20,12 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.words.explain import explain
-from genfun.data.linear import LinearData
-from genfun.explorer.problems import Posed, pose, source
+from genfun.explorer.further import schedule_words
+from genfun.explorer.problems import Posed, is_known, noisy_data, pose
 from genfun.explorer.state import State
 from genfun.plotting.loss_map import shades
 from genfun.plotting.parts import split
 
-MEASURED = 2e9
-"""N r^2 up to which the page measures the noise of data: some seconds."""
-DRAWN = "The pictures are drawn with constants fitted to the data's batch noise"
 POINTS = 160
 """Steps of the curve."""
 CELLS = 48, 41
@@ -35,6 +33,7 @@ CELLS = 48, 41
 PARTS = 8
 """The map is computed in this many parts; between two of them a newer request can cancel it."""
 EDGE_POINTS = 41
+Answer = TypeVar("Answer")
 LARGEST_MOMENTUM, DECADES = 0.98, 4.0
 """The map spans momenta up to this, and learning rates from so many decades below 4/lambda_max up to it."""
 
@@ -115,15 +114,47 @@ class Point:
     is_power_law: bool
 
 
+def _kept(size: int, alone: bool = False) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Keep the latest answers, those by constants apart from those by the measured noise that replaces them.
+
+    `alone` lets one thread at a time look for any: pages that open at once ask for the same map, and find it then.
+    """
+
+    def decorate(answer: Callable[..., Answer]) -> Callable[..., Answer]:
+        kept: Any = lru_cache(maxsize=size)(lambda _known, *asked: answer(*asked))
+        lock = Lock()
+
+        @wraps(answer)
+        def found(state: State, path: str | None = None, *more: Any) -> Answer:
+            if not alone:
+                return kept(is_known(state, path), state, path, *more)
+            with lock:
+                return kept(is_known(state, path), state, path, *more)
+
+        return found
+
+    return decorate
+
+
 def steps_of(last: int) -> Int[Array, " t"]:
-    """The steps of the curve: from 1 to ten times T, so that what comes after is seen.
+    """The steps of a curve: from 1 to the last.
 
     Parameters
     ----------
     last : int
-        T.
     """
-    return np.unique(np.rint(np.geomspace(1, 10 * last, POINTS)).astype(np.int64))
+    return np.unique(np.rint(np.geomspace(1, last, POINTS)).astype(np.int64))
+
+
+def last_step(posed: Posed, state: State) -> int:
+    """The last step of the curve: T under a schedule, which ends there, and else ten times T.
+
+    Parameters
+    ----------
+    posed : Posed
+    state : State
+    """
+    return 10 * state.steps if posed.run is posed.method else max(2, state.steps)
 
 
 def start_of(posed: Posed) -> float:
@@ -136,7 +167,7 @@ def start_of(posed: Posed) -> float:
     return 0.5 * (posed.problem.signal_total + posed.problem.noise_variance)
 
 
-@lru_cache(maxsize=32)
+@_kept(32)
 def curve(state: State, path: str | None = None) -> DrawnCurve:
     """The loss curve of a state.
 
@@ -152,8 +183,7 @@ def curve(state: State, path: str | None = None) -> DrawnCurve:
         With a message to show.
     """
     posed = pose(state, path)
-    problem, method, noise = posed.problem, posed.method, posed.noise
-    found = predict(problem, method, steps_of(state.steps), noise)
+    found = predict(posed.asked, posed.run, steps_of(last_step(posed, state)), posed.noise)
     parts = split(found)
     return DrawnCurve(
         found,
@@ -161,7 +191,7 @@ def curve(state: State, path: str | None = None) -> DrawnCurve:
         np.where(parts.certain, parts.excess, np.nan),
         tuple((mark.step, mark.words) for mark in parts.marks),
         parts.window,
-        stability(problem, method, noise),
+        stability(posed.asked, posed.method, posed.noise),
         "" if parts.regime is None else parts.regime.name,
     )
 
@@ -177,7 +207,7 @@ def prediction_at(state: State, steps: Any, path: str | None = None) -> Predicti
         The user's file.
     """
     posed = pose(state, path)
-    return predict(posed.problem, posed.method, steps, posed.noise)
+    return predict(posed.asked, posed.run, steps, posed.noise)
 
 
 def loss_at(state: State, step: int, path: str | None = None) -> float:
@@ -209,7 +239,8 @@ def chart(state: State, path: str | None = None, check: Callable[[], None] = lam
     ValueError
         With a message to show.
     """
-    state = replace(state, learning_rate=1.0, momentum=0.0)
+    # A map is of constant rates, and by the data's own noise also where a schedule goes by constants.
+    state = replace(state, learning_rate=1.0, momentum=0.0, schedule="constant", hold=State().hold)
     for part in range(PARTS):
         check()
         _part(state, path, part)
@@ -217,13 +248,13 @@ def chart(state: State, path: str | None = None, check: Callable[[], None] = lam
     return _chart(state, path)
 
 
-@lru_cache(maxsize=64 * PARTS)
+@_kept(64 * PARTS, alone=True)
 def _part(state: State, path: str | None, part: int) -> Float[Array, "r k"]:
     """log10 losses at some of the momenta."""
     posed = pose(state, path)
     rates, momenta = _grid(posed)
     some = np.array_split(momenta, PARTS)[part]
-    found = loss_map(posed.problem, rates, some, state.steps, state.batch_size, posed.noise)
+    found = loss_map(posed.asked, rates, some, state.steps, state.batch_size, posed.noise)
     return found.log_loss / math.log(10.0)
 
 
@@ -234,7 +265,7 @@ def _grid(posed: Posed) -> tuple[Float[Array, " r"], Float[Array, " m"]]:
     )
 
 
-@lru_cache(maxsize=64)
+@_kept(64)
 def _chart(state: State, path: str | None) -> Chart:
     posed = pose(state, path)
     start = math.log10(start_of(posed) or 1.0)
@@ -244,17 +275,14 @@ def _chart(state: State, path: str | None) -> Chart:
     return Chart(*_grid(posed), decades, *_edge(replace(state, steps=1), path), colours)
 
 
-@lru_cache(maxsize=64)
+@_kept(64, alone=True)
 def _edge(state: State, path: str | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
     """The largest stable learning rates and their momenta; the same for all steps."""
     posed = pose(state, path)
-    return _edge_of(lambda beta: max_learning_rate(posed.problem, beta, state.batch_size, posed.noise))
-
-
-def _edge_of(largest: Callable[[float], float]) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
-    return np.array([largest(float(beta)) for beta in betas]), betas
+    largest = [max_learning_rate(posed.asked, float(beta), state.batch_size, posed.noise) for beta in betas]
+    return np.array(largest), betas
 
 
 @lru_cache(maxsize=32)
@@ -271,7 +299,7 @@ def point(state: State, path: str | None = None) -> Point:
     return Point(fit.zeta, 1.0 / fit.nu if fit.nu > 0.0 else math.nan, fit.is_power_law)
 
 
-@lru_cache(maxsize=32)
+@_kept(32, alone=True)
 def words(state: State, path: str | None = None) -> tuple[str, ...]:
     """The lines of `explain`.
 
@@ -286,87 +314,17 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     ValueError
         With a message to show.
     """
+    if state.schedule != "constant":
+        return schedule_words(state, path)
     posed = pose(state, path)
-    given = None if state.problem == "power-law" else source(state.problem, path)
-    if isinstance(given, LinearData) and state.label_noise == 0.0 and state.tau2 is None:
-        return explain(given, posed.method, state.steps, "fitted").lines
-    noise = None if given is None and state.tau2 is None else posed.noise
-    return explain(posed.problem, posed.method, state.steps, noise).lines
+    usual = state.problem == "power-law" and state.tau2 is None
+    standing = noisy_data(state, path) if posed.asked is posed.problem else None  # in for noise that is not measured
+    if standing is not None:
+        return explain(standing, posed.method, state.steps, "fitted").lines
+    return explain(posed.asked, posed.method, state.steps, None if usual else posed.noise).lines
 
 
-@lru_cache(maxsize=32)
-def own_noise(state: State, path: str | None = None) -> tuple[str, ...]:
-    """Edge and loss by the noise measured on the data, beside those of the constants that the page is drawn with.
-
-    The first call for data measures them: some seconds for a thousand samples.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-
-    Raises
-    ------
-    ValueError
-        With a message to show.
-    """
-    if not has_own_noise(state, path):
-        return ()
-    data: Any = source(state.problem, path)
-    posed, size = pose(state, path), f"{data.n_samples:,} samples"
-    if data.n_samples * float(data.rank) ** 2 > MEASURED:
-        return (f"{DRAWN}; that of {size} of these is measured by `genfun max-lr` and `genfun predict`, not here.",)
-    method, beta, batch = posed.method, state.momentum, state.batch_size
-    drawn = max_learning_rate(posed.problem, beta, batch, posed.noise)
-    edge = max_learning_rate(data, beta, batch)
-    told = f"{DRAWN}: the largest stable learning rate is {drawn:.4g} by them, {edge:.4g} by the "
-    told += "noise measured on the data"
-    if method.learning_rate >= edge:
-        beyond = ". BY THE MEASURED NOISE THIS SETTING DIVERGES" if method.learning_rate < drawn else ""
-        return (f"{told}{beyond}.",)
-    losses = loss_at(state, state.steps, path), float(predict(data, method, state.steps).loss)
-    return (f"{told}; the loss at step {state.steps:,} is {losses[0]:.4g} and {losses[1]:.4g}.",)
-
-
-def own_edge(state: State, path: str | None = None) -> tuple[Float[Array, " e"], Float[Array, " e"]] | None:
-    """The largest stable learning rates by the noise measured on the data, and their momenta; None if none is measured.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-    """
-    if not has_own_noise(state, path):
-        return None
-    data: Any = source(state.problem, path)
-    if data.n_samples * float(data.rank) ** 2 > MEASURED:
-        return None
-    return _own_edge(state.problem, path, state.batch_size)
-
-
-@lru_cache(maxsize=64)
-def _own_edge(name: str, path: str | None, batch_size: int | None) -> tuple[Float[Array, " e"], Float[Array, " e"]]:
-    data: Any = source(name, path)
-    return _edge_of(lambda beta: max_learning_rate(data, beta, batch_size))
-
-
-def has_own_noise(state: State, path: str | None = None) -> bool:
-    """Whether constants stand on the page for the noise that data have themselves.
-
-    Parameters
-    ----------
-    state : State
-    path : str or None
-        The user's file.
-    """
-    if state.problem == "power-law" or state.batch_size is None or state.label_noise > 0.0 or state.tau2 is not None:
-        return False
-    return isinstance(source(state.problem, path), LinearData)
-
-
-@lru_cache(maxsize=8)
+@_kept(8)
 def best(state: State, path: str | None = None) -> Advice:
     """The learning rate and momentum to use for the state's batch size and step, and the best ones.
 
@@ -382,4 +340,4 @@ def best(state: State, path: str | None = None) -> Advice:
         If nothing is stable.
     """
     posed = pose(state, path)
-    return advice(optimize(posed.problem, batch_size=state.batch_size, steps=state.steps, noise=posed.noise))
+    return advice(optimize(posed.asked, batch_size=state.batch_size, steps=state.steps, noise=posed.noise))

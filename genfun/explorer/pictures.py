@@ -23,7 +23,7 @@ from genfun.experiments.simulation.runs import Runs
 from genfun.explorer.model import Chart, DrawnCurve, Point
 from genfun.methods.sgd import SGD
 from genfun.own_runs.overlay import Overlay
-from genfun.plotting.phase_diagram import TOP, borders, regions
+from genfun.plotting.phase_diagram import TOP, borders, near_border, regions
 from genfun.plotting.style import COLOURS
 
 TOOLS = "box_zoom,pan,save,reset"
@@ -36,8 +36,13 @@ def _table(*columns: str) -> Any:
     return ColumnDataSource({name: [] for name in columns})
 
 
-def _drawable(loss: Any) -> Any:
-    """Losses without those that a logarithmic axis cannot show."""
+def drawable(loss: Any) -> Any:
+    """Losses without those that a logarithmic axis cannot show.
+
+    Parameters
+    ----------
+    loss : array
+    """
     loss = np.asarray(loss, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
@@ -108,7 +113,7 @@ class CurvePicture:
         """
         steps = curve.prediction.steps.astype(float)
         columns = {"loss": curve.prediction.loss, "quiet": curve.quiet, "excess": curve.excess}
-        self.lines.data = {"step": steps} | {name: _drawable(y) for name, y in columns.items()}
+        self.lines.data = {"step": steps} | {name: drawable(y) for name, y in columns.items()}
         low, high = self._with_own(*curve.window)
         self.figure.x_range.update(start=1, end=float(steps[-1]), reset_start=1, reset_end=float(steps[-1]))
         self.figure.y_range.update(start=low, end=high, reset_start=low, reset_end=high)
@@ -139,7 +144,7 @@ class CurvePicture:
         """
         steps = [] if curve is None else curve.prediction.steps.astype(float)
         losses = [] if curve is None else curve.prediction.loss
-        self.pinned.data = {"step": steps, "loss": _drawable(losses)}
+        self.pinned.data = {"step": steps, "loss": drawable(losses)}
 
     def show_own(self, runs: Overlay) -> None:
         """Lay the user's own runs over the curve.
@@ -151,7 +156,7 @@ class CurvePicture:
         later = {name: steps > 0 for name, (steps, _) in runs.runs.items()}
         self.own.data = {
             "steps": [steps[later[name]] for name, (steps, _) in runs.runs.items()],
-            "losses": [_drawable(losses[later[name]]) for name, (_, losses) in runs.runs.items()],
+            "losses": [drawable(losses[later[name]]) for name, (_, losses) in runs.runs.items()],
         }
 
     def _with_own(self, low: float, high: float) -> tuple[float, float]:
@@ -176,8 +181,8 @@ class CurvePicture:
         loss = runs.loss[:, later]
         with np.errstate(all="ignore"):
             mean = runs.mean[later]
-        self.runs.data = {"steps": [steps] * len(loss), "losses": list(_drawable(loss))}
-        self.mean.data = {"step": steps, "mean": _drawable(mean)}
+        self.runs.data = {"steps": [steps] * len(loss), "losses": list(drawable(loss))}
+        self.mean.data = {"step": steps, "mean": drawable(mean)}
 
 
 class MapPicture:
@@ -195,9 +200,7 @@ class MapPicture:
         image = f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
         f.line("x", "y", source=self.edge, color="white", line_width=5, alpha=0.9)
         f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge")
-        self.own_edge, self.pinned = _table("x", "y"), _table("x", "y")
-        own = {"color": COLOURS[1], "line_width": 2.2, "line_dash": "dashed"}
-        f.line("x", "y", source=self.own_edge, legend_label="edge, measured noise", **own)
+        self.pinned = _table("x", "y")
         hollow = {"fill_color": None, "line_color": "#777777", "line_width": 4}
         f.scatter("x", "y", source=self.pinned, size=15, legend_label="pinned", **hollow)
         star = {"marker": "star", "size": 18, "fill_color": COLOURS[4], "line_color": "black"}
@@ -253,17 +256,6 @@ class MapPicture:
         self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
         self.figure.title.text = f"log10 loss at step {step:,}"
 
-    def show_own_edge(self, edge: tuple[Any, Any] | None) -> None:
-        """Draw the edge by the noise measured on the data, or take it away.
-
-        Parameters
-        ----------
-        edge : pair of arrays, or None
-            Largest stable learning rates, and their momenta.
-        """
-        rates, momenta = ([], []) if edge is None else (x[edge[0] > 0.0] for x in edge)
-        self.own_edge.data = {"x": rates, "y": momenta}
-
     def show_pinned(self, rate: float | None, momentum: float) -> None:
         """Put a ring at a pinned setting, or take it away.
 
@@ -304,9 +296,9 @@ class PhasePicture:
             f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
         for _, x, y, dash in borders(0.0, RIGHT):
             f.line(x, y, color="black", line_dash=dash)
-        self.point = _table("x", "y", "text", "colour")
+        self.point = _table("x", "y", "text", "colour", "shift")
         f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
-        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset=-4, text_font_size="12px")
+        f.text("x", "y", "text", source=self.point, x_offset=9, y_offset="shift", text_font_size="12px")
         f.grid.visible = False
 
     def show(self, point: Point) -> None:
@@ -318,16 +310,16 @@ class PhasePicture:
         """
         x, y = point.zeta, point.inverse_nu
         if not (math.isfinite(x) and math.isfinite(y)):
-            self.point.data = {"x": [], "y": [], "text": [], "colour": []}
+            self.point.data = {"x": [], "y": [], "text": [], "colour": [], "shift": []}
             self.figure.title.text = "Phase: the spectrum has no exponents"
             return
-        self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}" + (
-            "" if point.is_power_law else " (no clean power law)"
-        )
+        nearest = "" if point.is_power_law else "nearest law: "
+        self.figure.title.text = f"{nearest}nu = {1.0 / y:.3g}, zeta = {x:.3g}"
         beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"
         self.point.data = {
             "x": [min(max(x, 0.0), 2.97)],
             "y": [min(y, 2.45)],
             "text": ["here" + beyond],
             "colour": ["black" if point.is_power_law else "white"],
+            "shift": [17 if near_border(y) else -4],
         }

@@ -7,13 +7,20 @@ from functools import lru_cache
 from typing import Any
 
 from genfun.answers.max_learning_rate import max_learning_rate
-from genfun.data import LinearData, load, mnist, translation_invariant
+from genfun.case import NoiseChoice
+from genfun.data import LinearData, translation_invariant
+from genfun.explorer.given import source
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
+from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD
 
+MEASURED = 2e9
+"""N r^2 up to which the page measures the noise of data: some seconds."""
+MOST_SCHEDULED = 10_000
+"""Steps, and modes of a power law, up to which a schedule is followed."""
 LARGEST_SYNTHETIC = 1023
 """Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""
 
@@ -27,42 +34,23 @@ class Posed:
     problem : LinearProblem or PowerLaw
         With the added label noise.
     method : SGD
-        The setting.
-    noise : SpectrallyExpressible
-        The noise model, with the state's tau2.
+        The setting; under a schedule, that of its largest rate.
+    run : SGD or ScheduledSGD
+        What is trained with.
+    noise : SpectrallyExpressible or "measured"
+        The noise of the data, once it is measured; or constants, with the state's tau2.
     default_tau2 : float
-        tau2 where the state leaves it open.
+        tau2 of the constants where the state leaves it open.
+    asked : LinearProblem, PowerLaw or LinearData
+        What answers are asked about: the data where their own noise is known, the problem elsewhere.
     """
 
     problem: Problem
     method: SGD
-    noise: SpectrallyExpressible
+    run: SGD | ScheduledSGD
+    noise: NoiseChoice
     default_tau2: float
-
-
-@lru_cache(maxsize=4)
-def source(name: str, path: str | None) -> LinearData | LinearProblem:
-    """Data, or the spectrum in a file.
-
-    Parameters
-    ----------
-    name : str
-        "mnist-ntk", "mnist-pixels" or "file".
-    path : str or None
-        The user's file.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file.
-    """
-    if name == "mnist-ntk":
-        return mnist(1000, model="ntk")
-    if name == "mnist-pixels":
-        return mnist(1000, model="pixels")
-    if path is None:
-        raise ValueError("no file was given: choose yours under 'own file', or start with `genfun explore FILE`")
-    return load(path)
+    asked: Problem | LinearData
 
 
 @lru_cache(maxsize=16)
@@ -71,8 +59,8 @@ def _power_law(nu: float, zeta: float, n_modes: int | None, noise_variance: floa
 
 
 @lru_cache(maxsize=16)
-def _spectrum(name: str, path: str | None, label_noise: float) -> tuple[LinearProblem, SpectrallyExpressible]:
-    given = source(name, path)
+def _spectrum(state: State, path: str | None, label_noise: float) -> tuple[LinearProblem, SpectrallyExpressible]:
+    given = source(state, path)
     problem, noise = (given.problem, given.noise) if isinstance(given, LinearData) else (given, SpectrallyExpressible())
     if label_noise > 0.0:
         variance = problem.noise_variance + label_noise
@@ -80,8 +68,52 @@ def _spectrum(name: str, path: str | None, label_noise: float) -> tuple[LinearPr
     return problem, noise
 
 
-def pose(state: State, path: str | None = None) -> Posed:
-    """Problem, setting and noise model of a state.
+def own_noise(state: State, path: str | None = None) -> LinearData | None:
+    """The data whose own noise a state means; None where the state, or their size, asks for constants.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    data = None if state.schedule != "constant" else noisy_data(state, path)
+    return None if data is None or data.n_samples * float(data.rank) ** 2 > MEASURED else data
+
+
+def noisy_data(state: State, path: str | None = None) -> LinearData | None:
+    """The data of a state that leaves their batch noise as it is.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    if state.problem == "power-law" or state.batch_size is None or state.label_noise > 0.0 or state.tau2 is not None:
+        return None
+    data = source(state, path)
+    return data if isinstance(data, LinearData) else None
+
+
+def is_known(state: State, path: str | None = None) -> bool:
+    """Whether a state is shown by the noise that it means; False until that of its data is measured.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    try:
+        data = own_noise(state, path)
+    except (ValueError, OSError):
+        return True  # there are no data to wait for; `pose` says what is wrong
+    return data is None or "measured_noise" in vars(data)
+
+
+def measure(state: State, path: str | None = None) -> None:
+    """Measure the noise of a state's data, which takes some seconds the first time.
 
     Parameters
     ----------
@@ -94,21 +126,100 @@ def pose(state: State, path: str | None = None) -> Posed:
     ValueError
         With a message to show, where the choices do not go together.
     """
+    pose(state, path)
+    data = own_noise(state, path)
+    if data is not None:
+        _ = data.measured_noise
+
+
+def of_data(state: State) -> State:
+    """The part of a state that chooses its data; the rest as at first.
+
+    Parameters
+    ----------
+    state : State
+    """
+    return State(problem=state.problem, target=state.target, held_out=state.held_out)
+
+
+def pose(state: State, path: str | None = None) -> Posed:
+    """Problem, setting and noise model of a state.
+
+    The noise is that measured on the data once `measure` has been called, and constants fitted to it until then.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+
+    Raises
+    ------
+    ValueError
+        With a message to show, where the choices do not go together.
+    """
+    _check_together(state)
     if state.problem == "power-law":
         problem: Problem = _power_law(state.nu, state.zeta, state.n_modes, state.label_noise)
         noise = SpectrallyExpressible()
     else:
-        problem, noise = _spectrum(state.problem, path, state.label_noise)
+        problem, noise = _spectrum(of_data(state), path, state.label_noise)
     default = noise.tau2
     if state.tau2 is not None:
         noise = replace(noise, tau2=state.tau2)
     most = problem.n_samples
     if most is not None and state.batch_size is not None and state.batch_size > most:
         raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
-    return Posed(problem, SGD(state.learning_rate, state.momentum, state.batch_size), noise, default)
+    method = SGD(state.learning_rate, state.momentum, state.batch_size)
+    data = own_noise(state, path)
+    if data is not None and is_known(state, path):
+        return Posed(problem, method, method, "measured", default, data)
+    return Posed(problem, method, scheduled(state, method), noise, default, problem)
 
 
-def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
+def _check_together(state: State) -> None:
+    """Refuse choices that no answer takes together."""
+    scheduled = state.schedule != "constant"
+    if state.target and state.problem != "file":
+        raise ValueError("target chooses a column of your own table; choose a file, or leave target out")
+    if scheduled and state.steps > MOST_SCHEDULED:
+        raise ValueError(
+            f"a schedule is followed step by step: set step T to at most {MOST_SCHEDULED:,}, or schedule to constant"
+        )
+    if scheduled and state.problem == "power-law" and (state.n_modes or 0) > MOST_SCHEDULED:
+        raise ValueError(f"under a schedule the page takes at most {MOST_SCHEDULED:,} modes, or infinite")
+    if state.held_out == 0.0:
+        return
+    wrong = {
+        "a power law has no rows to hold out": state.problem == "power-law",
+        "the test loss is derived for constant rates: set the schedule to constant": scheduled,
+        "the test loss is by the data's own noise: set noise tau2 to default": state.tau2 is not None,
+        "held-out rows have the labels of the data: set label noise to 0": state.label_noise > 0.0,
+    }
+    for reason, holds in wrong.items():
+        if holds:
+            raise ValueError(f"{reason}, or the held-out share to 0")
+
+
+def scheduled(state: State, method: SGD) -> SGD | ScheduledSGD:
+    """A setting under the schedule of a state, over its T steps.
+
+    Parameters
+    ----------
+    state : State
+    method : SGD
+        With the largest rate of the schedule.
+    """
+    if state.schedule == "constant":
+        return method
+    if state.schedule == "hold":
+        rate: Any = HoldThenLinear(method.learning_rate, state.hold, state.steps)
+    else:
+        rate = Cosine(method.learning_rate, state.steps)
+    return ScheduledSGD(rate, method.momentum, method.batch_size, method.replacement)
+
+
+def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD | ScheduledSGD]:
     """Data to run SGD on, and the setting for it.
 
     A power law has no data of its own: translation-invariant data with its spectrum are made, whose batches are drawn
@@ -133,16 +244,16 @@ def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD]:
         law: Any = _power_law(state.nu, state.zeta, modes, state.label_noise)
         data = translation_invariant(law.eigenvalues, law.signal, noise_variance=state.label_noise)
         if method.batch_size is None:
-            return data, method
+            return data, scheduled(state, method)
         if method.batch_size > data.n_samples:
             raise ValueError(f"runs need a batch size of at most {data.n_samples} here; lower it")
-        return data, replace(method, replacement=True)
-    given = source(state.problem, path)
+        return data, scheduled(state, replace(method, replacement=True))
+    given = source(state, path)
     if not isinstance(given, LinearData):
         raise ValueError("runs need data, and this file holds a spectrum only")
     if state.label_noise > 0.0:
         raise ValueError("runs have the labels of the data; set the added label noise to 0")
-    return given, method
+    return given, scheduled(state, method)
 
 
 def fitting(state: State, path: str | None = None) -> State:

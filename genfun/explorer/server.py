@@ -50,6 +50,7 @@ class _Download(RequestHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         arguments = _arguments(self.request.query_arguments)
         key = arguments.pop("upload", None)
+        arguments.pop("pinned", None)
         shown: Callable[[str], str] = str
         try:
             path = name = self.path_of_data

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 NAMES = {
     "mnist-ntk": "MNIST, neural tangent kernel",
@@ -15,6 +15,8 @@ NAMES = {
     "file": "your own file",
 }
 """Problems by the word in the link."""
+SCHEDULES = {"constant": "constant", "hold": "hold, then linear to 0", "cosine": "cosine to 0"}
+"""What the learning rate does over the T steps, by the word in the link."""
 LIMITS: dict[str, tuple[float, float]] = {
     "nu": (0.1, 10.0),
     "zeta": (0.01, 10.0),
@@ -25,12 +27,17 @@ LIMITS: dict[str, tuple[float, float]] = {
     "tau2": (-100.0, 100.0),
     "label_noise": (0.0, 100.0),
     "steps": (1, 10**9),
+    "hold": (0.0, 1.0),
+    "held_out": (0.0, 0.9),
 }
 """Least and largest value that the page takes."""
 WORDS = {"n_modes": "infinite", "batch_size": "full", "tau2": "default"}
 """What stands for None in a link and in a text box."""
 LONGEST = 40
 """Longest part of an input that a message repeats, in characters."""
+LONGEST_COLUMN = 200
+"""Longest name of a column, in characters."""
+CHOICES: dict[str, dict[str, str]] = {"problem": NAMES, "schedule": SCHEDULES}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,14 @@ class State:
         sigma^2 added to that of the problem.
     steps : int
         T, the step that maps, words and searches look at.
+    schedule : str
+        A key of SCHEDULES.
+    hold : float
+        Share of the steps for which "hold" holds its rate.
+    target : str
+        Column of the user's table that is predicted, by name or number; "" is the last.
+    held_out : float
+        Share of the rows that is held out for the test loss; 0 trains on all.
 
     Examples
     --------
@@ -72,6 +87,10 @@ class State:
     tau2: float | None = None
     label_noise: float = 0.0
     steps: int = 1000
+    schedule: str = "constant"
+    hold: float = 0.5
+    target: str = ""
+    held_out: float = 0.0
 
     @property
     def query(self) -> str:
@@ -129,9 +148,13 @@ def read(name: str, word: str) -> Any:
     """
     word = word.strip()
     shown = repr(word if len(word) <= LONGEST else word[:LONGEST] + "...")
-    if name == "problem":
-        if word not in NAMES:
-            raise ValueError(f"problem must be one of {', '.join(NAMES)}, got {shown}")
+    if name in CHOICES:
+        if word not in CHOICES[name]:
+            raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}, got {shown}")
+        return word
+    if name == "target":
+        if len(word) > LONGEST_COLUMN or not word.isprintable():
+            raise ValueError(f"target must be the name or the number of a column, got {shown}")
         return word
     if name in WORDS and word.lower() == WORDS[name]:
         return None
@@ -173,3 +196,38 @@ def parse(arguments: Mapping[str, str], start: State = State()) -> tuple[State, 
         except ValueError as error:
             messages.append(str(error))
     return state, tuple(messages)
+
+
+def parse_pinned(arguments: Mapping[str, str]) -> tuple[State | None, tuple[str, ...]]:
+    """The pinned setting of a link, and messages about it.
+
+    Parameters
+    ----------
+    arguments : mapping of str to str
+        Names and values, from anyone; `pinned` is the query of a state.
+
+    Examples
+    --------
+    >>> parse_pinned({"pinned": State(momentum=0.9).query})[0].momentum
+    0.9
+    """
+    if "pinned" not in arguments:
+        return None, ()
+    state, messages = parse(dict(parse_qsl(arguments["pinned"], keep_blank_values=True)))
+    return (None if messages else state), tuple(f"the pinned setting: {message}" for message in messages)
+
+
+def link(state: State, pinned: State | None = None) -> str:
+    """The query of a link to a view with a setting pinned in it.
+
+    Parameters
+    ----------
+    state : State
+    pinned : State or None
+
+    Examples
+    --------
+    >>> link(State(), State(momentum=0.9))
+    'problem=mnist-ntk&pinned=problem%3Dmnist-ntk%26momentum%3D0.9'
+    """
+    return state.query if pinned is None else f"{state.query}&{urlencode({'pinned': pinned.query})}"

@@ -58,9 +58,11 @@ def big_batch(result: BigBatch, ax: Axes | None = None) -> Axes:
     band = ax.fill_between(t, low, high, color=COLOURS[5], alpha=0.35, linewidth=0.0, label="5 to 95 % of runs")
     for name, edge in (("5 %", low), ("95 %", high)):
         line(ax, name, t, edge, color=COLOURS[5], linewidth=0.8)
-    style: dict[str, Any] = {"linewidth": 1.4, "linestyle": "--"}
+    dot: dict[str, Any] = {"marker": "o"} if t.size == 1 else {}  # of one step a line would show nothing
+    style: dict[str, Any] = {"linewidth": 1.4, "linestyle": "--"} | dot
+    mean: dict[str, Any] = {"color": COLOURS[0], "linewidth": 2.0} | dot
     handles = [
-        line(ax, "batch size, mean over runs", t, result.batch_size.ravel()[order], color=COLOURS[0], linewidth=2.0),
+        line(ax, "batch size, mean over runs", t, result.batch_size.ravel()[order], **mean),
         band,
         line(ax, "noise scale along these runs", t, result.noise_scale.ravel()[order], color=COLOURS[1], **style),
     ]

@@ -76,6 +76,8 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
         raise ValueError(f"result must have two rates and two values of {against} or more, got {status.shape}")
     ax = axes(ax)
     ax.set(xscale="log", yscale="log", xlabel=r"learning rate $\alpha$", ylabel=_label(by_sharpness))
+    if rates.max() >= DECADE * rates.min():  # a power of ten is labelled: what lies between would crowd it
+        ax.xaxis.set_minor_formatter("")
     with np.errstate(divide="ignore"):
         decades = np.log10(steps)
     # Shaded smoothly everywhere; what is stable and what diverges covers it up to the exact borders.
@@ -121,6 +123,8 @@ def _label(by_sharpness: bool) -> str:
 
 
 STABLE = "#BBD9EE"
+DECADE, MARGIN = 10.0, 0.15
+"""Of an axis: where names of regions are set from a point towards the middle, so that the frame does not cut them."""
 
 
 def _colours() -> Any:
@@ -167,9 +171,11 @@ def _names(ax: Axes, rates: Any, heights: Any, status: Any) -> None:
         free = 2.0 * min((~inside[i::-1, j]).argmax() or i + 0.5, (~inside[i:, j]).argmax() or rates.size - i - 0.5)
         if free / rates.size < LETTER * len(name):
             continue
-        ax.text(
-            rates[i], heights[j], name, ha="center", va="center", fontsize="medium",
-            path_effects=halo(2.6), zorder=5,
+        across = i / (rates.size - 1)
+        side, shift = ("left", 6) if across < MARGIN else ("right", -6) if across > 1.0 - MARGIN else ("center", 0)
+        ax.annotate(
+            name, (rates[i], heights[j]), (shift, 0), textcoords="offset points", ha=side, va="center",
+            fontsize="medium", path_effects=halo(2.6), zorder=5,
         )  # fmt: skip
 
 

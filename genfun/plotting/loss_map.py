@@ -23,8 +23,11 @@ DEEPEST = 1e-16
 SHARE = 0.95
 """Of the cells that learn; the rest, mostly close to the edge, share the lightest colour."""
 EDGE_POINTS = 81
-NEAR = 2.0
-"""The line about the best cell is drawn at this many times its loss."""
+ENCLOSED = 6
+"""Cells that the line about the best one has to enclose: about fewer it would be the shape of cells."""
+NEAR, CLIPPED = 2.0, 0.5
+"""The line about the best cell is drawn at this many times its loss; decades above it that all cells beyond stand at:
+between a cell and one that diverges a line by interpolation would follow the cells, as stairs."""
 
 
 def loss_map(
@@ -32,7 +35,7 @@ def loss_map(
 ) -> Axes:
     r"""Log loss over learning rate and momentum, the edge of stability, and the limits that it follows.
 
-    A thin white line encloses the settings with at most twice the loss of the best cell.
+    A thin white line encloses the settings with at most twice the loss of the best cell, where these are six or more.
 
     .. math:: \alpha_{max}(\beta):\ \tilde U(1) = 1\ \text{or}\ \alpha\lambda_{max} = 2(1+\beta);\qquad
               \frac{\alpha}{1-\beta} = \frac{2}{\gamma\tau_1\operatorname{Tr}H};\qquad
@@ -91,7 +94,9 @@ def loss_map(
     handles = _limits(ax, result)
     near = float(np.min(decades)) + np.log10(NEAR)
     thin: dict[str, Any] = {"color": "white", "linewidth": 1.0, "path_effects": halo(2.0, "0.25"), "zorder": 3}
-    handles += level(ax, "twice the least loss", result.learning_rates, result.momenta, decades, near, **thin)[:1]
+    if int((decades <= near).sum()) >= ENCLOSED:
+        low = np.minimum(decades, near + CLIPPED)
+        handles += level(ax, "twice the least loss", result.learning_rates, result.momenta, low, near, **thin)[:1]
     if best is not None:
         style: dict[str, Any] = {"marker": "*", "markersize": 13, "linestyle": "", "zorder": 5}
         at = ([best.learning_rate], [best.momentum])
@@ -148,7 +153,7 @@ def _colours() -> Any:
 
 def _limits(ax: Axes, result: LossMap) -> list[Any]:
     problem, noise, size = result.problem, result.noise, result.batch_size
-    beta = _momenta(float(result.momenta.min()), float(result.momenta.max()))
+    beta = momenta_between(float(result.momenta.min()), float(result.momenta.max()), EDGE_POINTS)
     gamma = sampling_factor(size, problem.n_samples)
     style: dict[str, Any] = {"path_effects": halo(3.2), "zorder": 4}
     largest = np.array([edge(problem, SGD(1.0, float(b), size), noise) for b in beta])
@@ -181,11 +186,17 @@ def _limits(ax: Axes, result: LossMap) -> list[Any]:
     return handles
 
 
-def _momenta(low: float, high: float) -> Float[Array, " m"]:
-    """Between two momenta, denser towards -1 and 1, where the edge turns."""
+def momenta_between(low: float, high: float, count: int) -> Float[Array, " m"]:
+    """Momenta, denser towards -1 and 1, where the edge turns.
+
+    Parameters
+    ----------
+    low, high : float
+    count : int
+    """
     if low == high:
         return np.array([low])
-    return np.clip(np.tanh(np.linspace(np.arctanh(low), np.arctanh(high), EDGE_POINTS)), low, high)
+    return np.clip(np.tanh(np.linspace(np.arctanh(low), np.arctanh(high), count)), low, high)
 
 
 draw.register(LossMap, loss_map)

@@ -16,6 +16,8 @@ from genfun.plotting.style import axes, halo, line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TALL = 0.17
+"""Height of a line of words above a point, in 1/nu."""
 TOP = 2.5
 """Of the axis 1/nu; what has a smaller nu diverges all the more."""
 MARKS = "osD^vP*X"
@@ -183,7 +185,19 @@ def _point(ax: Axes, label: str, point: HasExponents, mark: str) -> None:
     face = "black" if sure else "white"
     line(ax, label, [x], [y], marker=mark, color="black", markerfacecolor=face, markersize=6.5, linestyle="", zorder=4)
     text = label if sure else f"{label}?"
-    ax.annotate(text, (x, y), (7, 6), textcoords="offset points", fontsize="small", path_effects=halo(), zorder=5)
+    at: Any = {"xytext": (7, -6), "va": "top"} if near_border(y) else {"xytext": (7, 6)}
+    ax.annotate(text, (x, y), **at, textcoords="offset points", fontsize="small", path_effects=halo(), zorder=5)
+
+
+def near_border(y: float) -> bool:
+    """Whether words above a point would stand on a border between phases, so that they go below it.
+
+    Parameters
+    ----------
+    y : float
+        1/nu.
+    """
+    return any(border - TALL < y <= border for border in (1.0, 2.0))
 
 
 def _of_phase(result: Phase, ax: Axes | None = None) -> Axes:

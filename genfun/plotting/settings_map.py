@@ -14,7 +14,7 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.plotting._draw import draw
-from genfun.plotting.loss_map import loss_map, shades
+from genfun.plotting.loss_map import loss_map, momenta_between, shades
 from genfun.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def settings_map(
     least = min(max_learning_rate(problem, 0.0, b, noise) for b in batch_sizes)
     low = min(LEAST_SHARE * least, *(0.5 * m.learning_rate for m in best))
     rates = np.geomspace(low, 4.0 / problem.lambda_max, cells)
-    momenta = np.linspace(-LARGEST_MOMENTUM, max([LARGEST_MOMENTUM, *(m.momentum for m in best)]), cells)
+    # Denser towards 1, where the best settings lie in a narrow valley along the edge.
+    momenta = momenta_between(-LARGEST_MOMENTUM, max([LARGEST_MOMENTUM, *(m.momentum for m in best)]), cells)
     maps = [compute(problem, rates, momenta, step, size, noise) for size in batch_sizes]
     initial = 0.5 * (problem.signal_total + problem.noise_variance)
     start = float(np.log10(initial)) if initial > 0.0 else 0.0
@@ -101,6 +102,7 @@ def settings_map(
         loss_map(found, setting, panel, limits)
     if len(panels) > 1:
         _share_legend(panels)
+        _share_bar(panels)
     return panels
 
 
@@ -144,6 +146,19 @@ def _share_legend(panels: list[Axes]) -> None:
         frameon=False,
         fontsize="small",
     )
+
+
+def _share_bar(panels: list[Axes]) -> None:
+    """One bar of colours, which are the same in all panels, in place of one beside each."""
+    meshes = [next(c for c in panel.collections if getattr(c, "colorbar", None) is not None) for panel in panels]
+    bars: list[Any] = [mesh.colorbar for mesh in meshes]
+    low, high = (any(bar.extend in (end, "both") for bar in bars) for end in ("min", "max"))
+    extend: Any = "both" if low and high else "min" if low else "max" if high else "neither"
+    label = bars[0].ax.get_ylabel()
+    for bar in bars:
+        bar.remove()
+    root: Any = panels[0].figure
+    root.colorbar(meshes[0], ax=panels, extend=extend, pad=0.02).set_label(label, fontsize="small")
 
 
 def _of_optimum(result: Optimum, ax: Axes | None = None) -> Axes:

@@ -16,6 +16,9 @@ TRACES_APART = 5.0
 MOST_OUTPUTS = 32
 """Outputs of a sample beyond which its gradients, one an output, would take far longer than all products."""
 
+COUPLED = 1e-5
+"""Of the blocks of samples (Frobenius), what outside multiples of the identity is rounding."""
+
 
 @dataclass(frozen=True)
 class SampleMoments:
@@ -32,10 +35,14 @@ class SampleMoments:
         Tr H, a mean over outputs.
     fourth : float
         m_4.
+    share : float
+        Of the capacity that one mode has: 1/o where the kernel couples the outputs; 1 where all have one kernel apart,
+        and every eigenvalue is there o times.
     """
 
     trace: float
     fourth: float
+    share: float = 1.0
 
     @classmethod
     def of(cls, operator: Any, n: int, outputs: int) -> SampleMoments | None:
@@ -69,7 +76,9 @@ class SampleMoments:
                 "operator.sample_blocks() must be finite with a positive trace; look for overflow, or outputs that "
                 "depend on no trained parameter"
             )
-        return cls(trace, n * float(np.sum(blocks**2)) / outputs)
+        apart = blocks - np.trace(blocks, axis1=1, axis2=2)[:, None, None] / outputs * np.eye(outputs)
+        coupled = np.linalg.norm(apart) > COUPLED * np.linalg.norm(blocks)
+        return cls(trace, n * float(np.sum(blocks**2)) / outputs, 1.0 / outputs if coupled else 1.0)
 
     def check_trace(self, outputs: int, estimate: float) -> None:
         """Refuse blocks whose trace is far from that of the products, as of K_ii in place of K_ii/N.
@@ -103,7 +112,9 @@ class SampleMoments:
                   M_{kk} = N\sum_i\Big(\sum_o u_k(io)^2\Big)^2
 
         **Assumptions.** The second mean is over Ritz vectors: the leading ones, which are eigenvectors, have almost all
-        of Tr H^2.
+        of Tr H^2. Where the kernel couples o outputs each mode has 1/o of the capacity: tau1 is then that of the same
+        two equations, and tau2 that of the second with tau1/o in it. With a larger one the noise of a mode in itself,
+        and at large momentum the loss, would be negative; with this one the noise is rather too high there.
 
         Parameters
         ----------
@@ -123,4 +134,7 @@ class SampleMoments:
         own = n * np.sum(np.sum(vectors.reshape(values.size, n, -1) ** 2, axis=2) ** 2, axis=1)
         mean = float(values**2 @ own / np.sum(values**2))
         overlap = capacity / self.trace**2
-        return fitted_constants(self.fourth / self.trace**2, mean * overlap, overlap)
+        found = fitted_constants(self.fourth / self.trace**2, mean * overlap, overlap)
+        if self.share == 1.0:
+            return found
+        return SpectrallyExpressible(found.tau1, min(1.0 + self.share * found.tau1 - mean, self.share * found.tau1))

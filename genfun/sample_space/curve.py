@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int
+from genfun.engine.enclosed import beside, encloses
 from genfun.engine.inversion import coefficients, windows
 from genfun.engine.loss_curve import (
     FIRST_CONTOUR_STEP,
@@ -35,6 +36,8 @@ COUNTS = {NARROW: (14, 12), WIDE: (22, 19)}
 """Nodes that bring the quadrature to 1e-9 or better, and those of the coarser one that estimates its error."""
 ACCURACY = 1e-9
 """What the nodes and the residuals of the solver are chosen for; two quadratures may agree better by chance."""
+SUMMED = 1e-3
+"""Error of a sum over samples over that of the samples' residuals, at most: it is of second order (measured 1e-6)."""
 CHECKS = 3
 """Steps at which recursion and contour are compared where one takes over from the other."""
 
@@ -82,6 +85,7 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
     at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
     known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]), at[1])
+    known = known or encloses(G, late, singular)
     unseen = missed(rest.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
     error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
@@ -108,7 +112,18 @@ def _inverted(G: ExactFunction, steps: Array, shift: float, limit: float = 0.0) 
     cost = {ratio: len(windows(times, ratio)) * sum(counts) for ratio, counts in COUNTS.items()}
     ratio = min(cost, key=lambda r: cost[r])
     function: Any = AboveLimit(G, limit) if limit > 0.0 else G
-    found = coefficients(function, times, shift, False, ratio, COUNTS[ratio], signed=limit > 0.0)
+    around = beside(G, steps, G.known_singularity())
+    found = coefficients(
+        function,
+        times,
+        shift,
+        False,
+        ratio,
+        COUNTS[ratio],
+        signed=limit > 0.0,
+        beside=around,
+        accuracy=SUMMED * TOLERANCE,
+    )
     power = shift * times
     error = np.maximum(found.error, ACCURACY + 4.0 * EPS * np.abs(power))
     if G.solver_error > 10.0 * TOLERANCE:

@@ -74,6 +74,8 @@ class ExactFunction(Transform):
     0.375
     """
 
+    by_roots = True
+
     def __init__(
         self,
         data: Any,
@@ -311,6 +313,11 @@ class ExactFunction(Transform):
         two agree to rounding, the latter is returned.
         """
         return self._singularity
+
+    @property
+    def keeps(self) -> bool:
+        """Whether label noise or the pull of weight decay never fades."""
+        return self.problem.noise_variance > 0.0 or self.pairs.decays
 
     @property
     def _moving(self) -> Array:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.engine.enclosed import beside
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.inversion import NODES, Rule
+from genfun.engine.inversion import NODES, Rule, nodes_of
 from genfun.engine.loss_curve import (
     FIRST_CONTOUR_STEP,
     AboveLimit,
@@ -150,8 +151,7 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     off = (np.abs(flat.imag) > 1e-12 * np.abs(flat)) | (flat.real < 0.0)
     if not off.any() or np.abs(flat[off]).max() == 0.0:
         return -np.inf
-    lasting = F.problem.noise_variance > 0.0 or F.decays
-    partner = max(float(np.abs(flat).max()), 1.0 if lasting else 0.0)
+    partner = max(float(np.abs(flat).max()), 1.0 if F.keeps else 0.0)
     return float(np.log(np.abs(flat[off]).max() * partner))
 
 
@@ -240,6 +240,11 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
     first = fade if fade <= SOON else fade / 4.0
     reach = int(min(last, max(ALWAYS_EARLY, first, asked.reached)))
+    # A contour about all that lies off the axis needs no fading; it serves where it has fewer nodes than the circle.
+    late, around = steps[steps > ALWAYS_EARLY].astype(np.float64), beside(F, np.ones(1), singular)
+    tall = nodes_of(late, around) + nodes_of(np.array([0.7, 1.0]) * ALWAYS_EARLY, around)
+    if around is not None and tall < 0.5 * oversampled * (reach - ALWAYS_EARLY):
+        reach = int(max(ALWAYS_EARLY, asked.reached))
     while True:
         early = circle_losses(F, reach, shift, limit, oversampled)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)
@@ -248,7 +253,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
             mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
             levels = losses[np.array([0, reach])].log()
-            known = reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
+            enclosed = around is not None and bool(np.isfinite(nodes_of(late[late > reach], around)))
+            known = enclosed or reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
         if (known and mismatch <= ACCEPT) or reach >= furthest:
             break
         # Where all that is missing fades at one rate, it tells how much further it takes.

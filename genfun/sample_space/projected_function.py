@@ -75,6 +75,8 @@ class ProjectedFunction(Transform):
     1.25
     """
 
+    by_roots = True
+
     def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
             raise ValueError(
@@ -199,6 +201,11 @@ class ProjectedFunction(Transform):
     def measures(self) -> Measures:
         """The nodes of the pairs, twice, for the search of singularities."""
         return self._nodes, self._nodes
+
+    @property
+    def keeps(self) -> bool:
+        """Whether label noise or the pull of weight decay never fades."""
+        return self.problem.noise_variance > 0.0 or self.decays
 
     @cached_property
     def _rates(self) -> tuple[Array, Array, Array]:

@@ -18,18 +18,19 @@ class TwoStates:
     .. math:: w' = w + \beta v - k_1(a + r)w,\qquad v' = \beta v - k_2(a + r)w
 
     in the fluctuations, with torch's undamped first step and what weight decay pulls to in the start. With
-    x = (a + r)(k_1 + beta (k_2 - k_1)), delta = beta (1 + (a + r)(k_2 - k_1)), t = 1 + delta - x,
+    b = a + r, kappa = k_1 + beta (k_2 - k_1), x = kappa b, delta = beta (1 + b (k_2 - k_1)), t = 1 + delta - x,
+    K = 1 - z delta, P = delta_j delta_k,
 
-    .. math:: \det(1 - zT_j\otimes T_k) = q(1-z\delta_j)(1-z\delta_k)(1-z\delta_j\delta_k)
-              + z\,[x_jA_{jk} + x_kA_{kj} + z\delta_kx_j^2 + z\delta_jx_k^2 - (1+z^2\delta_j\delta_k)x_jx_k],
-
-    .. math:: A_{jk} = (1-\delta_k)(1-\delta_j\delta_k) + q\,[2\delta_k(1+\delta_j) - \delta_j\delta_k(1+\delta_k)(1+z)]
+    .. math:: \det(1 - zT_j\otimes T_k) = qK_jK_k(1-zP) + z\,[x_jA_{jk} + x_kA_{kj} + z\beta\kappa^2(b_j-b_k)^2
+              - K_jK_kx_jx_k],\qquad A_{jk} = (1-\delta_k)(1-P) + q\,[2\delta_k(1-P) + qP(1+\delta_k)]
 
     and, as the products term by term of two series (c_0 + c_1 z)/(1 - t z + delta z^2), u^0 with c = (k_1, beta (k_2 -
     k_1)) and v^0 with c = (1, -beta),
 
-    .. math:: \frac{(c_0^2 + c_1^2z)(1-z^2\delta_j\delta_k) + c_0c_1z\,[t_j + t_k - z(\delta_jt_k + \delta_kt_j)]}
-              {\det}
+    .. math:: \frac{s^2z(1-z^2P) + q\,[c_0^2K_jK_k + c_0sz(\delta_jK_k + \delta_kK_j)]
+              - c_0c_1z\,(x_jK_k + x_kK_j)}{\det},\qquad s = c_0 + c_1
+
+    whose terms do not cancel where beta is close to 1.
 
     A first step without the dampening d makes of g_t, with D = d/(1-d), g_t + D(g_t - g_{t-1}); weight decay makes of
     that B + (1 - B) times it, with B = r/(a + r) the part of the initial error that is left in the end.
@@ -76,6 +77,11 @@ class TwoStates:
         return cls(beta, c, c, r, (1.0 - c) / c)
 
     @property
+    def total(self) -> float:
+        """kappa, the factor of a in a step that has been repeated for long."""
+        return (1.0 - self.beta) * self.first + self.beta * self.second
+
+    @property
     def first_noise(self) -> float:
         """Factor of the variance of the noise in the first step, which is not damped."""
         return (1.0 + self.damped) ** 2
@@ -92,24 +98,30 @@ class TwoStates:
         start : bool
         """
         beta, turned, z = self.beta, self.beta * (self.second - self.first), 1.0 - q
+        total = self.total
         b_j, b_k = a_j + self.pull, a_k + self.pull
-        x_j, x_k = (b * (self.first + turned) for b in (b_j, b_k))
+        x_j, x_k = b_j * total, b_k * total
         # delta and 1 - delta, which matters where beta is close to 1; of heavy ball they are numbers, and cost nothing.
         d_j, d_k = (beta + turned * b if turned != 0.0 else beta for b in (b_j, b_k))
         c_j, c_k = ((1.0 - beta) - turned * b if turned != 0.0 else 1.0 - beta for b in (b_j, b_k))
         both = d_j * d_k
         less = c_j + d_j * c_k  # 1 - delta_j delta_k
-        keeps_j, keeps_k, keeps = c_j + q * d_j, c_k + q * d_k, less + q * both
-        slow_j = c_k * less + q * (2.0 * d_k * (1.0 + d_j) - both * (1.0 + d_k) * (1.0 + z))
-        slow_k = c_j * less + q * (2.0 * d_j * (1.0 + d_k) - both * (1.0 + d_j) * (1.0 + z))
-        bent = z * (d_k * x_j * x_j + d_j * x_k * x_k) - (1.0 + z * z * both) * (x_j * x_k)
-        bottom = q * keeps_j * keeps_k * keeps + z * (x_j * slow_j + x_k * slow_k + bent)
-        square = less + q * (1.0 + z) * both  # 1 - z^2 delta_j delta_k
-        crossed = z * ((1.0 + d_j - x_j) * keeps_k + (1.0 + d_k - x_k) * keeps_j)
-        u0 = ((self.first**2 + turned**2 * z) * square + (self.first * turned) * crossed) / bottom
+        keeps_j, keeps_k = c_j + q * d_j, c_k + q * d_k
+        keeps, swapped = keeps_j * keeps_k, x_j * keeps_k + x_k * keeps_j
+        slow = x_j * (c_k * less) + x_k * (c_j * less)
+        slower = 2.0 * less * (x_j * d_k + x_k * d_j) + q * (both * (x_j * (1.0 + d_k) + x_k * (1.0 + d_j)))
+        ridge = (beta * total * total) * (b_j - b_k) ** 2
+        bottom = q * (keeps * (less + q * both) + z * slower) + z * (slow + z * ridge - keeps * (x_j * x_k))
+        settled = z * (less + q * (1.0 + z) * both)  # z (1 - z^2 delta_j delta_k)
+        crossed = z * (d_j * keeps_k + d_k * keeps_j)
+        u0 = total * total * settled + q * self.first * (self.first * keeps + total * crossed)
+        if turned != 0.0:
+            u0 = u0 - (self.first * turned) * (z * swapped)
+        u0 = u0 / bottom
         if not start:
             return u0, None, bottom
-        v0 = ((1.0 + beta**2 * z) * square - beta * crossed) / bottom
+        kept = 1.0 - beta
+        v0 = (kept * kept * settled + q * (keeps + kept * crossed) + beta * (z * swapped)) / bottom
         D = self.damped
         if D > 0.0:
             v0 = (1.0 + D * q) * v0 - D + (D * (1.0 + D)) * z * (b_j * b_k) * u0
@@ -127,8 +139,8 @@ class TwoStates:
         """B, and (1 - B) times the mean path of the fluctuations."""
         keeps = (1.0 - self.beta) + q * self.beta
         turned = self.beta * (self.second - self.first)
-        delta, x = self.beta + turned * b, b * (self.first + turned)
-        path = keeps / (q * ((1.0 - delta) + q * delta) + (1.0 - q) * x)
+        delta, x = self.beta + turned * b, b * self.total
+        path = keeps / (q * ((1.0 - self.beta) - turned * b + q * delta) + (1.0 - q) * x)
         path = (1.0 + self.damped * q) * path - self.damped
         left = self.pull / b if self.pull > 0.0 else np.zeros(np.shape(b))
         return left, (1.0 - left) * path

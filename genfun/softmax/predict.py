@@ -35,7 +35,8 @@ MANY = 10
 """Classes up to which `EARLY` is known; of more, samples are few for longer, by their share of these."""
 FEW = 10
 """Samples drawn for each class, or as many as there are classes if these are fewer, from which error rates were right
-to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40."""
+to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40. Of 300 samples in 100
+classes 17.7 % were wrong for 15.3 % after 16 samples a class."""
 LAST_STEP = 10**8
 MEANING = {
     "ok": "the estimated error of the loss is below 3 % at every step",
@@ -60,7 +61,8 @@ class SoftmaxPrediction(Displayed):
         twice as much.
     error_rate : array, same shape
         Mean share of the same samples classified wrongly. Too low in the first steps, until several samples a class
-        have been drawn: of MNIST digits in 10 classes by 12 points after 4 samples, 3 after 40; `few` says where.
+        have been drawn: of MNIST digits in 10 classes by 12 points after 4 samples, 3 after 40; `few` says where. Then
+        right to a point or so; of 100 classes still a seventh too low while it falls (15 % for 18 %).
     status : str
         "ok", "inaccurate" or "diverges"; `meaning` puts it in words.
     data : SoftmaxData

@@ -328,3 +328,14 @@ def test_the_best_setting_of_epochs_has_more_momentum_and_less_loss():
     )
     with pytest.raises(ValueError, match="budget is not known"):
         gf.optimize(problem, 2, budget=100, method=SGD(1.0, sampling="epochs"))
+
+
+def test_several_outputs_in_epochs_are_the_sum_of_single_ones() -> None:
+    rng = np.random.default_rng(0)
+    X = np.exp(0.7 * rng.standard_normal((60, 4)))
+    y = X @ rng.standard_normal((4, 3)) + rng.standard_normal((60, 3))
+    method, steps = gf.SGD(0.02, batch_size=4), [7, 15, 60]
+    whole = gf.epochs_curve(gf.LinearData.from_features(X, y), method, steps)
+    parts = [gf.epochs_curve(gf.LinearData.from_features(X, z), method, steps) for z in y.T]
+    np.testing.assert_allclose(whole.loss, sum(p.loss for p in parts), rtol=1e-12)
+    np.testing.assert_allclose(whole.logged_loss, sum(p.logged_loss for p in parts), rtol=1e-12)

@@ -268,3 +268,23 @@ def test_a_spread_beyond_the_range_of_doubles_says_so_in_place_of_numbers(of_dat
     assert np.isnan(found.probability_above(1.0)).tolist() == [False, False, True]
     with pytest.raises(ValueError, match="lower the learning rate"):
         found.runs_for(0.1)
+
+
+def test_of_a_one_hot_table_a_wide_deviation_is_called_uncertain_a_narrow_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    category = np.arange(1500) % 10
+    columns = np.eye(10)[category]
+    data = gf.LinearData.from_features(columns, columns @ rng.standard_normal(10))
+    edge = gf.max_learning_rate(data, 0.0, 1)
+    # A residual squared falls by (1 - a)^2 with each visit, of which there are about T/10 in T steps: as wide as a
+    # category's visits vary, over the root of ten categories at most.
+    narrow, wide = (gf.spread(data, gf.SGD(share * edge, batch_size=1), 10) for share in (0.05, 0.5))
+    assert narrow.status == "ok"
+    assert narrow.sd < 0.25 * narrow.mean
+    assert wide.status == "spread uncertain"
+    assert 0.25 < wide.sd / wide.mean < 0.8
+    # Ten times as many different rows are no one-hot table, though the deviation is as wide.
+    many = gf.data.gaussian(np.geomspace(1.0, 0.1, 10), np.ones(10), 300, seed=0)
+    found = gf.spread(many, gf.SGD(0.3 * gf.max_learning_rate(many, 0.0, 1), batch_size=1), 100)
+    assert found.status == "ok"
+    assert found.sd > 0.25 * found.mean

@@ -260,3 +260,18 @@ def test_gradients_of_very_many_outputs_are_not_asked_for():
     p = gf.LinearProblem.from_operator(operator, np.ones((2, 33)), n_samples=2)
     assert p.noise is None
     assert p.notes[-1].endswith("tau1 = tau2 = 1")
+
+
+def test_the_noise_of_coupled_outputs_is_never_negative():
+    # Three outputs moved by one mode of each other: the noise of a mode in itself would be 1/3 - 1 of its square.
+    n, o = 12, 3
+    rng = np.random.default_rng(0)
+    x = np.hstack([3.0 * np.ones((n, 1)), 0.3 * rng.standard_normal((n, 4))])
+    G = np.diag([3.0, 1.0, 0.5])
+    K = np.kron(x @ x.T, G) / n
+    p = gf.LinearProblem.from_operator(Sampled(K, o), np.ones((n, o)) + 0.1 * rng.standard_normal((n, o)), n)
+    assert p.noise.tau2 <= p.noise.tau1 / o + 1e-12
+    rate = 0.9 * 2.0 * 1.9 / p.lambda_max
+    steps = np.array([1, 5, 20, 60])
+    noisy, still = (gf.predict(p, gf.SGD(rate, 0.9, b), steps).loss for b in (2, None))
+    assert (noisy >= still * (1.0 - 1e-9)).all()

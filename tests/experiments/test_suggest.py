@@ -9,6 +9,7 @@ import pytest
 
 import genfun as gf
 from genfun.data import mnist_arrays
+from genfun.experiments import by_products
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -331,3 +332,45 @@ def test_ignored_targets_are_refused_and_an_index_that_none_has_is_not():
     with pytest.raises(ValueError, match="ignore_index must not be a target, got 0, which 22 samples have"):
         gf.suggest(model, nn.CrossEntropyLoss(ignore_index=0), (x, labels), steps=5, batch_size=8)
     assert gf.suggest(model, nn.CrossEntropyLoss(ignore_index=7), (x, labels), steps=5, batch_size=8).steps == 5
+
+
+@pytest.mark.slow
+def test_products_with_the_kernel_suggest_what_the_kernel_does():
+    rng = np.random.default_rng(0)
+    x, y = torch.as_tensor(rng.standard_normal((30, 5))), torch.as_tensor(rng.standard_normal((30, 1)))
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 1)).double()
+    ask = partial(gf.suggest, model, nn.MSELoss(), (x, y), steps=40, batch_size=8)
+    made, products = ask(), ask(solver="lanczos")
+    assert (made.kind, products.kind) == ("ntk", "ntk_products")
+    method = gf.SGD(0.3 * made.method.learning_rate, 0.5, 8)
+    told = [gf.predict(s.data, method, [0, 10, 40]).loss for s in (made, products)]
+    assert told[1] == pytest.approx(told[0], rel=0.03)
+    assert products.optimizer().param_groups[0]["lr"] == products.method.learning_rate
+    assert any("was not made" in note for note in products.notes)
+    with pytest.raises(ValueError, match="solver must be one of 'auto', 'kernel', 'lanczos'"):
+        ask(solver="cg")
+
+
+def test_products_have_the_units_of_mseloss_for_coupled_outputs(monkeypatch):
+    # Full batch and so small a step that the network is its linearisation.
+    monkeypatch.setitem(by_products.LARGEST_KERNEL, "cpu", 1.0)
+    rng = np.random.default_rng(0)
+    x, y = torch.as_tensor(rng.standard_normal((20, 5))), torch.as_tensor(rng.standard_normal((20, 3)))
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 3)).double()
+    s = gf.suggest(model, nn.MSELoss(), (x, y), steps=20, batch_size=20)
+    assert s.kind == "ntk_products"
+    expected = gf.predict(s.data, gf.SGD(1e-5), [0, 1]).loss
+    losses = trained(model, torch.optim.SGD(model.parameters(), lr=1e-5), (x, y), 20, 1, seed=0)
+    assert losses[0] == pytest.approx(expected[0], rel=1e-9)
+    assert losses[0] - losses[1] == pytest.approx(expected[0] - expected[1], rel=1e-3)
+
+
+def test_so_few_products_for_so_many_steps_are_told():
+    problem = gf.LinearProblem.from_operator(
+        np.diag(1.0 / np.arange(1, 200.0) ** 2), np.ones(199), 199, lanczos_steps=6
+    )
+    (note,) = by_products.how_far(problem, gf.SGD(1.0, 0.9), 10**3)
+    assert "more lanczos_steps" in note
+    assert by_products.how_far(problem, gf.SGD(0.1), 2) == ()

@@ -119,6 +119,7 @@ MOVES = [
     ("n_modes", "200"),
     ("n_modes_slider", 1.5),
 ]
+MOVES += [("schedule", "hold"), ("hold", "0.8"), ("schedule", "constant"), ("hold_slider", 0.5)]
 AFTER = State(
     problem="power-law", nu=2.0, zeta=1.0, n_modes=32, learning_rate=0.1, momentum=-0.3, batch_size=32, tau2=None,
     label_noise=0.0, steps=100,
@@ -258,12 +259,20 @@ def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, add
         seen.append(tuple(page.js(name)))
         if seen[-1][1] == "Python":
             break
-    titles = [row[0] for row in SLIDERS.values()]
+    titles = [row[0] for name, row in SLIDERS.items() if name != "hold"]  # which only its schedule shows
     for kind in ("text", "slider"):
         assert [label for what, label, _ in seen if what == kind and label != "link"] == titles
         assert all(title for what, label, title in seen if what == kind and label != "link"), "units in the tooltip"
     rest = [label for what, label, _ in seen if what not in ("text", "slider")]
-    words = ["problem", "own file", "own runs", "find best settings", "simulate 20 runs", "pin this setting"]
+    words = [
+        "problem",
+        "own file",
+        "schedule",
+        "own runs",
+        "find best settings",
+        "simulate 20 runs",
+        "pin this setting",
+    ]
     words += ["copy link", "figure", "CSV", "Python"]
     assert rest == words
 

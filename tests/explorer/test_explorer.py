@@ -14,10 +14,12 @@ import pytest
 
 import genfun as gf
 from genfun.explorer import model
-from genfun.explorer.problems import data_of, first_state, fitting, pose
+from genfun.explorer.downloads import python_lines
+from genfun.explorer.problems import data_of, first_state, fitting, is_known, measure, own_noise, pose
 from genfun.explorer.state import LIMITS, State, parse, read, text
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
+FURTHER = replace(LAW, schedule="hold", hold=0.25, target="x & y", held_out=0.2)
 OTHER = State("power-law", 1.25, 0.7, None, 0.123456789012345, -0.3, None, -1.0, 0.25, 12345)
 
 
@@ -25,7 +27,7 @@ def _arguments(query: str) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
 
-@pytest.mark.parametrize("state", [State(), LAW, OTHER], ids=["as at first", "some", "all changed"])
+@pytest.mark.parametrize("state", [State(), LAW, OTHER, FURTHER], ids=["as at first", "some", "all changed", "further"])
 def test_a_link_gives_back_its_view_to_the_last_digit(state: State) -> None:
     assert parse(_arguments(state.query)) == (state, ())
 
@@ -99,7 +101,7 @@ def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_
 def test_the_prediction_beside_runs_is_that_of_their_last_step() -> None:
     """Not of the nearest step of the curve."""
     state = replace(LAW, steps=300)
-    assert 300 not in model.steps_of(300)
+    assert 300 not in model.steps_of(3000)
     expected = gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), 300).loss
     assert model.loss_at(state, 300) == expected
 
@@ -163,10 +165,11 @@ def test_data_made_for_a_power_law_have_its_spectrum_and_its_batch_noise() -> No
     )
 
 
-@pytest.mark.parametrize("state", [LAW, replace(OTHER, steps=100), State(label_noise=0.1, tau2=0.0)])
+@pytest.mark.parametrize(
+    "state",
+    [LAW, replace(OTHER, steps=100), State(label_noise=0.1, tau2=0.0), replace(LAW, steps=30, schedule="cosine")],
+)
 def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genfun.explorer.downloads import python_lines
-
     monkeypatch.chdir(tmp_path)
     lines = python_lines(state).splitlines()
     assert lines[-1].startswith("gf.plotting.save(")  # drawn in the test of the files
@@ -176,14 +179,13 @@ def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatc
 
 
 def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
-    from genfun.explorer.downloads import python_lines
-
     path = tmp_path / "a 'quoted' name.npz"
     rng = np.random.default_rng(0)
     np.savez(path, X=rng.standard_normal((40, 5)), y=rng.standard_normal(40))
     state = State(problem="file", batch_size=4, learning_rate=0.05)
     names: dict[str, Any] = {}
     exec("\n".join(python_lines(state, str(path)).splitlines()[:-1]), names)
+    measure(state, str(path))
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, str(path)).prediction.loss)
     with pytest.raises(ValueError, match="no file was given"):
         pose(state)
@@ -205,39 +207,44 @@ def test_the_words_are_those_of_explain() -> None:
     assert model.words(state) == gf.explain(gf.PowerLaw(1.5, 2.0, n_modes=9), gf.SGD(0.4, 0.0, 20), 100).lines
 
 
-def test_beside_the_fitted_constants_stand_edge_and_loss_by_the_noise_measured_on_the_data(tmp_path: Any) -> None:
-    """Features with heavy tails: the constants' edge is the larger, and between the two the page warns."""
+@pytest.fixture
+def heavy(tmp_path: Any) -> str:
+    """Features with heavy tails: the fitted constants' edge is the larger."""
     rng = np.random.default_rng(1)
     x = rng.standard_t(2.5, (120, 6)) * np.arange(1.0, 7.0) ** -0.5
-    own = str(tmp_path / "heavy.npz")
-    np.savez(own, X=x, y=x @ np.ones(6) + 0.3 * rng.standard_normal(120))
-    state = replace(fitting(State(problem="file", batch_size=1, momentum=0.3), own), steps=50)
-    data = gf.data.load(own)
+    np.savez(tmp_path / "heavy.npz", X=x, y=x @ np.ones(6) + 0.3 * rng.standard_normal(120))
+    return str(tmp_path / "heavy.npz")
+
+
+@pytest.mark.slow
+def test_once_the_noise_of_data_is_measured_curve_colours_edge_and_words_are_by_it(heavy: str) -> None:
+    state = replace(fitting(State(problem="file", batch_size=1, momentum=0.3), heavy), steps=50)
+    data = gf.data.load(heavy)
     edge, drawn = (gf.max_learning_rate(data, 0.3, 1, noise) for noise in ("measured", "fitted"))
     assert edge < 0.9 * drawn
-    state = replace(state, learning_rate=0.5 * edge)
-    (line,) = model.own_noise(state, own)
-    for number in (drawn, edge, float(gf.predict(data, gf.SGD(0.5 * edge, 0.3, 1), 50).loss)):
-        assert f" {number:.4g}" in line
-    (line,) = model.own_noise(replace(state, learning_rate=0.5 * (edge + drawn)), own)
-    assert line.endswith("BY THE MEASURED NOISE THIS SETTING DIVERGES.")
-    # Where nothing stands for the data's noise there is nothing to say.
+    state = replace(state, learning_rate=0.5 * (edge + drawn))  # between the two
+    assert not is_known(state, heavy)
+    assert model.curve(state, heavy).stability.status == "converges"
+    measure(state, heavy)
+    assert is_known(state, heavy)
+    assert model.curve(state, heavy).stability.status == "diverges"
+    assert model.loss_at(state, 50, heavy) == gf.predict(data, gf.SGD(state.learning_rate, 0.3, 1), 50).loss
+    chart = model.chart(state, heavy)
+    i = int(np.searchsorted(chart.edge_momenta, 0.0))
+    assert chart.edge[i] == gf.max_learning_rate(data, float(chart.edge_momenta[i]), 1)
+    cell = gf.SGD(float(chart.rates[20]), float(chart.momenta[22]), 1)
+    assert 10.0 ** chart.decades[20, 22] == pytest.approx(gf.predict(data, cell, 50).loss, rel=1e-5)
+    assert any(line.startswith("Batch noise is that of the data, measured") for line in model.words(state, heavy))
+
+
+def test_constants_stand_where_the_state_asks_for_them(heavy: str) -> None:
+    state = State(problem="file", batch_size=2, learning_rate=0.1)
+    measure(state, heavy)
+    assert pose(state, heavy).asked is own_noise(state, heavy) is not None
     for change in ({"tau2": 0.5}, {"label_noise": 0.1}, {"batch_size": None}, {"problem": "power-law"}):
-        assert model.own_noise(replace(state, **change), own) == ()
-
-
-def test_the_measured_edge_is_that_of_the_data(tmp_path: Any) -> None:
-    rng = np.random.default_rng(0)
-    X = rng.standard_t(3, (30, 4))
-    np.savez(tmp_path / "own.npz", X=X, y=X @ [1.0, -1.0, 0.5, 0.2] + rng.standard_normal(30))
-    path, state = str(tmp_path / "own.npz"), State(problem="file", batch_size=2)
-    edge, momenta = model.own_edge(state, path) or ((), ())
-    middle = len(momenta) // 2
-    data = gf.data.load(path)
-    assert edge[middle] == gf.max_learning_rate(data, float(momenta[middle]), 2)
-    assert edge[middle] != pytest.approx(model.chart(state, path).edge[middle], rel=1e-3), "not the fitted constants"
-    for other in (replace(state, batch_size=None), replace(state, tau2=0.5), State(problem="power-law")):
-        assert model.own_edge(other, path) is None
+        other = replace(state, **change)
+        assert own_noise(other, heavy) is None
+        assert isinstance(pose(other, heavy).noise, gf.SpectrallyExpressible)
 
 
 def test_only_the_newest_question_is_answered() -> None:

@@ -9,11 +9,13 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
 from genfun.explorer import model
+from genfun.explorer.beside import of_best
 from genfun.explorer.problems import fitting
 from genfun.explorer.state import State
 from genfun.explorer.uploads import LARGEST, LARGEST_UNPACKED, Uploads, name_of
@@ -270,18 +272,18 @@ def test_a_pinned_setting_stays_to_be_compared_with(uploads: Uploads) -> None:
 def test_best_settings_are_used_by_a_button_while_they_are_the_best(uploads: Uploads) -> None:
     page = Opened(uploads)
     view = page.view
-    assert view.use.disabled
+    assert view.asked.use.disabled
     found = model.best(view.state)
-    view._show_best(view.state, found, None)
-    assert not view.use.disabled
-    view._use()
+    view.asked._found(of_best(view.state, view.path), found, None)
+    assert not view.asked.use.disabled
+    view.asked.take()
     assert view.state.learning_rate == pytest.approx(found.method.learning_rate, rel=1e-3)
     assert view.state.momentum == pytest.approx(found.method.momentum, abs=1e-4)
-    assert "best at step" in view.answer.text
+    assert "best at step" in view.asked.answer.text
     assert view.map.star.data["x"] == [found.method.learning_rate]
     view._become(replace(view.state, batch_size=2))
-    assert view.use.disabled, "of another batch size it is not the best"
-    assert view.answer.text == ""
+    assert view.asked.use.disabled, "of another batch size it is not the best"
+    assert view.asked.answer.text == ""
     assert view.map.star.data["x"] == []
     page.close()
 
@@ -298,4 +300,47 @@ def test_sliders_end_where_the_problem_does(uploads: Uploads) -> None:
     assert view.state.learning_rate < 1e-5, "no limit of the page is above what these data need"
     assert slider.value == pytest.approx(np.log10(view.state.learning_rate), abs=0.011)
     assert view.controls.sliders["batch_size"].end == pytest.approx(np.log10(12), abs=0.011)
+    page.close()
+
+
+def test_a_pinned_setting_that_cannot_be_shown_leaves_the_page_and_says_why(uploads: Uploads) -> None:
+    page = Opened(uploads, {"problem": "power-law", "n_modes": "9", "pinned": "problem=file"})
+    assert page.view._pinned is None
+    assert "the pinned setting: no file was given" in page.view.message.text
+    assert len(page.view.curve.lines.data["loss"]) > 100
+    page.close()
+
+
+def test_a_page_opens_with_the_setting_that_its_link_has_pinned_and_hands_it_on(uploads: Uploads) -> None:
+    first = Opened(uploads)
+    first.view._pin()
+    query = {"problem": "power-law", "n_modes": "9", "momentum": "0.7", "pinned": first.view.state.query}
+    page = Opened(uploads, query)
+    assert "This one: SGD with learning rate 0.3, momentum 0.7" in page.view.compared.text
+    assert dict(parse_qsl(page.view.link.value.removeprefix("?"))) == query
+    page.view._pin()
+    assert "pinned" not in page.view.link.value
+    first.close()
+    page.close()
+
+
+def test_the_columns_of_a_table_are_offered_and_another_target_brings_its_own_rate(uploads: Uploads) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 3)) * [1.0, 1.0, 30.0]
+    body = "a,b,c\n" + "\n".join(",".join(f"{v:.5f}" for v in row) for row in x) + "\n"
+    page = Opened(uploads)
+    page.choose("own.csv", body.encode())
+    view, choice = page.view, page.view.controls.choices["target"]
+    assert [name for name, _ in choice.options] == ["", "a", "b", "c"]
+    assert choice.visible
+    before, done = view.state.learning_rate, threading.Event()
+    show = view._show_fitted
+    view._show_fitted = lambda *found: (show(*found), done.set())
+    choice.value = "a"
+    assert done.wait(20)
+    assert view.state.target == "a"
+    assert view.state.learning_rate < before / 100.0, "the large column is a feature now"
+    view._change("problem", "power-law")
+    assert not choice.visible
+    assert view.state.target == ""
     page.close()

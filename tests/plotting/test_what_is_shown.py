@@ -10,7 +10,7 @@ import genfun as gf
 
 
 @pytest.mark.slow
-def test_maps_side_by_side_have_one_colour_scale():
+def test_maps_side_by_side_have_one_colour_scale_and_one_bar_of_it():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=30)
     panels = gf.plotting.settings_map(problem, 100, [1, 100], cells=6, ax=Figure().subplots(1, 2))
     scales = {ax.collections[0].get_clim() for ax in panels}
@@ -19,6 +19,8 @@ def test_maps_side_by_side_have_one_colour_scale():
     # Both are seen: the least loss is that of the larger batch, and the smaller one's lies inside the scale.
     small, large = (float(ax.collections[0].get_array().min()) for ax in panels)
     assert low == large < small < high
+    bars = [ax for ax in panels[0].figure.axes if "loss at step 100" in ax.get_ylabel()]
+    assert len(bars) == 1
 
 
 def phase_point(problem):
@@ -47,3 +49,24 @@ def test_the_escape_chart_names_a_region_only_where_its_name_fits():
     assert {text.get_text() for text in wide.texts} == {"stable", "escapes", "diverges"}
     thin = gf.escape_chart(problem, rates, [10, 20, 50]).plot(Figure().subplots(), against="batch_size")
     assert {text.get_text() for text in thin.texts} == {"stable", "diverges"}
+
+
+def test_names_of_regions_stay_inside_the_frame_also_where_a_chart_has_few_cells() -> None:
+    chart = gf.escape_chart(gf.PowerLaw(1.5, 0.5, n_modes=20), [0.1, 4.0], [4], sharpness=[1.0, 4.0])
+    figure = Figure()
+    ax = gf.plotting.escape_chart(chart, figure.subplots())
+    figure.draw_without_rendering()
+    frame = ax.get_window_extent()
+    names = [text.get_window_extent() for text in ax.texts]
+    assert len(names) == 2
+    assert all(frame.x0 < box.x0 and box.x1 < frame.x1 for box in names)
+
+
+def test_no_line_is_drawn_about_fewer_cells_than_show_its_shape() -> None:
+    problem, rates = gf.PowerLaw(1.5, 0.5, n_modes=20), np.geomspace(0.3, 3.0, 12)
+    for momenta, step, expected in (([0.0, 0.9], 200, False), (np.linspace(-0.9, 0.9, 20), 5, True)):
+        found = gf.loss_map(problem, rates, momenta, step, 16)
+        ax = gf.plotting.loss_map(found, ax=Figure().subplots())
+        near = int((found.log_loss <= found.log_loss.min() + np.log(2.0)).sum())
+        assert (near >= 6) is expected
+        assert ("twice the least loss" in [text.get_text() for text in ax.get_legend().get_texts()]) is expected

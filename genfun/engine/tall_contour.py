@@ -1,0 +1,180 @@
+"""A contour that passes outside oscillating modes too: for methods whose memory outlasts the step that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from genfun._typing import Array, Complex, Float
+
+FADED = 40.0
+"""What has decayed by exp(-FADED) next to exp(p_0 t) may be left outside."""
+DISTANCE, BEND = 8.0, 6.0
+"""Distance of the upright part from p_0, and the width of the bend at its end, in units of 1/t_max."""
+ALIASING = 4.0
+"""Nodes in a turn of exp(p t_max): the rule errs by exp(-DISTANCE ALIASING), and by rounding times exp(DISTANCE)."""
+NEGLIGIBLE = 42.0
+"""Logarithm of the fall along the slope at the first step of the window, after which the contour ends."""
+MARGIN = 1.25
+"""Height of the contour over that of the singularities: batch noise moves them a little."""
+LOW = 0.4
+"""A hyperbola encloses singularities up to this height times 1/t_max."""
+PROBES = 32
+"""Steps at which the angle is looked at by which modes have turned."""
+MOST_NODES = 30_000
+"""A contour of more nodes is not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class OffAxis:
+    """Where the products of two roots lie that are off the positive real axis.
+
+    Attributes
+    ----------
+    decay : array, shape (n,)
+        -log|r| of the roots off the axis.
+    angle : array, shape (n,)
+        abs(arg r), 0..pi.
+    partner : float
+        -log of the modulus of the slowest root, or of 1 where a pole there is coupled to the modes.
+    shift : float
+        Rate of the loss, next to which they fade: p_0, or 0 with label noise.
+    """
+
+    decay: Float[Array, " n"]
+    angle: Float[Array, " n"]
+    partner: float
+    shift: float
+
+    @classmethod
+    def of(cls, roots: Complex[Array, "n m"], lasting: bool, shift: float) -> OffAxis:
+        """Those of modes.
+
+        Parameters
+        ----------
+        roots : array, shape (n, m)
+            Eigenvalues of the update of each mode.
+        lasting : bool
+            Whether label noise or the pull of weight decay adds a root 1.
+        shift : float
+            Rate of the loss per step.
+
+        Examples
+        --------
+        >>> OffAxis.of(np.array([[0.9 + 0.1j, 0.9 - 0.1j]]), False, 0.0).height(100.0) > 0.2
+        True
+        """
+        flat: Any = np.asarray(roots).ravel()
+        size = np.abs(flat)
+        off = (size > 0.0) & ((np.abs(flat.imag) > 1e-12 * size) | (flat.real < 0.0))
+        slowest = max(float(size.max()), 1.0 if lasting else 0.0)
+        partner = -float(np.log(slowest)) if slowest > 0.0 else np.inf
+        return cls(-np.log(size[off]), np.abs(np.angle(flat[off])), partner, shift)
+
+    def covers(self, rate: float) -> bool:
+        """Whether roots alone explain a rate of decay off the axis, so that nothing slower is elsewhere.
+
+        Parameters
+        ----------
+        rate : float
+            Per step: that of all that is off the axis, noise included.
+        """
+        own = self.decay.min() + self.partner if self.decay.size else np.inf
+        return bool(-rate >= min(0.5 * own, own))
+
+    def height(self, step: float) -> float:
+        """How far off the real axis a contour must reach to leave nothing outside that has not faded by a step.
+
+        Parameters
+        ----------
+        step : float
+        """
+        lasts = (self.decay + self.partner + self.shift) * step < FADED
+        if not lasts.any():
+            return 0.0
+        return float(min(2.0 * self.angle[lasts].max(), np.pi))
+
+    def turned(self, steps: Array) -> float:
+        """The largest angle, in radians, by which a product has turned at a step at which it has not faded.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+            Ascending.
+        """
+        return float(max(self.height(float(t)) * t for t in np.geomspace(steps[0], steps[-1], PROBES)))
+
+
+def count(height: float, first: float, last: float) -> int:
+    """Nodes of the contour of a window, 0 where a hyperbola serves.
+
+    Parameters
+    ----------
+    height : float
+        Of the singularities.
+    first, last : float
+        Steps.
+    """
+    if height * last <= LOW:
+        return 0
+    top = min(MARGIN * height * last + DISTANCE + _slope(first, last), np.pi * last)
+    return int(np.ceil(top * ALIASING / (2.0 * np.pi)))
+
+
+def _slope(first: float, last: float) -> float:
+    return BEND + DISTANCE + NEGLIGIBLE * last / first
+
+
+@lru_cache(maxsize=64)
+def nodes_and_weights(height: float, first: float, last: float, extended: bool = False) -> tuple[Array, Array] | None:
+    r"""Nodes c and weights on the upper half of the contour, with which p = p_0 + c/t_max.
+
+    .. math:: c(y) = 8 - \phi(y) + iy,\qquad
+              \phi = w\log\big(1 + e^{(y - Y)/w}\big) + w\log\big(1 + e^{(-y - Y)/w}\big),\qquad w = 6
+
+    Upright up to the height Y, then down to the left at 45 degrees; the trapezoidal rule with 4 nodes for every turn
+    of exp(p t_max) errs by exp(-32). Where the slope would leave the strip abs(Im p) < pi the contour is the whole
+    segment, a circle in z. Unlike that of a hyperbola its number of nodes grows with the step, as Y t_max.
+
+    Parameters
+    ----------
+    height : float
+        Of the singularities, in (0, pi].
+    first, last : float
+        Steps of the window, last = t_max.
+    extended : bool
+        Compute in the machine's extended precision.
+
+    Returns
+    -------
+    (array, array) or None
+        None where a hyperbola serves, or the contour would have more than `MOST_NODES`.
+
+    Examples
+    --------
+    >>> c, weight = nodes_and_weights(0.2, 100.0, 100.0)
+    >>> p = c / 100.0  # of 1/(1 - z r), r = .99 exp(.1i), with its conjugate: r^t
+    >>> value = sum((1.0 / (1.0 - np.exp(-p) * 0.99 * np.exp(s * 0.1j))) for s in (-1, 1))
+    >>> found = (weight / 100.0 * value * np.exp(c)).sum().imag
+    >>> bool(abs(found - 2.0 * 0.99**100 * np.cos(10.0)) < 1e-11)
+    True
+    """
+    nodes = count(height, first, last)
+    if nodes == 0 or nodes > MOST_NODES:
+        return None
+    real: Any = np.longdouble if extended else np.float64
+    pi = 4 * np.arctan(real(1))
+    tall = MARGIN * height * last + DISTANCE
+    if tall + _slope(first, last) >= np.pi * last:
+        h = pi * real(last) / nodes
+        y = (np.arange(nodes, dtype=real) + real(0.5)) * h
+        return DISTANCE + 1j * y, h / pi * 1j * np.ones_like(y)
+    h = 2 * pi / real(ALIASING)
+    y = (np.arange(nodes, dtype=real) + real(0.5)) * h
+    up, down = ((s * y - tall) / BEND for s in (1, -1))
+    bend = BEND * (np.logaddexp(0, up) + np.logaddexp(0, down))
+    tilt = (np.tanh(up / 2) - np.tanh(down / 2)) / 2
+    return DISTANCE - bend + 1j * y, h / pi * (1j - tilt)

@@ -1,0 +1,110 @@
+"""The explorer's further choices: a pinned setting, a column of a table, a schedule, held-out rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.explorer import further, model
+from genfun.explorer.downloads import python_lines
+from genfun.explorer.given import columns, source, split
+from genfun.explorer.problems import data_of, measure, pose
+from genfun.explorer.state import State, link, parse_pinned
+from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD
+
+LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
+FURTHER = replace(LAW, schedule="hold", hold=0.25, target="x & y", held_out=0.2)
+
+
+def test_a_pinned_setting_comes_back_with_the_link() -> None:
+    query = link(State(), FURTHER)
+    assert parse_pinned(dict(parse_qsl(query))) == (FURTHER, ())
+    assert link(State()) == State().query
+    assert parse_pinned(dict(parse_qsl(State().query))) == (None, ())
+    pinned, messages = parse_pinned({"pinned": "problem=power-law&momentum=<b>"})
+    assert pinned is None
+    assert messages[0].startswith("the pinned setting: momentum must be")
+
+
+@pytest.fixture
+def table(tmp_path: Any) -> str:
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((60, 3))
+    rows = np.column_stack([x, x @ [1.0, 2.0, 0.5] + 0.3 * rng.standard_normal(60)])
+    np.savetxt(tmp_path / "own.csv", rows, delimiter=",", header="a,b,c,price", comments="")
+    return str(tmp_path / "own.csv")
+
+
+def test_the_target_is_a_column_of_the_table(table: str) -> None:
+    assert columns(table) == ("a", "b", "c", "price")
+    for target in ("", "b", "0"):
+        given: Any = source(State(problem="file", target=target), table)
+        np.testing.assert_array_equal(given.targets, gf.data.load(table, target=target or None).targets)
+    with pytest.raises(ValueError, match="did you mean 'price'"):
+        pose(State(problem="file", target="prise"), table)
+    with pytest.raises(ValueError, match="of your own table"):
+        pose(State(target="price"))
+
+
+def test_a_schedule_is_predicted_over_its_steps_and_its_words_name_the_constant_rate() -> None:
+    for schedule, rate in (("hold", HoldThenLinear(0.4, 0.25, 40)), ("cosine", Cosine(0.4, 40))):
+        state = replace(LAW, steps=40, schedule=schedule, hold=0.25)
+        found = model.curve(state).prediction
+        run = ScheduledSGD(rate, 0.0, 20)
+        assert found.steps[-1] == 40, "not 10 T, where the rate is 0"
+        np.testing.assert_array_equal(found.loss, gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), run, found.steps).loss)
+        constant = gf.predict(gf.PowerLaw(1.5, 2.0, n_modes=100), gf.SGD(0.4, 0.0, 20), 40).loss
+        assert any(f"{constant:.3g}" in line for line in model.words(state))
+        assert model.chart(state) is model.chart(replace(LAW, steps=40)), "the map is of constant rates"
+    assert data_of(state)[1] == replace(run, replacement=True)
+
+
+def test_the_test_loss_is_that_of_predict_test_on_rows_not_trained_on(table: str) -> None:
+    state = State(problem="file", batch_size=4, learning_rate=0.05, momentum=0.0, steps=50, held_out=0.2)
+    held = split(state, table)
+    assert held is not None
+    assert (held.data.n_samples, len(held.y_test)) == (48, 12)
+    assert source(state, table) is held.data
+    found = further.held_out_loss(state, table)
+    assert found is not None
+    expected = gf.predict_test(held.data, gf.SGD(0.05, 0.0, 4), [50, 500], held.X_test, held.y_test, held.X_train)
+    np.testing.assert_array_equal(found.loss, expected.loss)
+    (line,) = further.held_out_words(found)
+    assert f"on 12 held-out rows: {expected.loss[0]:.4g} at step 50" in line
+    names: dict[str, Any] = {}
+    exec("\n".join(python_lines(state, table).splitlines()[:-1]), names)
+    measure(state, table)
+    np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, table).prediction.loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schedule": "hold", "steps": 10**5}, "at most 10,000"),
+        ({"schedule": "hold", "n_modes": 10**5}, "10,000 modes"),
+        ({"held_out": 0.2}, "no rows to hold out"),
+        ({"held_out": 0.2, "problem": "mnist-ntk", "schedule": "cosine"}, "constant rates"),
+        ({"held_out": 0.2, "problem": "mnist-ntk", "tau2": 0.5}, "tau2 to default"),
+        ({"held_out": 0.2, "problem": "mnist-ntk", "label_noise": 0.1}, "label noise to 0"),
+    ],
+)
+def test_choices_that_no_answer_takes_together_are_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        pose(replace(LAW, **change))
+
+
+@pytest.mark.slow
+def test_the_best_schedule_is_gone_to_with_its_rate_and_its_share() -> None:
+    state = replace(LAW, nu=1.2, zeta=0.5, n_modes=20, steps=60, batch_size=2, label_noise=0.2, schedule="hold")
+    found = further.schedule(state)
+    line, fields = further.shown_schedule(found)
+    assert f"loss {found.loss:.4g}" in line
+    assert fields is not None
+    there = replace(state, **fields)
+    assert model.loss_at(there, 60) == pytest.approx(found.loss, rel=1e-3)
+    assert found.loss < model.loss_at(replace(there, learning_rate=0.7 * there.learning_rate), 60)
