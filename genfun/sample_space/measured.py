@@ -267,16 +267,13 @@ class MeasuredNoise(ErrorEstimate):
         True
         """
         few = self._for_curves if 0 < self.fewer < self.pairs.size else self
-        return few if momentum > WIDE_MOMENTUM else self._thinned
+        return few if momentum > WIDE_MOMENTUM else few._thinned
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
-        # The pairs that stand for all on all vectors do so on the first.
-        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
-        thin = replace(few, pairs=self.wide_skeleton.on_first(few.pairs.size))
+        thin = replace(self, pairs=self.wide_skeleton)
         # Nothing is gained by thinning once more.
-        skeleton = self.skeleton.on_first(few.pairs.size)
-        vars(thin).update(skeleton=skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
+        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
         return thin
 
     def _parts(self, momenta: Array) -> Iterator[tuple[Array, PairMeasure]]:
