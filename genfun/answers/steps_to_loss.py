@@ -140,7 +140,8 @@ def steps_to_loss(
         if below.size:
             return float(steps[below[0]])
         check = np.unique(np.linspace(max(0.9 * last, seen + 1), last, 33).astype(np.int64))
-        mismatch = by_contour(G, check, singular).loss.relative_difference(one_by_one[check - steps[0]]).max()
+        smooth = by_contour(G, check, singular, flat=True).loss
+        mismatch = smooth.relative_difference(one_by_one[check - steps[0]]).max()
         level = float(one_by_one[np.array([-1])].log()[0])
         if mismatch <= SETTLED and last >= judged_from(G, float(last), float(np.log(case.initial_loss)), level):
             return _search(contour, last, target)

@@ -151,6 +151,7 @@ def by_contour(
     singular: Singularity,
     extended: bool = False,
     counts: tuple[int, ...] = (NODES, FEWER_NODES),
+    flat: bool = False,
 ) -> LossCurve:
     """Contour integration alone, for steps from FIRST_CONTOUR_STEP on.
 
@@ -168,11 +169,13 @@ def by_contour(
         Whether to use extended precision.
     counts : tuple of int
         See `genfun.engine.inversion.coefficients`.
+    flat : bool
+        Whether to leave outside what oscillates: then the loss is the true one only where that has faded.
     """
     apart, limit, rate = near_limit(G, steps, singular)
-    parts = [_contour(G, steps[:apart], singular, singular.shift, extended, counts)] if apart else []
+    parts = [_contour(G, steps[:apart], singular, singular.shift, extended, counts, flat)] if apart else []
     late = steps[apart:]
-    return joined([*parts, _contour(G, late, singular, rate, extended, counts, limit)] if late.size else parts)
+    return joined([*parts, _contour(G, late, singular, rate, extended, counts, flat, limit)] if late.size else parts)
 
 
 def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, float, float]:
@@ -208,9 +211,10 @@ def _contour(
     shift: float,
     extended: bool,
     counts: tuple[int, ...],
+    flat: bool,
     limit: float = 0.0,
 ) -> LossCurve:
-    around = beside(G, steps, singular)
+    around = None if flat else beside(G, steps, singular)
     last = float(steps[-1])
     # Modes that have turned often by the last step must be told apart.
     function: Any = G.narrowed(last) if around is None else G.resolved(around.turned(steps), last)
