@@ -14,7 +14,8 @@ from genfun.answers.epochs import epochs_curve
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.average_curve import UniformAverage, uniform_curve
-from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, LossCurve, automatic, by_contour, by_recursion, joined
+from genfun.engine.contour_curve import LossCurve, by_contour, joined
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, automatic, by_recursion
 from genfun.engine.scheduled import scheduled_curve
 from genfun.engine.singularity import Singularity, dominant_singularity
 from genfun.engine.transform import Transform

@@ -12,7 +12,8 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
-from genfun.engine.loss_curve import by_contour, by_recursion, oscillation_steps
+from genfun.engine.contour_curve import by_contour
+from genfun.engine.loss_curve import by_recursion, oscillation_steps
 from genfun.engine.scheduled import CHUNK, ScheduledRecursion, least_loss
 from genfun.engine.singularity import dominant_singularity
 from genfun.engine.unseen import judged_from

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int
-from genfun.engine.loss_curve import LossCurve, automatic, recursion_error
+from genfun.engine.contour_curve import LossCurve
+from genfun.engine.loss_curve import automatic, recursion_error
 from genfun.engine.output_function import OutputFunction
 from genfun.engine.singularity import Singularity
 from genfun.methods.averaged import Averaged

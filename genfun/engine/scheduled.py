@@ -9,8 +9,9 @@ import numpy as np
 
 from genfun import _check
 from genfun._typing import Array, Float, Int
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.fine import FULL_MODES
-from genfun.engine.loss_curve import MAX_PHASE, LossCurve
+from genfun.engine.loss_curve import MAX_PHASE
 from genfun.engine.recursion import joint_modes
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible, sampling_factor

@@ -7,19 +7,10 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int
+from genfun.engine.contour_curve import AboveLimit, LossCurve, above_limit, joined, near_limit
 from genfun.engine.enclosed import beside, encloses
 from genfun.engine.inversion import coefficients, windows
-from genfun.engine.loss_curve import (
-    FIRST_CONTOUR_STEP,
-    AboveLimit,
-    LossCurve,
-    above_limit,
-    automatic,
-    joined,
-    lasting,
-    near_limit,
-    oscillation_steps,
-)
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, automatic, lasting, oscillation_steps
 from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.exact_function import ExactFunction
 from genfun.sample_space.moments import MAX_RANK, exact_curve

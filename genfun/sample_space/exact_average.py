@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
-from genfun.engine.loss_curve import LossCurve
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.output_function import NEXT_TO_ONE, OutputFunction
 from genfun.engine.singularity import Singularity
 from genfun.methods.averaged import Averaged

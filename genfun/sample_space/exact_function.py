@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Int, Shaped
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.dispatch import transform
-from genfun.engine.loss_curve import LossCurve
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import Singularity, update_roots
 from genfun.engine.transform import Transform

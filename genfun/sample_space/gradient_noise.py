@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
-from genfun.engine.loss_curve import LossCurve
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.singularity import Singularity
 from genfun.engine.transform import residue
 from genfun.sample_space.projected_curve import inverted

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.engine.loss_curve import LossCurve
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.scheduled import chunks, paces, sampling_factors
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method

@@ -10,8 +10,8 @@ import numpy as np
 
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.average_curve import LAST_TAIL, averaged_loss
+from genfun.engine.contour_curve import LossCurve, joined
 from genfun.engine.inversion import coefficients
-from genfun.engine.loss_curve import LossCurve, joined
 from genfun.engine.output_function import NEXT_TO_ONE, OutputFunction
 from genfun.engine.singularity import Singularity, update_roots
 from genfun.engine.transform import Transform

@@ -9,18 +9,11 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+from genfun.engine.contour_curve import AboveLimit, LossCurve, by_contour, joined, near_limit
 from genfun.engine.enclosed import beside
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import NODES, Rule, nodes_of
-from genfun.engine.loss_curve import (
-    FIRST_CONTOUR_STEP,
-    AboveLimit,
-    LossCurve,
-    automatic,
-    by_contour,
-    joined,
-    near_limit,
-)
+from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, automatic
 from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
 from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.few_pairs import late_departure

@@ -25,7 +25,7 @@ from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure, symmetric, weighted
 
 if TYPE_CHECKING:
-    from genfun.engine.loss_curve import LossCurve
+    from genfun.engine.contour_curve import LossCurve
     from genfun.engine.singularity import Singularity
     from genfun.sample_space.measured import MeasuredNoise
     from genfun.sample_space.projected_curve import CurveSteps

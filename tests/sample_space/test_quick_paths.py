@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.engine.loss_curve import by_contour
+from genfun.engine.contour_curve import by_contour
 from genfun.sample_space import streamed
 from genfun.sample_space.elimination import first_solutions, gain_below_one
 from genfun.sample_space.fast_pairs import HeavyBallPairs

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from genfun._typing import Array, Int, Shaped
+from genfun.engine.contour_curve import LossCurve
 from genfun.engine.generating_function import GeneratingFunction
-from genfun.engine.loss_curve import LossCurve, automatic
+from genfun.engine.loss_curve import automatic
 from genfun.engine.recursion import Recursion, joint_modes
 from genfun.engine.transform import Measures, residue
 from genfun.methods.base import Method
