@@ -30,8 +30,8 @@ MAX_PHASE = 3_000.0
 """Bins are narrowed for oscillations of this length; longer ones show in the disagreement with the contour."""
 STEP_BUDGET, WORK_BUDGET = 400_000, 1e8
 """The recursion goes no further than this many steps, and steps times nodes."""
-ACCEPT = 1e-11
-"""The contour takes over from the recursion where the two agree to this, or to the recursion's own rounding."""
+ACCEPT, DOUBTFUL = 1e-11, 1e-8
+"""The contour takes over where it and the recursion agree to the first, or to the rounding of one up to the second."""
 
 
 def oscillation_steps(singular: Singularity, shift: float) -> float:
@@ -157,15 +157,16 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        mismatch = float(by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check]).max())
+        mismatch = _mismatch(G, check, singular, early)
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
         representative = representative or encloses(G, steps[steps > reach], singular)
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
-        if reach >= PATIENCE and isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION:
-            doubled = _by_doubling(run.function, steps, shift, early, singular)
+        whole = _squared(G, run, phase, last) if reach >= PATIENCE else None
+        if whole is not None:
+            doubled = _by_doubling(whole, steps, shift, early, singular)
             # Once what the contour does not see has faded it serves, if that is why the two disagreed.
             faded = steps > max(fade, reach)
             if fade < reach or not faded.any():
@@ -182,6 +183,22 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     if late.size:
         parts.append(_late(G, late, singular, (reach, float(levels[1])), mismatch, representative))
     return joined(parts)
+
+
+def _mismatch(G: Transform, check: Array, singular: Singularity, early: Scaled) -> float:
+    """By what contour and recursion differ; 0 where that is no more than the contour errs by its own estimate."""
+    found = by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check])
+    if ACCEPT < found.max() < DOUBTFUL:
+        found = np.where(found <= by_contour(G, check, singular).error, 0.0, found)
+    return float(found.max())
+
+
+def _squared(G: Transform, run: Stepper, phase: float, last: int) -> GeneratingFunction | None:
+    """What is squared to reach the last step: the modes that have moved by then; None if they are too many."""
+    if not isinstance(run, SingleRecursion):
+        return None
+    function = run.function if last <= STEP_BUDGET else G.stepper(min(phase, MAX_PHASE), last).function
+    return function if dimension(function) <= MAX_DIMENSION else None
 
 
 def _late(

@@ -309,7 +309,7 @@ def test_a_file_is_chosen_in_the_page(driver: Any, address: str, tmp_path: Path)
     choose(tmp_path / name)
     page.until(lambda: page.get("problem") == "file")
     page.settled()
-    assert "n_samples=60" in page.get("words", "text")
+    assert "60 samples" in page.get("words", "text")
     assert page.get("link").startswith("?problem=file&")
     page.until(lambda: (page.js(SHOWN) or "").endswith(name))  # as text
     page.press("simulate")
