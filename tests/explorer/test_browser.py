@@ -321,7 +321,7 @@ def test_a_file_is_chosen_in_the_page(driver: Any, address: str, tmp_path: Path)
     before = page.get("link")
     choose(tmp_path / name)
     page.until(lambda: page.get("link") != before)
-    page.until(lambda: "n_samples=30" in page.get("words", "text"))
+    page.until(lambda: "30 samples" in page.get("words", "text"))
 
     (tmp_path / "bad.npz").write_bytes(b"no archive")
     with open(tmp_path / "large.npz", "wb") as large:
@@ -358,7 +358,7 @@ def test_a_server_that_ends_says_so_and_leaves_no_files(driver: Any, tmp_path: P
         try:
             assert server.stdout is not None
             page = Page(driver, server.stdout.readline().strip())
-            page.until(lambda: "n_samples=40" in (page.get("words", "text") or ""))
+            page.until(lambda: "40 samples" in (page.get("words", "text") or ""))
             assert page.get("message", "text") == ""
             page.js(CHOOSE).send_keys(str(data))
             page.until(lambda: len(list(folder.glob("genfun-*/*.csv"))) == 1)
