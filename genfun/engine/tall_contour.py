@@ -50,12 +50,12 @@ class OffAxis:
     shift: float
 
     @classmethod
-    def of(cls, roots: Complex[Array, "n m"], lasting: bool, shift: float) -> OffAxis:
+    def of(cls, roots: Complex[Array, "..."], lasting: bool, shift: float) -> OffAxis:
         """Those of modes.
 
         Parameters
         ----------
-        roots : array, shape (n, m)
+        roots : array, any shape
             Eigenvalues of the update of each mode.
         lasting : bool
             Whether label noise or the pull of weight decay adds a root 1.

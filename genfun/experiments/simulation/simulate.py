@@ -215,7 +215,8 @@ def _of_probe(
     return Runs(kept, loss, method, seed, order, dtype, wrong)
 
 
-def _numbers(steps: int, replicas: int, seed: int, dtype: Dtype, order: Order) -> tuple[int, int, int]:
+def _numbers(steps: Any, replicas: Any, seed: Any, dtype: Any, order: Any) -> tuple[int, int, int]:
+    """The first three as integers; what is no such thing, or no such choice, is refused by name."""
     for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
