@@ -195,10 +195,9 @@ def _mismatch(G: Transform, check: Array, singular: Singularity, early: Scaled) 
 
 def _squared(G: Transform, run: Stepper, phase: float, last: int) -> GeneratingFunction | None:
     """What is squared to reach the last step: the modes that have moved by then; None if they are too many."""
-    if not isinstance(run, SingleRecursion):
-        return None
-    function = run.function if last <= STEP_BUDGET else G.stepper(min(phase, MAX_PHASE), last).function
-    return function if dimension(function) <= MAX_DIMENSION else None
+    if last > STEP_BUDGET:
+        run = G.stepper(min(phase, MAX_PHASE), last)
+    return run.function if isinstance(run, SingleRecursion) and dimension(run.function) <= MAX_DIMENSION else None
 
 
 def _late(
