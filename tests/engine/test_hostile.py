@@ -11,7 +11,9 @@ import pytest
 
 import genfun as gf
 from genfun.case import Case
+from genfun.engine.loss_curve import by_contour
 from genfun.engine.recursion import Recursion
+from genfun.engine.singularity import dominant_singularity
 from validation.hostile import Hostile, exact_log, fuzz
 
 TINY = gf.LinearProblem([1.0, 0.02], [1.0, 1.0], noise_variance=1e-20)
@@ -253,3 +255,14 @@ def test_blocks_of_steps_keep_the_digits_of_a_mode_whose_own_noise_is_nearly_all
     found = gf.predict(problem, method, steps, noise=noise)
     true = np.ldexp(mantissa[0], exponent[0])[steps]
     assert (np.abs(found.loss / true - 1.0) <= found.error).all()
+
+
+def test_contours_that_pass_outside_what_turns_know_how_their_values_are_rounded() -> None:
+    # 1 - momentum = 1e-5 costs the values five digits: late losses were off by 13 times their error.
+    problem, noise = gf.LinearProblem([1.0], [1.0], n_samples=1000), gf.SpectrallyExpressible(3.0, 1.0)
+    method, steps = gf.QHM(19.5, 0.99999, 0.999, 1), np.array([4500, 4750, 5000, 5250])
+    mantissa, exponent = Recursion(problem, [method], noise, dtype=np.longdouble).run(5250)
+    G = Case.of(problem, method, noise).transform
+    found = by_contour(G, steps, dominant_singularity(G))
+    log = found.loss.log() - np.log(mantissa[0][steps].astype(float)) - exponent[0][steps] * np.log(2.0)
+    assert (np.abs(log) <= found.error + 4e-14).all()
