@@ -107,7 +107,7 @@ def stability(problem: Problem | LinearData, method: Method, noise: NoiseChoice 
     G = case.transform
     singular = dominant_singularity(G)
     gain, top = singular.noise_gain, curvature_limit(case.problem, method)
-    edge_distance = method.learning_rate / top - 1.0
+    edge_distance = method.learning_rate / top - 1.0 if top > 0.0 else np.inf
     # On one of the two limits and not beyond the other.
     beyond, at_curvature = gain > 1.0 + MARGINAL, abs(edge_distance) < MARGINAL
     marginal = not beyond and (at_curvature or (abs(gain - 1.0) < MARGINAL and not singular.curvature_binds))

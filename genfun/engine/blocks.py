@@ -19,7 +19,7 @@ WORTH = 128
 """From so many steps on the matrices are worth building; a quarter of the steps is the longest block worth it."""
 AMPLIFIED = 10.0
 """Growth of a mode within a block while the drive is kept: where a mode's own share of the drive holds it (tau2 and
-large steps), rounding would grow by as much."""
+large steps), rounding would grow by as much. So it would where terms of both signs cancel to that part of their sum."""
 LEAST, GREATEST = 1e-200, 1e200
 """A block whose losses leave this range is stepped through, which checks the range more often."""
 
@@ -34,6 +34,9 @@ class Blocks:
     with S the sum over modes of the first moment. The noise couples the modes through S alone, so that the S of a
     block follow from the state at its start by one product with the rows e^T A^j and a triangular system of K
     unknowns, and the next state by a product with the columns A^i f. Rounding is that of the steps.
+
+    A mode whose own noise is nearly all spared may alternate in sign without the drive, and decay more slowly than the
+    loss does: the S_i are then small sums of large terms, and blocks become shorter once that shows.
 
     Parameters
     ----------
@@ -91,6 +94,11 @@ class Blocks:
             total = self._inverse @ alone
             if not (total.min() > LEAST and total.max() < GREATEST):
                 return self._stepped()
+            if (np.abs(self._inverse) @ np.abs(alone) > AMPLIFIED * total).any():
+                if self.length < 2 * SHORTEST:
+                    return self._stepped()
+                vars(self).update(vars(Blocks(run, self.length // 2)))
+                return self.advance()
             driven = _product(self._columns.T, run.tau1 * total + label).reshape(state.shape)
             losses = Scaled(0.5 * (total + label), np.repeat(run.scale, self.length))
             run.move_to(run.step + self.length, (np.einsum("ijn,jn->in", self._power, state) + driven)[:, None])

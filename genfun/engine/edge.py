@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import is_dataclass, replace
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ SHARES = np.append(np.geomspace(1e-15, 1.0, 200)[:-1], 1.0 - 1e-13)
 """Of the curvature limit: where the first crossing of the noise gain is looked for."""
 HALVINGS = 60
 """Of the gap between two of them, which is 19 % wide: down to rounding."""
+GRID = np.geomspace(1e-12, 1.0, 480)
+"""Of what the coefficients of the update allow: where the noiseless dynamics is looked at."""
+ON_CIRCLE = 1e-12
+"""On the grid a root may be so far outside the unit circle: slow modes are, by rounding."""
 
 
 def with_rate(method: Method, rate: float) -> Any:
@@ -62,23 +67,54 @@ def curvature_limits(kind: type[Any], hyper: tuple[Array, ...], lambda_max: floa
         return np.asarray(np.asarray(own(*hyper), dtype=np.float64) / lambda_max)
     shape = np.broadcast_shapes(*(np.shape(h) for h in hyper))
     flat = [np.broadcast_to(h, shape).ravel() for h in hyper]
-
-    def stable(a: Array) -> Bool[Array, "..."]:
-        """At points (k, settings)."""
-        rows, _ = kind.update(a, *flat)
-        matrix = np.stack([np.stack([np.broadcast_to(x, a.shape) for x in row], axis=-1) for row in rows], axis=-2)
-        return np.abs(np.linalg.eigvals(matrix)).max(axis=-1) <= 1.0
-
     count = int(np.prod(shape))
-    grid = np.geomspace(1e-6, 1e3, 400)[:, None] * np.ones(count)
-    good = stable(grid)
-    first = np.where(good.all(axis=0), grid.shape[0], np.argmin(good, axis=0))
-    low, high = (grid[np.clip(first + i, 0, grid.shape[0] - 1), np.arange(count)] for i in (-1, 0))
+
+    def radii(a: Array) -> Array:
+        """At points (k, settings)."""
+        return np.abs(np.linalg.eigvals(_matrices(kind.update(a, *flat)[0], a.shape))).max(axis=-1)
+
+    at_rest, at_one = (_matrices(kind.update(np.full(count, a), *flat)[0], (count,)) for a in (0.0, 1.0))
+    most = _most(at_rest, at_one - at_rest)
+    # The slowest root leaves 1 outwards where gradients are climbed.
+    rises = np.linalg.det(np.eye(at_rest.shape[-1]) - at_one) <= 0.0
+    bounded = np.isfinite(most) & ~rises
+    grid = GRID[:, None] * np.where(bounded, most, 1.0)
+    good = radii(grid) <= 1.0 + ON_CIRCLE
+    first, each = np.where(good.all(axis=0), GRID.size - 1, np.argmin(good, axis=0)), np.arange(count)
+    low, high = np.where(first == 0, 0.0, grid[np.maximum(first - 1, 0), each]), grid[first, each]
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        fine = stable(middle[None])[0]
+        fine = radii(middle[None])[0] <= 1.0
         low, high = np.where(fine, middle, low), np.where(fine, high, middle)
-    return np.asarray(np.where(first == grid.shape[0], np.inf, low).reshape(shape) / lambda_max)
+    return np.asarray(np.where(rises, 0.0, np.where(bounded, low, np.inf)).reshape(shape) / lambda_max)
+
+
+def _matrices(rows: Any, shape: tuple[int, ...]) -> Array:
+    return np.stack([np.stack([np.broadcast_to(x, shape) for x in row], axis=-1) for row in rows], axis=-2)
+
+
+def _most(at_rest: Array, slope: Array) -> Array:
+    r"""What a stable a cannot exceed; inf where gradients move nothing.
+
+    .. math:: \det(r - T(a)) = \sum_j c_j(a)\, r^{M-j},\qquad |c_j| \le \tbinom{M}{j}
+
+    if no root is outside the unit circle; every c_j is affine in a, as gradients enter in one place.
+    """
+    size, each = at_rest.shape[-1], np.abs(slope).max(axis=(1, 2))
+    unit = 1.0 / np.where(each > 0.0, each, 1.0)
+    low, high = (_coefficients(at_rest + part * slope) for part in (0.0, unit[:, None, None]))
+    allowed = np.array([comb(size, j) for j in range(1, size + 1)]) + np.abs(low)
+    with np.errstate(divide="ignore"):
+        return np.where(each > 0.0, unit * (allowed / np.abs(high - low)).min(axis=1), np.inf)
+
+
+def _coefficients(matrix: Array) -> Array:
+    """c_1, ..., c_M of det(r - T), by Faddeev and LeVerrier."""
+    found, eye, product = [], np.eye(matrix.shape[-1]), matrix
+    for j in range(1, matrix.shape[-1] + 1):
+        found.append(-np.trace(product, axis1=1, axis2=2) / j)
+        product = matrix @ (product + found[-1][:, None, None] * eye)
+    return np.stack(found, axis=1)
 
 
 def curvature_limit(problem: Problem, method: Method) -> float:
@@ -213,7 +249,7 @@ def edges(
         rho, in units of an eigenvalue; where there is any, the last hyperparameter is the learning rate times it.
     """
     hyper = _undecayed(hyper, weight_decay)
-    top = curvature_limits(kind, hyper, problem.lambda_max + weight_decay)
+    top = np.atleast_1d(curvature_limits(kind, hyper, problem.lambda_max + weight_decay))
     if gamma == 0.0 or (noise.tau1 == 0.0 and noise.tau2 == 0.0):
         return top
     if np.isinf(problem.trace):

@@ -23,6 +23,8 @@ NEGLIGIBLE = -42.0
 
 DENSE, FEW = 4.0, 64
 """Powers are tabulated where at least FEW steps are asked for, and at least one in DENSE."""
+HEAVY, LOOKED_AT = 1e-3, 12
+"""Terms of a tall contour from this part of the largest on count; so many are looked at for rounding."""
 
 
 @dataclass(frozen=True)
@@ -281,9 +283,24 @@ def _quadrature(
         if high is not None:
             # exp(c t/t_max) has the rounding of its angle.
             reach = np.maximum(np.real(c), np.real(c) * (steps[window.start] / last))
-            unit = np.finfo(real).eps * (8.0 + np.abs(c)) + accuracy
-            rounding[window] = 3.0 * np.linalg.norm((unit * np.abs(weighted) * np.exp(reach)).astype(np.float64))
+            terms = (np.abs(weighted) * np.exp(reach)).astype(np.float64)
+            seen = _rounded(G, rate, c, last, terms) * (float(np.finfo(real).eps / np.finfo(np.float64).eps))
+            unit = np.finfo(real).eps * (8.0 + np.abs(c)) + max(accuracy, seen)
+            rounding[window] = 3.0 * np.linalg.norm((unit * terms).astype(np.float64))
     return _Sums(result, rounding)
+
+
+def _rounded(G: HasLoss, rate: float, c: Array, last: float, terms: Array) -> float:
+    """Relative rounding of values in doubles, at some of the nodes that count; 0 where it cannot be seen."""
+    if not getattr(G, "extended", False):
+        return 0.0
+    heavy = np.flatnonzero(terms > HEAVY * terms.max())
+    some = c[heavy[np.unique(np.linspace(0, heavy.size - 1, LOOKED_AT).astype(int))]]
+    rough, fine = (
+        G.loss(-np.expm1(-(real(rate) + some.astype(kind) / real(last))))
+        for real, kind in ((np.float64, np.complex128), (np.longdouble, np.clongdouble))
+    )
+    return float(np.nan_to_num(np.abs((rough - fine) / fine).max(), nan=0.0, posinf=0.0))
 
 
 def _at_steps(steps: Array, c: Array, weighted: Array, real: Any) -> Array:

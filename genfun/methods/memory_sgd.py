@@ -48,7 +48,8 @@ class MemorySGD:
     Raises
     ------
     ValueError
-        If learning_rate <= 0, the lengths differ, a number is not finite, D does not forget, or batch_size < 1.
+        If learning_rate <= 0, the lengths differ, a number is not finite, D does not forget, the effective rate is not
+        above 0, or batch_size < 1.
     TypeError
         If an argument is of the wrong kind.
 
@@ -92,6 +93,12 @@ class MemorySGD:
         if radius >= 1.0:
             raise ValueError(f"keeps must have eigenvalues below 1 in modulus, got {radius!r}: a velocity never fades")
         direct = float(_numbers("direct", self.direct))
+        effective = direct + float(reads @ np.linalg.solve(np.eye(size) - keeps, writes))
+        if not effective > 0.0:
+            raise ValueError(
+                f"direct + reads (1 - keeps)^-1 writes must be above 0, got {effective!r}: a lasting gradient would "
+                f"be climbed, or never move w; raise direct, or change the sign of reads or writes"
+            )
         object.__setattr__(self, "direct", direct)
         object.__setattr__(self, "reads", tuple(reads.tolist()))
         object.__setattr__(self, "writes", tuple(writes.tolist()))
