@@ -87,8 +87,7 @@ class Family:
             name = getattr(self.template, "__qualname__", repr(self.template))
             remedy = f"; write {name}(...) with its arguments" if callable(self.template) else ""
             raise TypeError(
-                "method must be a dataclass with its numbers, such as SGD(1.0), where settings are searched, "
-                f"got {name}{remedy}"
+                f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {name}{remedy}"
             )
         _check.method(self.template)
         options, sampling = (getattr(self.template, x, "") for x in ("options", "sampling"))

@@ -217,8 +217,8 @@ def test_what_became_of_trials_is_compared_with_the_verdicts(tmp_path):
     words = ("prune", path, "--data", "power-law", *LAW, "--momentum", 0.9, "--batch-size", 10)
     assert [trial["outcome"] for trial in result_of(*words)["trials"]] == ["blew up", "finished", "finished", "waiting"]
     shown = run(*words).stdout
-    assert "of 1 trials that blew up, 1 must diverge by theory" in shown
-    assert "1 trials finished though their mean loss must diverge" in shown
+    assert "of 1 trial that blew up, 1 must diverge by theory" in shown
+    assert "1 trial finished though the mean loss must diverge" in shown
 
 
 def test_a_file_of_measured_runs_has_the_same_answer_as_the_measurement(tmp_path):

@@ -151,7 +151,8 @@ def here(e: Explanation, start: float, chosen: bool) -> str:
     """Where the run is at the step asked for."""
     text = f"At step {count(e.steps)}{' (by default)' if chosen else ''} the loss is {loss(e.loss, e.log_loss)}"
     if start > 0.0 and math.isfinite(e.log_loss):
-        text += f", {ratio(e.log_loss - math.log(start))} of the start"
+        log_share = e.log_loss - math.log(start)
+        text += f", {ratio(log_share)} {'of' if log_share < 0.0 else 'times that at'} the start"
     slope = e.local_exponent
     if abs(slope) < STILL:
         text += "; there it stands still"
