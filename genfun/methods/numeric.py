@@ -15,7 +15,7 @@ Rows = list[list[Any]]
 
 def is_zero(x: Any) -> bool:
     """Whether an entry is the number 0, which costs no arithmetic; arrays are never looked at."""
-    return isinstance(x, (int, float)) and x == 0
+    return isinstance(x, (int, float)) and bool(x == 0)
 
 
 def plus(x: Any, y: Any) -> Any:
