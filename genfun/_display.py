@@ -124,6 +124,23 @@ def few(names: Iterable[Any], most: int = 12) -> str:
     return ", ".join(words[:most]) + more
 
 
+def several(number: int, things: str) -> str:
+    """How many of something, in the plural where it is not one.
+
+    Parameters
+    ----------
+    number : int
+    things : str
+        In the plural, by an s at its end.
+
+    Examples
+    --------
+    >>> several(1, "modes"), several(1000, "modes")
+    ('1 mode', '1,000 modes')
+    """
+    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+
+
 def percent(share: float, digits: int = 2) -> str:
     """A share in per cent, to two digits, or to what is missing from 100 %.
 

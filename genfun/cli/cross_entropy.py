@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from genfun._display import percent
+from genfun._display import percent, several
 from genfun.cli.answer import PICTURES, Answer, lines_of
 from genfun.cli.options import asked, notes, told
 from genfun.cli.output import Block, Grid
@@ -212,7 +212,9 @@ def _undrawn() -> None:
 def _preamble(target: Target, data: SoftmaxData) -> list[str]:
     # What an intercept gains is said of squared loss.
     remarks = [re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in target.remarks]
-    return [f"{target.label}: {data!r}", *notes(remarks), "loss: cross-entropy in nats, a mean over samples"]
+    features = several(data.features.shape[1], "features")
+    shape = f"{several(data.n_samples, 'samples')} of {features} in {len(data.classes)} classes"
+    return [f"{target.label}: {shape}", *notes(remarks), "loss: cross-entropy in nats, a mean over samples"]
 
 
 def _inputs(target: Target, data: SoftmaxData, **setting: Any) -> dict[str, Any]:

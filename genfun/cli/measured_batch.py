@@ -108,10 +108,12 @@ def critical_words(f: StepsFit) -> list[str]:
     level = percent(f.level)
     inside = f"fewest samples at batch size {f.batch_size:.4g}, {level} interval {least:.4g} .. {most:.4g}"
     outside = f"fewest samples at an end of the measured batch sizes; {level} interval {least:.4g} .. {most:.4g}"
+    ratio = f"{f.ratio:.4g}, {level} interval {low:.4g} .. {high:.4g}"
+    if not low <= f.ratio <= high:  # steps that stand still, or fall in proportion throughout: the search's own end
+        ratio = f"below {low:.4g}, if any" if f.ratio < low else f"above {high:.4g}, if any"
     return [
         inside if math.isfinite(f.batch_size) else outside,
-        f"critical batch size {f.ratio:.4g}, {level} interval {low:.4g} .. {high:.4g}: B of steps = A (1 + B/b), "
-        "where steps and samples are both twice their least",
+        f"critical batch size {ratio}: B of steps = A (1 + B/b), where steps and samples are both twice their least",
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from genfun._display import several
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, notes, preamble, table_argument
@@ -125,11 +126,14 @@ def _against(trials: list[dict[str, Any]], mse: bool) -> list[str]:
     """The verdicts against what became of the trials."""
     blew = [trial["verdict"] for trial in trials if trial["outcome"] == "blew up"]
     ended = [trial["verdict"] for trial in trials if trial["outcome"] == "finished"]
-    remarks = [f"of {len(blew)} trials that blew up, {blew.count('diverges')} must diverge by theory"] if blew else []
+    remarks = (
+        [f"of {several(len(blew), 'trials')} that blew up, {blew.count('diverges')} must diverge by theory"]
+        if blew
+        else []
+    )
     if "diverges" in ended:
-        told = (
-            f"{ended.count('diverges')} trials finished though their mean loss must diverge: too few steps to show it"
-        )
+        finished = several(ended.count("diverges"), "trials")
+        told = f"{finished} finished though the mean loss must diverge: too few steps to show it"
         remarks.append(told if mse else told + ", or the loss is torch.nn.MSELoss (--mse)")
     return remarks
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, several
 from genfun._typing import Array, Float, Progress, Shaped
 from genfun.data import _arrays
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
@@ -372,9 +372,11 @@ class LinearData(Displayed):
 def _notes(name: str, basis: Eigenbasis, eps: float, relative_floor: float) -> tuple[str, ...]:
     notes = []
     if basis.n_dropped:
+        whose = "features, in which columns follow from others" if name == "X" else "kernel"
+        many = several(basis.n_dropped, "directions")
         notes.append(
-            f"{name} is rank deficient: {basis.n_dropped} directions with eigenvalues at rounding were dropped, "
-            "and the part of y in them counted as noise_variance"
+            f"rank-deficient {whose}: {many} with an eigenvalue at rounding left out; what the target has there counts "
+            "as label noise"
         )
     if eps > np.finfo(np.float64).eps and basis.eigenvalues.size:
         floor = relative_floor * basis.eigenvalues[0]

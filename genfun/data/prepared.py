@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._display import several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
@@ -127,7 +128,9 @@ class Recipe:
         if constant.all():
             raise ValueError("standardize: every column is constant; there is nothing to learn from")
         amounts = found.amounts & ~constant
-        notes = [f"standardized: {int(amounts.sum())} columns have mean 0 and standard deviation 1"]
+        count = int(amounts.sum())
+        have = "has" if count == 1 else "have"
+        notes = [f"standardized: {several(count, 'columns')} {have} mean 0 and standard deviation 1"]
         if constant.any():
             notes.append(f"constant, left out: {_named(found.names, constant)}")
         moved, divided = np.where(amounts, mean, 0.0), np.where(amounts, spread, 1.0)
@@ -213,7 +216,7 @@ def _of_intercept(data: LinearData, target: str) -> list[str]:
         return []
     before, after = 0.5 * data.noise_variance, 0.5 * max(data.noise_variance - gain, 0.0)
     mean = data.targets.mean(axis=0)
-    of = f"{target!r} has mean {mean[0]:.4g}" if mean.size == 1 else f"{target!r} has no mean 0"
+    of = f"{target!r} has mean {mean[0]:.4g}" if mean.size == 1 else f"classes of {target!r} do not have mean 0"
     return [
         f"{of} and there is no intercept: with one the least loss is {after:.4g} instead of {before:.4g}; "
         "intercept adds it"

@@ -84,8 +84,10 @@ class Family:
 
     def __post_init__(self) -> None:
         if isinstance(self.template, type) or not is_dataclass(self.template):
+            name = getattr(self.template, "__qualname__", repr(self.template))
+            remedy = f"; write {name}(...) with its arguments" if callable(self.template) else ""
             raise TypeError(
-                f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {self.template!r}"
+                f"method must be a dataclass, such as SGD(1.0), where settings are searched, got {name}{remedy}"
             )
         _check.method(self.template)
         options, sampling = (getattr(self.template, x, "") for x in ("options", "sampling"))

@@ -276,7 +276,7 @@ def best_table(report: Report) -> TextTable:
             if banded
             else "noise error: relative error of the loss by what is left out of the noise of the data"
         )
-        + "; of edge: share of the largest stable rate, and "
+        + "; of edge: share of the largest stable rate, and where noise sets that one, "
         "beyond 90 % rare runs carry the mean; worth: by how much momentum lowers the least loss."
         + "".join(f" At a bound: {bound}." for bound in bounds)
     )

@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from genfun._display import percent
+from genfun._display import percent, several
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
 from genfun.engine.loss_curve import automatic
@@ -114,7 +114,7 @@ class MeasuredNoise(ErrorEstimate):
     def words(self) -> str:
         """Where it is from and how well it is known, for a sentence."""
         return (
-            f"measured on {self.pairs.size} vectors of sample space: largest learning rates are known to "
+            f"measured on {several(self.pairs.size, 'vectors')} of sample space: largest learning rates are known to "
             f"{percent(self.error, 1)}, losses to {percent(self.loss_error, 1)}"
         )
 
@@ -367,6 +367,8 @@ def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
         noise = supplemented(data, features, space, basis, noise, partial(_judged, data, features, noise))
+    else:  # one sample has no batch noise that could be left out
+        noise = replace(noise, loss_error=0.0)
     return replace(noise, products=0.5 * space.halves + checks)
 
 

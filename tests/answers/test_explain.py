@@ -231,3 +231,9 @@ def test_wrong_questions_are_refused():
         gf.explain(ODD, gf.SGD(0.4), 10**13)
     with pytest.raises(ValueError, match="batch_size must be at most n_samples=400, got 401"):
         gf.explain(LAW, gf.SGD(0.4, 0.0, 401))
+
+
+@pytest.mark.parametrize(("rate", "words"), [(0.1, "of the start"), (5.0, "times that at the start")])
+def test_a_loss_above_the_start_is_a_multiple_of_it(rate, words):
+    line = next(line for line in gf.explain(ODD, gf.SGD(rate), 3).lines if line.startswith("At step 3"))
+    assert words in line

@@ -217,8 +217,8 @@ def test_what_became_of_trials_is_compared_with_the_verdicts(tmp_path):
     words = ("prune", path, "--data", "power-law", *LAW, "--momentum", 0.9, "--batch-size", 10)
     assert [trial["outcome"] for trial in result_of(*words)["trials"]] == ["blew up", "finished", "finished", "waiting"]
     shown = run(*words).stdout
-    assert "of 1 trials that blew up, 1 must diverge by theory" in shown
-    assert "1 trials finished though their mean loss must diverge" in shown
+    assert "of 1 trial that blew up, 1 must diverge by theory" in shown
+    assert "1 trial finished though the mean loss must diverge" in shown
 
 
 def test_a_file_of_measured_runs_has_the_same_answer_as_the_measurement(tmp_path):
@@ -241,3 +241,12 @@ def test_a_file_of_measured_runs_has_the_same_answer_as_the_measurement(tmp_path
             got = np.array(found[measured.optimizer][name], dtype=float)  # JSON has "nan" as text
             np.testing.assert_allclose(got, want, rtol=1e-12, err_msg=name)
         assert list(measured.batch_sizes[measured.reached]) == found[measured.optimizer]["batch_sizes"]
+
+
+def test_steps_that_no_batch_size_lowers_have_no_critical_batch_size_in_digits(tmp_path):
+    path = written(tmp_path / "points.csv", ("bs", "steps"), *((b, 18.5 + 0.1 * (i % 2)) for i, b in enumerate(B)))
+    told = run("critical-batch", path).stdout
+    found = gf.fit_steps(B, 18.5 + 0.1 * (np.arange(len(B)) % 2))
+    assert found.ratio < found.ratio_interval[0]
+    assert f"critical batch size below {found.ratio_interval[0]:.4g}, if any" in told
+    assert f"{found.ratio:.4g}" not in told

@@ -92,6 +92,7 @@ def test_rank_deficiency_is_counted_and_what_y_has_there_is_noise():
     full = LinearData.from_features(X, y)
     assert (data.rank, data.n_dropped) == (6, 3)
     assert "3 directions" in data.notes[0]
+    assert "noise_variance" not in data.notes[0]  # the command line prints it too
     assert "n_dropped=3" in repr(data)
     np.testing.assert_allclose(data.noise_variance, full.noise_variance, rtol=1e-12)
     wide = LinearData.from_features(np.vstack([X[:4], X[:4]]), np.arange(8.0))
@@ -317,3 +318,11 @@ def test_the_gram_matrix_shows_what_is_not_finite(bad):
     X[17, 2] = bad
     with pytest.raises(ValueError, match=r"X\[17, 2\]"):
         LinearData.from_features(X, y)
+
+
+def test_one_sample_has_no_batch_noise_that_could_be_unknown():
+    noise = LinearData.from_features(np.array([[2.0]]), np.array([1.0])).measured_noise
+    assert noise.sound
+    assert noise.words == (
+        "measured on 1 vector of sample space: largest learning rates are known to 0 %, losses to 0 %"
+    )

@@ -67,6 +67,7 @@ def test_a_constant_column_cannot_be_standardized_and_is_left_out():
     data = load(HOMES.assign(kind=3.7), target="price", standardize=True)
     same(data, (BY_HAND[:, [0, 4]] - BY_HAND[:, [0, 4]].mean(0)) / BY_HAND[:, [0, 4]].std(0), PRICE)
     assert "constant, left out: 'kind'" in data.notes
+    assert "standardized: 1 column has mean 0" in " ".join(load(HOMES[["size", "price"]], standardize=True).notes)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], ["a", "b", "c"], [True, False]])

@@ -145,3 +145,15 @@ def test_velocities_that_make_no_method_are_refused(arguments, message):
         gf.MemorySGD(**{**usual, **arguments})
     with pytest.raises(ValueError, match="slow"):
         gf.MemorySGD.two_timescale(0.1, slow=1.0)
+
+
+def test_without_a_momentum_to_search_none_is_told():
+    problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=20)
+    assert "momentum" not in repr(gf.optimize(problem, B, 30, method=gf.MemorySGD(0.05, 1.0, 0.9, 1.0, 0.9, B)))
+
+
+@pytest.mark.other_kinds
+def test_a_class_in_place_of_a_setting_is_refused_with_what_to_write():
+    problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=20)
+    with pytest.raises(TypeError, match=r"got MemorySGD; write MemorySGD\(\.\.\.\)"):
+        gf.optimize(problem, B, 30, method=gf.MemorySGD)

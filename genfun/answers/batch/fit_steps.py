@@ -361,5 +361,6 @@ def _of_the_ratio(weight: float, ratio: float, b: Array) -> tuple[str, ...]:
     if weight < 1.0 - SURE:
         notes.append(f"the curve A (1 + B/b), whose B is the critical batch size, has a weight of only {weight:.2g}")
     if not b[0] < ratio < b[-1]:
-        notes.append(f"the critical batch size, {ratio:.4g}, lies outside the measured {b[0]:g} .. {b[-1]:g}")
+        where = f"below the smallest, {b[0]:g}" if ratio <= b[0] else f"above the largest, {b[-1]:g}"
+        notes.append(f"the critical batch size lies outside the measured batch sizes, {where}")
     return tuple(notes)

@@ -98,14 +98,15 @@ class Optimum(Displayed):
         return f"near the edge: the mean is carried by rare runs, and a single run may well blow up; {text}"
 
     def __repr__(self) -> str:
-        m, beta = self.method, getattr(self.method, "momentum", 0.0)
-        sign = "negative " if beta < 0.0 else ""
+        m, beta = self.method, getattr(self.method, "momentum", None)
+        momentum = "" if beta is None else f"momentum={beta:.4g}, "
+        sign = "negative " if beta is not None and beta < 0.0 else ""
         size = "full batch" if m.batch_size is None else f"batch_size={m.batch_size}"
         worth = f", {sign}momentum worth {percent(self.gain)}" if self.gain > 0.0 else ""
         bound = f", at a bound: {'; '.join(self.bounds)}" if self.at_bound else ""
         return (
             f"Optimum(loss {self.loss:.{self.digits}g} at step {self.steps}: learning_rate={m.learning_rate:.4g}, "
-            f"momentum={beta:.4g}, {size}{worth}{bound}{self._doubts()})"
+            f"{momentum}{size}{worth}{bound}{self._doubts()})"
         )
 
     def _doubts(self) -> str:

@@ -151,7 +151,8 @@ def here(e: Explanation, start: float, chosen: bool) -> str:
     """Where the run is at the step asked for."""
     text = f"At step {count(e.steps)}{' (by default)' if chosen else ''} the loss is {loss(e.loss, e.log_loss)}"
     if start > 0.0 and math.isfinite(e.log_loss):
-        text += f", {ratio(e.log_loss - math.log(start))} of the start"
+        log_share = e.log_loss - math.log(start)
+        text += f", {ratio(log_share)} {'of' if log_share < 0.0 else 'times that at'} the start"
     slope = e.local_exponent
     if abs(slope) < STILL:
         text += "; there it stands still"
@@ -179,7 +180,9 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     if not noisy:
         return "There is no batch noise, so tau2 changes nothing."
     if not isinstance(e.noise, SpectrallyExpressible):
-        here = f"; the loss there to about {percent(e.noise_error, 1)}" if e.noise_error > 0.0 else ""
+        known = percent(e.noise_error, 1)
+        about = "" if known.startswith("less") else "about "
+        here = f"; the loss there to {about}{known}" if e.noise_error > 0.0 else ""
         whose = "as given" if e.noise_source == "given" else "that of the data"
         return f"Batch noise is {whose}, {noise_words(e.noise)}{here}."
     ends = (e.loss_at_tau2_plus, e.loss_at_tau2_minus), (e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus)

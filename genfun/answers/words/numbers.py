@@ -101,13 +101,20 @@ def ratio(log_value: float, digits: int = 3) -> str:
 
 
 def share(part: float) -> str:
-    """A share in per cent; what is not quite 100 % is not rounded to it.
+    """A share in per cent; what is not quite 0 or 100 % is not rounded to it.
 
     Parameters
     ----------
     part : float
         0 to 1.
+
+    Examples
+    --------
+    >>> share(0.0), share(0.0002), share(0.615), share(0.9999)
+    ('0.0 %', '< 0.1 %', '61.5 %', '> 99.9 %')
     """
+    if 0.0 < part < 0.0005:
+        return "< 0.1 %"
     if 0.99 <= part < 1.0:
         return f"> {math.floor(min(1000.0 * part, 999.0)) / 10.0:g} %"
     return f"{100.0 * part:.1f} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genfun._display import several
 from genfun.answers.words.numbers import figures
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import LinearProblem, Problem
@@ -22,15 +23,19 @@ def problem_words(problem: Problem) -> str:
     'power law with nu 1.5, zeta 0.5, infinitely many modes, initial loss 0.5'
     """
     if isinstance(problem, PowerLaw):
-        modes = "infinitely many" if problem.n_modes is None else f"{problem.n_modes:,}"
-        parts = [f"power law with nu {problem.nu:g}", f"zeta {problem.zeta:g}", f"{modes} modes"]
+        modes = "infinitely many modes" if problem.n_modes is None else several(problem.n_modes, "modes")
+        parts = [f"power law with nu {problem.nu:g}", f"zeta {problem.zeta:g}", modes]
     elif isinstance(problem, LinearProblem):
         least, most = figures(problem.lambda_min), figures(problem.lambda_max)
-        parts = [f"{problem.eigenvalues.size:,} modes", f"eigenvalues {most} down to {least}"]
+        one = problem.eigenvalues.size == 1
+        parts = [
+            several(problem.eigenvalues.size, "modes"),
+            f"eigenvalue {most}" if one else f"eigenvalues {most} down to {least}",
+        ]
     else:
         parts = [repr(problem)]
     if problem.n_samples is not None:
-        parts.append(f"{problem.n_samples:,} samples")
+        parts.append(several(problem.n_samples, "samples"))
     parts.append(f"initial loss {figures(0.5 * (problem.signal_total + problem.noise_variance), 6)}")
     if problem.noise_variance > 0.0:
         parts.append(f"label noise {figures(problem.noise_variance)}")

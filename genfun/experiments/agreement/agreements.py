@@ -29,7 +29,8 @@ HEADINGS = (
 """Of the table of settings."""
 LEGEND = (
     "of edge: the rate over the largest stable one; theory: predicted mean loss at the last step; mean, std. error, "
-    "median: of the simulated losses; ratio: mean over theory; z: their difference in standard errors"
+    "median: of the simulated losses; ratio: mean over theory; z: their difference in standard errors; "
+    "verdict: at the last step"
 )
 """What they mean."""
 
