@@ -295,6 +295,8 @@ def _rounded(G: HasLoss, rate: float, c: Array, last: float, terms: Array) -> fl
     if not getattr(G, "extended", False):
         return 0.0
     heavy = np.flatnonzero(terms > HEAVY * terms.max())
+    if heavy.size == 0:  # no loss at all
+        return 0.0
     some = c[heavy[np.unique(np.linspace(0, heavy.size - 1, LOOKED_AT).astype(int))]]
     rough, fine = (
         G.loss(-np.expm1(-(real(rate) + some.astype(kind) / real(last))))
