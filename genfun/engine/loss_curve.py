@@ -157,10 +157,11 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        mismatch = _mismatch(G, check, singular, early)
+        enclosed = encloses(G, steps[steps > reach], singular)
+        mismatch = _mismatch(G, check, singular, early, not enclosed)
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
-        representative = representative or encloses(G, steps[steps > reach], singular)
+        representative = representative or enclosed
         settled = representative and mismatch <= max(ACCEPT, float(recursion_error(G, np.array([reach]), run)[0]))
         if settled or reach >= budget:
             break
@@ -185,11 +186,14 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     return joined(parts)
 
 
-def _mismatch(G: Transform, check: Array, singular: Singularity, early: Scaled) -> float:
-    """By what contour and recursion differ; 0 where that is no more than the contour errs by its own estimate."""
-    found = by_contour(G, check, singular, counts=(NODES,)).loss.relative_difference(early[check])
+def _mismatch(G: Transform, check: Array, singular: Singularity, early: Scaled, flat: bool) -> float:
+    """By what contour and recursion differ; 0 where that is no more than the contour errs by its own estimate.
+
+    Where later contours leave outside what oscillates (flat), so does this one.
+    """
+    found = by_contour(G, check, singular, counts=(NODES,), flat=flat).loss.relative_difference(early[check])
     if ACCEPT < found.max() < DOUBTFUL:
-        found = np.where(found <= by_contour(G, check, singular).error, 0.0, found)
+        found = np.where(found <= by_contour(G, check, singular, flat=flat).error, 0.0, found)
     return float(found.max())
 
 

@@ -70,20 +70,22 @@ def sample_curve(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     early = exact_curve(G.data, G.method, np.arange(wanted + 1))
     soon, late = steps[steps <= wanted], steps[steps > wanted]
     check = np.unique(np.linspace(0.9 * wanted, wanted, CHECKS).astype(np.int64))
-    found = contour(G, np.concatenate((check, late)))
+    enclosed = encloses(G, late, singular)
+    # Where later contours leave outside what oscillates, so does that of the check.
+    found = contour(G, np.concatenate((check, late)), flat=not enclosed)
     mismatch = float(found.loss[: check.size].relative_difference(early.loss[check]).max())
     drift = singular.rate_error * lasting(G.mean_field, singular, late)
     rest = LossCurve(found.loss[check.size :], found.error[check.size :], found.route)
     at = (wanted, float(early.loss[np.array([wanted])].log()[0]))
     known = wanted >= judged_from(G, wanted, float(early.loss[np.array([0])].log()[0]), at[1])
-    known = known or encloses(G, late, singular)
+    known = known or enclosed
     unseen = missed(rest.loss.log(), late, at, mismatch, singular.unresolved_rate, known)
     error = np.maximum(rest.error, unseen) + drift
     parts = [LossCurve(early.loss[soon], early.error[soon], early.route)] if soon.size else []
     return joined([*parts, LossCurve(rest.loss, error, rest.route)])
 
 
-def contour(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
+def contour(G: ExactFunction, steps: Int[Array, " t"], flat: bool = False) -> LossCurve:
     """The contour alone, for steps from FIRST_CONTOUR_STEP on.
 
     Parameters
@@ -91,19 +93,21 @@ def contour(G: ExactFunction, steps: Int[Array, " t"]) -> LossCurve:
     G : ExactFunction
     steps : array, shape (t,)
         Ascending, without repeats.
+    flat : bool
+        See `genfun.engine.contour_curve.by_contour`.
     """
     singular = G.known_singularity()
     apart, limit, rate = near_limit(G, steps, singular)
-    parts = [_inverted(G, steps[:apart], singular.shift)] if apart else []
-    return joined([*parts, _inverted(G, steps[apart:], rate, limit)] if apart < steps.size else parts)
+    parts = [_inverted(G, steps[:apart], singular.shift, flat)] if apart else []
+    return joined([*parts, _inverted(G, steps[apart:], rate, flat, limit)] if apart < steps.size else parts)
 
 
-def _inverted(G: ExactFunction, steps: Array, shift: float, limit: float = 0.0) -> LossCurve:
+def _inverted(G: ExactFunction, steps: Array, shift: float, flat: bool, limit: float = 0.0) -> LossCurve:
     times = steps.astype(np.float64)
     cost = {ratio: len(windows(times, ratio)) * sum(counts) for ratio, counts in COUNTS.items()}
     ratio = min(cost, key=lambda r: cost[r])
     function: Any = AboveLimit(G, limit) if limit > 0.0 else G
-    around = beside(G, steps, G.known_singularity())
+    around = None if flat else beside(G, steps, G.known_singularity())
     found = coefficients(
         function,
         times,

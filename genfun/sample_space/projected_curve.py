@@ -244,9 +244,11 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         mismatch, known = 0.0, True
         if reach < last:
             check = np.unique(np.linspace(max(0.7 * reach, FIRST_CONTOUR_STEP), reach, 6).astype(np.int64))
-            mismatch = float(by_contour(F, check, singular).loss.relative_difference(losses[check]).max())
-            levels = losses[np.array([0, reach])].log()
             enclosed = around is not None and bool(np.isfinite(nodes_of(late[late > reach], around)))
+            # Where later contours leave outside what oscillates, so does this one.
+            found = by_contour(F, check, singular, flat=not enclosed)
+            mismatch = float(found.loss.relative_difference(losses[check]).max())
+            levels = losses[np.array([0, reach])].log()
             known = enclosed or reach >= judged_from(F, reach, float(levels[0]), float(levels[1]))
         if (known and mismatch <= ACCEPT) or reach >= furthest:
             break

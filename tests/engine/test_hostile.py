@@ -183,6 +183,7 @@ def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
         (2860, "a gain that is infinite right of the root, next to the curvature limit"),
         (3037, "two computations of a power that round alike"),
         (4085, "no loss at all, of which no logarithm is to be taken"),
+        (184, "a contour about what oscillates where it is compared, and none where there are too many turns"),
         (3529, "what the contour does not see, faded next to the start but not next to a loss near its floor"),
     ],
 )
