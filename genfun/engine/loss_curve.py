@@ -157,7 +157,8 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     early = run.losses(reach)
     while True:
         check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
-        enclosed = encloses(G, steps[steps > reach], singular)
+        # Near a floor of label noise what has faded beside the start has not beside the loss.
+        enclosed = G.problem.noise_variance == 0.0 and encloses(G, steps[steps > reach], singular)
         mismatch = _mismatch(G, check, singular, early, not enclosed)
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))

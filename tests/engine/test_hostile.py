@@ -184,6 +184,7 @@ def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
         (3037, "two computations of a power that round alike"),
         (4085, "no loss at all, of which no logarithm is to be taken"),
         (184, "a contour about what oscillates where it is compared, and none where there are too many turns"),
+        (4160, "what has faded next to the start, and not next to a loss near a tiny floor of label noise"),
         (3529, "what the contour does not see, faded next to the start but not next to a loss near its floor"),
     ],
 )
