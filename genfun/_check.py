@@ -69,6 +69,21 @@ def boolean(name: str, value: Any, remedy: str = "") -> bool:
     return bool(value)
 
 
+def batches(method: Any, remedy: str = "") -> None:
+    """Set batch_size and replacement of a method that is being made, as an integer or None and a bool.
+
+    Parameters
+    ----------
+    method : Method
+    remedy : str
+        What to do about a replacement that is no bool.
+    """
+    if method.batch_size is not None:
+        size = integer("batch_size", method.batch_size, 1, "None means the full batch")
+        object.__setattr__(method, "batch_size", size)
+    object.__setattr__(method, "replacement", boolean("replacement", method.replacement, remedy))
+
+
 def momentum(value: Any) -> float:
     """A momentum in (-1, 1)."""
     result = number("momentum", value, "pass a number between -1 and 1")

@@ -15,6 +15,8 @@ from genfun.problems.problem import LinearProblem
 LARGEST_KERNEL = {"cpu": 1e12, "other": 1e15}
 """Multiplications of a tangent kernel, n^2 x outputs x parameters, up to which it is made: some minutes of a core."""
 SOLVERS = ("auto", "kernel", "lanczos")
+TOLD = 0.01
+"""Relative error from which on a note says so."""
 
 
 class InUnitsOfMSELoss:
@@ -57,7 +59,7 @@ def goes_by_products(solver: str, model: Any, x: Any, y: Any) -> bool:
         raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {solver!r}")
     if solver != "auto":
         return solver == "lanczos"
-    where = next(p for p in model.parameters()).device.type
+    where = next(iter(model.parameters())).device.type
     outputs = 1 if y.ndim == 1 else y.shape[-1]
     work = float(len(x)) ** 2 * outputs * sum(p.numel() for p in model.parameters() if p.requires_grad)
     return work > LARGEST_KERNEL.get(where, LARGEST_KERNEL["other"])
@@ -104,7 +106,3 @@ def how_far(problem: MeasuredSpectrum, method: Any, steps: int) -> tuple[str, ..
         f"the loss without batch noise is known within {error:.1g} (relative) at the last step: for so many steps "
         "take gf.LinearProblem.from_operator with more lanczos_steps",
     )
-
-
-TOLD = 0.01
-"""Relative error from which on a note says so."""

@@ -103,10 +103,7 @@ class MemorySGD:
         object.__setattr__(self, "reads", tuple(reads.tolist()))
         object.__setattr__(self, "writes", tuple(writes.tolist()))
         object.__setattr__(self, "keeps", tuple(map(tuple, keeps.tolist())))
-        if self.batch_size is not None:
-            count = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
-            object.__setattr__(self, "batch_size", count)
-        object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
+        _check.batches(self)
 
     @staticmethod
     def two_timescale(

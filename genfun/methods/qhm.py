@@ -69,10 +69,7 @@ class QHM:
         if nu > 1.0:
             raise ValueError(f"nu must be at most 1, got {nu!r}; 1 is heavy ball")
         object.__setattr__(self, "nu", nu)
-        if self.batch_size is not None:
-            size = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
-            object.__setattr__(self, "batch_size", size)
-        object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
+        _check.batches(self)
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:

@@ -87,11 +87,7 @@ class SGD:
         rate = _check.positive("learning_rate", self.learning_rate, "choose a learning rate above 0")
         object.__setattr__(self, "learning_rate", rate)
         object.__setattr__(self, "momentum", _check.momentum(self.momentum))
-        if self.batch_size is not None:
-            size = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
-            object.__setattr__(self, "batch_size", size)
-        drawn = _check.boolean("replacement", self.replacement, "torch's options, such as dampening, are given by name")
-        object.__setattr__(self, "replacement", drawn)
+        _check.batches(self, "torch's options, such as dampening, are given by name")
         self._check_options()
         if self.sampling == "replacement":
             object.__setattr__(self, "replacement", True)

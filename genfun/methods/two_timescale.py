@@ -71,10 +71,7 @@ class TwoTimescale:
             raise ValueError(f"slow must be below 1, got {slow!r}; at 1 no gradient enters")
         object.__setattr__(self, "slow", slow)
         object.__setattr__(self, "weight", _check.nonnegative("weight", self.weight, "0 is heavy ball"))
-        if self.batch_size is not None:
-            size = _check.integer("batch_size", self.batch_size, 1, "None means the full batch")
-            object.__setattr__(self, "batch_size", size)
-        object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
+        _check.batches(self)
 
     @property
     def hyperparameters(self) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from genfun._typing import Array, Float, Int
 from genfun.experiments.simulation.batches import Order, index_blocks
@@ -95,7 +96,9 @@ def _chunk(
                 break
             batch = next(steps) if drawn else np.arange(n)[None]
             x = X[batch]
-            slope = np.swapaxes(x, 1, 2) @ (np.exp(_log_p(x @ w)) - y[batch]) / size + method.weight_decay * w
+            slope = (
+                np.swapaxes(x, 1, 2) @ (np.exp(log_softmax(x @ w, axis=2)) - y[batch]) / size + method.weight_decay * w
+            )
             v = method.momentum * v + slope
             w = w - method.learning_rate * v
     return found
@@ -104,11 +107,6 @@ def _chunk(
 def _told(on: SoftmaxData, w: Float[Array, "runs d C"]) -> Float[Array, "2 runs"]:
     """Loss and share classified wrongly; of several largest scores the first one counts."""
     scores = on.features.astype(w.dtype) @ w
-    loss = -(_log_p(scores) * on.targets).sum(axis=2).mean(axis=1)
+    loss = -(log_softmax(scores, axis=2) * on.targets).sum(axis=2).mean(axis=1)
     wrong = (scores.argmax(axis=2) != on.labels).mean(axis=1)
     return np.stack([np.nan_to_num(loss, nan=np.inf), wrong])
-
-
-def _log_p(scores: Float[Array, "runs n C"]) -> Float[Array, "runs n C"]:
-    scores = scores - scores.max(axis=2, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(axis=2, keepdims=True))
