@@ -35,6 +35,8 @@ SETTLED = 1e-10
 RATIO = 1.25
 """Of the grid of later steps. What is left there are real exponentials, which have no feature narrower in log t than
 this except the corner where growth takes over; a corner is a minimum of the grid too, and is searched."""
+AT_ONCE = 28
+"""Steps of that grid looked at together: late ones cost most, and few targets take them."""
 SLACK = 1e-11
 """Relative accuracy of the prediction; a loss reached to this is reached."""
 DOUBTFUL = 1e-10
@@ -184,8 +186,12 @@ def _search(curve: Curve, first: int, target: float) -> float:
     """First step > first at or below the target, for a curve that is above it at `first` and smooth in log t."""
     count = int(np.ceil(np.log(LAST_STEP / first) / np.log(RATIO))) + 1
     grid = np.unique(np.rint(np.geomspace(first, LAST_STEP, count)).astype(np.int64))
-    losses = curve(grid)
-    below = np.flatnonzero(losses <= target)
+    losses, below = np.empty(0), np.empty(0)
+    for start in range(0, grid.size, AT_ONCE):
+        losses = np.append(losses, curve(grid[start : start + AT_ONCE]))
+        below = np.flatnonzero(losses <= target)
+        if below.size:
+            break
     end = int(below[0]) if below.size else grid.size
     with np.errstate(invalid="ignore"):
         fall = losses[:-2] > losses[1:-1] * (1.0 + 1e-9)

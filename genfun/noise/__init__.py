@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genfun.noise.base import Noise, NoiseModel, quick
+from genfun.noise.base import Noise, NoiseModel, for_maps, quick
 from genfun.noise.expressible import SpectrallyExpressible
 from genfun.noise.sampling import sampling_factor
 
-__all__ = ["Noise", "NoiseModel", "SpectrallyExpressible", "quick", "sampling_factor"]
+__all__ = ["Noise", "NoiseModel", "SpectrallyExpressible", "for_maps", "quick", "sampling_factor"]

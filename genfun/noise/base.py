@@ -19,7 +19,7 @@ class Noise(Protocol):
     setting after the other: `edge(problem, method)`, the largest stable learning rate, and
     `losses_at(settings, step)`, the losses of many settings at one step. `loss_errors(problem, method, steps,
     log_losses)` says what the model may leave out of losses, as relative errors; `quick(momentum)` is a model that
-    stands in for it in searches.
+    stands in for it in searches, `for_maps(momentum)` the same model, quicker, to some five digits.
 
     Examples
     --------
@@ -56,3 +56,14 @@ def quick(noise: NoiseModel, momentum: float) -> NoiseModel:
     momentum : float
     """
     return noise.quick(momentum) if hasattr(noise, "quick") else noise  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def for_maps(noise: NoiseModel, momentum: float) -> NoiseModel:
+    """The same noise model as maps up to a momentum are computed with, quicker, to some five digits, or itself.
+
+    Parameters
+    ----------
+    noise : SpectrallyExpressible or Noise
+    momentum : float
+    """
+    return noise.for_maps(momentum) if hasattr(noise, "for_maps") else noise  # pyright: ignore[reportAttributeAccessIssue]

@@ -9,9 +9,10 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.best.loss_map import LossMap
 from genfun.answers.edge_asymptotes import critical_eigenvalue, small_rate_limit
-from genfun.engine.edge import curvature_limits, edge
+from genfun.engine.edge import curvature_limits, edges_of
+from genfun.methods.family import Family
 from genfun.methods.sgd import SGD
-from genfun.noise import SpectrallyExpressible, sampling_factor
+from genfun.noise import SpectrallyExpressible, for_maps, sampling_factor
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, axes, cells, halo, label_powers, legend_below, level, line
 
@@ -156,7 +157,7 @@ def _limits(ax: Axes, result: LossMap) -> list[Any]:
     beta = momenta_between(float(result.momenta.min()), float(result.momenta.max()), EDGE_POINTS)
     gamma = sampling_factor(size, problem.n_samples)
     style: dict[str, Any] = {"path_effects": halo(3.2), "zorder": 4}
-    largest = np.array([edge(problem, SGD(1.0, float(b), size), noise) for b in beta])
+    largest = edges_of(problem, Family(), beta, size, for_maps(noise, float(np.abs(beta).max())))
     lines = [
         (r"edge of stability", largest, "black", "-", 2.0),
         (

@@ -33,13 +33,7 @@ from genfun.sample_space.projected_edge import KeptEdges, ProjectedEdge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
-from genfun.sample_space.skeleton import (
-    CLOSE_MOMENTUM,
-    LARGEST_MOMENTUM,
-    WIDE_MOMENTUM,
-    close_skeleton,
-    skeleton,
-)
+from genfun.sample_space.skeleton import CLOSE_MOMENTUM, LARGEST_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
 from genfun.sample_space.snapshots import supplemented
 from genfun.sample_space.streamed import StreamedFeatures, features_of
 from genfun.scaled import Scaled
@@ -266,14 +260,27 @@ class MeasuredNoise(ErrorEstimate):
         >>> few.pairs.first.size < noise.pairs.first.size
         True
         """
-        few = self._for_curves if 0 < self.fewer < self.pairs.size else self
-        return few if momentum > WIDE_MOMENTUM else few._thinned
+        noise = self.for_maps(momentum)
+        return noise._for_curves if 0 < self.fewer < self.pairs.size else noise
+
+    def for_maps(self, momentum: float) -> MeasuredNoise:
+        """The same on the pairs of the skeletons alone, so that a few settings cost no more than they do in a map.
+
+        Parameters
+        ----------
+        momentum : float
+            The largest of either sign; beyond those of the wide skeleton, with all pairs.
+        """
+        return self if momentum > WIDE_MOMENTUM else self._thinned
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
         thin = replace(self, pairs=self.wide_skeleton)
-        # Nothing is gained by thinning once more.
-        vars(thin).update(skeleton=self.skeleton, wide_skeleton=thin.pairs, _thinned=thin, _close=thin.pairs)
+        made = [(thin, self.skeleton)]
+        if 0 < self.fewer < self.pairs.size:
+            made.append((thin.coarser, self.skeleton.on_first(self.fewer)))
+        for noise, few in made:  # nothing is gained by thinning once more
+            vars(noise).update(skeleton=few, wide_skeleton=noise.pairs, _thinned=noise, _close=noise.pairs)
         return thin
 
     def _parts(self, momenta: Array) -> Iterator[tuple[Array, PairMeasure]]:

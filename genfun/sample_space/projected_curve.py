@@ -233,11 +233,23 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     furthest = min(last, LATEST, max(ALWAYS_EARLY, int(2.0 * fade)))
     first = fade if fade <= SOON else fade / 4.0
     reach = int(min(last, max(ALWAYS_EARLY, first, asked.reached)))
-    # A contour about all that lies off the axis needs no fading; it serves where it has fewer nodes than the circle.
     late, around = steps[steps > ALWAYS_EARLY].astype(np.float64), beside(F, np.ones(1), singular)
-    tall = nodes_of(late, around) + nodes_of(np.array([0.7, 1.0]) * ALWAYS_EARLY, around)
-    if around is not None and tall < 0.5 * oversampled * (reach - ALWAYS_EARLY):
-        reach = int(max(ALWAYS_EARLY, asked.reached))
+
+    def circle(low: int, high: int) -> float:
+        """Points of a wider circle."""
+        return 0.5 * oversampled * (high - low)
+
+    def compared(step: int) -> float:
+        """Nodes of the contours that are compared with the circle about a step."""
+        return nodes_of(np.array([0.7, 1.0]) * step, around) if step < last else 0.0
+
+    if around is not None:
+        # A contour about all that lies off the axis needs no fading; it serves where it has fewer nodes.
+        soon, then = (compared(step) + nodes_of(late[late > step], around) for step in (ALWAYS_EARLY, reach))
+        if soon < circle(ALWAYS_EARLY, reach) + then:
+            reach = int(max(ALWAYS_EARLY, asked.reached))
+        elif compared(reach) > circle(reach, furthest):
+            reach = furthest
     while True:
         early = circle_losses(F, reach, shift, limit, oversampled)
         losses = Scaled.exponential(early, shift * np.arange(reach + 1.0)).plus(limit)

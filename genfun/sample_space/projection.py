@@ -252,10 +252,12 @@ class PairFold:
         ----------
         packed : array, shape (m, r (r + 1)/2)
         """
-        first, second = np.triu_indices(self.size)
-        places = np.empty((self.size, self.size), dtype=np.int64)
-        places[first, second] = places[second, first] = np.arange(first.size)
-        return np.take(packed, places[::-1, ::-1], axis=1)
+        whole, start = np.empty((packed.shape[0], self.size, self.size)), 0
+        for last in range(self.size - 1, -1, -1):  # a packed row, from its diagonal on, runs down from there
+            row = packed[:, start : start + last + 1][:, ::-1]
+            whole[:, last, : last + 1] = whole[:, : last + 1, last] = row
+            start += last + 1
+        return whole
 
     def __call__(self, weights: Float[Array, "r r"]) -> Float[Array, " P"]:
         """Weights of the pairs of nodes, those of different nodes counted twice.

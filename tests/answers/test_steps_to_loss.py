@@ -9,7 +9,7 @@ import pytest
 from problems import random_problem, random_setting
 
 import genfun as gf
-from genfun.answers.steps_to_loss import steps_to_loss
+from genfun.answers.steps_to_loss import _search, steps_to_loss
 from genfun.engine.scheduled import least_loss
 
 
@@ -168,3 +168,16 @@ def test_the_bound_holds_where_rates_rise_under_changing_momenta_of_both_signs(c
         problem = gf.LinearProblem([float(rng.uniform(0.01, 1.0))], [1.0])
         losses = gf.predict(problem, method, np.arange(13)).loss
         assert least_loss(problem, method, 12) <= losses.min()
+
+
+def test_no_step_is_looked_at_long_after_the_target_is_reached():
+    seen = []
+
+    def curve(steps):
+        seen.append(int(steps[-1]))
+        return 1.0 / steps
+
+    assert _search(curve, 255, 1.0 / 3000.5) == 3001.0
+    assert max(seen) < 2e5
+    assert _search(curve, 255, 1e-20) == np.inf
+    assert max(seen) == 10**15

@@ -14,6 +14,7 @@ from genfun.sample_space import streamed
 from genfun.sample_space.elimination import first_solutions, gain_below_one
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.few_pairs import FewPairs, departure
+from genfun.sample_space.many_settings import projected_gains
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
 from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.projected_curve import LESS_NODES, _late, _smooth, inverted, projected_singularity
@@ -219,3 +220,27 @@ def test_a_table_of_forty_categories_whose_modes_share_no_sample_gets_few_pairs_
     found, exact = gf.predict(data, method, [10, 300]), gf.predict(data, method, [10, 300], noise="exact")
     np.testing.assert_allclose(found.log_loss, exact.log_loss, rtol=0.0, atol=3.0 * found.noise_error.max() + 1e-9)
     assert found.noise_error.max() < 1e-2
+
+
+def test_a_search_sums_over_the_pairs_of_maps_with_the_first_vectors_alone(
+    known: tuple[gf.LinearData, MeasuredNoise],
+) -> None:
+    _, noise = known
+    few, whole = noise.quick(0.9), noise.for_maps(0.9)
+    assert whole.pairs.size == noise.pairs.size > noise.fewer == few.pairs.size
+    assert few.pairs.first.size == whole.pairs.first.size < noise.pairs.first.size
+    assert noise.for_maps(0.9999) is noise
+    # Of the same sums over all pairs; with weights of another vector among them they would differ at once.
+    rates, momenta = np.geomspace(0.01, 0.5, 4), np.array([0.9, 0.0, -0.5, 0.5])
+    for thin, all_pairs in ((few, noise.coarser.pairs), (whole, noise.pairs)):
+        gains = [projected_gains(pairs, rates, momenta, np.full(4, 0.2)) for pairs in (thin.pairs, all_pairs)]
+        np.testing.assert_allclose(*gains, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_what_a_smaller_rate_costs_is_read_from_a_map_to_its_error(known: tuple[gf.LinearData, MeasuredNoise]) -> None:
+    data, noise = known
+    best = gf.optimize(data.problem, 4, 200, 0.5, noise)
+    smaller = gf.SGD(0.9 * best.method.learning_rate, 0.5, 4)
+    ratio = float(gf.predict(data.problem, smaller, 200, noise).loss) / best.loss
+    assert abs(best.smaller_rate_cost - (ratio - 1.0)) <= 2e-4 * ratio

@@ -21,10 +21,13 @@ from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge, with_rate
+from genfun.engine.many import losses_at
+from genfun.engine.settings import Settings
 from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.methods.family import Family, batch_of
-from genfun.noise import SpectrallyExpressible
+from genfun.methods.sgd import SGD
+from genfun.noise import SpectrallyExpressible, for_maps
 from genfun.problems.problem import Problem
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.optimize import SoftmaxOptimum, softmax_optimize
@@ -37,6 +40,8 @@ FAR = 0.01
 """Difference in log loss that is none of the search's errors."""
 SMALLER = 0.9
 """A learning rate that is 10 % smaller."""
+MAPPED = 1e-4
+"""Error of two losses up to which their ratio is taken as a map has it."""
 _KEPT: WeakKeyDictionary[Any, WeakValueDictionary[Any, Optimum]] = WeakKeyDictionary()
 
 
@@ -359,8 +364,18 @@ def _loss_band(search: Search, method: Any, here: float) -> tuple[float, float] 
 
 
 def _smaller_rate_cost(search: Search, method: Any, log_loss: float) -> float:
-    smaller = with_rate(method, SMALLER * method.learning_rate)
-    there = float(predict(search.problem, smaller, search.steps, search.noise).log_loss)
+    rate, noise = method.learning_rate, search.noise
+    smaller, maps = with_rate(method, SMALLER * rate), for_maps(noise, abs(method.momentum))
+    there = math.nan
+    if maps is not noise and type(method) is SGD and not search.quiet:
+        # Both as in a map: of what that errs by, most is the same in both.
+        rates, momenta = np.array([rate, smaller.learning_rate]), np.full(2, method.momentum)
+        settings = Settings.of(search.problem, search.family, rates, momenta, search.batch, maps)
+        found, error = losses_at(settings, search.steps)
+        if error.max() <= MAPPED:
+            log_loss, there = found.log().tolist()
+    if math.isnan(there):
+        there = float(predict(search.problem, smaller, search.steps, noise).log_loss)
     if log_loss == there:
         return 0.0
     return math.expm1(min(there - log_loss, 700.0)) if math.isfinite(log_loss) else math.nan

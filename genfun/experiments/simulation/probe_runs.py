@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
 
 from genfun._typing import Array, Float, Int
 from genfun.experiments.simulation.batches import Order, index_blocks
@@ -78,6 +77,8 @@ def _chunk(
     on: SoftmaxData,
     dtype: str,
 ) -> Float[Array, "2 runs t"]:
+    from scipy.special import log_softmax
+
     X, y = data.features.astype(dtype), data.targets.astype(dtype)
     n, size = data.n_samples, method.batch_size or data.n_samples
     w = np.zeros((len(seeds), X.shape[1], y.shape[1]), dtype)
@@ -106,6 +107,8 @@ def _chunk(
 
 def _told(on: SoftmaxData, w: Float[Array, "runs d C"]) -> Float[Array, "2 runs"]:
     """Loss and share classified wrongly; of several largest scores the first one counts."""
+    from scipy.special import log_softmax
+
     scores = on.features.astype(w.dtype) @ w
     loss = -(log_softmax(scores, axis=2) * on.targets).sum(axis=2).mean(axis=1)
     wrong = (scores.argmax(axis=2) != on.labels).mean(axis=1)
