@@ -156,8 +156,10 @@ REFUSED = [
     (
         HOMES.assign(name=[f"name {i}" for i in range(N)], side=KIND)[["kind", "name", "side", "size"]],
         {},
-        r"column 'kind' holds text, .*; text too: 'name' \(drop it: hardly a category\), 'side'$",
+        r"needs 2 things: text in 'kind', 'side': one_hot=True .*in 'name' \(40 different texts\): drop= .*"
+        r"all at once: load\(..., one_hot=True, drop=\['name'\]\)$",
     ),
+    (HOMES.assign(side=KIND), {"target": "price"}, "column 'kind' holds text, .*; text too: 'side'$"),
     (HOMES, {"target": "kind"}, "column 'kind' holds text, .*classes=True"),
     (HOMES, {"target": "prise"}, "did you mean 'price'"),
     (HOMES, {"target": "price", "drop": "price"}, "drop has 'price', which is the target"),
