@@ -6,7 +6,7 @@ import click
 
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
-from genfun.cli.options import asked, inputs, setting
+from genfun.cli.options import asked, inputs, notes, setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLE
 
@@ -36,4 +36,6 @@ def explain(target: Target, learning_rate: float, momentum: float, batch_size: i
     method = SGD(learning_rate, momentum, batch_size)
     _ = target.noise  # measured here, where progress is shown
     found = ask(target.asked, method, steps, target.chosen if target.asked is target.source else target.noise)
-    return Answer(inputs(target, method=asked(method), steps=steps), found, [target.label, *found.lines])
+    return Answer(
+        inputs(target, method=asked(method), steps=steps), found, [target.label, *notes(target.remarks), *found.lines]
+    )
