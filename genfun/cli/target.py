@@ -142,6 +142,8 @@ class Target:
         if kind == "file":
             # A table's choices as they are typed.
             given = [(f"--{key.replace('_', '-')}", value) for key, value in given]
+            # Which sets --classes by itself.
+            given = [("--cross-entropy" if self.cross_entropy and key == "--classes" else key, v) for key, v in given]
         join = " " if kind == "file" else "="
         words = [key if value is True else f"{key}{join}{_told(value)}" for key, value in given if _given(value)]
         return ", ".join([self.name, *words])
