@@ -165,6 +165,9 @@ class Phase(Displayed):
 
     def __repr__(self) -> str:
         stands = STANDS_IN if self.fitted_noise else ""
+        if not self.is_power_law:
+            grows = f"; the loss grows from step {self.divergence_step:.4g} on" if "divergence" in self.name else ""
+            return f"Phase(none: the spectrum is no power law{grows}{stands})"
         if "divergence" in self.name:
             return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on{stands})"
         if math.isnan(self.constant):
@@ -256,9 +259,8 @@ def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = No
             "the mode number); use local_exponent on its predicted curve"
         )
     if not (0.0 < law.nu < math.inf and 0.0 < law.zeta < math.inf and 0.0 < law.signal_scale < math.inf):
-        raise ValueError(
-            f"problem has no exponents ({'; '.join(law.notes)}); use local_exponent on its predicted curve"
-        )
+        why = law.notes[0].removeprefix("not a power law: ")
+        raise ValueError(f"problem has no exponents ({why}); use local_exponent on its predicted curve")
     nu, zeta = law.nu, law.zeta
     singular, rate = dominant_singularity(G), effective_rate(method)
     infinite = isinstance(problem, PowerLaw) and problem.n_modes is None

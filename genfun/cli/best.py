@@ -129,18 +129,20 @@ def phase(target: Target, learning_rate: float, momentum: float, batch_size: int
     only = target.expressible
     of, noise = target.partly_own
     f = ask(of, method, noise)
-    shown = [*preamble(target, only), told(method), f.name]
-    if math.isfinite(f.exponent):
+    name = f.name if f.is_power_law else "no phase: the spectrum is no power law"
+    shown = [*preamble(target, only), told(method), name]
+    if math.isfinite(f.exponent) and f.is_power_law:
         held = f", held at {f.floor:.4g} by label noise" if f.floor > 0.0 else ""
         size = "unknown" if math.isnan(f.constant) else f"{f.constant:.4g}"
         shown.append(f"loss above its least:  {size} t^-{f.exponent:.4g}{held}")
     for what, step in (
-        (f"{f.later} takes over", f.transition_step),
+        (f"{f.later} takes over", f.transition_step if f.is_power_law else math.inf),
         ("the loss grows", f.divergence_step),
-        ("label noise ends the decay", f.floor_step if f.floor_step <= f.end_step else math.inf),
+        ("label noise ends the decay", f.floor_step if f.is_power_law and f.floor_step <= f.end_step else math.inf),
         ("the spectrum ends", f.end_step),
     ):
         if seen(step):
             shown.append(f"{what} at step {step:,.0f}")
     shown += remedy("diverges" if "divergence" in f.name else "", target.problem, method, target.noise)
-    return Answer(inputs(target, only, method=asked(method)), f, shown + notes(f.notes), draw=f.plot)
+    said = f.notes if f.is_power_law else [note for note in f.notes if note.startswith("not a power law")]
+    return Answer(inputs(target, only, method=asked(method)), f, shown + notes(said), draw=f.plot)

@@ -177,7 +177,7 @@ def best_answer(
         Further options by their flags, None where they are not given; each is refused.
     """
     from genfun.answers.best.optimize import optimize
-    from genfun.answers.words.numbers import batch
+    from genfun.answers.words.numbers import batch, batches
 
     _undrawn()
     given = [flag for flag, value in other.items() if value is not None]
@@ -190,16 +190,41 @@ def best_answer(
         raise click.UsageError("give --steps, the step at which the loss counts", click.get_current_context())
     data, rows = probe_of(target)
     o = optimize(data, batch_size, steps, momentum, objective="test" if rows else "train", **rows)
+    plain = o.loss_without_momentum
+    use = o.simplest
     shown: list[Block] = [
         *_preamble(target, data),
+        f"use learning rate {use.learning_rate:.4g}, momentum {use.momentum:.3g}, {batches(use.batch_size)}: "
+        f"mean loss {o.loss if use is o.method else plain:.4g} nats at step {o.steps:,}",
         f"least mean loss {o.loss:.6g} nats of the {o.by} at step {o.steps:,}; "
         f"{percent(o.error_rate, 3)} of them wrong",
         f"batch size    {batch(o.method.batch_size)}",
         f"learning rate {o.method.learning_rate:.5g}  ({percent(o.share_of_edge)} of the start edge)",
         f"momentum      {o.method.momentum:.4g}",
-        f"without momentum the least mean loss is {o.loss_without_momentum:.6g}",
     ]
+    if o.without_momentum is not None:
+        shown.append(f"without momentum the least mean loss is {plain:.6g}")
     return Answer(_inputs(target, data, steps=steps, momentum=momentum), o, shown)
+
+
+def words_answer(target: Target, method: Any, steps: int) -> Answer:
+    """What `genfun explain` answers under cross-entropy.
+
+    Parameters
+    ----------
+    target : Target
+    method : SGD
+    steps : int
+    """
+    from genfun.softmax.explain import softmax_explain
+
+    data, _ = probe_of(target)
+    found = softmax_explain(data, method, steps)
+    curve = found.prediction
+    result = {"lines": found.lines, "start_edge": found.start_edge, "steps": curve.steps, "loss": curve.loss}
+    result |= {name: getattr(curve, name) for name in ("error_rate", "error", "separable", "status")}
+    shown = [target.label, *_remarks(target), told(method), *found.lines]
+    return Answer(_inputs(target, data, method=asked(method)), result, shown)
 
 
 def _undrawn() -> None:
@@ -210,11 +235,14 @@ def _undrawn() -> None:
 
 
 def _preamble(target: Target, data: SoftmaxData) -> list[str]:
-    # What an intercept gains is said of squared loss.
-    remarks = [re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in target.remarks]
     features = several(data.features.shape[1], "features")
     shape = f"{several(data.n_samples, 'samples')} of {features} in {len(data.classes)} classes"
-    return [f"{target.label}: {shape}", *notes(remarks), "loss: cross-entropy in nats, a mean over samples"]
+    return [f"{target.label}: {shape}", *_remarks(target), "loss: cross-entropy in nats, a mean over samples"]
+
+
+def _remarks(target: Target) -> list[str]:
+    # What an intercept gains is said of squared loss.
+    return notes([re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in target.remarks])
 
 
 def _inputs(target: Target, data: SoftmaxData, **setting: Any) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from genfun.cli.answer import Answer, answers
+from genfun.cli.cross_entropy import words_answer
 from genfun.cli.group import Job, examples
-from genfun.cli.options import asked, inputs, setting
+from genfun.cli.options import asked, inputs, notes, setting
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import WHOLE
 
@@ -17,9 +20,10 @@ from genfun.cli.types import WHOLE
         "genfun explain mnist --batch-size 10 --learning-rate 0.5 --steps 1000",
         "genfun explain mnist --model pixels --batch-size 8 --learning-rate 0.1 --steps 1e4 --out words.txt",
         "genfun explain power-law --nu 1.5 --zeta 2 --n-modes 1000 --batch-size 1 --learning-rate 0.4 --json",
+        "genfun explain data.csv --cross-entropy --batch-size 16 --learning-rate 0.1",
     ),
 )
-@on_target
+@partial(on_target, cross_entropy=True)
 @setting
 @click.option("--steps", type=WHOLE, default="1000", show_default=True, help="Where the run is looked at.")
 @answers()
@@ -34,6 +38,10 @@ def explain(target: Target, learning_rate: float, momentum: float, batch_size: i
     from genfun.methods import SGD
 
     method = SGD(learning_rate, momentum, batch_size)
+    if target.cross_entropy:
+        return words_answer(target, method, steps)
     _ = target.noise  # measured here, where progress is shown
     found = ask(target.asked, method, steps, target.chosen if target.asked is target.source else target.noise)
-    return Answer(inputs(target, method=asked(method), steps=steps), found, [target.label, *found.lines])
+    return Answer(
+        inputs(target, method=asked(method), steps=steps), found, [target.label, *notes(target.remarks), *found.lines]
+    )

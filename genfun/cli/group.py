@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -190,7 +191,7 @@ class Jobs(click.Group):
         except (ValueError, TypeError, OSError, ImportError) as error:
             if verbose:
                 raise
-            _fail(_message(error))
+            _fail(_at_once(error, words))
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -199,6 +200,21 @@ def _message(error: Exception) -> str:
         remedy = "" if "; " in error.strerror else "; check the path and its permissions"
         return f"{error.filename}: {error.strerror}{remedy}"
     return str(error) or type(error).__name__
+
+
+def _at_once(error: Exception, words: Any) -> str:
+    """The message; of a table that needs several choices it ends in the command with all of them."""
+    from genfun.data.unready import AT_ONCE, Unready
+
+    said = _message(error)
+    if not isinstance(error, Unready):
+        return said
+    flags: list[str] = []
+    for name, value in error.needs.items():
+        flag = "--" + name.replace("_", "-")
+        flags += [flag] if value is True else [part for column in value for part in (flag, str(column))]
+    given = sys.argv[1:] if words is None else list(words)
+    return said.partition(AT_ONCE)[0] + AT_ONCE + shlex.join(["genfun", *given, *flags])
 
 
 def _fail(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,7 +139,13 @@ class Target:
         """Name and the choices that make it what it is, in a line."""
         kind = self.name if self.name in OPTIONS else "file"
         given = [(FLAGS.get(key, "--" + key)[2:], self.inputs[key]) for key in sorted(OPTIONS[kind])]
-        words = [key if value is True else f"{key}={_told(value)}" for key, value in given if _given(value)]
+        if kind == "file":
+            # A table's choices as they are typed.
+            given = [(f"--{key.replace('_', '-')}", value) for key, value in given]
+            # Which sets --classes by itself.
+            given = [("--cross-entropy" if self.cross_entropy and key == "--classes" else key, v) for key, v in given]
+        join = " " if kind == "file" else "="
+        words = [key if value is True else f"{key}{join}{_told(value)}" for key, value in given if _given(value)]
         return ", ".join([self.name, *words])
 
 
@@ -147,7 +154,7 @@ def _given(value: Any) -> bool:
 
 
 def _told(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return shlex.quote(",".join(value)) if isinstance(value, tuple) else str(value)
 
 
 _option = functools.partial(click.option, cls=TargetOption)
@@ -289,7 +296,8 @@ def _as_labels(cross_entropy: bool) -> Iterator[None]:
         if not cross_entropy:
             raise
         text = str(error).replace("classes needs", "--cross-entropy needs")
-        raise type(error)(text.replace("leave classes out", "leave --cross-entropy out")) from None
+        error.args = (text.replace("leave classes out", "leave --cross-entropy out"),)
+        raise
 
 
 def _check_labels(name: str, noise: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from genfun._display import several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
-from genfun.data.tables import Choices, Numbers, one_hot
+from genfun.data.tables import SHOWN, Choices, Numbers, one_hot
 
 UNEVEN = 10.0
 """Ratio of the sizes of columns from which they are said to differ."""
@@ -30,13 +30,15 @@ def linear_data(found: Numbers, choices: Choices) -> LinearData:
     choices : Choices
         standardize and intercept.
     """
+    constant = _of_constant_targets(found)
     if found.plain:
-        return LinearData.from_features(found.features, found.targets)
-    hints = [] if hasattr(found.features, "toarray") else _of_columns(found, choices)
+        data = LinearData.from_features(found.features, found.targets)
+        return replace(data, notes=(*constant, *data.notes)) if constant else data
+    hints = constant if hasattr(found.features, "toarray") else [*constant, *_of_columns(found, choices)]
     recipe = Recipe.of(found, choices)
     data = LinearData.from_features(recipe(found.features), found.targets)
     if not choices.intercept:
-        hints += _of_intercept(data, found.target)
+        hints += _of_intercept(data, found.target, choices.classes)
     if not choices.classes:
         hints += _of_labels(found)
     return replace(data, notes=(*found.notes, *recipe.notes, *hints, *data.notes))
@@ -200,7 +202,7 @@ def _counting(X: Float[Array, "n d"]) -> Any:
     return whole & (X[0] >= 0.0) & (X[0] <= 1.0 + 0.1 * n) & (X[-1] <= 1.5 * n)
 
 
-def _of_intercept(data: LinearData, target: str) -> list[str]:
+def _of_intercept(data: LinearData, target: str, classes: bool) -> list[str]:
     r"""By Frisch-Waugh: 1 as a further feature takes (1^T r)^2/(N 1^T M 1) off sigma^2, M 1 what features leave of 1.
 
     .. math:: 1^TM1 = N - \sum_k\frac{(\varphi_k^T1)^2}{N\lambda_k}
@@ -216,10 +218,34 @@ def _of_intercept(data: LinearData, target: str) -> list[str]:
         return []
     before, after = 0.5 * data.noise_variance, 0.5 * max(data.noise_variance - gain, 0.0)
     mean = data.targets.mean(axis=0)
-    of = f"{target!r} has mean {mean[0]:.4g}" if mean.size == 1 else f"classes of {target!r} do not have mean 0"
+    of = (
+        f"{target!r} has mean {mean[0]:.4g}"
+        if mean.size == 1
+        else f"{'classes' if classes else 'columns'} of {target!r} do not have mean 0"
+    )
     return [
         f"{of} and there is no intercept: with one the least loss is {after:.4g} instead of {before:.4g}; "
         "intercept adds it"
+    ]
+
+
+def _of_constant_targets(found: Numbers) -> list[str]:
+    """A hint about each output that is the same in every row; where all are, there is nothing to ask about."""
+    y = np.asarray(found.targets, dtype=np.float64)
+    y = y.reshape(y.shape[0], -1)
+    same = np.flatnonzero((y == y[:1]).all(axis=0)) if y.shape[0] > 1 else np.zeros(0, dtype=int)
+    if same.size == y.shape[1] and same.size:
+        values = ", ".join(f"{value:.6g}" for value in y[0, :SHOWN])
+        more = ", ..." if same.size > SHOWN else ""
+        raise ValueError(
+            f"the target {found.target!r} is {values}{more} in every row, so there is nothing to learn but an "
+            "intercept; choose another by target= (--target)"
+        )
+    chosen = found.columns[1]
+    names = chosen if len(chosen) == y.shape[1] else list(range(y.shape[1]))
+    return [
+        f"the target {names[i]!r} is {y[0, i]:.6g} in every row: nothing of it can be learned but an intercept"
+        for i in same
     ]
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from genfun import _check
 from genfun._display import few
 from genfun._typing import Array, Float
+from genfun.data.unready import check_ready, many, numeric
 
-FEW = 20
-"""So many different texts in a column are categories; more of them if they are no more than half the rows."""
 SHOWN = 4
 MOST_CLASSES = 100
 
@@ -103,14 +102,17 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
         )
     notes: list[str] = []
     levels: dict[Any, list[Any]] = {}
-    frame = _present(where, frame[[*names, *chosen]], choices.drop_missing, notes)
+    frame = frame[[*names, *chosen]]
+    if like is None:
+        check_ready(where, frame, names, chosen, choices)
+    frame = _present(where, frame, choices.drop_missing, notes)
     columns: list[Any] = []
     of: list[Any] = []
     amounts: list[bool] = []
     for name in names:
         column = frame[name]
         known = None if like is None else like.levels.get(name)
-        if _numeric(column) and known is None:
+        if numeric(column) and known is None:
             columns.append(_values(where, frame, name))
             of.append(name)
             amounts.append(True)
@@ -128,7 +130,7 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
         notes.append(_told_classes(chosen[0], levels[chosen[0]]))
     else:
         for name in chosen:
-            if not _numeric(frame[name]):
+            if not numeric(frame[name]):
                 raise ValueError(_about_text(where, frame, name, target=True))
         targets = np.column_stack([_values(where, frame, name) for name in chosen])
     label = ", ".join(map(str, chosen))
@@ -213,10 +215,6 @@ def _find(where: str, what: str, given: Any, frame: Any) -> Any:
     return names[number]
 
 
-def _numeric(column: Any) -> bool:
-    return column.dtype.kind in "biuf"
-
-
 def _line(frame: Any, position: int) -> str:
     """Where a row stands: the line of a file, or the row of a frame."""
     first = frame.attrs.get("first", 0)
@@ -270,7 +268,7 @@ def _about_text(where: str, frame: Any, name: Any, target: bool = False) -> str:
     shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
     if target:
         remedy = "classes=True (--classes) makes a target of each class; or choose another by target= (--target)"
-    elif _many(column):
+    elif many(column):
         remedy = f"it has {len(values)} different ones in {len(frame)} rows; leave it out by drop= (--drop)"
     else:
         remedy = "one_hot=True (--one-hot) makes a column of 0 and 1 for each; or leave it out by drop= (--drop)"
@@ -279,18 +277,12 @@ def _about_text(where: str, frame: Any, name: Any, target: bool = False) -> str:
 
 def _text_too(frame: Any, names: list[Any], but: Any) -> str:
     """What else is text, so that one message tells all that is to be done."""
-    others = [name for name in names if name != but and not _numeric(frame[name])]
-    marked = [f"{name!r}{' (drop it: hardly a category)' if _many(frame[name]) else ''}" for name in others]
-    return f"; text too: {', '.join(marked)}" if others else ""
-
-
-def _many(column: Any) -> bool:
-    count = column.nunique()
-    return count > FEW and 2 * count > len(column)
+    others = [repr(name) for name in names if name != but and not numeric(frame[name])]
+    return f"; text too: {', '.join(others)}" if others else ""
 
 
 def _indicators(where: str, column: Any, known: list[str] | None = None) -> tuple[Any, list[str]]:
-    if known is None and (column.dtype.kind in "Mm" or _many(column)):
+    if known is None and (column.dtype.kind in "Mm" or many(column)):
         raise ValueError(_about_text(where, column.to_frame(), column.name))
     given = column.astype(str).to_numpy(dtype=object).astype(str)
     values = np.unique(given) if known is None else np.array(known)
@@ -301,7 +293,7 @@ def _classes(where: str, frame: Any, chosen: list[Any], known: list[Any] | None)
     if len(chosen) > 1:
         raise ValueError(f"classes needs one target, got {chosen}; choose one by target=")
     column = frame[chosen[0]]
-    labels = column.to_numpy() if _numeric(column) else column.astype(str).to_numpy(dtype=object).astype(str)
+    labels = column.to_numpy() if numeric(column) else column.astype(str).to_numpy(dtype=object).astype(str)
     try:
         return one_hot(labels, known)
     except ValueError as error:

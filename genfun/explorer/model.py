@@ -57,7 +57,7 @@ class DrawnCurve:
     stability : Stability
         Of the setting.
     regime : str
-        Name of the phase; "" where the spectrum has no exponents.
+        Name of the phase; "" where the spectrum is no power law.
     """
 
     prediction: Prediction
@@ -192,7 +192,7 @@ def curve(state: State, path: str | None = None) -> DrawnCurve:
         tuple((mark.step, mark.words) for mark in parts.marks),
         parts.window,
         stability(posed.asked, posed.method, posed.noise),
-        "" if parts.regime is None else parts.regime.name,
+        parts.regime.name if parts.regime is not None and parts.regime.is_power_law else "",
     )
 
 

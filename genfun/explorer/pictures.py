@@ -296,8 +296,8 @@ class PhasePicture:
             f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
         for _, x, y, dash in borders(0.0, RIGHT):
             f.line(x, y, color="black", line_dash=dash)
-        self.point = _table("x", "y", "text", "colour", "shift")
-        f.scatter("x", "y", source=self.point, size=11, fill_color="colour", line_color="black", line_width=1.5)
+        self.point = _table("x", "y", "text", "shift")
+        f.scatter("x", "y", source=self.point, size=11, fill_color="black", line_color="black", line_width=1.5)
         f.text("x", "y", "text", source=self.point, x_offset=9, y_offset="shift", text_font_size="12px")
         f.grid.visible = False
 
@@ -309,17 +309,15 @@ class PhasePicture:
         point : Point
         """
         x, y = point.zeta, point.inverse_nu
-        if not (math.isfinite(x) and math.isfinite(y)):
-            self.point.data = {"x": [], "y": [], "text": [], "colour": [], "shift": []}
-            self.figure.title.text = "Phase: the spectrum has no exponents"
+        if not (point.is_power_law and math.isfinite(x) and math.isfinite(y)):
+            self.point.data = {"x": [], "y": [], "text": [], "shift": []}
+            self.figure.title.text = "No phase: the spectrum is no power law"
             return
-        nearest = "" if point.is_power_law else "nearest law: "
-        self.figure.title.text = f"{nearest}nu = {1.0 / y:.3g}, zeta = {x:.3g}"
+        self.figure.title.text = f"nu = {1.0 / y:.3g}, zeta = {x:.3g}"
         beyond = "" if 0.0 <= x <= 2.97 and y <= 2.45 else " (beyond)"
         self.point.data = {
             "x": [min(max(x, 0.0), 2.97)],
             "y": [min(y, 2.45)],
             "text": ["here" + beyond],
-            "colour": ["black" if point.is_power_law else "white"],
             "shift": [17 if near_border(y) else -4],
         }

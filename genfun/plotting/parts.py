@@ -121,14 +121,15 @@ def _regime(prediction: Prediction) -> Phase | None:
     if not isinstance(prediction.method, Method) or not isinstance(prediction.noise, SpectrallyExpressible):
         return None
     # Without exponents there is no phase: the curve and its parts stand without marks.
-    return phase_or_none(prediction.problem, prediction.method, prediction.noise)
+    return phase_or_none(prediction.problem, prediction.method, prediction.noise, rough=True)
 
 
 def _marks(regime: Phase | None, ends: tuple[float, float]) -> tuple[Mark, ...]:
     if regime is None:
         return ()
-    # A spectrum that ends first leaves no power law for the noise to take over.
-    transition = regime.transition_step if regime.transition_step <= regime.end_step else np.inf
+    # A spectrum that ends first, or is no power law, leaves none for the noise to take over.
+    seen = regime.is_power_law and regime.transition_step <= regime.end_step
+    transition = regime.transition_step if seen else np.inf
     stable = np.isinf(regime.divergence_step)
     places = (
         Mark("transition", float(transition), f"{regime.later} takes over"),

@@ -29,7 +29,7 @@ def figures(report: Report) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     found["spectrum"] = Figure(figsize=SIZE, layout="constrained")
-    spectrum(report.spectrum, report.fit, found["spectrum"].subplots())
+    spectrum(report.spectrum, report.fit if report.fit.is_power_law else None, found["spectrum"].subplots())
     if report.curves:
         found["loss_curves"] = Figure(figsize=SIZE, layout="constrained")
         labels = [f"batch {words.batch(columns(curve)['batch_size'])}" for curve in report.curves]

@@ -74,8 +74,12 @@ def spectrum_facts(report: Report) -> Facts:
     def between(interval: tuple[float, float]) -> str:
         return " .. ".join(words.figures(end, 3) for end in interval)
 
+    if not fit.is_power_law:
+        why = [note for note in fit.notes if note.startswith("not a power law: ")] or fit.notes
+        pairs = (("power law?", "no, so there are no exponents and no phase"),)
+        return Facts("Spectrum and signal", pairs, tuple(note.removeprefix("not a power law: ") for note in why))
     pairs = (
-        ("power law?", "yes" if fit.is_power_law else "NO"),
+        ("power law?", "yes"),
         ("nu (eigenvalues)", words.figures(fit.nu)),
         ("... 90 % interval", between(fit.nu_interval)),
         ("zeta (signal)", words.figures(fit.zeta)),
@@ -354,8 +358,6 @@ def phase_table(report: Report) -> TextTable:
         "law ends: step at which a finite spectrum turns the power law into an exponential. optimum: the best settings "
         "above; reference and best: those of the curves."
     )
-    if not report.fit.is_power_law:
-        caption += " The spectrum is no clean power law: take these as rough."
     return TextTable(title, headings, rows, " ".join([caption, *_phase_notes(report)]), keys=4)
 
 

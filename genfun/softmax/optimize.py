@@ -40,9 +40,11 @@ class SoftmaxOptimum:
     share_of_edge : float
         Learning rate over the start edge.
     loss_without_momentum : float
-        The least loss found with momentum 0.
+        The least loss found with momentum 0; nan where another momentum was asked for.
     by : str
         "training samples", or "held-out rows" with objective="test".
+    without_momentum : SGD or None
+        The setting of that loss; None where a momentum was asked for.
 
     Examples
     --------
@@ -59,6 +61,13 @@ class SoftmaxOptimum:
     share_of_edge: float
     loss_without_momentum: float
     by: str = "training samples"
+    without_momentum: SGD | None = None
+
+    @property
+    def simplest(self) -> SGD:
+        """The setting without momentum where it costs less than 1 % more loss, and else the best one."""
+        plain = self.without_momentum
+        return self.method if plain is None or self.loss_without_momentum > 1.01 * self.loss else plain
 
     def __repr__(self) -> str:
         m = self.method
@@ -142,10 +151,13 @@ def softmax_optimize(
     kind = SGD(1.0, batch_size=batch_size) if method is None else replace(method, batch_size=batch_size)
     search = _Search(data, kind, last, on)
     share, beta = search.best(fixed)
-    plain = search.loss(*search.best(0.0)) if fixed is None else np.nan
+    still = search.best(0.0) if fixed is None else (share, beta)
+    plain = search.loss(*still)
     if plain <= search.loss(share, beta):
-        share, beta = search.best(0.0)
+        share, beta = still
     chosen = search.setting(share, beta)
     loss, wrong = curve(data, chosen, np.array([last]), FINE, on)[:2, 0]
     by = "training samples" if on is None else "held-out rows"
-    return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(plain if fixed is None else loss), by)
+    if fixed is None:
+        return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, plain, by, search.setting(*still))
+    return SoftmaxOptimum(chosen, float(loss), float(wrong), last, share, float(loss if beta == 0.0 else np.nan), by)

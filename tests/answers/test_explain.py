@@ -79,10 +79,17 @@ def test_the_sentences_say_these_numbers(told, name):
     assert ("with replacement" in e.lines[0]) == e.method.replacement
     assert e.stability.status in text.replace("It ", "") or name == "edge"
     assert re.search(rf"At step {e.steps:,} the loss is {re.escape(f'{e.loss:.3g}')}[,;]", text)
-    assert f"{abs(e.local_exponent):.3g}" in text
+    if e.phase is not None and abs(e.local_exponent) < 10.0:
+        assert f"{abs(e.local_exponent):.3g}" in text
+    else:
+        # A power of the step would say nothing: the pace of one step does.
+        pace = abs(e.local_exponent) / e.steps
+        told_pace = f"e every {1.0 / pace:,.0f} steps" if pace < 0.5 else f"factor {math.exp(pace):.3g} a step"
+        assert f"by a {told_pace}" in text or f"by a factor {told_pace}" in text
+        assert "t^" not in text.split("there it")[1]
     if e.phase is None:
-        assert "no exponents" in text
-        assert "no phase" in text
+        assert "is no power law, so there is no phase" in text
+        assert "t^" not in text
     else:
         assert f"Phase: {e.phase.name}" in text
         assert f"nu = {e.fit.nu:.4g}" in text
@@ -98,6 +105,22 @@ def test_the_sentences_say_these_numbers(told, name):
     noisy = e.method.batch_size is not None
     low, high = sorted((e.loss_at_tau2_plus, e.loss_at_tau2_minus))
     assert (f"the loss there is {low:.4g} .. {high:.4g}" in text) == noisy
+
+
+def test_a_spectrum_that_is_no_power_law_gets_no_phase_and_no_exponent_anywhere():
+    k = np.arange(1, 201.0)
+    bent = gf.LinearProblem(1.0 / (k + k**2.2 / 50.0), k**-1.5, n_samples=500)
+    fit = gf.fit_power_law(bent)
+    assert np.isfinite([fit.nu, fit.zeta]).all()
+    assert not fit.is_power_law
+    for rate in (0.1, 3.0):
+        e = gf.explain(bent, gf.SGD(rate, batch_size=4), 100)
+        assert e.phase is None
+        assert not re.search(r"t\^|Phase|nu =|zeta =|tends to|while the law", str(e))
+        assert "is no power law, so there is no phase" in str(e)
+        assert "dominated" not in repr(e)
+    found = gf.phase(bent, gf.SGD(0.1, batch_size=4))
+    assert repr(found) == "Phase(none: the spectrum is no power law)"
 
 
 def test_the_pace_in_the_end_is_the_growth_rate(told):

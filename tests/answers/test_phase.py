@@ -207,7 +207,8 @@ def test_the_reason_is_that_the_eigenvalues_are_equal():
 
 
 def test_that_fitted_constants_stand_for_the_noise_of_data_is_said() -> None:
-    data = gf.data.mnist(60)
+    k = np.arange(1.0, 31.0)
+    data = gf.data.gaussian(k**-1.5, k**-1.75, n_samples=60, seed=0)
     method = gf.SGD(0.2, batch_size=8)
     told = gf.phase(data, method)
     assert told.fitted_noise

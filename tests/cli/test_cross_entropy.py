@@ -84,6 +84,37 @@ def test_the_best_setting_is_that_of_the_probe(table):
     assert found["method"]["learning_rate"] == pytest.approx(best.method.learning_rate, rel=0.3)
 
 
+def test_a_setting_is_explained_in_the_words_of_the_probe(table):
+    path, X, labels = table
+    told = gf.explain(gf.SoftmaxData.from_features(X, labels), gf.SGD(0.05, 0.5, 4), 60)
+    words = ("explain", path, "--cross-entropy", *SETTING, "--momentum", 0.5, "--steps", 60)
+    found = result_of(*words)
+    assert found["lines"][:2] == list(told.lines[:2])
+    assert found["start_edge"] == pytest.approx(told.start_edge, rel=1e-9)
+    assert found["steps"] == [30, 60, 120]
+    # The features are turned, so that draws fall elsewhere.
+    assert found["loss"] == pytest.approx(told.prediction.loss.tolist(), rel=2e-3)
+    shown = run(*words).stdout
+    assert "learning rate 0.05, momentum 0.5, batch size 4" in shown
+    assert "power law" not in shown
+    assert shown.startswith(f"{path}, --cross-entropy\n")
+    assert "--noise is of squared loss" in run(*words, "--noise", "fitted", code=2).stderr
+
+
+@pytest.mark.slow
+def test_the_setting_to_use_is_one_line_and_has_momentum_only_where_that_is_worth_it(table):
+    path, _, _ = table
+    words = ("optimize", path, "--cross-entropy", "--batch-size", 4, "--steps", 8)
+    found = result_of(*words)
+    plain = found["loss_without_momentum"]
+    use = found["without_momentum"] if plain <= 1.01 * found["loss"] else found["method"]
+    line = next(line for line in run(*words).stdout.splitlines() if line.startswith("use "))
+    assert f"use learning rate {use['learning_rate']:.4g}, momentum {use['momentum']:.3g}, batch size 4: mean" in line
+    fixed = run(*words, "--momentum", 0.5).stdout
+    assert "momentum 0.5, batch size 4: mean loss" in fixed
+    assert "without momentum" not in fixed  # none was looked for
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -98,7 +129,7 @@ def test_the_best_setting_is_that_of_the_probe(table):
         (("optimize", "FILE", "--batch-size", 4, "--budget", 50), "--budget is of squared loss"),
         (("optimize", "FILE", "--batch-size", 4), "give --steps"),
         (("predict", "FILE", "--column", "a", "--drop", "kind", *SETTING, "--steps", 5), "fractions"),
-        (("stability", "FILE", *SETTING), "it belongs to optimize, max-lr, predict"),
+        (("stability", "FILE", *SETTING), "it belongs to explain, optimize, max-lr, predict"),
     ],
 )
 def test_what_is_not_derived_is_refused_by_name(table, tmp_path, monkeypatch, words, text):

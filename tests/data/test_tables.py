@@ -102,6 +102,17 @@ def test_several_targets_are_several_outputs():
     same(data, SIZE[:, None], np.column_stack([PRICE, GARDEN]))
 
 
+def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path):
+    data = load(HOMES.assign(fee=3), target=["price", "fee"], drop="kind")
+    assert data.notes[0] == "the target 'fee' is 3 in every row: nothing of it can be learned but an intercept"
+    assert "columns of 'price, fee' do not have mean 0" in " ".join(data.notes)
+    assert not any("every row" in note for note in load(HOMES, target=["price", "size"], drop="kind").notes)
+    np.savez(tmp_path / "same.npz", X=BY_HAND, y=np.full(N, -2))
+    with pytest.raises(ValueError, match="target 'y' is -2 in every row"):
+        load(tmp_path / "same.npz")
+    assert load(HOMES.iloc[:1], drop="kind").n_samples == 1  # of one row nothing is said
+
+
 def written(frame, path):
     if path.suffix == ".parquet":
         frame.to_parquet(path)
@@ -156,8 +167,10 @@ REFUSED = [
     (
         HOMES.assign(name=[f"name {i}" for i in range(N)], side=KIND)[["kind", "name", "side", "size"]],
         {},
-        r"column 'kind' holds text, .*; text too: 'name' \(drop it: hardly a category\), 'side'$",
+        r"needs 2 things: text in 'kind', 'side': one_hot=True .*in 'name' \(40 different texts\): drop= .*"
+        r"all at once: load\(..., one_hot=True, drop=\['name'\]\)$",
     ),
+    (HOMES.assign(side=KIND), {"target": "price"}, "column 'kind' holds text, .*; text too: 'side'$"),
     (HOMES, {"target": "kind"}, "column 'kind' holds text, .*classes=True"),
     (HOMES, {"target": "prise"}, "did you mean 'price'"),
     (HOMES, {"target": "price", "drop": "price"}, "drop has 'price', which is the target"),
@@ -165,6 +178,8 @@ REFUSED = [
     (HOMES, {"drop": "kind", "classes": True}, "column 'price': classes needs labels, and the target has fractions"),
     (HOMES.assign(price=1), {"drop": "kind", "classes": True}, "needs 2 to 100 different labels, got 1"),
     (HOMES.assign(kind=[f"name {i}" for i in range(N)]), {"one_hot": True}, "has 40 different ones in 40 rows"),
+    (HOMES.assign(price=7.5), {"one_hot": True}, "target 'price' is 7.5 in every row, .*but an intercept; .*target="),
+    (HOMES.assign(a=1, b=2), {"drop": "kind", "target": ["a", "b"]}, "'a, b' is 1, 2 in every row"),
     (HOMES.assign(kind=pd.Timestamp("2020-01-01")), {"one_hot": True}, "holds dates or times"),
 ]
 

@@ -36,7 +36,7 @@ def objections(
     """
     notes = []
     if length < SHORTEST:
-        notes.append(f"not a power law: {np.exp(length):.3g} is the widest ratio of mode numbers, 10 are needed")
+        notes.append(f"not a power law: it spans a factor {np.exp(length):.3g} in k, the mode number; 10 are needed")
     elif length < rest:
         notes.append(
             f"not a power law: it spans a factor {np.exp(length):.3g} in k, and {np.exp(rest):.3g} more follow"

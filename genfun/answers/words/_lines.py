@@ -27,6 +27,8 @@ NEAR = 0.9
 """Share of the edge beyond which rare runs carry the mean."""
 STILL = 1e-6
 """Below this local exponent the loss is said not to move."""
+STEEP = 10.0
+"""Beyond this local exponent the loss moves exponentially, and its pace is told in place of a power of the step."""
 
 
 def times(log_gain: float) -> str:
@@ -89,17 +91,18 @@ def binding(e: Explanation) -> str:
 
 
 def power_law(fit: PowerLawFit) -> str:
-    """Exponents, or why there are none."""
-    if not (math.isfinite(fit.nu) and math.isfinite(fit.zeta)):
-        return f"The spectrum has no exponents: {'; '.join(fit.notes)}."
+    """Exponents, or why there are none, and so no phase."""
+    if not fit.is_power_law:
+        return f"The spectrum is no power law, so there is no phase: {_why_not(fit)}."
     last = "infinity" if fit.window[1] is None else f"{fit.window[1]:,}"
     where = f"over modes {fit.window[0]} to {last}"
     exponents = f"nu = {figures(fit.nu)}{_interval(fit.nu_interval)}, zeta = {figures(fit.zeta)}"
     exponents += f"{_interval(fit.zeta_interval)}, R^2 {fit.quality:.4f}"
-    if fit.is_power_law:
-        return f"The spectrum is a power law {where}: {exponents}."
-    why = fit.notes[0].removeprefix("not a power law: ")
-    return f"The spectrum is NOT a power law ({why}); the nearest, {where}: {exponents}."
+    return f"The spectrum is a power law {where}: {exponents}."
+
+
+def _why_not(fit: PowerLawFit) -> str:
+    return fit.notes[0].removeprefix("not a power law: ")
 
 
 def _interval(ends: tuple[float, float]) -> str:
@@ -108,6 +111,8 @@ def _interval(ends: tuple[float, float]) -> str:
 
 def regime(e: Explanation) -> str:
     """The phase and its exponent."""
+    if not e.fit.is_power_law:
+        return ""
     if e.phase is None and e.noise_source == "given" and not isinstance(e.noise, SpectrallyExpressible):
         return "Phases are derived for spectrally expressible noise; the local exponent below takes their place."
     if e.phase is None:
@@ -158,7 +163,9 @@ def here(e: Explanation, start: float, chosen: bool) -> str:
         text += "; there it stands still"
     elif math.isfinite(slope):
         verb = "falls" if slope >= 0.0 else "grows"
-        text += f"; there it {verb} as t^{figures(-slope, 3)}{'' if e.lowest_loss == 0.0 else ' (above label noise)'}"
+        power = e.fit.is_power_law and abs(slope) <= STEEP
+        how = f"as t^{figures(-slope, 3)}" if power else f"by {_pace(abs(slope) / e.steps)}"
+        text += f"; there it {verb} {how}{'' if e.lowest_loss == 0.0 else ' (above label noise)'}"
     return text + _relative(e) + "."
 
 

@@ -61,7 +61,7 @@ class Explanation:
     fit : PowerLawFit
         Exponents of the spectrum, and whether it is a power law.
     phase : Phase or None
-        None where the spectrum has no exponents, or a noise given for it no constants tau1 and tau2.
+        None where the spectrum is no power law, or a noise given for it has no constants tau1 and tau2.
     loss, log_loss : float
         Predicted mean loss at T, and its natural logarithm.
     lowest_loss : float
@@ -123,7 +123,7 @@ class Explanation:
         return "<ol>" + "".join(f"<li>{escape(line)}</li>" for line in self.lines) + "</ol>"
 
     def __repr__(self) -> str:
-        name = "no exponents" if self.phase is None else self.phase.name
+        name = "no phase" if self.phase is None else self.phase.name
         first = words.most_effective(self.changes)
         gain = "" if first is None else f"; {first.what} alone would gain {words.times(first.log_gain)}"
         return (
@@ -262,8 +262,10 @@ def _slope(problem: Problem, method: Method, step: int, noise: NoiseModel) -> fl
         return float(local_exponent(problem, method, step, noise))
 
 
-def phase_or_none(problem: Problem | LinearData, method: Method, noise: SpectrallyExpressible | None) -> Phase | None:
-    """The phase; None where the spectrum has no exponents, or the noise no constants.
+def phase_or_none(
+    problem: Problem | LinearData, method: Method, noise: SpectrallyExpressible | None, rough: bool = False
+) -> Phase | None:
+    """The phase; None where the spectrum is no power law, or the noise has no constants.
 
     Parameters
     ----------
@@ -271,11 +273,14 @@ def phase_or_none(problem: Problem | LinearData, method: Method, noise: Spectral
     method : Method
     noise : SpectrallyExpressible or None
         None: that of data.
+    rough : bool
+        Whether a spectrum with exponents that is no clean power law has one too, for the steps where things turn.
     """
     if noise is None and not isinstance(problem, LinearData):
         return None
     try:
-        return phase(problem, method, noise)
+        found = phase(problem, method, noise)
+        return found if rough or found.is_power_law else None
     except ValueError:
         stability(problem, method, noise)  # refuses the setting, if it is that which is wrong
         return None
