@@ -11,7 +11,7 @@ from genfun._display import several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
-from genfun.data.tables import SHOWN, Choices, Numbers, one_hot
+from genfun.data.tables import Choices, Numbers, one_hot
 
 UNEVEN = 10.0
 """Ratio of the sizes of columns from which they are said to differ."""
@@ -230,19 +230,12 @@ def _of_intercept(data: LinearData, target: str, classes: bool) -> list[str]:
 
 
 def _of_constant_targets(found: Numbers) -> list[str]:
-    """A hint about each output that is the same in every row; where all are, there is nothing to ask about."""
+    """A hint about each output that is the same in every row."""
     y = np.asarray(found.targets, dtype=np.float64)
     y = y.reshape(y.shape[0], -1)
     same = np.flatnonzero((y == y[:1]).all(axis=0)) if y.shape[0] > 1 else np.zeros(0, dtype=int)
-    if same.size == y.shape[1] and same.size:
-        values = ", ".join(f"{value:.6g}" for value in y[0, :SHOWN])
-        more = ", ..." if same.size > SHOWN else ""
-        raise ValueError(
-            f"the target {found.target!r} is {values}{more} in every row, so there is nothing to learn but an "
-            "intercept; choose another by target= (--target)"
-        )
-    chosen = found.columns[1]
-    names = chosen if len(chosen) == y.shape[1] else list(range(y.shape[1]))
+    chosen = found.columns[1] if y.shape[1] > 1 else [found.target]
+    names = chosen if len(chosen) == y.shape[1] else range(y.shape[1])
     return [
         f"the target {names[i]!r} is {y[0, i]:.6g} in every row: nothing of it can be learned but an intercept"
         for i in same

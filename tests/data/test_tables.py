@@ -108,8 +108,7 @@ def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path)
     assert "columns of 'price, fee' do not have mean 0" in " ".join(data.notes)
     assert not any("every row" in note for note in load(HOMES, target=["price", "size"], drop="kind").notes)
     np.savez(tmp_path / "same.npz", X=BY_HAND, y=np.full(N, -2))
-    with pytest.raises(ValueError, match="target 'y' is -2 in every row"):
-        load(tmp_path / "same.npz")
+    assert load(tmp_path / "same.npz").notes[0].startswith("the target 'y' is -2 in every row")
     assert load(HOMES.iloc[:1], drop="kind").n_samples == 1  # of one row nothing is said
 
 
@@ -178,8 +177,6 @@ REFUSED = [
     (HOMES, {"drop": "kind", "classes": True}, "column 'price': classes needs labels, and the target has fractions"),
     (HOMES.assign(price=1), {"drop": "kind", "classes": True}, "needs 2 to 100 different labels, got 1"),
     (HOMES.assign(kind=[f"name {i}" for i in range(N)]), {"one_hot": True}, "has 40 different ones in 40 rows"),
-    (HOMES.assign(price=7.5), {"one_hot": True}, "target 'price' is 7.5 in every row, .*but an intercept; .*target="),
-    (HOMES.assign(a=1, b=2), {"drop": "kind", "target": ["a", "b"]}, "'a, b' is 1, 2 in every row"),
     (HOMES.assign(kind=pd.Timestamp("2020-01-01")), {"one_hot": True}, "holds dates or times"),
 ]
 
