@@ -21,6 +21,7 @@ WITH_TORCH = {
     "genfun/data/tangent_operator.py",
     "genfun/experiments/simulation/torch_backend.py",
     "genfun/experiments/networks/network.py",
+    "genfun/experiments/steps/measure.py",
     "genfun/experiments/suggest.py",
     "genfun/experiments/networks/smoothness.py",
     "genfun/optim/",

@@ -42,6 +42,7 @@ def test_curve_and_edge_are_those_of_the_probe_on_the_features_as_they_are(table
     assert "a largest stable learning rate does not exist" in printed
 
 
+@pytest.mark.slow
 def test_the_largest_rate_whose_loss_rises_little_is_told(table):
     path, X, labels = table
     words = ("max-lr", path, "--cross-entropy", "--batch-size", 2, "--momentum", 0.9, "--steps", 20, "--rise", 0.2)
@@ -68,6 +69,7 @@ def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
     assert found["test_loss"][0] > 1.1 * found["loss"][0]  # wrong labels
 
 
+@pytest.mark.slow
 def test_digits_are_classes_and_held_out_ones_have_their_scale():
     words = ("predict", "mnist", "--model", "pixels", "--n", 100, "--cross-entropy", "--batch-size", 8)
     found = result_of(*words, "--learning-rate", 1, "--steps", "0,20", "--holdout", 0.2)

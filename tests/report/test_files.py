@@ -18,6 +18,7 @@ FILES = {"report.html", "report.json", "spectrum.csv", "loss_curves.csv", "max_l
 FILES |= {"best_settings.csv", "batch_sizes.csv", "phases.csv", "loss_map.csv"}
 
 
+@pytest.mark.slow
 def test_json_holds_every_number_with_inputs_and_version(report):
     found = strict(files.as_json(report))
     assert (found["genfun"], found["command"]) == (gf.__version__, "report")
@@ -52,6 +53,7 @@ def test_a_report_without_exponents_is_written_too(tmp_path):
     assert found["explanation"]["phase"] is None
 
 
+@pytest.mark.slow
 def test_all_files_are_written_and_no_other(written):
     directory = written["report.html"].parent
     assert {path.name for path in directory.iterdir()} == set(written) == FILES

@@ -40,6 +40,7 @@ def test_the_popular_formula_is_41_times_too_large_in_the_known_case():
     assert round(limit.factor) == 41
 
 
+@pytest.mark.slow
 def test_a_batch_of_all_samples_is_the_full_batch(report):
     full = [limit for limit in report.limits if limit.batch_size is None]
     assert [limit.momentum for limit in full] == [0.0, 0.9]
