@@ -279,7 +279,7 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
 def _far_beyond(curve: LossCurve, steps: Int[Array, " t"], start: float, shift: float) -> LossCurve:
     """Far beyond the edge the contours lie at z of the order of exp(-shift), of which 1 - z keeps few digits or none.
 
-    A loss that has no sign left is what the late rate makes of that at the start, of unknown error; only its order is known.
+    A loss that has no sign left is what the late rate makes of that at the start: its order, of unknown error.
     """
     if not shift > 0.0:
         return curve

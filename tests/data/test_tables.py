@@ -100,6 +100,7 @@ def test_a_gap_in_a_column_that_is_left_out_costs_no_row():
 def test_several_targets_are_several_outputs():
     data = load(HOMES, target=["price", "garden"], drop="kind")
     same(data, SIZE[:, None], np.column_stack([PRICE, GARDEN]))
+    same(load(HOMES, target=["price", "price", -1], drop=["kind", "kind"]), BY_HAND[:, [0, 4]], PRICE)
 
 
 def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path):
@@ -111,6 +112,20 @@ def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path)
     with pytest.raises(ValueError, match="target 'y' is -2 in every row"):
         load(tmp_path / "same.npz")
     assert load(HOMES.iloc[:1], drop="kind").n_samples == 1  # of one row nothing is said
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_decimal_commas_between_semicolons_are_numbers_and_told(tmp_path, header):
+    path = tmp_path / "homes.csv"
+    frame = HOMES.drop(columns=["kind", "garden"]).assign(size=SIZE)
+    frame.to_csv(path, index=False, sep=";", decimal=",", header=header)
+    data = load(path)
+    same(data, SIZE[:, None], PRICE)
+    assert data.notes[0] == "numbers have decimal commas: 1,5 was read as 1.5"
+    frame.to_csv(path, index=False, sep=";", header=header)
+    same(load(path), SIZE[:, None], PRICE)
+    assert not any("commas" in note for note in load(path).notes)
+    assert header or load(path).notes[0].startswith("the last column, 1, is the target")
 
 
 def written(frame, path):
@@ -180,6 +195,11 @@ REFUSED = [
     (HOMES.assign(kind=[f"name {i}" for i in range(N)]), {"one_hot": True}, "has 40 different ones in 40 rows"),
     (HOMES.assign(price=7.5), {"one_hot": True}, "target 'price' is 7.5 in every row, .*but an intercept; .*target="),
     (HOMES.assign(a=1, b=2), {"drop": "kind", "target": ["a", "b"]}, "'a, b' is 1, 2 in every row"),
+    (
+        HOMES.assign(price=[f"${1000 + i:,}" for i in range(N)]),
+        {"drop": "kind"},
+        "'[$]1,000'.*; write amounts as plain",
+    ),
     (HOMES.assign(kind=pd.Timestamp("2020-01-01")), {"one_hot": True}, "holds dates or times"),
 ]
 

@@ -1,4 +1,4 @@
-"""Far beyond the edge of stability the predicted loss keeps its sign and its order, and says that its digits are lost."""
+"""Far beyond the edge of stability the predicted loss keeps its sign and its order, and says that digits are lost."""
 
 from __future__ import annotations
 
