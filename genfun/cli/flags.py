@@ -34,7 +34,7 @@ RENAMED = {"target": "column", "noise": "noise_name", "last_step": "steps", "bes
 OTHERS = {
     "pass a SpectrallyExpressible, or noise='fitted' with data": "give --tau1 and --tau2, or with data --noise fitted",
     "pass a SpectrallyExpressible, or noise='measured' with data": "give --tau1 and --tau2, or data as TARGET",
-    "use local_exponent on its predicted curve": "`genfun explain` tells the exponent at a step",
+    "use local_exponent on its predicted curve": "`genfun explain` tells how the loss moves at a step",
     "use LinearProblem for a few separated modes": "a few separated modes are a spectrum in an .npz",
     "pass the LinearData in place of its problem": "give data as TARGET",
     "max_learning_rate gives that edge": "`genfun max-lr` gives that edge",

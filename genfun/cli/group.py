@@ -143,6 +143,15 @@ class Jobs(click.Group):
                 lines = ((name.ljust(width), self.commands[name].get_short_help_str(limit)) for name in names)
                 formatter.write_dl(list(lines))
 
+    def _file_first(self, words: Any) -> str:
+        """What to write, where the first word is a file or a problem and no command; "" elsewhere."""
+        given = sys.argv[1:] if words is None else list(words)
+        if not given or given[0] in self.commands:
+            return ""
+        if not (os.path.isfile(given[0]) or given[0] in ("mnist", "power-law")):
+            return ""
+        return f"{given[0]} is no command but what one is asked about; begin with `genfun report {given[0]}`"
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run; exit 0, 2 on bad input (one line on stderr), 130 on Ctrl-C.
 
@@ -177,7 +186,12 @@ class Jobs(click.Group):
             elif 0 < len(elsewhere) <= FEW and not error.possibilities:
                 hint = f"No such option {error.option_name!r} here; it belongs to {', '.join(elsewhere)}"
             _fail(hint + where)
+        except click.MissingParameter as error:
+            where = "" if error.ctx is None else f" (see {error.ctx.command_path} --help)"
+            _fail(_lacking(error, words) + where)
         except click.ClickException as error:
+            if isinstance(error, click.UsageError) and (near := self._file_first(words)):
+                _fail(near)
             where = getattr(error, "ctx", None)
             hint = f" (see {where.command_path} --help)" if where is not None else ""
             _fail(error.format_message() + hint)
@@ -193,6 +207,16 @@ class Jobs(click.Group):
                 raise
             _fail(_at_once(error, words))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _lacking(error: click.MissingParameter, words: Any) -> str:
+    """All the options that a command needs and lacks, where an option is the first of them."""
+    if error.ctx is None or not isinstance(error.param, click.Option):
+        return error.format_message()
+    given = {word.partition("=")[0] for word in (sys.argv[1:] if words is None else words)}
+    needed = [p for p in error.ctx.command.params if isinstance(p, click.Option) and p.required]
+    lacking = [repr(p.opts[0]) for p in needed if not given & set(p.opts)]
+    return f"Missing options {', '.join(lacking)}." if len(lacking) > 1 else error.format_message()
 
 
 def _message(error: Exception) -> str:

@@ -19,6 +19,8 @@ PARQUET = {".parquet", ".pq"}
 TEXT_COST = 4
 """Bytes of memory for one of text, at least."""
 PIECE = 1 << 20
+SEEN = 50
+"""Lines in which decimal commas are looked for."""
 
 
 def kind_of(path: Path) -> str:
@@ -122,8 +124,9 @@ def _text(path: Path, delimiters: str, memory_limit: int | None) -> Any:
         lines = raw.decode("utf-8-sig").lstrip("\r\n")
         blank = raw.decode("utf-8-sig").count("\n") - lines.count("\n")
         first = lines.split("\n", 1)[0]
-        delimiter = max(delimiters, key=first.count)
-        named = not all(_is_number(field) for field in first.split(delimiter))
+        delimiter = max(delimiters, key=lambda mark: (_parts_decimal_commas(first, mark), first.count(mark)))
+        comma = _decimal_commas(lines, delimiter)
+        named = not all(_is_number(field.replace(",", ".") if comma else field) for field in first.split(delimiter))
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             found = pd.read_csv(
@@ -134,6 +137,7 @@ def _text(path: Path, delimiters: str, memory_limit: int | None) -> Any:
                 skipinitialspace=True,
                 skip_blank_lines=False,
                 low_memory=False,
+                decimal="," if comma else ".",
             )
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} has no rows of numbers") from None
@@ -144,7 +148,7 @@ def _text(path: Path, delimiters: str, memory_limit: int | None) -> Any:
         ) from error
     found.columns = [name.strip() if isinstance(name, str) else name for name in found.columns]
     found = found.dropna(how="all")
-    found.attrs = {"first": 1 + named + blank}
+    found.attrs = {"first": 1 + named + blank, "comma": comma}
     return found
 
 
@@ -192,6 +196,20 @@ def _npy(path: Path, memory_limit: int | None) -> Any:
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
         raise ValueError(f"{path} must hold a two-dimensional array of numbers, one column of which is the target")
     return frame_of(pandas().DataFrame(values))
+
+
+def _parts_decimal_commas(line: str, mark: str) -> bool:
+    """Whether a line without names is numbers with decimal commas, parted by that mark."""
+    return mark != "," and mark in line and all(_is_number(field.replace(",", ".", 1)) for field in line.split(mark))
+
+
+def _decimal_commas(lines: str, delimiter: str) -> bool:
+    """Whether numbers are written 1,5, as spreadsheets do where fields are parted by semicolons or tabs."""
+    if delimiter == ",":
+        return False
+    fields = [field.strip().strip('"') for line in lines.split("\n", SEEN)[:SEEN] for field in line.split(delimiter)]
+    commas = [field for field in fields if "," in field and _is_number(field.replace(",", ".", 1))]
+    return bool(commas) and not any("." in field and _is_number(field) for field in fields)
 
 
 def _is_number(field: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -100,7 +101,7 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
         raise ValueError(
             f"{where} lacks the column {lacking[0]!r}, which the training rows have; held-out rows need it"
         )
-    notes: list[str] = []
+    notes = ["numbers have decimal commas: 1,5 was read as 1.5"] if frame.attrs.get("comma") else []
     levels: dict[Any, list[Any]] = {}
     frame = frame[[*names, *chosen]]
     if like is None:
@@ -141,9 +142,10 @@ def numbers(where: str, frame: Any, choices: Choices, like: Numbers | None = Non
 
 def _columns(where: str, frame: Any, choices: Choices) -> tuple[list[Any], list[Any]]:
     """Names of the features and of the target."""
-    chosen = [frame.columns[-1]] if choices.target is None else [
+    chosen = [list(frame.columns)[-1]] if choices.target is None else [
         _find(where, "target", name, frame) for name in _listed(choices.target, frame)
     ]  # fmt: skip
+    chosen = list(dict.fromkeys(chosen))  # one that is given twice is one
     left_out = [_find(where, "drop", name, frame) for name in _listed(choices.drop, frame)]
     clash = [name for name in left_out if name in chosen]
     if clash:
@@ -266,13 +268,25 @@ def _about_text(where: str, frame: Any, name: Any, target: bool = False) -> str:
         return f"{where}, {_line(frame, position)}, column {name!r}: {what}"
     values = list(dict.fromkeys(map(str, column)))
     shown = ", ".join(map(repr, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")
-    if target:
+    if target and _amounts(values):
+        remedy = "write amounts as plain numbers, 1234.5, without signs or separators"
+    elif target:
         remedy = "classes=True (--classes) makes a target of each class; or choose another by target= (--target)"
+    elif _amounts(values):
+        remedy = (
+            "write amounts as plain numbers, 1234.5, without signs or separators; or leave it out by drop= (--drop)"
+        )
     elif many(column):
         remedy = f"it has {len(values)} different ones in {len(frame)} rows; leave it out by drop= (--drop)"
     else:
         remedy = "one_hot=True (--one-hot) makes a column of 0 and 1 for each; or leave it out by drop= (--drop)"
     return f"{where}, {_line(frame, 0)}: column {name!r} holds text, {shown}; {remedy}"
+
+
+def _amounts(values: list[str]) -> bool:
+    """Whether all texts are amounts, such as $1,000 or 7 %, once signs and separators are taken off."""
+    plain = [re.sub(r"[\s,'_%$€£]", "", value) for value in values]
+    return all(re.fullmatch(r"[-+]?\d+(\.\d+)?", value) for value in plain)
 
 
 def _text_too(frame: Any, names: list[Any], but: Any) -> str:

@@ -285,7 +285,23 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
     if late.size:
         at = (reach, float(losses[np.array([reach])].log()[0]))
         parts.append(_late(F, late, singular, at, mismatch, known))
-    return joined(parts)
+    return _far_beyond(joined(parts), steps, float(losses[np.zeros(1, dtype=int)].value()[0]), shift)
+
+
+def _far_beyond(curve: LossCurve, steps: Int[Array, " t"], start: float, shift: float) -> LossCurve:
+    """Far beyond the edge the contours lie at z of the order of exp(-shift), of which 1 - z keeps few digits or none.
+
+    A loss that has no sign left is what the late rate makes of that at the start: its order, of unknown error.
+    """
+    if not shift > 0.0:
+        return curve
+    error = curve.error + EPS * np.exp(min(shift, 700.0)) * steps
+    lost = ~(curve.loss.mantissa > 0.0) & (start > 0.0)
+    onward = Scaled.exponential(np.full(steps.size, start), shift * steps.astype(np.float64))
+    found = Scaled(
+        np.where(lost, onward.mantissa, curve.loss.mantissa), np.where(lost, onward.exponent, curve.loss.exponent)
+    )
+    return LossCurve(found, np.where(lost, np.inf, error), curve.route)
 
 
 def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFunction, float, float, int]:

@@ -144,3 +144,19 @@ def test_ctrl_c_stays_ignored_where_it_was():
     code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{INTERRUPTED}"
     done = subprocess.run([sys.executable, "-c", code, "genfun.cli.group"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_options_that_are_lacking_are_named_at_once():
+    said = " ".join(run("explain", "power-law", code=2).stderr.split())
+    assert "Missing options '--learning-rate', '--batch-size'." in said or (
+        "Missing options '--batch-size', '--learning-rate'." in said
+    )
+    assert "Missing option '--batch-size'." in run("explain", "power-law", "--learning-rate=0.1", code=2).stderr
+
+
+def test_a_file_or_a_problem_in_the_place_of_the_command_is_told_where_it_goes(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    for word in (path, "mnist"):
+        assert f"begin with `genfun report {word}`" in " ".join(run(word, "--steps", 5, code=2).stderr.split())
+    assert "No such command 'mnits'" in run("mnits", code=2).stderr

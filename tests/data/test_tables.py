@@ -100,6 +100,7 @@ def test_a_gap_in_a_column_that_is_left_out_costs_no_row():
 def test_several_targets_are_several_outputs():
     data = load(HOMES, target=["price", "garden"], drop="kind")
     same(data, SIZE[:, None], np.column_stack([PRICE, GARDEN]))
+    same(load(HOMES, target=["price", "price", -1], drop=["kind", "kind"]), BY_HAND[:, [0, 4]], PRICE)
 
 
 def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path):
@@ -110,6 +111,20 @@ def test_an_output_that_is_constant_is_told_and_the_others_are_learned(tmp_path)
     np.savez(tmp_path / "same.npz", X=BY_HAND, y=np.full(N, -2))
     assert load(tmp_path / "same.npz").notes[0].startswith("the target 'y' is -2 in every row")
     assert load(HOMES.iloc[:1], drop="kind").n_samples == 1  # of one row nothing is said
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_decimal_commas_between_semicolons_are_numbers_and_told(tmp_path, header):
+    path = tmp_path / "homes.csv"
+    frame = HOMES.drop(columns=["kind", "garden"]).assign(size=SIZE)
+    frame.to_csv(path, index=False, sep=";", decimal=",", header=header)
+    data = load(path)
+    same(data, SIZE[:, None], PRICE)
+    assert data.notes[0] == "numbers have decimal commas: 1,5 was read as 1.5"
+    frame.to_csv(path, index=False, sep=";", header=header)
+    same(load(path), SIZE[:, None], PRICE)
+    assert not any("commas" in note for note in load(path).notes)
+    assert header or load(path).notes[0].startswith("the last column, 1, is the target")
 
 
 def written(frame, path):
@@ -177,6 +192,11 @@ REFUSED = [
     (HOMES, {"drop": "kind", "classes": True}, "column 'price': classes needs labels, and the target has fractions"),
     (HOMES.assign(price=1), {"drop": "kind", "classes": True}, "needs 2 to 100 different labels, got 1"),
     (HOMES.assign(kind=[f"name {i}" for i in range(N)]), {"one_hot": True}, "has 40 different ones in 40 rows"),
+    (
+        HOMES.assign(price=[f"${1000 + i:,}" for i in range(N)]),
+        {"drop": "kind"},
+        "'[$]1,000'.*; write amounts as plain",
+    ),
     (HOMES.assign(kind=pd.Timestamp("2020-01-01")), {"one_hot": True}, "holds dates or times"),
 ]
 

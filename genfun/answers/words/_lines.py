@@ -189,7 +189,7 @@ def noise_models(e: Explanation, noisy: bool, estimate: NoiseFit | None) -> str:
     if not isinstance(e.noise, SpectrallyExpressible):
         known = percent(e.noise_error, 1)
         about = "" if known.startswith("less") else "about "
-        here = f"; the loss there to {about}{known}" if e.noise_error > 0.0 else ""
+        here = f"; the loss there to {about}{known}" if e.noise_error > 0.0 and math.isfinite(e.loss) else ""
         whose = "as given" if e.noise_source == "given" else "that of the data"
         return f"Batch noise is {whose}, {noise_words(e.noise)}{here}."
     ends = (e.loss_at_tau2_plus, e.loss_at_tau2_minus), (e.max_rate_at_tau2_plus, e.max_rate_at_tau2_minus)
