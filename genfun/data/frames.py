@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ TEXT_COST = 4
 PIECE = 1 << 20
 SEEN = 50
 """Lines in which decimal commas are looked for."""
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
 
 
 def kind_of(path: Path) -> str:
@@ -209,7 +211,9 @@ def _decimal_commas(lines: str, delimiter: str) -> bool:
         return False
     fields = [field.strip().strip('"') for line in lines.split("\n", SEEN)[:SEEN] for field in line.split(delimiter)]
     commas = [field for field in fields if "," in field and _is_number(field.replace(",", ".", 1))]
-    return bool(commas) and not any("." in field and _is_number(field) for field in fields)
+    # Of 1,234 nobody can tell whether it is a thousand: where all are so, the column stays text, which is refused.
+    told = any(not THOUSANDS.fullmatch(field) for field in commas)
+    return told and not any("." in field and _is_number(field) for field in fields)
 
 
 def _is_number(field: str) -> bool:

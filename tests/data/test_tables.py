@@ -127,6 +127,13 @@ def test_decimal_commas_between_semicolons_are_numbers_and_told(tmp_path, header
     assert header or load(path).notes[0].startswith("the last column, 1, is the target")
 
 
+def test_thousands_with_commas_are_not_taken_for_fractions(tmp_path):
+    path = tmp_path / "homes.tsv"
+    path.write_text("size\tprice\n" + "".join(f"{i}\t{1000 + i:,}\n" for i in range(9)))
+    with pytest.raises(ValueError, match="'price' holds text, '1,000', .*write amounts as plain numbers"):
+        load(path)
+
+
 def written(frame, path):
     if path.suffix == ".parquet":
         frame.to_parquet(path)
