@@ -130,7 +130,7 @@ def test_decimal_commas_between_semicolons_are_numbers_and_told(tmp_path, header
 def test_thousands_with_commas_are_not_taken_for_fractions(tmp_path):
     path = tmp_path / "homes.tsv"
     path.write_text("size\tprice\n" + "".join(f"{i}\t{1000 + i:,}\n" for i in range(9)))
-    with pytest.raises(ValueError, match="'price' holds text, '1,000', .*write amounts as plain numbers"):
+    with pytest.raises(ValueError, match=r"'price' holds text, '1,000', .*write amounts as plain numbers"):
         load(path)
 
 
