@@ -41,6 +41,7 @@ MEANING: dict[Status, str] = {
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses: see the error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
+TINY = float(np.finfo(np.float64).tiny)
 ROUNDED = 16.0
 """Roundings of the targets in the label noise that decompositions find below them: 8 at most in 50 small data sets."""
 MAX_RECURSION = 10**7
@@ -233,6 +234,8 @@ def predict(
     loss, log_loss, error, noise_error = (
         np.reshape(x[inverse.ravel()], shape) for x in (curve.loss.value(), curve.loss.log(), curve.error, noise_error)
     )
+    # Numbers below it have few digits, and none would say so.
+    loss = np.where(loss < TINY, 0.0, loss)
     status = _status(loss, error, noise_error, singular)
     return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
 
