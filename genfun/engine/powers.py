@@ -94,7 +94,10 @@ def noiseless_loss(
 
     with r = log rho(T) of every mode for itself, so that no mode leaves the range of doubles, whatever another does.
     D_j keeps the relative precision of slow modes that 1 - a would lose: the error grows with t times the rate of
-    decay, not with t.
+    decay, not with t. It is one of g_t next to its envelope, and so the larger of V_t the nearer g_t is to a zero:
+
+    .. math:: |\delta V_t| \le 2\sum_k s_k |g_t|\,E_k\,\epsilon_k,\qquad
+              E_k = \textstyle\sum_j |x_w y_w| |\mu_j|^t,\qquad \epsilon_k = \kappa_k t\,\epsilon
 
     **Assumptions.** Updates affine in a = learning rate * lambda.
 
@@ -123,16 +126,15 @@ def noiseless_loss(
     # Close enough that neither computation leaves the range of doubles, far enough to round differently.
     nudge = np.minimum(0.02 * np.abs(rates) * (steps.max() + 1.0) + 0.05, 15.0) / (steps.max() + 1.0)
 
-    kappa, size = _sensitivity(deviation_from_identity(method, nodes, rates))
+    sensitivity = _sensitivity(deviation_from_identity(method, nodes, rates))
 
     def twice(real: Any) -> tuple[Scaled, Array]:
-        first, age, top = _signal_decay(nodes, weights, method, steps, rates, real)
-        second, _, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real)
+        first, age, each = _signal_decay(nodes, weights, method, steps, rates, real, sensitivity)
+        second, _, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real, sensitivity)
         with np.errstate(over="ignore"):
             seen = 4.0 * second.relative_difference(first) + EPS * (64.0 + 8.0 * age)
-            # Both computations may round alike; squarings add as much again until powers have stopped to grow.
-            each = np.minimum(np.minimum(kappa[top], size[top] * (1.0 + steps)), 1e300)
-            return first, seen + float(np.finfo(real).eps) * np.log2(1.0 + each) * each * steps
+            # Both computations may round alike.
+            return first, seen + float(np.finfo(real).eps) * each * steps
 
     found, error = twice(np.float64)
     if (error > TARGET).any():
@@ -147,9 +149,9 @@ def noiseless_loss(
 
 @np.errstate(all="ignore")  # what overflows becomes nan, and its error inf
 def _signal_decay(
-    nodes: Array, weights: Array, method: Method, steps: Array, rates: Array, real: Any
+    nodes: Array, weights: Array, method: Method, steps: Array, rates: Array, real: Any, sensitivity: Any
 ) -> tuple[Scaled, Array, Array]:
-    """V_t, the modulus of the power of e in it, and the mode that it is mostly of."""
+    """V_t, the modulus of the power of e in it, and its relative error by roundings, over eps t."""
     d = deviation_from_identity(method, nodes, rates, real)
     size, n = d.shape[1], nodes.size
     scale = np.zeros(n, dtype=np.int64)
@@ -158,7 +160,7 @@ def _signal_decay(
         d, scale = _rescaled(2.0 * d - d @ d, 2 * scale)
         doubled.append((d, scale))
     weight, weight_scale = np.frexp(weights)
-    parts, ages, tops = [], [], []
+    parts, ages, errors = [], [], []
     together = max(1, MOST_TOGETHER // (n * size))
     for start in range(0, steps.size, together):
         some = steps[start : start + together]
@@ -175,11 +177,25 @@ def _signal_decay(
                 _, move = np.frexp(np.abs(rows).max(axis=0).astype(np.float64))
                 rows, binary = np.ldexp(rows, -move), binary + move
         value, move = np.frexp(rows[0])
-        total, age, top = _summed(weight * value**2, weight_scale + 2 * (binary + move), 2.0 * rates * some[:, None])
+        total, age, shares = _summed(weight * value**2, weight_scale + 2 * (binary + move), 2.0 * rates * some[:, None])
         parts.append(total)
         ages.append(age)
-        tops.append(top)
-    return Scaled.join(parts), np.concatenate(ages), np.concatenate(tops)
+        left = np.ldexp(np.abs(value).astype(np.float64), np.clip(binary + move, -1000, 1000))
+        errors.append((shares * _amplified(some, left, *sensitivity)).sum(axis=1))
+    return Scaled.join(parts), np.concatenate(ages), np.nan_to_num(np.concatenate(errors), nan=1e300, posinf=1e300)
+
+
+def _amplified(steps: Array, left: Array, kappa: Array, size: Array, shares: Array, fading: Array) -> Array:
+    """The relative error of g_t^2 by roundings, over eps t; `left` is |g_t| exp(-r t).
+
+    Squarings add as much again until powers have stopped to grow. Before roots that nearly coalesce have moved apart,
+    they do not turn, and grow as t.
+    """
+    envelope = sum(part * np.exp(np.outer(steps, rate)) for part, rate in zip(shares.T, fading.T, strict=True))
+    most = size * (1.0 + steps[:, None])
+    apart = kappa <= most
+    each = np.where(apart, kappa, most)
+    return 2.0 * np.where(apart, np.maximum(envelope / left, 1.0), 1.0) * np.maximum(np.log2(1.0 + each), 1.0) * each
 
 
 def _rescaled(d: Array, scale: Array) -> tuple[Array, Array]:
@@ -195,26 +211,30 @@ def _rescaled(d: Array, scale: Array) -> tuple[Array, Array]:
 
 
 @np.errstate(over="ignore")
-def _sensitivity(deviation: Array) -> tuple[Array, Array]:
+def _sensitivity(deviation: Array) -> tuple[Array, Array, Array, Array]:
     r"""What the rounding of D changes of each mode's largest eigenvalue mu of I - D, relative to mu and eps.
 
     .. math:: \kappa = \frac{|y|^T |D|\, |x|}{|y^T x|\,|\mu|}
 
-    with the left and right eigenvectors y and x of mu; and the sum of the moduli of D, over that of mu, which bounds
-    the change by a step where the eigenvectors coalesce.
+    with the left and right eigenvectors y and x of mu; the sum of the moduli of D, over that of mu, which bounds the
+    change by a step where the eigenvectors coalesce; and what all eigenvectors have of w, with the logarithms of their
+    eigenvalues over that of mu: the envelope of g_t.
     """
     values, right = np.linalg.eig(np.eye(deviation.shape[1]) - deviation)
     top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
     modulus = np.maximum(np.abs(values[each, top]), 1e-300)
     coalesced = np.linalg.slogdet(right)[0] == 0.0
     whole = np.where(coalesced[:, None, None], np.eye(right.shape[1]), right)
-    left = np.abs(np.linalg.inv(whole))[each, top]  # rows of the inverse have y^T x = 1
+    inverse = np.abs(np.linalg.inv(whole))
+    shares = np.abs(right[:, 0, :]) * inverse[:, :, 0]
+    fading = np.log(np.maximum(np.abs(values), 1e-300)) - np.log(modulus)[:, None]
+    left = inverse[each, top]  # rows of the inverse have y^T x = 1
     kappa = np.einsum("ni,nij,nj->n", left, np.abs(deviation), np.abs(right[each, :, top])) / modulus
-    return np.where(coalesced, np.inf, kappa), np.abs(deviation).sum(axis=(1, 2)) / modulus
+    return np.where(coalesced, np.inf, kappa), np.abs(deviation).sum(axis=(1, 2)) / modulus, shares, fading
 
 
 def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array, Array]:
-    """sum_k m_k 2^b_k e^p_k over the last axis; of its largest term the modulus of the power of e, and k."""
+    """sum_k m_k 2^b_k e^p_k over the last axis; of its largest term the modulus of the power of e; the parts of all."""
     with np.errstate(divide="ignore"):
         size = np.log(np.abs(mantissa).astype(np.float64)) + binary * np.log(2.0) + power
     top = np.argmax(np.where(np.isnan(size), np.inf, size), axis=1)[:, None]
@@ -222,8 +242,11 @@ def _summed(mantissa: Array, binary: Array, power: Array) -> tuple[Scaled, Array
     each = Scaled.exponential(np.ones_like(power), power - lead_power)
     exponent = np.clip(each.exponent + binary - lead_binary, -8000, 8000).astype(np.int32)
     terms = np.where(mantissa == 0.0, 0.0, mantissa * np.ldexp(each.mantissa.astype(mantissa.dtype), exponent))
-    found = Scaled.exponential(terms.sum(axis=1).astype(np.float64), lead_power[:, 0])
-    return Scaled(found.mantissa, found.exponent + lead_binary[:, 0]), np.abs(lead_power[:, 0]), top[:, 0]
+    total = terms.sum(axis=1).astype(np.float64)
+    found = Scaled.exponential(total, lead_power[:, 0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(terms == 0.0, 0.0, terms.astype(np.float64) / total[:, None])
+    return Scaled(found.mantissa, found.exponent + lead_binary[:, 0]), np.abs(lead_power[:, 0]), parts
 
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")

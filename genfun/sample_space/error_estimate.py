@@ -15,7 +15,8 @@ from genfun.methods.base import Method
 from genfun.sample_space.projection import PairMeasure
 
 SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
-"""What an error estimate is of the change by the last vectors, within this factor of the step, and of `loss_error`."""
+"""What an error estimate is of the change by the last vectors, within this factor of the step; and of the largest that
+were met, `loss_error` and `error`."""
 STEEPEST = 690.0
 """Logarithm of a factor that is called infinite."""
 RECENT: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
@@ -103,7 +104,30 @@ class ErrorEstimate:
     ) -> Float[Array, " t"]:
         r"""Estimated relative errors of the loss that the few vectors leave, at ascending steps.
 
-        .. math:: e(t) = 2\max_{t/3 \le t' \le 3t} |\log L_m(t') - \log L_{m'}(t')| + e_0
+        .. math:: e(t) = e_L(t) + \tfrac1{10}\,e\,\min\Big(t,\frac{U}{1-U}\Big)
+
+        with e_L of `loss_changes`, e of `error`, U < 1 the noise gain. A loss is made of noise on the kicks of noise,
+        U/(1-U) times over on average in the end and t times at most, and each time the error of the gain, which is that
+        of the edge, is in it once more.
+
+        Parameters
+        ----------
+        problem, method, steps, log_losses :
+            As of `loss_changes`.
+        """
+        found = self.loss_changes(problem, method, steps, log_losses)
+        if not 0 < self.fewer < self.pairs.size:
+            return found
+        gain = float(self._function(problem, method).known_singularity().noise_gain)
+        often = np.minimum(steps, gain / (1.0 - gain)) if gain < 1.0 else 0.0
+        return found + PART * np.nan_to_num(self.error, nan=0.0) * often
+
+    def loss_changes(
+        self, problem: Any, method: Method, steps: Int[Array, " t"], log_losses: Float[Array, " t"]
+    ) -> Float[Array, " t"]:
+        r"""What the last vectors change of the loss, at ascending steps, and a part of what they did elsewhere.
+
+        .. math:: e_L(t) = 2\max_{t/3 \le t' \le 3t} |\log L_m(t') - \log L_{m'}(t')| + e_0
 
         with L_m' the loss on the first vectors alone, `coarser`. Differences change their sign with the step, hence the
         largest nearby; e_0 is a part of the largest that was met at `LOSSES`.
@@ -133,7 +157,7 @@ class ErrorEstimate:
     def estimated(
         self, steps: Int[Array, " t"], log_losses: Float[Array, " t"], coarse: Float[Array, " t"]
     ) -> Float[Array, " t"]:
-        """The errors of `loss_errors` from the losses on `coarser`, however these were found.
+        """The errors of `loss_changes` from the losses on `coarser`, however these were found.
 
         Parameters
         ----------

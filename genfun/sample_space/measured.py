@@ -391,7 +391,9 @@ def _judged(data: Any, features: SampleFeatures, before: MeasuredNoise, basis: S
     found = found.on_all_pairs()
     function = found.transform(data.problem, setting)
     losses = automatic(function, LOSSES).loss.log()
-    return replace(found, error=error, loss_error=float(found.loss_errors(data.problem, setting, LOSSES, losses).max()))
+    return replace(
+        found, error=error, loss_error=float(found.loss_changes(data.problem, setting, LOSSES, losses).max())
+    )
 
 
 def _methods(settings: tuple[tuple[int, float], ...], n_samples: int) -> list[SGD]:

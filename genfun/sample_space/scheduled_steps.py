@@ -96,7 +96,7 @@ class ScheduledLosses:
         self._losses, self.step, self._noise, self._coarse = losses, 0, noise, coarse
 
     def noise_errors(self, steps: Int[Array, " t"], log_losses: Float[Array, " t"]) -> Float[Array, " t"]:
-        """Estimated relative errors by what the noise leaves out, as `ErrorEstimate.loss_errors` has them.
+        """Estimated relative errors by what the noise leaves out, as `ErrorEstimate.loss_changes` has them.
 
         Parameters
         ----------

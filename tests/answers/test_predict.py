@@ -120,6 +120,14 @@ def test_losses_beyond_double_precision_are_reported_as_such():
         assert r.log_loss[1] / 1e5 == pytest.approx(s.growth_rate, rel=1e-3)
 
 
+def test_losses_of_few_digits_count_as_none():
+    r = gf.predict(gf.LinearProblem([1.0], [2.0]), gf.SGD(0.5), [510, 511, 512, 530])  # 4^-t
+    assert r.loss[0] == 0.25**510
+    assert r.loss[1:].tolist() == [2.0**-1022, 0.0, 0.0]
+    assert r.status == "underflow"
+    assert r.log_loss == pytest.approx(-2.0 * r.steps * np.log(2.0), rel=1e-15)
+
+
 def test_full_batch_far_below_double_precision_knows_its_error():
     r = gf.predict(gf.LinearProblem([1.0, 0.5], [1.0, 1.0]), gf.SGD(0.9), [1, 100, 10**4, 10**6])
     assert r.status == "underflow"

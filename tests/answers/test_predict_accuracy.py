@@ -154,6 +154,25 @@ def test_predict_matches_50_digits_from_1e_minus_250_to_1e250(case):
     assert (error[inside] <= 10.0 * r.error[inside] + 1e-12).all()
 
 
+TURNING = [
+    # Of three modes the largest is not the one of most rounding; and modes near a zero of what they have left.
+    ([0.016355187202997733, 0.00491956413795156, 0.0014323986505438346], 0.999, 6.120454116391568, [3, 44, 678, 14866]),
+    ([0.0944334307736383], 0.999, 42.33332748212585, [23, 89, 339, 1483]),
+]
+
+
+@pytest.mark.parametrize(("lam", "beta", "rate", "steps"), TURNING)
+def test_powers_know_their_rounding_where_modes_turn(lam, beta, rate, steps):
+    weights = np.array([0.02494744587200346, 0.015188192442250774, 0.1447653990998222])[: len(lam)]
+    problem, method = gf.LinearProblem(lam, weights), gf.SGD(rate, beta)
+    found = gf.predict(problem, method, steps)
+    with mp.workdps(50):
+        exact = mp_losses(problem, method, gf.SpectrallyExpressible(), steps)
+        off = np.array([float(abs(mp.mpf(float(x)) / y - 1)) for x, y in zip(found.loss, exact, strict=True)])
+    assert (off < found.error).all()
+    assert found.error.max() < 1e-9
+
+
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.9])
 def test_contour_and_recursion_agree_where_both_serve(beta):
     problem = gf.PowerLaw(1.5, 0.7, n_modes=500, noise_variance=0.01)

@@ -69,6 +69,29 @@ def test_the_estimate_covers_the_true_error_and_losses_are_known_to_one_per_cent
     assert np.mean(covered) >= 0.95
 
 
+@pytest.mark.slow
+def test_next_to_the_edge_its_own_error_is_in_that_of_late_losses() -> None:
+    rng = np.random.default_rng(1)
+    target, X = rng.standard_normal(30), rng.standard_normal((60, 30))
+    data = gf.LinearData.from_features(X, X @ target + rng.standard_normal(60))
+    steps, covered, known = [3_000, 10**5], [], []
+    for beta, b in ((0.0, 1), (0.9, 1)):
+        edge = data.exact_noise.edge(data.problem, gf.SGD(1.0, beta, b))
+        for share in (0.3, 0.98):
+            method = gf.SGD(share * edge, beta, b)
+            found, exact = gf.predict(data, method, steps), gf.predict(data, method, steps, noise="exact")
+            off = np.abs(found.log_loss - exact.log_loss) - found.error - exact.error
+            covered.append((off <= found.noise_error + 1e-9).all())
+            # What the last vectors change of such a loss is not all.
+            changes = data.measured_noise.loss_changes(data.problem, method, np.array(steps), found.log_loss)
+            known.append((off <= changes + 1e-9).all())
+            gain = gf.stability(data, method).noise_gain
+            expected = 0.1 * data.measured_noise.error * gain / (1.0 - gain)
+            assert found.noise_error - changes == pytest.approx(expected, rel=1e-6)
+    assert all(covered)
+    assert not any(known[1::2])
+
+
 def test_at_a_floor_of_label_noise_the_error_is_not_said_to_be_large() -> None:
     data = gaussian_table()
     method = gf.SGD(0.3 * gf.max_learning_rate(data, 0.5, 10), 0.5, 10)
