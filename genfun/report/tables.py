@@ -107,7 +107,8 @@ def noise_facts(report: Report) -> Facts:
             pairs.append(
                 ("fitted constants", f"{fit}, off by up to {percent(noise.estimate.noise_misfit)} while learning")
             )
-        remark = "phases and noise scales are by the fitted constants, all else by the noise of the data"
+        what = "phases and noise scales" if report.fit.is_power_law else "noise scales"
+        remark = f"{what} are by the fitted constants, all else by the noise of the data"
         return Facts("Batch noise", tuple(pairs), (remark,))
     pairs = [
         ("tau1", words.figures(facts["tau1"])),

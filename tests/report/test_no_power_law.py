@@ -30,14 +30,14 @@ def test_the_command_phase_says_that_there_is_none(bent):
     shown = run("phase", bent, *SETTING).stdout
     assert "no phase: the spectrum is no power law" in shown
     assert not EXPONENT.search(shown)
-    assert "it spans a factor 11 in k, and 18.2 more follow" in " ".join(shown.split())
+    assert "what fits spans a factor 11 of the mode number, and 18.2 more follow" in " ".join(shown.split())
 
 
 def test_a_spectrum_too_short_for_exponents_is_refused_with_one_reason(tmp_path):
     path = tmp_path / "four.npz"
     np.savez(path, eigenvalues=[1.25, 1.0, 0.9, 0.8], signal=[0.1, 0.2, 0.3, 0.9], n_samples=100)
     said = " ".join(run("phase", path, *SETTING, code=2).stderr.split())
-    assert "it spans a factor 4 in k, the mode number; 10 are needed" in said
+    assert "what fits spans a factor 4 of the mode number, 10 are needed" in said
     assert len(said) < 300
 
 

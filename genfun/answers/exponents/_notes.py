@@ -36,10 +36,13 @@ def objections(
     """
     notes = []
     if length < SHORTEST:
-        notes.append(f"not a power law: it spans a factor {np.exp(length):.3g} in k, the mode number; 10 are needed")
+        notes.append(
+            f"not a power law: what fits spans a factor {np.exp(length):.3g} of the mode number, 10 are needed"
+        )
     elif length < rest:
         notes.append(
-            f"not a power law: it spans a factor {np.exp(length):.3g} in k, and {np.exp(rest):.3g} more follow"
+            f"not a power law: what fits spans a factor {np.exp(length):.3g} of the mode number, and "
+            f"{np.exp(rest):.3g} more follow"
         )
     for name, fit, turn in zip(("eigenvalues", "signal"), r2, drift, strict=True):
         if fit < LEAST_R2:
