@@ -35,12 +35,14 @@ MEANING: dict[Status, str] = {
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, and their logarithms known",
     "underflow": "some losses are below 1e-308 and count as 0; their logarithms are known",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some losses: see the noise error",
-    "epochs uncertain": "so near the stability edge, or where so few samples carry the features, the loss with one "
-    "shuffle an epoch may be tens of per cent off; where the noise error is infinite it "
-    "is impossible and means nothing",
+    "epochs uncertain": "so near the stability edge, where so few samples carry the features, or where rare features "
+    "that exclude each other carry the loss (one-hot columns), the loss with one shuffle an epoch may be tens of per "
+    "cent off; where the noise error is infinite it is impossible and means nothing",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses: see the error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
+ROUNDED = 16.0
+"""Roundings of the targets in the label noise that decompositions find below them: 8 at most in 50 small data sets."""
 MAX_RECURSION = 10**7
 
 
@@ -55,7 +57,8 @@ class Prediction(Displayed):
     loss : array, same shape
         Mean loss E L(t); 0 below 1e-308 and inf above 1e308.
     error : array, same shape
-        Estimated relative error of the computation (not of the noise approximation).
+        Estimated relative error of the computation (not of the noise approximation). Of data, with that of label noise
+        next to the rounding of the targets.
     status : str
         "ok", "diverges", "underflow", "noise uncertain", "epochs uncertain" or "inaccurate"; `meaning` has the words.
     log_loss : array, same shape
@@ -210,7 +213,7 @@ def predict(
     only = "predict under a schedule" if scheduled else ""
     case = Case.of(problem, method, noise, only_expressible=only, knows_options=True, knows_schedules=True)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    singular, noise_error = None, None
+    singular, noise_error, G = None, None, None
     if scheduled:
         if route == "contour":
             raise ValueError("route='contour' needs constant hyperparameters; leave it out with a ScheduledSGD")
@@ -224,6 +227,7 @@ def predict(
         singular = dominant_singularity(G)
         curve = _curve(G, unique, route, singular)
     shape = wanted.shape
+    curve = replace(curve, error=curve.error + _of_rounded_targets(case, curve.loss.log(), G, singular))
     if noise_error is None:
         noise_error = _noise_errors(case, unique, curve, singular)
     loss, log_loss, error, noise_error = (
@@ -252,6 +256,22 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
     # Of a single step NumPy makes a number, no array.
     loss, error, logs, logged = map(np.asarray, (found.loss, EPS * (16.0 + 2.0 * steps), logs, found.logged_loss))
     return Prediction(steps, loss, error, status, logs, "epochs", case.problem, method, case.noise, unknown, logged)
+
+
+def _of_rounded_targets(case: Case, logs: Array, G: Transform | None, singular: Singularity | None) -> Array:
+    """The relative error by that of label noise, which data have as what is left of rounded targets by a fit.
+
+    To first order the part of a loss that label noise makes, at most its limit, is off by as much as sigma^2: by
+    2 eps |y| / sigma for each rounding.
+    """
+    variance, losses = float(case.problem.noise_variance), np.zeros(logs.shape)
+    if case.data is None or not variance > 0.0:
+        return losses
+    off = ROUNDED * EPS * np.sqrt(2.0 * case.initial_loss / variance)
+    known = G is not None and singular is not None and singular.stable and G.levels and G.has_limit
+    limit = G.limit() if known and G is not None and off > 1e-12 else variance
+    with np.errstate(over="ignore"):
+        return off * np.minimum(1.0, np.exp(np.log(limit) - logs))
 
 
 def _curve(G: Transform, steps: Array, route: Route, singular: Singularity) -> LossCurve:

@@ -23,6 +23,9 @@ NODES = 100
 """Groups of modes at most; each holds modes whose eigenvalues are within a few per cent to a few tens of per cent."""
 WORTH_COMPILING = 5_000
 """Steps from which on numba is loaded."""
+MOST_MEMORY = 9.0
+"""Of a mode, over its second moment: what is left out is told up to here."""
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +97,23 @@ def pairs_of_problem(problem: LinearProblem, noise: SpectrallyExpressible) -> Pa
     return Pairs(mean, count, start, fourth, mean * sigma2, sigma2, problem.n_samples)
 
 
-def step(memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any) -> Any:
+def step(
+    memory: Any, nu: Any, moments: Any, left: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
+) -> Any:
     """One update of (X_ww, X_wv, X_vw, X_vv), (nu_w, nu_v) and (c, J, p), in place; returns what a loop logs, times 2.
+
+    Two samples with a feature that others lack move it by factors: their memories multiply, where the closure adds them
+    up and leaves out D_i D_k / c. Then a memory fades as fast as the mode does, not slower. To second order, mode by
+    mode, that changes D = d c by x <- q x - (1 - q) d^2 f, and c by e <- q e - (1 - q) x, with q what a step leaves of
+    c, and f what is left of the start, f <- q f - (1 - q) d f: memories of what the noise brings in do add up.
 
     Parameters
     ----------
     memory : array, shape (4, r, r)
     nu : array, shape (2, r)
     moments : array, shape (3, r)
+    left : array, shape (3, r)
+        (e, x), what the closure leaves out of c and D, and f.
     setting : tuple
         (alpha, beta, gamma, omega, kappa, f).
     lam, count, label : array, shape (r,)
@@ -112,7 +124,8 @@ def step(memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any,
     c, j, p = moments[0].copy(), moments[1].copy(), moments[2].copy()
     weighted = fourth * count
     diagonal_w, diagonal_v = np.diag(ww).copy(), np.diag(vw).copy()
-    yw = c + ((weighted * ww).sum(axis=1) + label * nu[0]) / lam - lam * diagonal_w
+    own = (weighted * ww).sum(axis=1) / lam - lam * diagonal_w
+    yw = c + own + label * nu[0] / lam
     yv = j + ((weighted * vw).sum(axis=1) + label * nu[1]) / lam - lam * diagonal_v
     u = 1.0 + (count * lam * nu[0]).sum()
     seen = (weighted * yw).sum(axis=1) + label * u
@@ -121,6 +134,13 @@ def step(memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any,
     common = lam * lam * (2.0 * yw - c)
     square = common + gamma * (seen - common)
     logged = (count * (lam * yw + label * nu[0])).sum()
+    fades = np.minimum(alpha * lam / (1.0 - beta), 1.0)
+    lost = fades * (2.0 - fades)
+    d = own / np.maximum(np.maximum(c, np.abs(own) / MOST_MEMORY), TINY)
+    x = left[1].copy()
+    left[1] = (1.0 - lost) * x - lost * d * d * left[2]
+    left[0] = (1.0 - lost) * left[0] - lost * x
+    left[2] = np.maximum((1.0 - lost) * left[2] - lost * d * left[2], 0.0)
     # The memory: t X t^T, and what the step adds.
     a = alpha * lam
     top = (1.0 - a).reshape(-1, 1)
@@ -151,7 +171,7 @@ def step(memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any,
 
 
 def step_by_pair(
-    memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
+    memory: Any, nu: Any, moments: Any, left: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
 ) -> Any:
     """The same as loops, for numba."""
     alpha, beta, gamma, omega, kappa, f = setting
@@ -160,13 +180,21 @@ def step_by_pair(
     c, j, p = moments[0], moments[1], moments[2]
     u, logged, over, trace = 1.0, 0.0, 0.0, 0.0
     for k in range(r):
-        of_w, of_v = label[k] * nu[0, k], label[k] * nu[1, k]
+        of_w, of_v = 0.0, label[k] * nu[1, k]
         for m in range(r):
             weight = fourth[k, m] * count[m]
             of_w += weight * memory[0, k, m]
             of_v += weight * memory[2, k, m]
-        yw[k] = c[k] + of_w / lam[k] - lam[k] * memory[0, k, k]
+        own = of_w / lam[k] - lam[k] * memory[0, k, k]
+        yw[k] = c[k] + own + label[k] * nu[0, k] / lam[k]
         yv[k] = j[k] + of_v / lam[k] - lam[k] * memory[2, k, k]
+        fades = min(alpha * lam[k] / (1.0 - beta), 1.0)
+        lost = fades * (2.0 - fades)
+        d = own / max(c[k], abs(own) / MOST_MEMORY, TINY)
+        x = left[1, k]
+        left[1, k] = (1.0 - lost) * x - lost * d * d * left[2, k]
+        left[0, k] = (1.0 - lost) * left[0, k] - lost * x
+        left[2, k] = max((1.0 - lost) * left[2, k] - lost * d * left[2, k], 0.0)
         u += count[k] * lam[k] * nu[0, k]
         trace += count[k] * lam[k]
         logged += count[k] * (lam[k] * yw[k] + label[k] * nu[0, k])
@@ -212,21 +240,23 @@ def advance(
     memory: Any,
     nu: Any,
     moments: Any,
+    left: Any,
     setting: Any,
     modes: Any,
     fourth: Any,
     epoch: Any,
     out: Any,
     logged: Any,
-    below: Any,
+    doubt: Any,
 ) -> None:
     """All steps; `out` receives sum lambda c before every one, `logged` the mean over the batch to come, times 2.
 
-    `below` receives the sum over modes of negative lambda c: no second moment is negative, but the closure's may be.
+    `doubt` receives the sum over modes of negative lambda c: no second moment is negative, but the closure's may be;
+    and that of lambda |e|, what the closure leaves out.
 
     Parameters
     ----------
-    memory, nu, moments : array
+    memory, nu, moments, left : array
         As in `step`, at the start of an epoch.
     setting : tuple
     modes : (array, array, array), each of shape (r,)
@@ -234,17 +264,20 @@ def advance(
     fourth : array, shape (r, r)
     epoch : int
         Steps of an epoch.
-    out, logged, below : array, shape (T + 1,)
+    out, logged : array, shape (T + 1,)
+    doubt : array, shape (2, T + 1)
     """
     lam, count, label = modes
     for t in range(out.size):
         if t % epoch == 0:
             memory[:] = 0.0
             nu[:] = 0.0
+            left[1] = 0.0
         parts = count * lam * moments[0]
         out[t] = parts.sum()
-        below[t] = np.minimum(parts, 0.0).sum()
-        logged[t] = step(memory, nu, moments, setting, lam, count, fourth, label)
+        doubt[0, t] = np.minimum(parts, 0.0).sum()
+        doubt[1, t] = (count * lam * np.abs(left[0])).sum()
+        logged[t] = step(memory, nu, moments, left, setting, lam, count, fourth, label)
 
 
 @lru_cache(maxsize=1)
@@ -259,7 +292,7 @@ def compiled() -> Callable[..., Any] | None:
     of_step = unwrap(step_by_pair)
 
     def implementation(
-        memory: Any, nu: Any, moments: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
+        memory: Any, nu: Any, moments: Any, left: Any, setting: Any, lam: Any, count: Any, fourth: Any, label: Any
     ) -> Any:
         return of_step
 
@@ -276,7 +309,7 @@ def pair_closure(
     beta: float,
     batch_size: int | None,
     steps: int,
-    below: Float[Array, " t"] | None = None,
+    doubt: Float[Array, "two t"] | None = None,
 ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
     r"""Mean loss at steps 0, ..., T of heavy-ball SGD that visits each sample once an epoch, and what its loop logs.
 
@@ -300,9 +333,10 @@ def pair_closure(
     batch_size : int or None
     steps : int
         T.
-    below : array, shape (T + 1,), optional
-        Receives the part of each mean loss that is of modes with a negative second moment: 0, or the closure has
-        failed there.
+    doubt : array, shape (2, T + 1), optional
+        Receives the part of each mean loss that is of modes with a negative second moment, which is 0 or the closure
+        has failed there; and about how much the closure leaves out of it where features exclude each other, see
+        `step`: in tables of categories one to two times what it is off.
     """
     n = pairs.n_samples
     b = n if batch_size is None else batch_size
@@ -310,13 +344,13 @@ def pair_closure(
     omega = b / (n - 1) if n > 1 else 0.0
     setting = (alpha, beta, gamma, omega, alpha / b, (b - 1) / b)
     r = pairs.lam.size
-    state = (np.zeros((4, r, r)), np.zeros((2, r)), np.zeros((3, r)))
-    state[2][0] = pairs.start
+    state = (np.zeros((4, r, r)), np.zeros((2, r)), np.zeros((3, r)), np.zeros((3, r)))
+    state[2][0] = state[3][2] = pairs.start
     out, logged = np.empty(steps + 1), np.empty(steps + 1)
-    negative = np.empty(steps + 1) if below is None else below
+    told = np.empty((2, steps + 1)) if doubt is None else doubt
     modes = tuple(np.ascontiguousarray(x, dtype=np.float64) for x in (pairs.lam, pairs.count, pairs.label))
     run = (compiled() if steps >= WORTH_COMPILING else None) or advance
     with np.errstate(over="ignore", invalid="ignore"):
-        run(*state, setting, modes, np.ascontiguousarray(pairs.fourth), max(n // b, 1), out, logged, negative)
-    negative *= 0.5
+        run(*state, setting, modes, np.ascontiguousarray(pairs.fourth), max(n // b, 1), out, logged, told)
+    told *= 0.5
     return 0.5 * (out + pairs.noise_variance), 0.5 * (logged + pairs.noise_variance)

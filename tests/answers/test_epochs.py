@@ -76,12 +76,14 @@ def test_one_epoch_of_single_samples_in_one_mode_is_exact():
 @pytest.mark.parametrize(("b", "beta"), [(1, 0.0), (8, 0.5), (2, -0.3), (None, 0.3)])
 def test_compiled_loops_and_arrays_are_the_same(b, beta, monkeypatch):
     pairs = pairs_of_data(_data())
-    slow = pair_closure(pairs, 0.05, beta, b, 300)
+    doubts = np.empty((2, 301)), np.empty((2, 301))
+    slow = pair_closure(pairs, 0.05, beta, b, 300, doubts[0])
     if epochs.compiled() is None:
         pytest.skip("needs numba")
     monkeypatch.setattr(epochs, "WORTH_COMPILING", 0)
-    for found, expected in zip(pair_closure(pairs, 0.05, beta, b, 300), slow, strict=True):
+    for found, expected in zip(pair_closure(pairs, 0.05, beta, b, 300, doubts[1]), slow, strict=True):
         assert np.allclose(found, expected, rtol=1e-11)
+    assert np.allclose(*doubts, rtol=1e-10)
 
 
 def test_a_full_batch_is_gradient_descent():
@@ -222,6 +224,41 @@ def test_the_best_setting_is_none_whose_loss_is_impossible():
     assert of_fresh < 1e-6 * of_this
     runs = simulate(data, found.method, steps=42, replicas=50, record=[42], seed=3)
     assert found.loss > 0.5 * runs.mean[0]  # no zero that no run reaches
+
+
+def _categories():
+    """Zipf's frequencies in one-hot columns, no noise; an epoch takes (1 - alpha)^n of a category of n rows."""
+    rows = np.round(200.0 / np.arange(1.0, 16.0) / (1.0 / np.arange(1.0, 16.0)).sum()).astype(int)
+    X, w = np.eye(15)[np.repeat(range(15), rows)], np.random.default_rng(0).standard_normal(15)
+    return gf.LinearData.from_features(X, X @ w), rows, w
+
+
+@pytest.mark.parametrize(("alpha", "status"), [(0.02, "ok"), (0.07, "ok"), (0.2, "rare features")])
+def test_categories_whose_rare_ones_carry_the_loss_are_told(alpha, status):
+    data, rows, w = _categories()
+    epochs = np.array([1, 2, 4])
+    each = rows.sum()
+    exact = 0.5 * (rows / each * w**2 * (1.0 - alpha) ** (2 * rows * epochs[:, None])).sum(axis=1)
+    found = gf.epochs_curve(data, SGD(alpha, 0.0, 1), epochs * each)
+    off = np.abs(found.loss / exact - 1.0)
+    assert found.status == status
+    # As said of `LEFT_OUT`: up to 5 % where it is trusted, more where it is not.
+    assert (off.max() < 0.05) == (status == "ok")
+    # The account is per step: before rare categories carry the loss, the answer is right and trusted.
+    early = gf.predict(data, SGD(alpha, 0.0, 1, sampling="epochs"), 20)
+    late = gf.predict(data, SGD(alpha, 0.0, 1, sampling="epochs"), int(4 * each))
+    assert (early.status, late.status) == ("ok", "ok" if status == "ok" else "epochs uncertain")
+
+
+def test_what_is_left_out_is_what_the_closure_is_off_in_one_rare_category():
+    # To second order: of it alone, twice, for what is left out slows what makes it.
+    X = (np.arange(200) < 6).astype(float)
+    data = gf.LinearData.from_features(X[:, None], X)
+    for alpha in (0.05, 0.1, 0.2):
+        doubt = np.empty((2, 201))
+        loss, _ = pair_closure(pairs_of_data(data), alpha, 0.0, 1, 200, doubt)
+        off = 0.5 * 6.0 / 200.0 * (1.0 - alpha) ** 12 - loss[-1]
+        assert 1.0 < doubt[1, -1] / off < 3.0
 
 
 def _few(kind):

@@ -135,3 +135,43 @@ def test_maps_and_searches_on_data_with_little_label_noise() -> None:
     grid = gf.loss_map(data, np.geomspace(0.01, 0.2, 8), [0.0, 0.5, 0.8, 0.9], 800, 2).loss
     assert best.loss < grid.min() < 2.0 * data.noise_variance  # 1e-16 of the start
     assert gf.predict(data, best.method, 800, noise="exact").loss == pytest.approx(best.loss, rel=0.01)
+
+
+def extended_losses(X: Any, y: Any, method: gf.SGD, last: int) -> Any:
+    """Second moments of plain SGD on the rows, with what a fit leaves of the targets in extended precision."""
+    rows, n = X.astype(np.longdouble), X.shape[0]
+    gram = (rows.T @ rows).astype(float)
+    best = np.zeros(X.shape[1], dtype=np.longdouble)
+    for _ in range(8):
+        best += np.linalg.solve(gram, (rows.T @ (y - rows @ best)).astype(float))
+    rest, hessian = y - rows @ best, rows.T @ rows / n
+    b, rate = int(method.batch_size or n), method.learning_rate
+    gamma = (n - b) / ((n - 1) * b)
+    shrink = np.eye(X.shape[1]) - rate * hessian
+    mean, moment = -best, np.outer(best, best)
+    for _ in range(last):
+        power = ((rows @ moment) * rows).sum(axis=1) - 2.0 * rest * (rows @ mean) + rest**2
+        noise = (rows.T * power) @ rows / n - hessian @ moment @ hessian
+        moment, mean = shrink @ moment @ shrink + gamma * rate**2 * noise, shrink @ mean
+    return 0.5 * np.trace(hessian @ moment) + 0.5 * np.mean(rest**2)
+
+
+def test_label_noise_at_the_rounding_of_targets_is_known_no_better_than_they_are() -> None:
+    offs = []
+    for seed, noise in enumerate([1e-11, 3e-10, 1e-8, 1e-6, 3e-11, 1e-11]):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((24, 3))
+        y = X @ rng.standard_normal(3) + noise * rng.standard_normal(24)
+        data = gf.LinearData.from_features(X, y)
+        method = gf.SGD(0.3 * gf.max_learning_rate(data, 0.0, 4, noise="exact"), 0.0, 4)
+        right = extended_losses(X, y, method, 700)
+        for kind in ("exact", "measured"):
+            found = gf.predict(data, method, [20, 700, 10**6], noise=kind)
+            off = abs(float(found.loss[1] / right - 1.0))
+            assert off < found.error[1] + found.noise_error[1]
+            # By one rounding of the targets over what a fit leaves of them, and some.
+            assert found.error[1] < 1e-10 + 64.0 * 2.3e-16 * np.sqrt(np.mean(y**2) / data.noise_variance)
+            assert found.error[0] < 1e-9  # the start knows nothing of it
+            assert found.error[2] > 0.1 * found.error[1]
+            offs.append(off)
+    assert max(offs) > 1e-6  # and so much it is
