@@ -13,7 +13,9 @@ from genfun.case import Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.edge import edge
 from genfun.engine.epochs import Pairs, groups, pair_closure, pairs_of_problem
-from genfun.methods.sgd import SGD
+from genfun.methods.averaged import Averaged
+from genfun.methods.base import Method
+from genfun.methods.family import in_fresh_batches
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import UNLISTED, LinearProblem, Problem
@@ -97,7 +99,7 @@ class EpochsCurve(Displayed):
         )
 
 
-def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: NoiseChoice = None) -> EpochsCurve:
+def epochs_curve(problem: Problem | LinearData, method: Method, steps: Any, noise: NoiseChoice = None) -> EpochsCurve:
     r"""Mean loss of SGD that visits every sample once an epoch, in a new order each time, without training.
 
     .. math:: C^{u,i} = C + D_i,\qquad C^{u,ik} = C + D_i + D_k
@@ -155,12 +157,12 @@ def epochs_curve(problem: Problem | LinearData, method: SGD, steps: Any, noise: 
     last = int(wanted.max()) if wanted.size else 0
     if last > LAST_STEP:
         raise ValueError(f"steps must be at most {LAST_STEP} with epochs, got {last}")
-    fresh = _plain(method)
-    case = Case.of(problem, fresh, noise)
+    fresh = _in_fresh(method)
+    case = Case.of(problem, fresh, noise, knows_options=True)
     pairs = _pairs(case, noise)
     size = pairs.n_samples if fresh.batch_size is None else fresh.batch_size
     doubt = np.empty((2, last + 1))
-    loss, logged = pair_closure(pairs, fresh.learning_rate, fresh.momentum, fresh.batch_size, last, doubt)
+    loss, logged = pair_closure(pairs, fresh, last, doubt)
     share = fresh.learning_rate / edge(case.problem, fresh, case.noise)
     effective = effective_samples(pairs)
     status: EpochStatus = "ok"
@@ -194,14 +196,16 @@ def effective_samples(pairs: Pairs) -> float:
     return float(pairs.n_samples * pairs.count.sum() ** 2 / (each @ pairs.fourth @ each))
 
 
-def _plain(method: Any) -> SGD:
-    """The method with fresh batches, if it is heavy ball and nothing else."""
-    options = {name: getattr(method, name, 0.0) for name in ("dampening", "weight_decay", "nesterov")}
-    if not isinstance(method, SGD) or any(options.values()):
-        raise TypeError(f"method must be an SGD without other options where samples come in epochs, got {method!r}")
+def _in_fresh(method: Any) -> Any:
+    """The method with fresh batches, if its hyperparameters are constant and nothing is averaged."""
+    if isinstance(method, Averaged) or not isinstance(method, Method):
+        raise TypeError(
+            "method must be an SGD, or another method of constant hyperparameters without an average, where samples "
+            f"come in epochs, got {method!r}"
+        )
     if method.replacement:
         raise ValueError("method.replacement must be False: an epoch visits every sample once")
-    return SGD(method.learning_rate, method.momentum, method.batch_size)
+    return in_fresh_batches(method)
 
 
 def _pairs(case: Case, noise: NoiseChoice) -> Pairs:
