@@ -148,7 +148,7 @@ def pair_closure(
     pace = effective_rate(replace(method, weight_decay=0.0) if later.decay > 0.0 else method)
     setting = (alpha, gamma, omega, alpha / b, (b - 1) / b, pace)
     r, m = pairs.lam.size, later.size
-    state = (np.zeros((m, r, m, r)), np.zeros((m, r)), np.zeros((m, m, r)), np.zeros((3, r)))
+    state = (np.zeros((m, m, r, r)), np.zeros((m, r)), np.zeros((m, m, r)), np.zeros((3, r)))
     state[2][:] = np.multiply.outer(np.outer(first.start, first.start), pairs.start)
     state[3][2] = pairs.start
     out, logged = np.empty(steps + 1), np.empty(steps + 1)
@@ -157,6 +157,6 @@ def pair_closure(
     run = (compiled() if steps >= WORTH_COMPILING else None) or advance
     with np.errstate(over="ignore", invalid="ignore"):
         updates = tuple((np.ascontiguousarray(s.constant), s.kick) for s in (first, later))
-        run(*state, setting, updates, modes, np.ascontiguousarray(pairs.fourth), max(n // b, 1), out, logged, told)
+        run(*state, setting, updates, modes, pairs.fourth * pairs.count, max(n // b, 1), out, logged, told)
     told *= 0.5
     return 0.5 * (out + pairs.noise_variance), 0.5 * (logged + pairs.noise_variance)
