@@ -116,9 +116,10 @@ def epochs_curve(problem: Problem | LinearData, method: Method, steps: Any, nois
     beyond, the status says so. On ten log-normal columns, 103 effective samples, two targets were within 3 % and a
     third 7 % low at .3 of it in the first two epochs, within 2 % later. On 200 rows of Breast Cancer Wisconsin, 112
     effective samples, heavy ball, Nesterov momentum and dampening were up to 23, 30 and 17 % low in the first two
-    epochs at .3 to .5 of it, and within about 10 % later. Several outputs are the sum of single ones. Where fewer than 100 samples carry the features,
-    effectively, it may be tens of per cent off or negative above .05 of the edge, and the status says so too, as where
-    features that few samples have and the others lack carry the loss. Modes are binned into 100 groups.
+    epochs at .3 to .5 of it, and within about 10 % later. Several outputs are the sum of single ones. Where fewer than
+    100 samples carry the features, effectively, it may be tens of per cent off or negative above .05 of the edge, and
+    the status says so too, as where features that few samples have and the others lack carry the loss. Modes are
+    binned into 100 groups.
 
     Parameters
     ----------
