@@ -19,7 +19,7 @@ from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.engine.dispatch import transform
 from genfun.engine.singularity import dominant_singularity
-from genfun.methods.base import Method
+from genfun.methods.base import Method, effective_rate
 from genfun.noise import NoiseModel
 from genfun.problems.power_law import PowerLaw
 from genfun.problems.problem import Problem
@@ -179,20 +179,6 @@ class Phase(Displayed):
             after += f", held at {self.floor:.3g} by label noise{first}"
         end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end}{stands})"
-
-
-def effective_rate(method: Method) -> float:
-    r"""alpha_eff, the step of a slow mode per unit gradient: alpha/(1-beta) for the heavy ball.
-
-    .. math:: \alpha_{eff} = \alpha \lim_{t\to\infty} (T(0)^t k)_w
-
-    Parameters
-    ----------
-    method : Method
-    """
-    rows, kick = method.update(0.0, *method.hyperparameters)
-    matrix = np.linalg.matrix_power(np.array(rows, dtype=float), 1 << 40)
-    return method.learning_rate * float((matrix @ np.array(kick, dtype=float))[0])
 
 
 def phase(problem: Problem | LinearData, method: Method, noise: NoiseChoice = None) -> Phase:

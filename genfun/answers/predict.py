@@ -246,7 +246,7 @@ def _in_epochs(problem: Any, method: Any, steps: Array, noise: NoiseChoice) -> P
         raise ValueError(
             "averaged weights: not derived with sampling='epochs'; sampling='fresh' knows them, and simulate runs them"
         )
-    case = Case.of(problem, replace(method, sampling="fresh"), noise)  # refuses weight decay and dampening
+    case = Case.of(problem, replace(method, sampling="fresh"), noise, knows_options=True)
     found = epochs_curve(problem, method, steps, noise)
     status: Status = "epochs uncertain"
     if found.status == "ok" or found.status == "diverges":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 UpdateMatrices = tuple[Sequence[Sequence[Any]], Sequence[Any]]
 
 
@@ -51,3 +53,17 @@ class Method(Protocol):
     def update(*args: Any, **kwargs: Any) -> UpdateMatrices:
         """The function of a and the hyperparameters that gives the rows of T(a) and the entries of k."""
         ...
+
+
+def effective_rate(method: Method) -> float:
+    r"""alpha_eff, the step of a slow mode per unit gradient: alpha/(1-beta) for the heavy ball.
+
+    .. math:: \alpha_{eff} = \alpha \lim_{t\to\infty} (T(0)^t k)_w
+
+    Parameters
+    ----------
+    method : Method
+    """
+    rows, kick = method.update(0.0, *method.hyperparameters)
+    matrix = np.linalg.matrix_power(np.array(rows, dtype=float), 1 << 40)
+    return method.learning_rate * float((matrix @ np.array(kick, dtype=float))[0])

@@ -49,7 +49,7 @@ class SGD:
         Nesterov momentum; dampening must be 0. torch asks for a positive momentum; here any will do.
     sampling : "fresh", "replacement" or "epochs"
         "fresh": distinct samples in a batch, drawn anew at every step. "epochs": slices of one shuffle an epoch, the
-        rest of N by b dropped; `predict`, `max_learning_rate`, `optimize` and `simulate` know it.
+        rest of N by b dropped; `predict`, `max_learning_rate`, `optimize` and `simulate` know it, with all options.
     maximize : bool
         Only False: the loss that an ascent increases has no largest value.
     drop_last : bool

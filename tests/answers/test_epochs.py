@@ -48,7 +48,7 @@ SETS = {"table": _data, "mnist": _digits}
 def test_an_epoch_without_end_is_the_recursion_of_fresh_batches(b, beta):
     # omega = b/(N - 1) is the only place where N remains when it is large.
     n = 10**9
-    loss, _ = pair_closure(pairs_of_problem(_problem(n), NOISE), 0.1, beta, b, 60)
+    loss, _ = pair_closure(pairs_of_problem(_problem(n), NOISE), SGD(0.1, beta, b), 60)
     fresh = gf.predict(_problem(n), SGD(0.1, beta, b), np.arange(61), NOISE).loss
     assert np.allclose(loss, fresh, rtol=60 * 100 * b / n, atol=0.0)
 
@@ -56,7 +56,7 @@ def test_an_epoch_without_end_is_the_recursion_of_fresh_batches(b, beta):
 def test_the_first_step_is_that_of_a_fresh_batch():
     # Nothing has been visited before it; the second step already differs.
     pairs = pairs_of_problem(_problem(40), NOISE)
-    loss, logged = pair_closure(pairs, 0.3, 0.0, 8, 3)
+    loss, logged = pair_closure(pairs, SGD(0.3, 0.0, 8), 3)
     fresh = gf.predict(_problem(40), SGD(0.3, 0.0, 8), np.arange(4), NOISE).loss
     assert np.allclose(loss[:2], fresh[:2], rtol=1e-12)
     assert abs(loss[2] / fresh[2] - 1.0) > 1e-3
@@ -68,7 +68,7 @@ def test_the_first_step_is_that_of_a_fresh_batch():
 def test_one_epoch_of_single_samples_in_one_mode_is_exact():
     # One mode with phi^2 = lambda at every sample and no noise: every step is w' = (1 - a) w, in any order.
     problem = gf.LinearProblem([0.5], [1.0], n_samples=10)
-    loss, logged = pair_closure(pairs_of_problem(problem, gf.SpectrallyExpressible()), 0.4, 0.0, 1, 30)
+    loss, logged = pair_closure(pairs_of_problem(problem, gf.SpectrallyExpressible()), SGD(0.4, 0.0, 1), 30)
     assert np.allclose(loss, 0.5 * 0.8 ** (2 * np.arange(31)), rtol=1e-12)
     assert np.allclose(logged, loss, rtol=1e-12)
 
@@ -77,11 +77,11 @@ def test_one_epoch_of_single_samples_in_one_mode_is_exact():
 def test_compiled_loops_and_arrays_are_the_same(b, beta, monkeypatch):
     pairs = pairs_of_data(_data())
     doubts = np.empty((2, 301)), np.empty((2, 301))
-    slow = pair_closure(pairs, 0.05, beta, b, 300, doubts[0])
+    slow = pair_closure(pairs, SGD(0.05, beta, b), 300, doubts[0])
     if epochs.compiled() is None:
         pytest.skip("needs numba")
     monkeypatch.setattr(epochs, "WORTH_COMPILING", 0)
-    for found, expected in zip(pair_closure(pairs, 0.05, beta, b, 300, doubts[1]), slow, strict=True):
+    for found, expected in zip(pair_closure(pairs, SGD(0.05, beta, b), 300, doubts[1]), slow, strict=True):
         assert np.allclose(found, expected, rtol=1e-11)
     assert np.allclose(*doubts, rtol=1e-10)
 
@@ -256,7 +256,7 @@ def test_what_is_left_out_is_what_the_closure_is_off_in_one_rare_category():
     data = gf.LinearData.from_features(X[:, None], X)
     for alpha in (0.05, 0.1, 0.2):
         doubt = np.empty((2, 201))
-        loss, _ = pair_closure(pairs_of_data(data), alpha, 0.0, 1, 200, doubt)
+        loss, _ = pair_closure(pairs_of_data(data), SGD(alpha, 0.0, 1), 200, doubt)
         off = 0.5 * 6.0 / 200.0 * (1.0 - alpha) ** 12 - loss[-1]
         assert 1.0 < doubt[1, -1] / off < 3.0
 
