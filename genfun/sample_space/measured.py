@@ -275,8 +275,7 @@ class MeasuredNoise(ErrorEstimate):
 
     @cached_property
     def _thinned(self) -> MeasuredNoise:
-        thin = replace(self, pairs=self.wide_skeleton)
-        made = [(thin, self.skeleton)]
+        made = [(thin := replace(self, pairs=self.wide_skeleton), self.skeleton)]
         if 0 < self.fewer < self.pairs.size:
             made.append((thin.coarser, self.skeleton.on_first(self.fewer)))
         for noise, few in made:  # nothing is gained by thinning once more

@@ -228,12 +228,12 @@ def test_the_best_setting_is_none_whose_loss_is_impossible():
 
 def _categories():
     """Zipf's frequencies in one-hot columns, no noise; an epoch takes (1 - alpha)^n of a category of n rows."""
-    rows = np.round(200.0 / np.arange(1.0, 16.0) / (1.0 / np.arange(1.0, 16.0)).sum()).astype(int)
+    rows = np.round(300.0 / np.arange(1.0, 16.0) / (1.0 / np.arange(1.0, 16.0)).sum()).astype(int)
     X, w = np.eye(15)[np.repeat(range(15), rows)], np.random.default_rng(0).standard_normal(15)
     return gf.LinearData.from_features(X, X @ w), rows, w
 
 
-@pytest.mark.parametrize(("alpha", "status"), [(0.02, "ok"), (0.07, "ok"), (0.2, "rare features")])
+@pytest.mark.parametrize(("alpha", "status"), [(0.014, "ok"), (0.05, "ok"), (0.13, "rare features")])
 def test_categories_whose_rare_ones_carry_the_loss_are_told(alpha, status):
     data, rows, w = _categories()
     epochs = np.array([1, 2, 4])
@@ -263,23 +263,25 @@ def test_what_is_left_out_is_what_the_closure_is_off_in_one_rare_category():
 
 def _few(kind):
     rng = np.random.default_rng(0)
-    n = {"log-normal": 50, "Student t": 51, "indicator": 60, "Gaussian": 80}[kind]
+    n = {"log-normal": 50, "Student t": 51, "indicator": 60, "Gaussian": 80, "uneven": 260}[kind]
     if kind == "Gaussian":
         return gf.data.gaussian(K**-1.5, K**-1.0, n, seed=1, noise_variance=0.05)
     draws = {
         "log-normal": lambda: np.exp(rng.standard_normal((n, 6))),
         "Student t": lambda: rng.standard_t(3, (n, 6)),
+        "uneven": lambda: np.exp(0.7 * rng.standard_normal((n, 6))),
         "indicator": lambda: np.column_stack([rng.standard_normal((n, 5)), np.arange(n) < 3]),
     }
     X = draws[kind]()
     return gf.LinearData.from_features(X, X @ rng.standard_normal(6) + rng.standard_normal(n))
 
 
-@pytest.mark.parametrize("kind", ["log-normal", "Student t", "indicator", "Gaussian"])
+@pytest.mark.parametrize("kind", ["log-normal", "Student t", "indicator", "Gaussian", "uneven"])
 def test_few_effective_samples_are_uncertain_and_a_full_batch_is_not(kind):
     data = _few(kind)
     method = SGD(0.2 * gf.max_learning_rate(data, 0.0, 16), 0.0, 16, sampling="epochs")
     found = gf.predict(data, method, [3, 9])
+    assert kind != "uneven" or 100.0 < effective_samples(pairs_of_data(data)) < 150.0
     assert found.status == "epochs uncertain"
     assert np.isnan(found.noise_error).all()
     assert gf.predict(data, replace(method, batch_size=None), [3, 9]).status == "ok"
