@@ -364,12 +364,13 @@ def _loss_band(search: Search, method: Any, here: float) -> tuple[float, float] 
 
 
 def _smaller_rate_cost(search: Search, method: Any, log_loss: float) -> float:
-    rate, noise = method.learning_rate, search.noise
-    smaller, maps = with_rate(method, SMALLER * rate), for_maps(noise, abs(method.momentum))
-    there = math.nan
-    if maps is not noise and type(method) is SGD and not search.quiet:
+    noise, there = search.noise, math.nan
+    smaller = with_rate(method, SMALLER * method.learning_rate)
+    # Of other methods no map has the pairs that serve them.
+    maps = for_maps(noise, abs(method.momentum)) if type(method) is SGD else noise
+    if maps is not noise and not search.quiet:
         # Both as in a map: of what that errs by, most is the same in both.
-        rates, momenta = np.array([rate, smaller.learning_rate]), np.full(2, method.momentum)
+        rates, momenta = np.array([method.learning_rate, smaller.learning_rate]), np.full(2, method.momentum)
         settings = Settings.of(search.problem, search.family, rates, momenta, search.batch, maps)
         found, error = losses_at(settings, search.steps)
         if error.max() <= MAPPED:
