@@ -21,6 +21,8 @@ GLANCE = 1
 ROUNDS = 4
 """Refinements, each halving the distance looked at."""
 MOST_SHARE, MOST_MOMENTUM = 1.9, 0.97
+WITHIN = 0.01
+"""So much more loss is no reason for a setting that is less simple."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +69,7 @@ class SoftmaxOptimum:
     def simplest(self) -> SGD:
         """The setting without momentum where it costs less than 1 % more loss, and else the best one."""
         plain = self.without_momentum
-        return self.method if plain is None or self.loss_without_momentum > 1.01 * self.loss else plain
+        return self.method if plain is None or self.loss_without_momentum > (1.0 + WITHIN) * self.loss else plain
 
     def __repr__(self) -> str:
         m = self.method

@@ -10,9 +10,8 @@ from genfun._display import percent
 from genfun.answers.best.optimize import optimize
 from genfun.answers.best.optimum import Optimum
 from genfun.methods.averaged import Averaged
+from genfun.softmax.optimize import WITHIN
 
-WITHIN = 0.01
-"""So much more loss is no reason for a setting that is less simple."""
 USUAL = 0.9
 """The momentum that everybody uses."""
 
