@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 HIGHEST = 1e200
 POWER, RAISED = re.compile(r"\$\\mathdefault\{(.*)\^\{(-?\d+)\}\}\$"), str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+PLAIN = -3.0, 4.0
+"""Powers of ten between which labels beside a single power are plain numbers, 20 and not 2×10¹."""
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 
 
@@ -56,13 +58,31 @@ def panels(count: int, size: tuple[float, float] = (4.6, 4.2)) -> tuple[Any, lis
     return figure, places[:count]
 
 
+def _digits(decades: float) -> tuple[int, ...]:
+    """First digits of the labels of an axis so wide, on which at most one power of ten stands.
+
+    Of 1, 2, 5 two stand on any 0.7 decades; more of them run into each other.
+    """
+    return (1, 2, 5) if decades > 0.7 else (1, 2, 3, 4, 6) if decades > 0.4 else tuple(range(10))
+
+
 @lru_cache(maxsize=1)
 def _powers() -> Any:
     """Labels of logarithmic axes as plain text, which takes a sixth off a picture's time."""
     from matplotlib.ticker import LogFormatterSciNotation
 
     class Powers(LogFormatterSciNotation):
+        def __init__(self) -> None:
+            super().__init__(minor_thresholds=(np.inf, np.inf))  # which have a label is decided here
+
         def __call__(self, x: float, pos: Any = None) -> str:
+            low, high = sorted(np.log10(self.axis.get_view_interval()))
+            between = np.floor(high + 1e-9) - np.ceil(low - 1e-9) < 1.0
+            digit = round(x / 10.0 ** np.floor(np.log10(x) + 1e-9))
+            if digit % 10 not in (_digits(high - low) if between else (1,)):
+                return ""
+            if between and low >= PLAIN[0] and high <= PLAIN[1]:
+                return f"{x:.6g}"
             found = POWER.fullmatch(super().__call__(x, pos))
             return "" if found is None else found[1].replace(r"\times", "×") + found[2].translate(RAISED)
 
@@ -70,7 +90,7 @@ def _powers() -> Any:
 
 
 def label_powers(axis: Any) -> None:
-    """Powers of ten of a logarithmic axis as plain text.
+    """Powers of ten of a logarithmic axis as plain text; where there is at most one, numbers between that do not touch.
 
     Parameters
     ----------

@@ -57,6 +57,12 @@ def test_columns_of_any_name_are_chosen_and_series_are_told_apart(tmp_path):
     assert "--x 'b' is not one of the columns" in run("critical-batch", path, "--x", "b", code=2).stderr
 
 
+def test_series_by_a_number_are_called_by_its_column_too(tmp_path):
+    rows = [(lr, b, k) for lr in (0.1, 0.3) for b, k in zip(B, STEPS, strict=True)]
+    path = written(tmp_path / "points.csv", ("lr", "bs", "steps"), *rows)
+    assert set(result_of("critical-batch", path, "--by", "lr")) == {"lr 0.1", "lr 0.3"}
+
+
 @pytest.mark.parametrize("word", ["", "not reached", "inf", "> 5000", "NaN"])
 def test_points_that_were_not_reached_are_left_out_and_named(tmp_path, word):
     path = written(tmp_path / "points.csv", ("bs", "steps"), *zip(B, STEPS, strict=True), (512, word))
