@@ -40,6 +40,31 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
         )
 
 
+def in_training(model: Any) -> tuple[str, ...]:
+    """A note about layers that act otherwise in training, which no prediction sees; none where all are as in eval mode.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    """
+    from torch import nn
+
+    norms = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+    drops = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout
+    found = {
+        type(module).__name__
+        for module in model.modules()
+        if module.training and (isinstance(module, norms) or (isinstance(module, drops) and module.p > 0.0))
+    }
+    if not found:
+        return ()
+    those = "layers of this kind" if len(found) == 1 else "layers of these kinds"
+    return (
+        f"{' and '.join(sorted(found))} in training mode: {those} are taken as in eval mode, so that losses of "
+        "training will differ; call .eval() on frozen ones before you train",
+    )
+
+
 def probe_of(
     model: Any, inputs: Any, targets: Any, head: Any, memory_limit: int, loss_fn: Any
 ) -> tuple[SoftmaxData, tuple[str, ...]]:
