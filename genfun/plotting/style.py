@@ -69,6 +69,7 @@ def _digits(decades: float) -> tuple[int, ...]:
 @lru_cache(maxsize=1)
 def _powers() -> Any:
     """Labels of logarithmic axes as plain text, which takes a sixth off a picture's time."""
+    from matplotlib import rcParams
     from matplotlib.ticker import LogFormatterSciNotation
 
     class Powers(LogFormatterSciNotation):
@@ -76,14 +77,18 @@ def _powers() -> Any:
             super().__init__(minor_thresholds=(np.inf, np.inf))  # which have a label is decided here
 
         def __call__(self, x: float, pos: Any = None) -> str:
-            low, high = sorted(np.log10(self.axis.get_view_interval()))
+            axis: Any = self.axis
+            low, high = sorted(np.log10(axis.get_view_interval()))
             between = np.floor(high + 1e-9) - np.ceil(low - 1e-9) < 1.0
             digit = round(x / 10.0 ** np.floor(np.log10(x) + 1e-9))
             if digit % 10 not in (_digits(high - low) if between else (1,)):
                 return ""
             if between and low >= PLAIN[0] and high <= PLAIN[1]:
                 return f"{x:.6g}"
-            found = POWER.fullmatch(super().__call__(x, pos))
+            text = super().__call__(x, pos)
+            if rcParams["mathtext.fontset"] == "stix":  # whose letters have no raised ones
+                return text
+            found = POWER.fullmatch(text)
             return "" if found is None else found[1].replace(r"\times", "×") + found[2].translate(RAISED)
 
     return Powers

@@ -146,7 +146,14 @@ def test_own_runs_lie_over_the_prediction(tmp_path):
     shown = run(*words, "--out", tmp_path / "curve.png").stdout
     assert "2 runs; measured over predicted 1.05 at step 0, 1.05 at step 100" in shown
     assert "MSELoss" not in shown
-    assert {"measured a", "measured b"} <= {row["series"] for row in drawn(tmp_path / "curve.csv")}
+    table = drawn(tmp_path / "curve.csv")
+    assert {"measured a", "measured b"} <= {row["series"] for row in table}
+    # Two runs at 0.9 and 1.2 times the loss: mean 1.05, standard error (1.2 - 0.9)/2.
+    np.testing.assert_allclose(found["measured_error"][:2], 0.15 * np.array(found["loss"][:2]), rtol=1e-9)
+    bars = [row for row in table if row["series"] == "mean of the runs ± 2.5 standard errors"]
+    assert len(bars) > 3
+    for row in bars:
+        assert float(row["value"]) == pytest.approx(2.5 * 0.15 / 1.05 * float(row["y"]), rel=1e-6)
 
 
 def test_a_chart_of_w_and_b_has_a_column_for_each_run_and_twice_the_loss_is_told(tmp_path):
