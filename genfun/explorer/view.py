@@ -323,7 +323,7 @@ class View:
 
     def _show_chart(self, state: State, chart: Any, error: Exception | None) -> None:
         if error is None:
-            self.map.show(chart, state.steps)
+            self.map.show(chart)
         else:
             self._say(f"no map: {self._named(error)}")
 

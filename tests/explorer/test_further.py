@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.data.tables import Choices
 from genfun.explorer import further, model
 from genfun.explorer.downloads import python_lines
-from genfun.explorer.given import columns, source, split
-from genfun.explorer.problems import data_of, measure, pose
+from genfun.explorer.given import OwnFile, columns, source, split
+from genfun.explorer.problems import data_of, first_state, measure, pose
 from genfun.explorer.state import State, link, parse_pinned
 from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD
 
@@ -80,6 +82,33 @@ def test_the_test_loss_is_that_of_predict_test_on_rows_not_trained_on(table: str
     exec("\n".join(python_lines(state, table).splitlines()[:-1]), names)
     measure(state, table)
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, table).prediction.loss)
+
+
+def test_a_table_is_read_as_the_command_line_says_and_so_are_the_lines_to_take_away(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{10 * rng.normal():.4f},{'ab'[i % 2]},{rng.normal():.4f},{i}" for i in range(40)]
+    path = tmp_path / "homes.csv"
+    path.write_text("\n".join(["size,kind,price,id", *rows]))
+    asked = Choices(target="price", drop=("id",), standardize=True, one_hot=True)
+    own = OwnFile(str(path), asked)
+    expected = gf.data.load(path, target="price", drop="id", standardize=True, one_hot=True)
+    first = first_state(False, own)
+    assert first.target == "price"
+    data = source(first, own)
+    assert isinstance(data, gf.LinearData)
+    np.testing.assert_array_equal(data.eigenvalues, expected.eigenvalues)
+    # The page goes on from half of the edge, once the noise is measured too.
+    measure(first, own)
+    again = first_state(False, own)
+    edge = gf.max_learning_rate(expected, again.momentum, again.batch_size)
+    assert again.learning_rate == pytest.approx(0.5 * edge, rel=5e-3)
+    for state in (again, replace(again, held_out=0.25)):
+        names: dict[str, Any] = {}
+        exec("\n".join(python_lines(state, own).splitlines()[:-1]), names)
+        assert names["data"].rank == 3
+        np.testing.assert_array_equal(names["data"].eigenvalues, source(state, own).eigenvalues)
+    with pytest.raises(ValueError, match="drop has 'id', which is the target"):
+        source(replace(again, target="id"), own)
 
 
 @pytest.mark.parametrize(
