@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Tabled
 from genfun._typing import Array, Float, Int
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
@@ -29,7 +30,7 @@ RANK = 1e-10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SoftmaxData:
+class SoftmaxData(Tabled):
     r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.
 
     .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
