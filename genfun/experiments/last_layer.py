@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun.data.torch_model import read_model, samples
-from genfun.softmax.data import MOST_WEIGHTS, SEARCH_ALONE, SoftmaxData, most_features
+from genfun.softmax.data import MOST_WEIGHTS, SEARCH_CURVATURE, SoftmaxData, most_features
 
 MOST_WORK = 1e8
 """Samples times features times squared classes: with more a search would take many minutes: features are projected."""
@@ -108,7 +108,7 @@ def probe_of(
         start = np.vstack([start, head.bias.detach().double().cpu().numpy()])
     X, notes = features.astype(np.float64), ()
     most = most_features(len(X), count, MOST_WORK)
-    if len(X) * count**2 > SEARCH_ALONE:
+    if len(X) * count**2 > SEARCH_CURVATURE:
         most = min(most, MOST_WEIGHTS // (count - 1))
     if most < LEAST_FEATURES:
         raise ValueError(
