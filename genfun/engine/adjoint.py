@@ -117,7 +117,7 @@ def differentiate(
     for t in range(count):
         if t % every == 0:
             put(kept[t // every], now)
-        drive = gammas[t] * push * push * (tau1 * now[0].sum() + sigma2)
+        drive = gammas[t] * push * push * (tau1 * kernel.total(now[0]) + sigma2)
         kernel.sweep(now, lam, capacity, push, strides[t], momenta[t], drive, gammas[t] * tau2)
     for block in range(blocks - 1, -1, -1):
         first = block * every
@@ -126,7 +126,7 @@ def differentiate(
         for i in range(length):
             t = first + i
             put(inner[i + 1], inner[i])
-            drive = gammas[t] * push * push * (tau1 * inner[i, 0].sum() + sigma2)
+            drive = gammas[t] * push * push * (tau1 * kernel.total(inner[i, 0]) + sigma2)
             kernel.sweep(inner[i + 1], lam, capacity, push, strides[t], momenta[t], drive, gammas[t] * tau2)
         for i in range(length - 1, -1, -1):
             t = first + i
