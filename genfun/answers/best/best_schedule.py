@@ -68,6 +68,7 @@ def best_schedule(
     what that is worth. The cap is a share of the edge of that noise or, where it is smaller, of the data's own: without
     a cap, the best rates jump far beyond the edge and the least error in the noise is fatal. Rates under a momentum
     that moves have a cap of half the edge at most. The free optimum is the better of two local searches over 24 knots.
+    Where steps times modes exceed a million, searches run on fewer nodes, the last descent and all losses on all.
 
     Parameters
     ----------
