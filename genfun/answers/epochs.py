@@ -223,7 +223,7 @@ def _of_other_moments(case: Case, pairs: Pairs, fresh: Any, steps: Array) -> Arr
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         known = (np.minimum(whole, of_pairs) - floor > ROUNDED * whole) & (whole > TINY)
         factor = np.where(known, (whole - floor) / (of_pairs - floor), 1.0)
-    return np.reshape(np.where(np.isfinite(factor), factor, 1.0)[place], steps.shape)
+    return np.where(np.isfinite(factor), factor, 1.0)[place.ravel()].reshape(steps.shape)
 
 
 def effective_samples(pairs: Pairs) -> float:
