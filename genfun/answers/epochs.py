@@ -126,18 +126,17 @@ def epochs_curve(problem: Problem | LinearData, method: Method, steps: Any, nois
     divide N, or drop it.
 
     **Assumptions.** Constant hyperparameters; torch's Nesterov momentum, dampening and weight decay are known, averaged
-    weights and schedules are not. Data bring their own fourth moments of pairs of modes; a spectrum those of
-    spectrally expressible noise. What all other fourth moments of data make of the excess loss of fresh batches, a
-    factor of .8 to 1.25, is taken over. With heavy ball, on Breast Cancer Wisconsin, standardised and with or without
-    an intercept, the excess loss is within 6 % of runs at .3 of the stability edge of fresh batches for b = 8 (1 to 2 %
-    in the median), 3 to 7 % low for b = 1, and within 5 % at .6 of it for b = 8; without that factor it was up to 17 %
-    low. Beyond .7
-    of it, or where the factor is further from 1, the status says so. On 200 rows of Breast Cancer Wisconsin, 112
-    effective samples, heavy ball, Nesterov momentum and dampening were up to 23, 30 and 17 % low without the factor in
-    the first two epochs at .3 to .5 of it. Several outputs are nearly the sum of single ones. Where fewer than 100
-    samples carry the features, effectively, or 150 where leverages differ as on those two tables, it may be tens of per
-    cent off or negative above .05 of the edge, and the status says so too, as where features that few samples have and
-    the others lack carry the loss. Modes are binned into 100 groups.
+    weights and schedules are not. Data bring their own fourth moments of pairs of modes; a spectrum those of spectrally
+    expressible noise. What all other fourth moments of data make of the excess loss of fresh batches, a factor of .8 to
+    1.25, is taken over. With heavy ball, on Breast Cancer Wisconsin, standardised and with or without an intercept, the
+    excess loss is within 6 % of runs at .3 of the stability edge of fresh batches for b = 8 (1 to 2 % in the median), 3
+    to 7 % low for b = 1, and within 5 % at .6 of it for b = 8; without that factor it was up to 17 % low. Beyond .7 of
+    it, or where the factor is further from 1, the status says so. On 200 rows of Breast Cancer Wisconsin, 112 effective
+    samples, heavy ball, Nesterov momentum and dampening were up to 23, 30 and 17 % low without the factor in the first
+    two epochs at .3 to .5 of it. Several outputs are nearly the sum of single ones. Where fewer than 100 samples carry
+    the features, effectively, or 150 where leverages differ as on those two tables, it may be tens of per cent off or
+    negative above .05 of the edge, and the status says so too, as where features that few samples have and the others
+    lack carry the loss. Modes are binned into 100 groups.
 
     Parameters
     ----------
