@@ -42,7 +42,7 @@ MANY = 10
 FEW = 10
 """Samples drawn for each class, or as many as there are classes if these are fewer, from which error rates were right
 to a point or so: before, digits had up to 12 points more after 4 samples, 6 after 12, 3 after 40. Of 300 samples in 100
-classes 17.7 % were wrong for 15.3 % after 16 samples a class."""
+classes 18.1 % were wrong for 16.8 % after 16 samples a class."""
 LAST_STEP = 10**8
 MEANING = {
     "ok": "the estimated error of the loss is below 3 % at every step",
@@ -62,13 +62,13 @@ class SoftmaxPrediction(Displayed):
         Mean loss E L(t), in nats, on the training samples or on the held-out ones that were asked about.
     error : array, same shape
         Estimated relative error: by the number of linearisations, a third of the difference to half as many; and by the
-        weights not being Gaussian, 6 % of the part of the loss that batch noise makes, more after few samples; 25 %
-        more where their covariance is followed in blocks, which after batches of 4, or near the start edge, may be
-        twice as much.
+        weights not being Gaussian, 6 % of the part of the loss that batch noise makes, more after few samples, and much
+        more once the mean weights put every training sample in its class; where their covariance is followed in blocks
+        15 % more of it, and half the share of the noise that blocks leave out.
     error_rate : array, same shape
         Mean share of the same samples classified wrongly. Too low in the first steps, until several samples a class
         have been drawn: of MNIST digits in 10 classes by 12 points after 4 samples, 3 after 40; `few` says where. Then
-        right to a point or so; of 100 classes still a seventh too low while it falls (15 % for 18 %).
+        right to a point or so.
     status : str
         "ok", "inaccurate" or "diverges"; `meaning` puts it in words.
     data : SoftmaxData
