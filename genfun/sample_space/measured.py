@@ -27,7 +27,6 @@ from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
 from genfun.sample_space.few_pairs import FewPairs, departure
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.many_settings import losses_in_parts, projected_gains
-from genfun.sample_space.operator import SampleFeatures
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import KeptEdges, ProjectedEdge
 from genfun.sample_space.projected_function import ProjectedFunction
@@ -35,7 +34,7 @@ from genfun.sample_space.projection import PairMeasure, label_moments, pair_meas
 from genfun.sample_space.residuals import edge_residual
 from genfun.sample_space.skeleton import CLOSE_MOMENTUM, LARGEST_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
 from genfun.sample_space.snapshots import supplemented
-from genfun.sample_space.streamed import StreamedFeatures, features_of
+from genfun.sample_space.streamed import features_of
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -372,16 +371,14 @@ def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None
             columns.append(found_leading(space.seen(found.weights), FINE)[0])
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
-        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, features, noise))
+        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
     else:  # one sample has no batch noise that could be left out
         noise = replace(noise, loss_error=0.0)
     return replace(noise, products=0.5 * space.halves + checks)
 
 
-def _judged(data: Any, features: SampleFeatures, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
+def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
     """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
-    if isinstance(features, StreamedFeatures) and features.single:
-        basis = replace(basis, moments=np.stack([features.in_double().moment(x) for x in basis.vectors.T]))
     found = project(data, basis)
     more = found.pairs.size - before.pairs.size
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)
