@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,10 @@ from genfun.sample_space.few_pairs import FewPairs, departure
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.skeleton import CLOSE_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
+
+
+KEPT = 512
+"""Answers about single settings that are kept."""
 
 
 class FewerPairs:
@@ -61,8 +66,33 @@ class FewerPairs:
         beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
         if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
             return FewPairs(self.pairs)
-        few = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
+        at = SGD(method.learning_rate, beta)
+        few = self.once(("few", at, gamma), lambda: departure(self.pairs, self._close, at, gamma))
         return few if few.serves else FewPairs(self.pairs)
+
+    def once(self, key: tuple[Any, ...], find: Callable[[], Any]) -> Any:
+        """What is found for a setting, once as long as no more than `KEPT` others were: most are asked for repeatedly.
+
+        Parameters
+        ----------
+        key : tuple
+            What is asked for; without a hash it is found anew.
+        find : callable
+        """
+        kept = self._found_before
+        try:
+            known = key in kept
+        except TypeError:  # a method of a user's own that has no hash
+            return find()
+        if not known:
+            if len(kept) >= KEPT:
+                kept.clear()
+            kept[key] = find()
+        return kept[key]
+
+    @cached_property
+    def _found_before(self) -> dict[tuple[Any, ...], Any]:
+        return {}
 
     def quick(self, momentum: float) -> Any:
         """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.
