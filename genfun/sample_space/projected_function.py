@@ -138,7 +138,8 @@ class ProjectedFunction(Transform):
         if self._singular is None:
             whole = self.pairs is self.noise.pairs
             key = (type(self), self.method, whole, self.problem.noise_variance)
-            self._singular = self.noise.once(key, lambda: projected_singularity(self))
+            found: Singularity = self.noise.once(key, lambda: projected_singularity(self))
+            self._singular = found
         return self._singular
 
     def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:

@@ -14,7 +14,6 @@ from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.skeleton import CLOSE_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
 
-
 KEPT = 512
 """Answers about single settings that are kept."""
 
