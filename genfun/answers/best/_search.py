@@ -202,7 +202,7 @@ class Search(Region):
         return sorted((self._closest(start) for start in starts), key=log_loss)
 
     def _closest(self, start: Minimum) -> Found:
-        """The minimum near a start: on rough maps first, then on those of the loss; late, losses are too steep for it."""
+        """The minimum near a start: on rough maps first, then on those of the loss; late they are too steep."""
         if self.steps > PATIENCE:
             return closer(self, start, ROUNDS, ZOOM)
         near, ((dx, dy), slope) = closer(self.rough, start, ROUGH_ROUNDS, ZOOM), start[1:]
