@@ -11,7 +11,7 @@ from genfun._typing import Array
 from genfun.engine.blocks import Blocks
 from genfun.engine.fused import compiled_steps, recorded_steps
 from genfun.engine.recursion import Recursion
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
@@ -96,7 +96,9 @@ class SingleRecursion(RecordedRun):
         """
         work = last * (G.capacity.nodes.size + G.signal_measure.nodes.size)
         short = last <= EXTENDED_STEPS and work <= EXTENDED_WORK
-        return cls(G, np.longdouble if short and rounding > EXTENDED_FROM else np.float64)
+        # Less than what is stated for any steps would not be seen in the error, whatever the precision.
+        shows = rounding > max(EXTENDED_FROM, EPS * (16.0 + last) / G.memory)
+        return cls(G, np.longdouble if short and shows else np.float64)
 
     def compiled(self) -> bool:
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
