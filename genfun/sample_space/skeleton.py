@@ -225,9 +225,13 @@ def _sketched(pairs: PairMeasure, settings: Places, sketch: int, late: Places | 
     rng, found = np.random.default_rng(settings[0].size), []
     bent = (None, None) if late is None else _bent(pairs, late)
     for rows, more in zip(_responses(pairs, settings), bent, strict=True):
-        mixed = rng.standard_normal((sketch, rows.shape[0])) @ rows
-        if more is not None:
-            mixed += rng.standard_normal((sketch, more.shape[0])) @ more
+        mixed = np.zeros((sketch, rows.shape[1]))
+        for table in (rows,) if more is None else (rows, more):
+            # Sums of few rows with random signs, which settings at random make as good as random mixtures of all.
+            for start in range(0, table.shape[0], sketch):
+                some = table[start : start + sketch]
+                some *= rng.choice([-1.0, 1.0], some.shape[0])[:, None]
+                mixed[: some.shape[0]] += some
         found.append(mixed)
     return np.concatenate(found)
 
