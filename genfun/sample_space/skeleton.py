@@ -26,7 +26,7 @@ WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
 """Nodes a side of the blocks of pairs that are thinned each by itself first, the settings and mixtures for that, and
 pairs from which it pays."""
-CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-14
+CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 3e-15
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
 blocks, too, as resonances are narrow."""
 LATE_SETTINGS, BLOCK_LATE_SETTINGS, LATE_WEIGHT = 300, 100, 10.0
