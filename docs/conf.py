@@ -58,12 +58,14 @@ html_css_files = ["pages.css"]
 
 
 def _gallery(folder: Path) -> str:
-    """Draw every example into the folder; a page of pictures, texts and sources."""
-    page = [
+    """Draw every example into the folder; a page of small pictures to choose from, then pictures, texts and sources."""
+    head = [
         "# Gallery",
         "Each picture is drawn by the lines below it, when these pages are built. `draw()` returns the figure; with",
         "`genfun.plotting.save(figure, path)` its numbers are written beside it.",
+        "\n:::{container} thumbs",
     ]
+    page: list[str] = []
     for source in sorted((ROOT / "docs" / "gallery").glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"gallery_{source.stem}", source)
         assert spec is not None
@@ -73,9 +75,15 @@ def _gallery(folder: Path) -> str:
         title, _, text = (example.__doc__ or "").strip().partition("\n")
         example.draw().savefig(folder / f"{source.stem}.png", dpi=110)
         code = source.read_text(encoding="utf-8").split("import annotations\n\n", 1)[1]
-        page += [f"\n## {title.rstrip('.')}", text.strip(), f"\n![{title}]({source.stem}.png)\n"]
+        title = title.rstrip(".")
+        head.append(f"[![]({source.stem}.png) {title}](#{source.stem.replace('_', '-')})\n")
+        page += [
+            f"\n({source.stem.replace('_', '-')})=\n## {title}",
+            text.strip(),
+            f"\n![{title}]({source.stem}.png)\n",
+        ]
         page += [f"{{download}}`{source.name} <../gallery/{source.name}>`\n", f"```python\n{code}```"]
-    return "\n".join(page) + "\n"
+    return "\n".join([*head, ":::", *page]) + "\n"
 
 
 def _derivation() -> str:
@@ -94,12 +102,12 @@ def _derivation() -> str:
         if line.startswith(r"\paragraph{"):
             title = line.removeprefix(r"\paragraph{").removesuffix("}").replace(r"\_", "_")
             page.append("\n## " + re.sub(r"\b[a-z]+(?=_|2?\b)", lambda name: GREEK.get(name[0], name[0]), title) + "\n")
-        elif line == r"\begin{equation}":
+        elif line.startswith(r"\begin{equation}"):
             number += 1
             page.append("$$")
         elif line == r"\end{equation}":
             page.append(f"$$ (eq-derived-{number})\n")
-        elif line:
+        elif line and not line.startswith("%"):
             # The converter to MathML knows no \substack: both ranges of a double sum stand in one line.
             page.append(re.sub(r"\\substack\{([^{}]+?)\\\\([^{}]+?)\}", r"\1,\\ \2", line))
     return "\n".join(page) + "\n"

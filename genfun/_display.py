@@ -23,7 +23,19 @@ LONGEST = 160
 CELL = 'style="text-align: left; padding: 0 1em 0 0"'
 
 
-class Displayed:
+class Tabled:
+    """A value with `_repr_html_`, a table of its fields, which Jupyter and marimo call."""
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th {CELL}>{escape(field.name)}</th><td {CELL}>{escape(short(getattr(self, field.name)))}</td></tr>"
+            for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+            if field.repr and not field.name.startswith("_")
+        )
+        return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
+
+
+class Displayed(Tabled):
     """A result with `.plot`, and with `_repr_html_`, which Jupyter and marimo call."""
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
@@ -75,14 +87,6 @@ class Displayed:
             If the picture cannot show this result, such as a curve of a single step.
         """
         return _draw()(self, ax=ax, **options)
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th {CELL}>{escape(field.name)}</th><td {CELL}>{escape(short(getattr(self, field.name)))}</td></tr>"
-            for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
-            if field.repr and not field.name.startswith("_")
-        )
-        return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>{picture(self)}"
 
 
 FAR = 1e11

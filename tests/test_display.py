@@ -43,6 +43,16 @@ def test_a_result_without_a_picture_says_so_and_which_have_one(name):
         RESULTS[name]().plot()
 
 
+def test_a_setting_and_a_probe_are_tables_of_what_they_were_given():
+    page = gf.SGD(0.3, 0.2, 10, weight_decay=0.01)._repr_html_()
+    assert "learning_rate</th>" in page
+    assert "0.01</td>" in page
+    page = gf.SoftmaxData.from_features(np.eye(3), ["a", "b", "a"])._repr_html_()
+    assert "classes</th>" in page
+    assert ">_" not in page
+    assert not hasattr(gf.SGD(0.3), "plot")
+
+
 def test_every_result_with_a_picture_is_in_the_one_description_of_plot():
     described = {name.rpartition(".")[2] for name in re.findall(r"`(\S+?)`", Displayed.plot.__doc__)}
     drawn = {kind.__name__ for kind in gf.plotting.draw.registry if kind is not object}

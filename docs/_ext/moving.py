@@ -83,7 +83,7 @@ def layout() -> Any:
     curves, chart = CurvePicture(), MapPicture()
     first = FIRST[0] * len(MOMENTA) + FIRST[1]
     curves.show(found[first])
-    chart.show(model.chart(start), start.steps)
+    chart.show(model.chart(start))
     chart.place(float(RATES[FIRST[0]]), float(MOMENTA[FIRST[1]]))
     for picture, names in (
         (curves, ("predicted", "no batch noise", "by batch noise")),

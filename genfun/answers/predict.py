@@ -35,9 +35,10 @@ MEANING: dict[Status, str] = {
     "diverges": "the mean loss grows without bound; losses above 1e308 are inf, and their logarithms known",
     "underflow": "some losses are below 1e-308 and count as 0; their logarithms are known",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some losses: see the noise error",
-    "epochs uncertain": "so near the stability edge, where so few samples carry the features, or where rare features "
-    "that exclude each other carry the loss (one-hot columns), the loss with one shuffle an epoch may be tens of per "
-    "cent off; where the noise error is infinite it is impossible and means nothing",
+    "epochs uncertain": "so near the stability edge, where so few samples carry the features, where rare features that "
+    "exclude each other carry the loss (one-hot columns), or where products of more than two features count for much, "
+    "the loss with one shuffle an epoch may be tens of per cent off; where the noise error is infinite it is "
+    "impossible and means nothing",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses: see the error",
 }
 INACCURATE, UNCERTAIN = 1e-6, 1e-2

@@ -19,6 +19,8 @@ from genfun.cli.output import Block, printable, printed, show
 PICTURES = (".png", ".svg", ".pdf")
 EVERY = (".json", ".csv", ".txt")
 """What any answer can be written as."""
+SCREEN, PAPER = "screen", "paper"
+"""Of pictures."""
 CsvRow = Mapping[str, Any]
 
 
@@ -73,11 +75,14 @@ def answers(picture: bool = False, formats: Sequence[str] = ()) -> Callable[[Cal
             callback=lambda _context, _option, path: _checked(path, endings),
             help=words + ".",
         )
+        @(_style_of_pictures if picture else _as_it_is)
         @functools.wraps(command)
-        def with_output(as_json: bool, out: Path | None, **values: Any) -> None:
+        def with_output(as_json: bool, out: Path | None, style: str = SCREEN, **values: Any) -> None:
+            if style != SCREEN and (out is None or out.suffix not in PICTURES):
+                raise ValueError(f"--style is that of a picture; give --out with {', '.join(PICTURES)}")
             found = command(**values)
             name = click.get_current_context().info_name or ""
-            written = () if out is None else _write(found, name, out)
+            written = () if out is None else _write(found, name, out, style)
             if as_json:
                 click.echo(_json(found, name))
             else:
@@ -88,6 +93,18 @@ def answers(picture: bool = False, formats: Sequence[str] = ()) -> Callable[[Cal
         return with_output
 
     return decorate
+
+
+_style_of_pictures = click.option(
+    "--style",
+    type=click.Choice((SCREEN, PAPER)),
+    default=SCREEN,
+    help="Of the picture: paper is a column wide, in Times of 8 points.",
+)
+
+
+def _as_it_is(command: Any) -> Any:
+    return command
 
 
 def _checked(path: Path | None, endings: Sequence[str]) -> Path | None:
@@ -107,14 +124,19 @@ def _json(found: Answer, name: str) -> str:
     return envelope(name, dict(found.inputs), found.result)
 
 
-def _write(found: Answer, name: str, path: Path) -> Sequence[Path]:
+def _write(found: Answer, name: str, path: Path, style: str) -> Sequence[Path]:
     """Write the file whole, or nothing at all."""
     if path.suffix in PICTURES and path.suffix not in found.files:
         from genfun.plotting import save
 
         if found.draw is None:
             raise ValueError(f"--out draws no picture of this answer; write {', '.join(EVERY)}")
-        return save(found.draw(), path)
+        if style == SCREEN:
+            return save(found.draw(), path)
+        from genfun.plotting.paper import for_paper
+
+        with for_paper(found.draw) as picture:
+            return save(picture, path)
     if path.suffix in found.files:
         raw = found.files[path.suffix]()
     elif path.suffix == ".csv":

@@ -83,18 +83,18 @@ def optimize(
         f"{batches(m.batch_size)}: mean loss {loss(used.chosen.loss, unknown, used.chosen.digits)} at step {o.steps:,}"
     ]
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
+    asked_of = f" at step {o.steps:,}, batch size {batch(m.batch_size)}"
+    known = f", noise error {o.noise_error:.1e}" if o.noise_error > 0.0 else ""
     shown = [
         *preamble(target),
         *(simple if used.chosen is not o else []),
         *([used.why] if used.why else []),
-        f"least mean loss {loss(o.loss, unknown, o.digits)} at step {o.steps:,}, batch size {batch(m.batch_size)}",
+        f"least mean loss {loss(o.loss, unknown, o.digits)}{'' if used.chosen is not o else asked_of}{known}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
         f"{percent(o.share_of_edge)} of the edge)",
         f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
     ]
     shown.append(o.caution)
-    if o.noise_error > 0.0:
-        shown.append(f"relative error of the loss by the noise: {o.noise_error:.1e}")
     if banded(target, m.batch_size) and o.loss_band is not None:
         minus, plus = (loss(end, unknown, 6) for end in o.loss_band)
         shown.append(f"over noise models: {minus} at tau2 = -tau1, {plus} at tau2 = tau1  (this setting)")

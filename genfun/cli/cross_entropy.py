@@ -241,8 +241,10 @@ def _preamble(target: Target, data: SoftmaxData) -> list[str]:
 
 
 def _remarks(target: Target) -> list[str]:
-    # What an intercept gains is said of squared loss.
-    return notes([re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in target.remarks])
+    # What an intercept gains, what no column explains, and targets of 0 and 1 are said of squared loss.
+    said = [remark for remark in target.remarks if "counts as label noise" not in remark]
+    said = [re.sub(r": with one the least loss is [^;]*(?=;)", "", remark) for remark in said]
+    return notes([re.sub(r": a target of 0 and 1 for each of (?=\d)", ", one of ", remark) for remark in said])
 
 
 def _inputs(target: Target, data: SoftmaxData, **setting: Any) -> dict[str, Any]:

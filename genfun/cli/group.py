@@ -18,7 +18,7 @@ BAD_INPUT, INTERRUPTED = 2, 130
 BROKEN_PIPE = 1
 WIDEST = 74
 """Of an example, which is indented by four and may end in a backslash."""
-OUTPUT = ("--json", "--out", "--help")
+OUTPUT = ("--json", "--out", "--style", "--help")
 """Options of every command, last in its help."""
 
 

@@ -143,7 +143,7 @@ def _points(
         _refuse_one_length(path, steps, b, k)
     runs: dict[str, dict[float, dict[str, list[float]]]] = {}
     for i, (size, count) in enumerate(zip(b, k, strict=True)):
-        name = ", ".join(str(frame[group].iloc[i]) for group in groups)
+        name = ", ".join(_called(frame, group, i) for group in groups)
         setting = ", ".join(f"{column} {frame[column].iloc[i]}" for column in tuned)
         runs.setdefault(name, {}).setdefault(size, {}).setdefault(setting, []).append(count)
     series: dict[str, dict[float, list[float]]] = {}
@@ -162,6 +162,12 @@ def _points(
     if not series:
         raise ValueError(f"{path} has no points; write a line for every batch size")
     return series, remarks
+
+
+def _called(frame: Any, group: Any, row: int) -> str:
+    """What a series is called: a number says nothing without the name of its column."""
+    value = frame[group].iloc[row]
+    return f"{group} {value}" if frame[group].dtype.kind in "iuf" else str(value)
 
 
 def _refuse_one_length(path: Path, column: Any, sizes: list[float], steps: list[float]) -> None:

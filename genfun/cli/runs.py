@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genfun.cli.output import Block, Grid
 from genfun.cli.target import Target
 from genfun.cli.types import WHOLE
 
 if TYPE_CHECKING:
     from genfun.data import LinearData
+    from genfun.experiments.agreement.agreements import Agreements
 
 
 def run_options(steps: str, replicas: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -55,3 +57,21 @@ def runnable(target: Target) -> LinearData:
     if isinstance(problem, PowerLaw) and problem.n_modes is None:
         raise ValueError("a power law without end cannot be run; give --n-modes, e.g. --n-modes 100")
     return translation_invariant(problem.eigenvalues, problem.signal, problem.n_samples, problem.noise_variance)
+
+
+def compared(found: Agreements, replicas: int, n_samples: int) -> list[Block]:
+    """Theory and runs at the last step, which all settings have in common and is told once.
+
+    Parameters
+    ----------
+    found : Agreements
+    replicas, n_samples : int
+        Of each setting; of the data.
+    """
+    from genfun.experiments.agreement.agreements import LEGEND
+
+    headings, lines = found.cells()
+    at = headings.index("step")
+    rows = [line[:at] + line[at + 1 :] for line in (headings, *lines)]
+    told = f"{replicas} runs of each setting on {n_samples} samples; at step {lines[0][at]}:"
+    return [told, Grid(rows[0], rows[1:], keys=3), LEGEND]

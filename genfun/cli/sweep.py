@@ -7,8 +7,8 @@ import click
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
-from genfun.cli.output import Block, Grid, progress
-from genfun.cli.runs import run_options, runnable
+from genfun.cli.output import Block, progress
+from genfun.cli.runs import compared, run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
 
@@ -50,7 +50,7 @@ def sweep(
     error. With --out in .nc (NetCDF) the losses of all runs, on a logarithmic grid of steps. A sweep that was
     stopped, or even killed, goes on if it has a --store.
     """
-    from genfun.experiments.agreement.agreements import LEGEND, agreements
+    from genfun.experiments.agreement.agreements import agreements
     from genfun.experiments.sweeps.sweep import cells
     from genfun.experiments.sweeps.sweep import sweep as run
 
@@ -62,9 +62,7 @@ def sweep(
     attributes = {key: swept.attrs[key] for key in ("data", "n_samples", "computed", "stored", "recomputed")}
     shown: list[Block] = [
         *preamble(target),
-        f"{replicas} runs of each setting on {data.n_samples} samples",
-        Grid(*found.cells(), keys=3),
-        LEGEND,
+        *compared(found, replicas, data.n_samples),
     ]
     shown.append(f"{attributes['computed']} cells computed, {attributes['stored']} found in the store")
     for line in filter(None, attributes["recomputed"].split("; ")):

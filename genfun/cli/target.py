@@ -16,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from genfun.cli.group import TargetOption
+from genfun.cli.of_tables import CHOICES, OF_TABLES
 from genfun.cli.output import progress
 from genfun.cli.split import HELD_OUT, check_noise, split_of
 from genfun.cli.types import REAL, WHOLE
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     "mnist": {"n", "seed", "model", "path"},
     "power-law": {"nu", "zeta", "n_modes", "n_samples"},
-    "file": {"column", "drop", "standardize", "intercept", "one_hot", "drop_missing", "classes"},
+    "file": {"column", *CHOICES},
 }
 KINDS = {"mnist": "mnist", "power-law": "power-law", "file": "files"}
 FLAGS = {"column": "--target"}
@@ -203,20 +204,7 @@ def on_target(
         _option("--zeta", type=REAL, default="0.5", show_default=True, help="power-law: signal tails lambda_k^zeta."),
         _option("--n-modes", type=WHOLE, default=None, help="power-law: number of modes  [default: no end]"),
         _option("--n-samples", type=WHOLE, default=None, help="power-law: samples N  [default: streaming]"),
-        _option(
-            "--target",
-            "--column",
-            "column",
-            multiple=True,
-            metavar="COLUMN",
-            help="table: what is predicted, name or number; again for more  [default: last]",
-        ),
-        _option("--drop", multiple=True, metavar="COLUMN", help="table: column to leave out; again for more."),
-        _option("--standardize", is_flag=True, help="file: centre each column, and divide by its deviation."),
-        _option("--intercept", is_flag=True, help="file: add a column of ones."),
-        _option("--one-hot", is_flag=True, help="table: a column of 0 and 1 for each value of a text."),
-        _option("--drop-missing", is_flag=True, help="table: leave out rows with missing values."),
-        _option("--classes", is_flag=True, help="file: the target holds labels, also where they are numbers."),
+        *OF_TABLES,
         *(HELD_OUT if held_out else ()),
         *((_cross_entropy,) if cross_entropy else ()),
         _option("--noise-variance", type=REAL, default=None, help="Label noise sigma^2, instead of the measured."),

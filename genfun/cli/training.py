@@ -203,18 +203,20 @@ def predict(
     if band and banded(target, batch_size, only):
         columns += [(band.plus, band.log_plus, 4), (band.minus, band.log_minus, 4)]
         headings += ["tau2 = +1", "tau2 = -1"]
-    measured = None if runs is None else runs.mean(steps)
+    seen = {} if runs is None else {"measured": runs.mean(steps)}
+    if runs is not None and len(runs.runs) > 1:
+        seen["std. error"] = runs.error(steps)
     lines = [
         (
             f"{t:,}",
-            *([] if measured is None else [words.figures(float(measured[i]), 4)]),
+            *(words.figures(float(of[i]), 2 if name == "std. error" else 4) for name, of in seen.items()),
             *(words.loss(float(loss[i]), float(log[i]), digits) for loss, log, digits in columns),
             f"{found.error[i]:.1e}",
             *([f"{found.noise_error[i]:.1e}"] if known else []),
         )
         for i, t in enumerate(found.steps)
     ]
-    headings = [*([] if measured is None else ["measured"]), *headings]
+    headings = [*seen, *headings]
     headings += ["numeric error", *(["noise error"] if known else [])]
     shown = [*preamble(target, only), told(method), Grid(("step", *headings), lines)]
     shown.append(f"{found.status}: {found.meaning}")
@@ -227,14 +229,13 @@ def predict(
     if runs is not None:
         outputs = getattr(target.source, "n_outputs", 1)
         shown += runs.words(lambda at: ask(target.problem, method, at, noise).loss, outputs)
-        result |= {"measured": measured}
+        result |= {name.replace("std. ", "measured_"): of for name, of in seen.items()}
     if len(columns) > 1:
         shown.append("tau2 = +1 and -1, tau1 = 1: translation-invariant and Gaussian data")
 
     columns = {"step" if name == "steps" else name: result[name] for name in ("steps", "loss", "log_loss", "error")}
-    columns |= {
-        name: result[name] for name in ("noise_error", "at_tau2_plus", "at_tau2_minus", "measured") if name in result
-    }
+    further = ("noise_error", "at_tau2_plus", "at_tau2_minus", "measured", "measured_error")
+    columns |= {name: result[name] for name in further if name in result}
 
     def draw() -> Any:
         import numpy as np

@@ -10,8 +10,8 @@ import numpy as np
 from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
-from genfun.cli.output import Block, Grid, progress
-from genfun.cli.runs import run_options, runnable
+from genfun.cli.output import Block, progress
+from genfun.cli.runs import compared, run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import REALS, WHOLES
 
@@ -47,7 +47,6 @@ def validate(
     with its standard error. The theory agrees where they differ by at most 2 % and 2.5 standard errors, at seven
     steps from 1 to the last. The exit code is 0 whether it does or not.
     """
-    from genfun.experiments.agreement.agreements import LEGEND
     from genfun.experiments.agreement.check_theory import check_theory
 
     if fast:
@@ -71,9 +70,7 @@ def validate(
     ]
     shown: list[Block] = [
         *preamble(target),
-        f"{replicas} runs of each setting on {data.n_samples} samples",
-        Grid(*found.cells(), keys=3),
-        LEGEND,
+        *compared(found, replicas, data.n_samples),
     ]
     for share in sorted(shares):
         here = np.isclose(found.shares, share)

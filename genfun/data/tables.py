@@ -13,7 +13,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import few
 from genfun._typing import Array, Float
-from genfun.data.unready import check_ready, many, numeric
+from genfun.data.unready import check_ready, dated, many, no_category, numeric
 
 SHOWN = 4
 MOST_CLASSES = 100
@@ -259,8 +259,9 @@ def _about_text(where: str, frame: Any, name: Any, target: bool = False) -> str:
     from genfun.data.frames import pandas
 
     column = frame[name]
-    if column.dtype.kind in "Mm":
-        return f"{where}: column {name!r} holds dates or times; make numbers of them, or leave it out by drop= (--drop)"
+    if dated(column):
+        remedy = "make numbers of them, such as days since the first; or leave it out by drop= (--drop)"
+        return f"{where}: column {name!r} holds dates or times; {remedy}"
     as_numbers = pandas().to_numeric(column.astype(str), errors="coerce").isna().to_numpy()
     if as_numbers.mean() <= 0.5:
         position = int(np.flatnonzero(as_numbers)[0])
@@ -296,7 +297,7 @@ def _text_too(frame: Any, names: list[Any], but: Any) -> str:
 
 
 def _indicators(where: str, column: Any, known: list[str] | None = None) -> tuple[Any, list[str]]:
-    if known is None and (column.dtype.kind in "Mm" or many(column)):
+    if known is None and no_category(column):
         raise ValueError(_about_text(where, column.to_frame(), column.name))
     given = column.astype(str).to_numpy(dtype=object).astype(str)
     values = np.unique(given) if known is None else np.array(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,14 @@ FEW = 20
 """So many different texts in a column are categories; more of them if they are no more than half the rows."""
 EMPTY = 0.5
 """A column with a larger share of gaps is left out, rather than that share of the rows."""
+DAY, YEAR, MONTH = "(0?[1-9]|[12][0-9]|3[01])", "[0-9]{4}", "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+TIME = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?[ap]m)?"
+DATE = re.compile(
+    f"({YEAR}[-/.]{DAY}[-/.]{DAY}|{DAY}[-/.]{DAY}[-/.]({YEAR}|[0-9]{{2}})|{DAY}[.]?[ -]{MONTH}[.]?[ -]{YEAR}|"
+    f"{MONTH}[.]? {DAY},? {YEAR})([T ]{TIME}( ?(Z|UTC|[-+][0-9:]{{4,6}}))?)?|{TIME}",
+    re.IGNORECASE,
+)
+"""2024-01-31, 31.1.2024, 1/31/24, 31 Jan 2024, January 31, 2024, each perhaps with a time; or a time alone."""
 AT_ONCE = "; all at once: "
 """Stands before the call that then works."""
 
@@ -61,6 +70,29 @@ def many(column: Any) -> bool:
     return count > FEW and 2 * count > len(column)
 
 
+def dated(column: Any) -> bool:
+    """Whether a column holds dates or times, of a type of their own or as text.
+
+    Parameters
+    ----------
+    column : pandas.Series
+    """
+    if column.dtype.kind in "Mm":
+        return True
+    texts = column.dropna().astype(str)
+    return len(texts) > 0 and all(DATE.fullmatch(text.strip()) for text in dict.fromkeys(texts))
+
+
+def no_category(column: Any) -> bool:
+    """Whether the texts of a column are no categories: dates, or too many different ones.
+
+    Parameters
+    ----------
+    column : pandas.Series
+    """
+    return dated(column) or many(column)
+
+
 def check_ready(where: str, frame: Any, names: Sequence[Any], target: Sequence[Any], choices: Choices) -> None:
     """Refuse a table that needs more than one choice, and name them all; one alone is told where it is needed.
 
@@ -84,7 +116,7 @@ def check_ready(where: str, frame: Any, names: Sequence[Any], target: Sequence[A
     lacking = missing[gaps].any(axis=1)
     rows = frame[~lacking]
     text = [name for name in names if name not in empty and not numeric(frame[name])]
-    odd = [name for name in text if rows[name].dtype.kind in "Mm" or many(rows[name])]
+    odd = [name for name in text if no_category(rows[name])]
     told, needs = [], {}
     categories = [] if choices.one_hot else [name for name in text if name not in odd]
     if categories:
@@ -114,4 +146,4 @@ def check_ready(where: str, frame: Any, names: Sequence[Any], target: Sequence[A
 
 
 def _kind(column: Any) -> str:
-    return "dates or times" if column.dtype.kind in "Mm" else f"{column.nunique()} different texts"
+    return "dates or times" if dated(column) else f"{column.nunique()} different texts"

@@ -8,6 +8,7 @@ sqrt(T) steps only, and those between are computed again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from inspect import unwrap
 from typing import Any
@@ -18,8 +19,14 @@ from genfun._typing import Array, Float
 from genfun.engine.recursion import joint_modes
 from genfun.engine.scheduled import Extent, schedule_measures
 from genfun.noise import SpectrallyExpressible
+from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
 from genfun.schedules import kernel
+
+WIDE_BINS, FEW_NODES = 1.4, 4
+"""Of the measures that a search runs on: loss 1e-4 to 1e-3 off, in a fifth of the nodes of a spectrum of 300."""
+WORTH_FEWER = 1_000_000
+"""Steps times nodes from which a search is worth fewer of them."""
 
 
 def pull(q: Any, before: Any, after: Any, lam: Any, capacity: Any, pace: Any, beta: Any, share: Any, own: Any) -> Any:
@@ -117,7 +124,7 @@ def differentiate(
     for t in range(count):
         if t % every == 0:
             put(kept[t // every], now)
-        drive = gammas[t] * push * push * (tau1 * now[0].sum() + sigma2)
+        drive = gammas[t] * push * push * (tau1 * kernel.total(now[0]) + sigma2)
         kernel.sweep(now, lam, capacity, push, strides[t], momenta[t], drive, gammas[t] * tau2)
     for block in range(blocks - 1, -1, -1):
         first = block * every
@@ -126,7 +133,7 @@ def differentiate(
         for i in range(length):
             t = first + i
             put(inner[i + 1], inner[i])
-            drive = gammas[t] * push * push * (tau1 * inner[i, 0].sum() + sigma2)
+            drive = gammas[t] * push * push * (tau1 * kernel.total(inner[i, 0]) + sigma2)
             kernel.sweep(inner[i + 1], lam, capacity, push, strides[t], momenta[t], drive, gammas[t] * tau2)
         for i in range(length - 1, -1, -1):
             t = first + i
@@ -207,6 +214,28 @@ class RateGradient:
         self.start[0] = start
         self.top, self.momentum, self.gamma = problem.lambda_max, float(momentum), float(gamma)
         self.tau = (noise.tau1, noise.tau2, float(problem.noise_variance))
+        # Modes that still turn at the end need nodes of their own.
+        self._merges = nodes.size * steps >= WORTH_FEWER and 2.0 * fade <= steps
+
+    def coarser(self) -> RateGradient:
+        """The same on fewer nodes, to search with: what is found there is no best one by the square of their error.
+
+        This one itself where little would be gained, or modes turn up to the last steps.
+        """
+        if not self._merges:
+            return self
+        capacity, signal = (
+            SpectralMeasure.trusted(self.modes[0], w).compress(WIDE_BINS, FEW_NODES)
+            for w in (self.modes[1].copy(), self.start[0].copy())
+        )
+        nodes, weights, start = joint_modes(capacity, signal)
+        if 2 * nodes.size > self.modes[0].size:
+            return self
+        fewer = copy(self)
+        fewer.modes = (nodes, weights)
+        fewer.start = np.zeros((3, nodes.size))
+        fewer.start[0] = start
+        return fewer
 
     def _every(self, rates: Array, momenta: Array | None, gammas: Array | None) -> tuple[Array, Array]:
         count = np.ones(rates.size)

@@ -71,6 +71,11 @@ def step(
     left[1] = (1.0 - lost) * x - lost * d * d * left[2]
     left[0] = (1.0 - lost) * left[0] - lost * x
     left[2] = np.maximum((1.0 - lost) * left[2] - lost * d * left[2], 0.0)
+    across = (a * (rest @ y)).reshape(m, 1, r) * kick.reshape(1, m, 1)
+    kicks = np.outer(kick, kick).reshape(m, m, 1) * (alpha * alpha * square)
+    moments[:] = np.einsum("ip,pqk,jq->ijk", rest, moments, rest) - across - across.swapaxes(0, 1) + kicks
+    if omega == 0.0:  # fresh batches leave no memory
+        return logged
     # The memory, symmetric as a matrix over states and groups: t X t^T, and what the step adds.
     rate, column = omega * kappa, kick.reshape(-1, 1)
     turn = np.empty((m, m, r))
@@ -83,9 +88,6 @@ def step(
     added = rate * np.multiply.outer(kick, push)
     memory += added.reshape(m, m, 1, r) + added.swapaxes(0, 1).reshape(m, m, r, 1)
     nu[:] = rest @ nu - column * (a * nu[0]) + column * (rate * (2.0 * u - 1.0))
-    across = (a * (rest @ y)).reshape(m, 1, r) * kick.reshape(1, m, 1)
-    kicks = np.outer(kick, kick).reshape(m, m, 1) * (alpha * alpha * square)
-    moments[:] = np.einsum("ip,pqk,jq->ijk", rest, moments, rest) - across - across.swapaxes(0, 1) + kicks
     return logged
 
 
@@ -110,8 +112,9 @@ def step_by_pair(
     for k in range(r):
         for j in range(m):
             of = 0.0
-            for n in range(r):
-                of += fourth[k, n] * memory[j, 0, k, n]
+            if omega != 0.0:
+                for n in range(r):
+                    of += fourth[k, n] * memory[j, 0, k, n]
             y[j, k] = of / lam[k] - lam[k] * memory[j, 0, k, k]
         own, c = y[0, k], moments[0, 0, k]
         for j in range(m):
@@ -162,6 +165,8 @@ def step_by_pair(
                     if by != 0.0:
                         for k in range(r):
                             moments[i, j, k] += by * old[p, q, k]
+    if omega == 0.0:  # fresh batches leave no memory
+        return logged
     if m == 2:  # as below, in registers: three times as fast
         top, low = rest[0, 1], rest[1, 1]
         for k in range(r):

@@ -7,6 +7,7 @@ memory X of pairs of modes and nu of the residuals at the optimum, which grow wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,8 +95,21 @@ def pairs_of_problem(problem: LinearProblem, noise: SpectrallyExpressible) -> Pa
     return Pairs(mean, count, start, fourth, mean * sigma2, sigma2, problem.n_samples)
 
 
+def stepper(steps: int) -> Callable[..., Any]:
+    """The quickest `advance` for so many steps: compiled where that is worth loading numba, or it was before.
+
+    Parameters
+    ----------
+    steps : int
+        Steps to come, of all calls together.
+    """
+    if steps >= WORTH_COMPILING or compiled.cache_info().currsize:
+        return compiled() or advance
+    return advance
+
+
 def pair_closure(
-    pairs: Pairs, method: Any, steps: int, doubt: Float[Array, "two t"] | None = None
+    pairs: Pairs, method: Any, steps: int, doubt: Float[Array, "two t"] | None = None, memory: float = 1.0
 ) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
     r"""Mean loss at steps 0, ..., T of a method that visits each sample once an epoch, and what its loop logs.
 
@@ -131,6 +145,8 @@ def pair_closure(
         Receives the part of each mean loss that is of modes with a negative second moment, which is 0 or the closure
         has failed there; and about how much the closure leaves out of it where features exclude each other, see
         `step`: in tables of categories one to two times what it is off.
+    memory : float
+        Factor of omega; 0 for fresh batches under the same fourth moments.
 
     Raises
     ------
@@ -140,7 +156,7 @@ def pair_closure(
     n, alpha = pairs.n_samples, method.learning_rate
     b = n if method.batch_size is None else method.batch_size
     gamma = 0.0 if n == 1 else (n - b) / ((n - 1) * b)
-    omega = b / (n - 1) if n > 1 else 0.0
+    omega = memory * b / (n - 1) if n > 1 else 0.0
     later = system_of(method)
     first = later if later.first_noise == 1.0 else system_of(replace(method, dampening=0.0))  # undamped, as torch's is
     if not np.allclose(later.slope, -np.outer(later.kick, np.eye(later.size)[0]), rtol=1e-9, atol=1e-12):
@@ -154,7 +170,7 @@ def pair_closure(
     out, logged = np.empty(steps + 1), np.empty(steps + 1)
     told = np.empty((2, steps + 1)) if doubt is None else doubt
     modes = tuple(np.ascontiguousarray(x, dtype=np.float64) for x in (pairs.lam, pairs.count, pairs.label))
-    run = (compiled() if steps >= WORTH_COMPILING else None) or advance
+    run = stepper(steps)
     with np.errstate(over="ignore", invalid="ignore"):
         updates = tuple((np.ascontiguousarray(s.constant), s.kick) for s in (first, later))
         run(*state, setting, updates, modes, pairs.fourth * pairs.count, max(n // b, 1), out, logged, told)

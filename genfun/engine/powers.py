@@ -181,7 +181,8 @@ def _signal_decay(
         parts.append(total)
         ages.append(age)
         left = np.ldexp(np.abs(value).astype(np.float64), np.clip(binary + move, -1000, 1000))
-        errors.append((shares * _amplified(some, left, *sensitivity)).sum(axis=1))
+        # A mode that a step takes to 0, a = 1 without momentum, has no share whose relative error would count.
+        errors.append(np.where(shares > 0.0, shares * _amplified(some, left, *sensitivity), 0.0).sum(axis=1))
     return Scaled.join(parts), np.concatenate(ages), np.nan_to_num(np.concatenate(errors), nan=1e300, posinf=1e300)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun.data.torch_model import read_model, samples
-from genfun.softmax.data import MOST_WEIGHTS, SEARCH_ALONE, SoftmaxData, most_features
+from genfun.softmax.data import MOST_WEIGHTS, SEARCH_CURVATURE, SoftmaxData, most_features
 
 MOST_WORK = 1e8
 """Samples times features times squared classes: with more a search would take many minutes: features are projected."""
@@ -38,6 +38,31 @@ def check_cross_entropy(loss_fn: Any, head: Any) -> None:
             "the layers below it by requires_grad_(False), or pass torch.nn.MSELoss() with one-hot targets, if that is "
             "what you train: no fixed factor takes settings for squared loss to cross-entropy"
         )
+
+
+def in_training(model: Any) -> tuple[str, ...]:
+    """A note about layers that act otherwise in training, which no prediction sees; none where all are as in eval mode.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    """
+    from torch import nn
+
+    norms = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+    drops = nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout
+    found = {
+        type(module).__name__
+        for module in model.modules()
+        if module.training and (isinstance(module, norms) or (isinstance(module, drops) and module.p > 0.0))
+    }
+    if not found:
+        return ()
+    those = "layers of this kind" if len(found) == 1 else "layers of these kinds"
+    return (
+        f"{' and '.join(sorted(found))} in training mode: {those} are taken as in eval mode, so that losses of "
+        "training will differ; call .eval() on frozen ones before you train",
+    )
 
 
 def probe_of(
@@ -83,7 +108,7 @@ def probe_of(
         start = np.vstack([start, head.bias.detach().double().cpu().numpy()])
     X, notes = features.astype(np.float64), ()
     most = most_features(len(X), count, MOST_WORK)
-    if len(X) * count**2 > SEARCH_ALONE:
+    if len(X) * count**2 > SEARCH_CURVATURE:
         most = min(most, MOST_WEIGHTS // (count - 1))
     if most < LEAST_FEATURES:
         raise ValueError(

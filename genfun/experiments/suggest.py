@@ -16,7 +16,7 @@ from genfun.case import NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.data.torch_model import read_model, samples
 from genfun.experiments.by_products import goes_by_products, how_far, problem_by_products
-from genfun.experiments.last_layer import check_cross_entropy, probe_of
+from genfun.experiments.last_layer import check_cross_entropy, in_training, probe_of
 from genfun.experiments.simulation.record import log_grid
 from genfun.noise import sampling_factor
 from genfun.problems.measured_spectrum import MeasuredSpectrum
@@ -218,7 +218,17 @@ def suggest(
         method = found.method
         curve = predict(data, method, _grid(best.steps), noise)
         statement = (*_statement(kind, data, found.chosen), *((found.why,) if found.why else ()))
-    return Suggestion(method, float(curve.loss[-1]), best.steps, kind, curve, best, data, (*statement, *more), model)
+    return Suggestion(
+        method,
+        float(curve.loss[-1]),
+        best.steps,
+        kind,
+        curve,
+        best,
+        data,
+        (*statement, *in_training(model), *more),
+        model,
+    )
 
 
 def _known(size: int | None) -> int:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from genfun.explorer.given import choices_of
 from genfun.explorer.model import POINTS, curve, last_step
 from genfun.explorer.problems import measure, own_noise, pose
 from genfun.explorer.state import State
@@ -43,7 +44,7 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
         exponents = f"nu={state.nu!r}, zeta={state.zeta!r}, n_modes={state.n_modes!r}"
         lines.append(f"problem = gf.PowerLaw({exponents}, noise_variance={state.label_noise!r})")
     else:
-        lines += _data_lines(state, name or path)
+        lines += _data_lines(state, path, name or path)
         if not measured:
             lines.append(
                 'problem = getattr(data, "problem", data)' if state.problem == "file" else "problem = data.problem"
@@ -72,16 +73,16 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     return "\n".join(lines) + "\n"
 
 
-def _data_lines(state: State, name: str | None) -> list[str]:
+def _data_lines(state: State, path: str | None, name: str | None) -> list[str]:
     """Lines that read the data of a state, with rows held out where they are."""
     model, share = state.problem.removeprefix("mnist-"), state.held_out
-    target = f"target={state.target!r}" if state.target else ""
+    chosen = ", ".join(f"{key}={value!r}" for key, value in choices_of(path, state.target).items())
     if share == 0.0 and state.problem == "file":
-        return [f"data = gf.data.load({name!r}{', ' * bool(target)}{target})"]
+        return [f"data = gf.data.load({str(name)!r}{', ' * bool(chosen)}{chosen})"]
     if share == 0.0:
         return [f'data = gf.data.mnist(1000, model="{model}")']
     if state.problem == "file":
-        split = f"split_file({name!r}, tables.Choices({target}), holdout={share!r})"
+        split = f"split_file({str(name)!r}, tables.Choices({chosen}), holdout={share!r})"
     else:
         split = f'split_mnist({share!r}, 1000, model="{model}")'
     return [f"split = held_out_rows.{split}", "data = split.data"]

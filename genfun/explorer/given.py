@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from genfun.data import LinearData, load, mnist
 from genfun.data.files import Table, read
@@ -10,6 +12,45 @@ from genfun.data.held_out_rows import Split, split_file, split_mnist
 from genfun.data.tables import Choices
 from genfun.explorer.state import State
 from genfun.problems.problem import LinearProblem
+
+
+class OwnFile(str):
+    """The path of a user's file, and how it is read.
+
+    Parameters
+    ----------
+    path : str
+    choices : Choices
+        As given on the command line, but for the target, which the page chooses.
+
+    Examples
+    --------
+    >>> OwnFile("homes.csv", Choices(standardize=True)).choices.standardize
+    True
+    """
+
+    choices: Choices
+
+    def __new__(cls, path: str, choices: Choices) -> OwnFile:
+        """A string with choices."""
+        made = super().__new__(cls, path)
+        made.choices = choices
+        return made
+
+
+def choices_of(path: str | None, target: str) -> dict[str, Any]:
+    """How a user's file is read: what `genfun.data.load` takes beside it, without what is left as it is.
+
+    Parameters
+    ----------
+    path : str or None
+        An OwnFile, or a path that is read as it is.
+    target : str
+        A column; empty for the last.
+    """
+    chosen = path.choices if isinstance(path, OwnFile) else Choices()
+    given = vars(replace(chosen, target=target or None))
+    return {name: value for name, value in given.items() if value not in (None, (), False)}
 
 
 def source(state: State, path: str | None = None) -> LinearData | LinearProblem:
@@ -65,8 +106,8 @@ def _given(name: str, path: str | None, target: str, held_out: float) -> LinearD
     if path is None:
         raise ValueError("no file was given: choose yours under 'own file', or start with `genfun explore FILE`")
     if held_out > 0.0:
-        return split_file(path, Choices(target or None), holdout=held_out)
-    return load(path, target=target or None)
+        return split_file(path, Choices(**choices_of(path, target)), holdout=held_out)
+    return load(path, **choices_of(path, target))
 
 
 @lru_cache(maxsize=4)

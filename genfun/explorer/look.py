@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from genfun.explorer.controls import BOX
+from genfun.explorer.state import State
 
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
@@ -53,3 +54,21 @@ def download_links(query: str) -> str:
     ways = (("figure.png", "figure"), ("curve.csv", "CSV"), ("curve.py", "Python"))
     links = (f'<a href="{name}?{html.escape(query)}" download="{name}">{label}</a>' for name, label in ways)
     return "download: " + " &middot; ".join(links)
+
+
+SCENARIOS = {
+    "noise sets the edge": State("power-law", learning_rate=0.09, momentum=0.9, batch_size=1),
+    "stable for 4e7 steps": State("power-law", 0.8, n_modes=None, learning_rate=0.05, momentum=0.0, steps=10**8),
+    "negative momentum": State("power-law", zeta=2.0, learning_rate=0.248, momentum=-0.138, batch_size=1),
+    "digits, held out": State("mnist-pixels", learning_rate=0.01, momentum=0.9, held_out=0.2),
+}
+"""Views worth a look, by name."""
+
+
+def scenario_links() -> str:
+    """Links to them, as HTML; each opens beside the page, which may hold a file that no link carries."""
+    links = (
+        f'<a href="?{html.escape(state.query)}" target="_blank">{html.escape(name)}</a>'
+        for name, state in SCENARIOS.items()
+    )
+    return "look at: " + " &middot; ".join(links)

@@ -191,7 +191,7 @@ class MapPicture:
     def __init__(self) -> None:
         self.figure: Any = _figure(
             x_axis_type="log", x_axis_label="learning rate (white: no gain)", y_axis_label="momentum",
-            x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="log10 loss",
+            x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="log10 loss at T",
         )  # fmt: skip
         f = self.figure
         self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
@@ -230,14 +230,12 @@ class MapPicture:
         best = [] if setting is None else [setting]
         self.star.data = {"x": [m.learning_rate for m in best], "y": [m.momentum for m in best]}
 
-    def show(self, chart: Chart, step: int) -> None:
+    def show(self, chart: Chart) -> None:
         """Draw another map.
 
         Parameters
         ----------
         chart : Chart
-        step : int
-            T.
         """
         rates, momenta = chart.rates, chart.momenta
         half = math.sqrt(rates[1] / rates[0])
@@ -254,7 +252,6 @@ class MapPicture:
         top = min(bottom + height, 1.0)
         self.figure.x_range.update(start=low, end=high, reset_start=low, reset_end=high)
         self.figure.y_range.update(start=bottom, end=top, reset_start=bottom, reset_end=top)
-        self.figure.title.text = f"log10 loss at step {step:,}"
 
     def show_pinned(self, rate: float | None, momentum: float) -> None:
         """Put a ring at a pinned setting, or take it away.

@@ -9,7 +9,7 @@ from typing import Any
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.case import NoiseChoice
 from genfun.data import LinearData, translation_invariant
-from genfun.explorer.given import source
+from genfun.explorer.given import OwnFile, source
 from genfun.explorer.state import LIMITS, State
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
@@ -274,8 +274,8 @@ def fitting(state: State, path: str | None = None) -> State:
     size, most = state.batch_size, problem.n_samples
     if size is not None and most is not None:
         size = min(size, most)
-    noise = pose(replace(state, batch_size=size), path).noise
-    rate = 0.5 * max_learning_rate(problem, state.momentum, size, noise) or 1.0 / problem.lambda_max
+    posed = pose(replace(state, batch_size=size), path)
+    rate = 0.5 * max_learning_rate(posed.asked, state.momentum, size, posed.noise) or 1.0 / problem.lambda_max
     low, high = LIMITS["learning_rate"]
     return replace(state, batch_size=size, learning_rate=min(max(float(f"{rate:.3g}"), low), high))
 
@@ -290,7 +290,8 @@ def first_state(linked: bool, path: str | None) -> State:
     path : str or None
         The file given on the command line.
     """
-    start = State() if path is None else State(problem="file")
+    target = path.choices.target if isinstance(path, OwnFile) else None
+    start = State() if path is None else State(problem="file", target=target or "")
     if linked or path is None:
         return start
     try:

@@ -314,7 +314,8 @@ class View:
         self.link.value = f"?{link(state, self._pinned and self._pinned.state)}"
         own = state.problem == "file"
         opened = f"&upload={self._upload.key}" if own and self._upload is not None else ""
-        self.links.text = look.download_links(query + opened) + paragraphs((look.NOT_IN_LINK,) * own, "#444444")
+        taken = look.download_links(query + opened) + paragraphs((look.NOT_IN_LINK,) * own, "#444444")
+        self.links.text = f"{taken}<br>{look.scenario_links()}"
 
     def _chart(self, state: State, path: str | None, check: Callable[[], None]) -> model.Chart:
         time.sleep(BREATH)
@@ -323,7 +324,7 @@ class View:
 
     def _show_chart(self, state: State, chart: Any, error: Exception | None) -> None:
         if error is None:
-            self.map.show(chart, state.steps)
+            self.map.show(chart)
         else:
             self._say(f"no map: {self._named(error)}")
 

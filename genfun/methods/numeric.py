@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
+import numpy as np
+
 from genfun.methods.base import UpdateMatrices
 
 Rows = list[list[Any]]
@@ -81,7 +83,8 @@ def moves(update: Callable[..., UpdateMatrices], a: Any, hyper: Sequence[Any]) -
     """
     (low, kick), (high, _) = update(0, *hyper), update(1, *hyper)
     size = range(len(kick))
-    slopes = [[high[i][j] - low[i][j] for j in size] for i in size]
+    # Most entries do not depend on a, which may be a far larger array than they: these cost nothing.
+    slopes = [[0 if np.all(high[i][j] == low[i][j]) else high[i][j] - low[i][j] for j in size] for i in size]
     return [[plus(low[i][j] - (i == j), times(slopes[i][j], a)) for j in size] for i in size], list(kick)
 
 
@@ -135,7 +138,8 @@ def pair_responses(
     """
     (left, kick), (right, _) = moves(update, a_j, hyper), moves(update, a_k, hyper)
     size, z = len(kick), 1 - q
-    pairs = [(i, j) for i in range(size) for j in range(size)]
+    # Pairs of velocities last: what they keep of each other is the same for all modes, and is eliminated first.
+    pairs = sorted(((i, j) for i in range(size) for j in range(size)), key=lambda pair: (pair[0] > 0) + (pair[1] > 0))
 
     def moved(i: int, j: int, k: int, m: int) -> Any:
         both = plus(times(left[i][k], int(j == m)), times(int(i == k), right[j][m]))
@@ -145,6 +149,30 @@ def pair_responses(
     sides: Rows = [[times(kick[i], kick[j]), int(i == j == 0)] for i, j in pairs]
     slow, (u, v), others = eliminated(matrix, sides)
     return u / slow, v / slow, others * slow
+
+
+def responses_at_rest(update: Callable[..., UpdateMatrices], q: Any, hyper: Sequence[Any]) -> tuple[Any, Any, Any]:
+    r"""(m, r_k, r_w) of modes that no gradient moves, from which those of all modes follow.
+
+    .. math:: e_w^\top (1 - zT_0)^{-1} k = r_k/m,\qquad e_w^\top (1 - zT_0)^{-1} e_w = r_w/m,\qquad
+              e_w^\top (1 - zT(a))^{-1} k = \frac{r_k}{m + a z\,r_k},\qquad
+              e_w^\top (1 - zT(a))^{-1} e_w = \frac{r_w}{m + a z\,r_k}
+
+    the last two where the gradient is taken at w itself, T(a) = T_0 - a k e_w^T.
+
+    Parameters
+    ----------
+    update : callable
+        That of a method that uses the gradient once in a step.
+    q : number or array
+        1 - z.
+    hyper : sequence of numbers or arrays
+    """
+    step, kick = moves(update, 0, hyper)
+    size, z = range(len(kick)), 1 - q
+    matrix = [[plus(q if i == j else 0, times(-z, step[i][j])) for j in size] for i in size]
+    slow, (of_kick, of_start), _ = eliminated(matrix, [[kick[i], int(i == 0)] for i in size])
+    return slow, of_kick, of_start
 
 
 def mean_response(update: Callable[..., UpdateMatrices], q: Any, a: Any, hyper: Sequence[Any]) -> Any:

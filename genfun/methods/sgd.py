@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from genfun import _check
+from genfun._display import Tabled
 from genfun.methods import torch_sgd
 from genfun.methods._sgd_responses import responses as _responses
 from genfun.methods.base import UpdateMatrices
@@ -15,7 +16,7 @@ Sampling = Literal["fresh", "replacement", "epochs"]
 
 
 @dataclass(frozen=True, repr=False)
-class SGD:
+class SGD(Tabled):
     r"""Mini-batch SGD with heavy-ball momentum, in torch's convention, with torch's options.
 
     .. math:: v_{t+1} = \beta v_t - \alpha \nabla L_B(w_t),\qquad w_{t+1} = w_t + v_{t+1}

@@ -50,10 +50,22 @@ class Overlay:
         ----------
         steps : array
         """
+        return np.mean(self._at(steps), axis=0)
+
+    def error(self, steps: Any) -> Float[Array, " t"]:
+        """Standard error of that mean; nan of a single run.
+
+        Parameters
+        ----------
+        steps : array
+        """
+        at = self._at(steps)
+        return at.std(axis=0, ddof=1) / np.sqrt(len(at)) if len(at) > 1 else np.full(at.shape[1], np.nan)
+
+    def _at(self, steps: Any) -> Float[Array, "runs t"]:
         at = np.asarray(steps, dtype=float)
         with np.errstate(invalid="ignore"):
-            lines = [np.interp(at, t, loss, np.nan, np.nan) for t, loss in self.runs.values()]
-        return np.mean(lines, axis=0)
+            return np.array([np.interp(at, t, loss, np.nan, np.nan) for t, loss in self.runs.values()])
 
     def chosen(self) -> tuple[int, ...]:
         """A few of the steps, evenly on a logarithmic scale."""

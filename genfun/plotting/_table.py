@@ -160,7 +160,7 @@ def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     if target.suffix in ("", ".csv"):
         raise ValueError(f"path must end in .png, .svg or .pdf, got {str(path)!r}; the CSV is written beside it")
     twin, rows = target.with_suffix(".csv"), table(picture)
-    figure: Any = picture if hasattr(picture, "savefig") else _panels(picture)[0].figure.figure
+    figure = figure_of(picture)
     drawn, numbers = io.BytesIO(), io.StringIO()
     with rc_context(PAPER):
         figure.savefig(drawn, format=target.suffix[1:], dpi=DPI)
@@ -169,6 +169,16 @@ def save(picture: Any, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     writer.writerows([[f"{x:.10g}" if isinstance(x, float) else x for x in row] for row in rows])
     write_all({target: drawn.getvalue(), twin: numbers.getvalue().encode()})
     return target, twin
+
+
+def figure_of(picture: Any) -> Any:
+    """The whole figure that a picture belongs to.
+
+    Parameters
+    ----------
+    picture : matplotlib Axes or Figure, or an array of Axes
+    """
+    return picture if hasattr(picture, "savefig") else _panels(picture)[0].figure.figure
 
 
 def _panels(picture: Any) -> list[Axes]:

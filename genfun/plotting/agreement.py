@@ -74,16 +74,7 @@ def agreement(found: Agreement, ax: Axes | None = None) -> Axes:
         note(shade, name, np.tile(steps, 2), np.concatenate([low, high]))
         style = {"color": COLOURS[2], "linestyle": "--", "linewidth": 1.3, "zorder": 2}
         handles = [shade, line(ax, "median of the runs", steps, median, **style)]
-    places = np.flatnonzero((mean > 0.0) & (mean + error < HIGHEST))
-    if places.size > MARKS:
-        wanted = np.geomspace(steps[places[0]], steps[places[-1]], MARKS)
-        places = np.unique(places[np.abs(np.log(steps[places][:, None] / wanted)).argmin(axis=0)])
-    name = f"mean of the runs ± {found.sigmas:g} standard errors"
-    bars = ax.errorbar(
-        steps[places], mean[places], [np.minimum(error[places], 0.999 * mean[places]), error[places]],
-        fmt="o", color=COLOURS[1], markersize=4.0, capsize=2.5, linewidth=1.2, zorder=4, label=name,
-    )  # fmt: skip
-    note(bars.lines[0], name, steps[places], mean[places], error[places])
+    bars = mean_with_errors(ax, steps, mean, error, found.sigmas)
     shown = np.isfinite(theory) & (theory > 0.0)
     predicted = line(ax, "predicted mean", steps[shown], theory[shown], color=COLOURS[0], linewidth=1.8, zorder=3)
     handles += [bars, predicted]
@@ -96,6 +87,30 @@ def agreement(found: Agreement, ax: Axes | None = None) -> Axes:
         ax.set_ylim(max(min(seen.min(), top) / 2.0, DEEPEST * start), 2.0 * top)
     legend_below(ax, handles[::-1], 2)
     return ax
+
+
+def mean_with_errors(ax: Axes, steps: Any, mean: Any, error: Any, sigmas: float) -> Any:
+    """Marks at some means of runs along the curve, with bars.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    steps, mean, error : array, shape (t,)
+        Of bars, the half length: standard errors times sigmas.
+    sigmas : float
+        For the name.
+    """
+    places = np.flatnonzero((mean > 0.0) & (mean + error < HIGHEST))
+    if places.size > MARKS:
+        wanted = np.geomspace(steps[places[0]], steps[places[-1]], MARKS)
+        places = np.unique(places[np.abs(np.log(steps[places][:, None] / wanted)).argmin(axis=0)])
+    name = f"mean of the runs ± {sigmas:g} standard errors"
+    bars = ax.errorbar(
+        steps[places], mean[places], [np.minimum(error[places], 0.999 * mean[places]), error[places]],
+        fmt="o", color=COLOURS[1], markersize=4.0, capsize=2.5, linewidth=1.2, zorder=4, label=name,
+    )  # fmt: skip
+    note(bars.lines[0], name, steps[places], mean[places], error[places])
+    return bars
 
 
 def agreement_panels(found: Agreements, most: int = 12) -> Any:
@@ -114,7 +129,9 @@ def agreement_panels(found: Agreements, most: int = 12) -> Any:
         beta = getattr(method, "momentum", 0.0)
         ax.set_title(f"{size}, momentum {beta:g}, {percent(share)} of the edge", fontsize="medium")
     legends: list[Any] = [ax.get_legend() for ax in places]
-    shown, labels = legends[0].legend_handles, [text.get_text() for text in legends[0].texts]
+    labels = [text.get_text() for text in legends[0].texts]
+    named = dict(zip(*reversed(places[0].get_legend_handles_labels()), strict=True))
+    shown = [named[label] for label in labels]  # the bars with their marks, which the legend's own handles lack
     for legend in legends:
         legend.remove()
     figure.legend(shown, labels, loc="outside lower center", ncols=2, frameon=False, fontsize="small")

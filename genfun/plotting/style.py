@@ -21,6 +21,8 @@ HIGHEST = 1e200
 SUBDIVIDED = 2.5
 """Decades of a logarithmic axis up to which there are marks between the powers of ten."""
 POWER, RAISED = re.compile(r"\$\\mathdefault\{(.*)\^\{(-?\d+)\}\}\$"), str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+PLAIN = -3.0, 4.0
+"""Powers of ten between which labels beside a single power are plain numbers, 20 and not 2×10¹."""
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 
 
@@ -58,14 +60,37 @@ def panels(count: int, size: tuple[float, float] = (4.6, 4.2)) -> tuple[Any, lis
     return figure, places[:count]
 
 
+def _digits(decades: float) -> tuple[int, ...]:
+    """First digits of the labels of an axis so wide, on which at most one power of ten stands.
+
+    Of 1, 2, 5 two stand on any 0.7 decades; more of them run into each other.
+    """
+    return (1, 2, 5) if decades > 0.7 else (1, 2, 3, 4, 6) if decades > 0.4 else tuple(range(10))
+
+
 @lru_cache(maxsize=1)
 def _powers() -> tuple[Any, Any]:
     """Labels of logarithmic axes as plain text, and few marks on them: each takes a sixth off a picture's time."""
+    from matplotlib import rcParams
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
     class Powers(LogFormatterSciNotation):
+        def __init__(self) -> None:
+            super().__init__(minor_thresholds=(np.inf, np.inf))  # which have a label is decided here
+
         def __call__(self, x: float, pos: Any = None) -> str:
-            found = POWER.fullmatch(super().__call__(x, pos))
+            axis: Any = self.axis
+            low, high = sorted(np.log10(axis.get_view_interval()))
+            between = np.floor(high + 1e-9) - np.ceil(low - 1e-9) < 1.0
+            digit = round(x / 10.0 ** np.floor(np.log10(x) + 1e-9))
+            if digit % 10 not in (_digits(high - low) if between else (1,)):
+                return ""
+            if between and low >= PLAIN[0] and high <= PLAIN[1]:
+                return f"{x:.6g}"
+            text = super().__call__(x, pos)
+            if rcParams["mathtext.fontset"] == "stix":  # whose letters have no raised ones
+                return text
+            found = POWER.fullmatch(text)
             return "" if found is None else found[1].replace(r"\times", "×") + found[2].translate(RAISED)
 
     class Between(LogLocator):
@@ -78,7 +103,9 @@ def _powers() -> tuple[Any, Any]:
 
 
 def label_powers(axis: Any) -> None:
-    """Powers of ten of a logarithmic axis as plain text, with marks between them where they are few.
+    """Powers of ten of a logarithmic axis as plain text; where there is at most one, numbers between that do not touch.
+
+    Marks between the powers of ten stand where these are few.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from importlib import resources
 from typing import Any
 
@@ -15,6 +16,16 @@ from genfun.report.headline import headline, why
 from genfun.report.model import Report
 
 SIZE = (5.6, 4.5)
+SIGNS = {
+    "lambda_max": "λ<sub>max</sub>",
+    "tau1": "τ<sub>1</sub>",
+    "tau2": "τ<sub>2</sub>",
+    "beta": "β",
+    "nu": "ν",
+    "zeta": "ζ",
+    "R^2": "R²",
+}
+SPELLED = re.compile(r"(?<![\w.])(" + "|".join(map(re.escape, SIGNS)) + r")(?!\w)")
 
 
 def figures(report: Report) -> dict[str, Any]:
@@ -57,9 +68,13 @@ def page(report: Report) -> str:
 
     source = resources.files("genfun.report").joinpath("templates/report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["signs"] = signs
+    name, comma, options = report.target.partition(", --")
     last = int(report.curves[0].prediction.steps[-1]) if report.curves else 0
     return environment.from_string(source).render(
         report=report,
+        name=name,
+        options=comma[2:] + options,
         headline=headline(report),
         why=why(report),
         facts=(tables.data_facts(report), tables.spectrum_facts(report), tables.noise_facts(report)),
@@ -72,6 +87,24 @@ def page(report: Report) -> str:
         figures={name: _data_uri(figure, name) for name, figure in figures(report).items()},
         last_step=f"{last:,}",
     )
+
+
+def signs(text: str) -> Any:
+    """A sentence with its symbols as symbols, safe to stand in a page.
+
+    Parameters
+    ----------
+    text : str
+        Not a user's: their columns may have such names.
+
+    Examples
+    --------
+    >>> print(signs("2(1+beta)/lambda_max < nu"))
+    2(1+β)/λ<sub>max</sub> &lt; ν
+    """
+    from markupsafe import Markup, escape
+
+    return Markup(SPELLED.sub(lambda word: SIGNS[word[0]], str(escape(text))))
 
 
 def _data_uri(figure: Any, name: str) -> str:

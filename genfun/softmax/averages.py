@@ -7,9 +7,10 @@ from functools import lru_cache
 import numpy as np
 
 from genfun._typing import Array, Float
-from genfun.softmax.alone import linearise_alone, scores
+from genfun.softmax.apart import linearise_apart, scores
 from genfun.softmax.data import SoftmaxData
 from genfun.softmax.linearised import Linearised
+from genfun.softmax.pairs import folded, unfolded
 
 LEAST_DRAWS, NODES = 48, 20
 """Draws for three classes or more, and nodes of Gauss-Hermite quadrature for two."""
@@ -47,21 +48,34 @@ def probabilities(
     covariance : array, shape (blocks, size, size)
         Of the weights: one block of all, or one for each few features.
     """
-    X, k = data.features, len(data.classes) - 1
-    n, d = X.shape
-    centre = X @ mean.reshape(d, k)
-    if covariance.shape[0] > 1:
-        spread = (_pairs(X, covariance.shape[0]) @ _by_pairs(covariance, k)).reshape(n, k, k)
-    else:
-        blocks, spread = covariance.reshape(d, k, d, k), np.empty((n, k, k))
-        for a in range(k):
-            for b in range(a, k):
-                spread[:, a, b] = spread[:, b, a] = ((X @ blocks[:, a, :, b]) * X).sum(axis=1)
+    spread, k = logit_covariance(data, covariance), len(data.classes) - 1
+    centre = data.features @ mean.reshape(-1, k)
     value, vector = np.linalg.eigh(spread)
     root = (vector * np.sqrt(np.maximum(value, 0.0))[:, None, :]) @ np.swapaxes(vector, 1, 2)
     points, weight = draws(k)
     logits = (centre[:, None, :] + points @ root) @ data.basis.T
     return logits, log_p_of(logits), weight
+
+
+def logit_covariance(data: SoftmaxData, covariance: Float[Array, "G s s"]) -> Float[Array, "N k k"]:
+    """Covariances of each sample's logits in the zero-sum basis, of classes that are followed together.
+
+    Parameters
+    ----------
+    data : SoftmaxData
+    covariance : array, shape (blocks, size, size)
+        Of the weights: one block of all, or one for each few features.
+    """
+    X, (n, d), k = data.features, data.features.shape, len(data.classes) - 1
+    if covariance.shape[0] > 1:
+        side = covariance.shape[1] // k
+        by_features = covariance.reshape(-1, side, k, side, k).transpose(0, 1, 3, 2, 4).reshape(-1, side, side, k * k)
+        return (data.pairs(side) @ folded(by_features)).reshape(n, k, k)
+    blocks, spread = covariance.reshape(d, k, d, k), np.empty((n, k, k))
+    for a in range(k):
+        for b in range(a, k):
+            spread[:, a, b] = spread[:, b, a] = ((X @ blocks[:, a, :, b]) * X).sum(axis=1)
+    return spread
 
 
 def log_p_of(logits: Float[Array, "n q C"]) -> Float[Array, "n q C"]:
@@ -88,7 +102,7 @@ def loss_and_error(
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return np.inf, np.nan
-    if covariance.shape[0] == data.all_alone:
+    if data.apart(covariance):
         found = [_each(data, rows, z, log_p_of(z)) for rows, z in scores(data, mean, covariance)]
         nats, wrong = (np.concatenate(x) for x in zip(*found, strict=True))
         return float(nats.mean()), float(wrong.mean())
@@ -131,8 +145,8 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
 
     .. math:: S = \frac1N\sum_i x_ix_i^T\otimes E\,rr^T - gg^T - H\,\mathrm{Cov}\,H
 
-    Of several blocks the last term has that of each block alone; where every weight is followed alone see
-    `linearise_alone`.
+    Of several blocks the last term has that of each block alone; where classes are followed apart see
+    `linearise_apart`.
 
     Parameters
     ----------
@@ -140,8 +154,8 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
     mean : array, shape (m,)
     covariance : array, shape (blocks, size, size)
     """
-    if covariance.shape[0] == data.all_alone:
-        return linearise_alone(data, mean, covariance)
+    if data.apart(covariance):
+        return linearise_apart(data, mean, covariance)
     _, log_p, weight = probabilities(data, mean, covariance)
     p = np.exp(log_p)
     inside = p @ data.basis
@@ -152,19 +166,19 @@ def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Arr
     middle = (data.basis.T * np.einsum("q,nqc->nc", weight, p)[:, None, :]) @ data.basis
     curvature = middle - np.swapaxes(inside * weight[:, None], 1, 2) @ inside
     gradient = (X.T @ average).ravel() / n
-    hessian, second = (_weighted(X, factors, covariance.shape[0]) for factors in (curvature, outer))
+    hessian, second = (_weighted(data, factors, covariance.shape[0]) for factors in (curvature, outer))
     each = gradient.reshape(covariance.shape[0], -1)
     noise = second - each[:, :, None] * each[:, None, :] - hessian @ covariance @ hessian
     return Linearised(X, gradient, curvature, hessian, noise)
 
 
-def _weighted(X: Float[Array, "N d"], factors: Float[Array, "N k k"], blocks: int) -> Float[Array, "G s s"]:
+def _weighted(data: SoftmaxData, factors: Float[Array, "N k k"], blocks: int) -> Float[Array, "G s s"]:
     """Mean over samples of x x^T (x) factor, whole or in blocks of features."""
-    n, d = X.shape
+    X, (n, d) = data.features, data.features.shape
     k = factors.shape[1]
     if blocks > 1:
         side = d // blocks
-        found = (_pairs(X, blocks).T @ factors.reshape(n, k * k)).reshape(blocks, side, side, k, k) / n
+        found = unfolded(data.pairs(side).T @ factors.reshape(n, k * k) / n, side).reshape(-1, side, side, k, k)
         return found.transpose(0, 1, 3, 2, 4).reshape(blocks, side * k, side * k)
     result = np.empty((d, k, d, k))
     for a in range(k):
@@ -172,16 +186,3 @@ def _weighted(X: Float[Array, "N d"], factors: Float[Array, "N k k"], blocks: in
             result[:, a, :, b] = X.T @ (X * factors[:, a, b, None]) / n
             result[:, b, :, a] = result[:, a, :, b]
     return result.reshape(1, d * k, d * k)
-
-
-def _pairs(X: Float[Array, "N d"], blocks: int) -> Float[Array, "N pairs"]:
-    """Products of the features of each block."""
-    n, d = X.shape
-    inside = X.reshape(n, blocks, d // blocks)
-    return (inside[:, :, :, None] * inside[:, :, None, :]).reshape(n, -1)
-
-
-def _by_pairs(covariance: Float[Array, "G s s"], k: int) -> Float[Array, "pairs kk"]:
-    """Blocks of features by classes, a row for each of those products."""
-    blocks, side = covariance.shape[0], covariance.shape[1] // k
-    return covariance.reshape(blocks, side, k, side, k).transpose(0, 1, 3, 2, 4).reshape(-1, k * k)

@@ -9,27 +9,30 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
+from genfun._display import Tabled
 from genfun._typing import Array, Float, Int
 from genfun.data import _arrays
 from genfun.data.linear import LinearData
+from genfun.softmax.pairs import pairs_of
 
-MOST_WEIGHTS, MOST_BLOCKED = 600, 5e7
-"""Of d (C - 1) weights, whose full covariance is followed; of more, blocks of eigenfeatures, as long as the products of
-one linearisation, N r (C - 1)^2, are no more than that, some 20 seconds a prediction; then each weight alone."""
-MOST_WORK, MOST_ALONE, LEAST_ALONE = 2e9, 5e7, 5
-"""Of these products, what is refused of fewer classes than the third, which are not followed alone. Of more, N C^2:
-some 400 MB, and minutes."""
-SEARCH_WORK, SEARCH_ALONE, WHOLE_SEARCHED = 3e8, 1e7, 100
-"""The same in a search of some seventy predictions, and the weights up to which it follows their covariance whole."""
-SIDE, LARGEST_BLOCK, PAIRED = 16, 200, 1.5e8
-"""Eigenfeatures in a block: a power of two, lower where a block would have more weights than the second, or products of
-pairs were more than the third."""
+MOST_WEIGHTS, LEAST_APART = 600, 5
+"""Of d (C - 1) weights, whose full covariance is followed; of more, groups of eigenfeatures, each with all classes or,
+of so many classes, each class apart."""
+WORK, PAIRED = 2.5e7, 1.5e8
+"""Blocks times the cube of their size, which some ten seconds a prediction go with; and products of pairs of features,
+over all samples, that are kept."""
+MOST_WORK, MOST_CURVATURE = 2e9, 5e7
+"""What is refused: of classes that are followed together N min(N, d) (C - 1)^2; of more N C^2, some 400 MB, and
+minutes."""
+SEARCH_WORK, SEARCH_CURVATURE, WHOLE_SEARCHED = 3e8, 1e7, 100
+"""The same in a search of some seventy predictions, and the weights up to which it follows their covariance whole; of
+more it follows each alone: larger blocks found the same settings of digits' pixels, in up to twice the time."""
 RANK = 1e-10
 """Of the largest singular value, what counts as none."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SoftmaxData:
+class SoftmaxData(Tabled):
     r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.
 
     .. math:: L(w) = -\frac1N\sum_{ic} y_{ic}\log p_c(x_i),\qquad p_c(x) = \frac{e^{w_c^Tx}}{\sum_{c'}e^{w_{c'}^Tx}},
@@ -55,12 +58,12 @@ class SoftmaxData:
     label_smoothing : float
         epsilon in [0, 1), as of `torch.nn.CrossEntropyLoss`; every loss is that of the smoothed labels.
     whole : int
-        Weights d (C - 1) up to which their covariance is followed whole. Of more, in blocks of a few eigenfeatures, or
-        of many classes each alone, and the mean by Lanczos: much quicker, and less exact, of which the error estimates
-        tell.
-    side : int
-        Eigenfeatures in a block at most, a power of two; 0 follows each weight alone where there are five classes or
-        more.
+        Weights d (C - 1) up to which their covariance is followed whole. Of more, in blocks of some eigenfeatures, of
+        five classes or more each class apart, and the mean by Lanczos: much quicker, and less exact, of which the error
+        estimates tell.
+    work : float
+        Most blocks times the cube of their size: four times as much doubles the features of a block, 0 follows each
+        alone.
     names : tuple or None
         Of the columns, where the features came in a frame that has them: held-out ones must have the same order.
 
@@ -77,7 +80,7 @@ class SoftmaxData:
     initial: Float[Array, "d C"] | None = None
     label_smoothing: float = 0.0
     whole: int = MOST_WEIGHTS
-    side: int = SIDE
+    work: float = WORK
     names: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -139,7 +142,7 @@ class SoftmaxData:
             ) from None
         if classes.size < 2:
             raise ValueError(f"labels must hold at least two classes, got {classes.tolist()}")
-        check_work(n, d, classes.size, MOST_WORK, MOST_ALONE)
+        check_work(n, d, classes.size, MOST_WORK, MOST_CURVATURE)
         values = np.array(_arrays.block("X", table, slice(0, n)), dtype=np.float64)
         if not values.any():
             raise ValueError("X is all zero: there is nothing to learn from; check how the features were read")
@@ -162,7 +165,7 @@ class SoftmaxData:
 
     def check_search(self) -> None:
         """Refuse what a search, of many predictions, would take hours for."""
-        check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK, SEARCH_ALONE)
+        check_work(self.n_samples, self.features.shape[1], len(self.classes), SEARCH_WORK, SEARCH_CURVATURE)
 
     def held_out(self, X: Any, labels: Any) -> SoftmaxData:
         """Other samples of the same features and classes, for the loss on them, with the same label smoothing.
@@ -210,30 +213,34 @@ class SoftmaxData:
         """d (C - 1): weights, less those that no gradient ever moves."""
         return self.features.shape[1] * (len(self.classes) - 1)
 
-    @property
-    def all_alone(self) -> int:
-        """d C: weights in class coordinates, in which they are followed each alone."""
-        return self.features.shape[1] * len(self.classes)
+    def apart(self, covariance: Float[Array, "G s s"]) -> bool:
+        """Whether this is a covariance in class coordinates, in which classes are followed apart.
+
+        Parameters
+        ----------
+        covariance : array, shape (blocks, size, size)
+        """
+        return covariance.shape[0] * covariance.shape[1] > self.n_weights
 
     @property
-    def alone(self) -> bool:
-        """Whether the covariance of the weights is followed by its diagonal alone: where blocks would take minutes."""
+    def side(self) -> int:
+        """Features in a block: the most, in powers of two, that `work` and memory allow."""
         (n, d), count = self.features.shape, len(self.classes)
-        if self.n_weights <= self.whole or count < LEAST_ALONE:
-            return False
-        return self.side == 0 or n * min(n, d) * (count - 1) ** 2 > MOST_BLOCKED
+        d, beside, k = min(n, d), *((count, 1) if count >= LEAST_APART else (1, count - 1))
+        side = 1
+        while side < d and 4 * d * beside * side**2 * k**3 <= self.work and n * d * side <= PAIRED:
+            side *= 2
+        return side
 
     @property
     def blocks(self) -> tuple[int, int]:
-        """How the covariance of the weights is followed: whole, or in blocks of a few features each, of this size."""
+        """How the covariance of the weights is followed: whole, or in so many blocks of this size."""
         if self.n_weights <= self.whole:
             return 1, self.n_weights
-        if self.alone:
-            return self.all_alone, 1
-        (n, d), k, side = self.features.shape, len(self.classes) - 1, max(self.side, 1)
-        while side > 1 and (d % side or side * k > LARGEST_BLOCK or n * d * side * k**2 > PAIRED):
+        d, count, side = self.features.shape[1], len(self.classes), self.side
+        while d % side:
             side //= 2
-        return d // side, side * k
+        return (d // side * count, side) if count >= LEAST_APART else (d // side, side * (count - 1))
 
     def inside(self, other: SoftmaxData) -> tuple[SoftmaxData, SoftmaxData]:
         """These samples and others in the eigenfeatures of these, where there are too many for a whole covariance.
@@ -260,11 +267,7 @@ class SoftmaxData:
             turn = np.hstack((turn, extra))
             inside = np.hstack((inside, np.zeros((len(inside), extra.shape[1]))))
             initial = turn.T @ self.initial
-        more = (
-            -turn.shape[1] % max(self.side, 1)
-            if not self.alone and turn.shape[1] * (len(self.classes) - 1) > self.whole
-            else 0
-        )
+        more = -turn.shape[1] % self.side if turn.shape[1] * (len(self.classes) - 1) > self.whole else 0
         inside, turn = (np.pad(x, ((0, 0), (0, more))) for x in (inside, turn))  # the last block is filled by zeros
         initial = None if initial is None else np.pad(initial, ((0, more), (0, 0)))
         return replace(self, features=inside, initial=initial), turn
@@ -281,10 +284,20 @@ class SoftmaxData:
         count = len(self.classes)
         return (1.0 - self.label_smoothing) * np.eye(count)[self.labels] + self.label_smoothing / count
 
+    def pairs(self, side: int) -> Float[Array, "N p"]:
+        """Products of two features of each group of so many, kept.
+
+        Parameters
+        ----------
+        side : int
+        """
+        if side not in self._pairs:
+            self._pairs[side] = pairs_of(self.features, side)
+        return self._pairs[side]
+
     @cached_property
-    def squares(self) -> Float[Array, "N d"]:
-        """Squared features."""
-        return self.features**2
+    def _pairs(self) -> dict[int, Float[Array, "N p"]]:
+        return {}
 
     @cached_property
     def squared(self) -> LinearData:
@@ -305,7 +318,7 @@ def most_features(n: int, classes: int, work: float) -> int:
     return max(int(work / n / (classes - 1) ** 2), WHOLE_SEARCHED // (classes - 1))
 
 
-def check_work(n: int, d: int, classes: int, work: float, alone: float) -> None:
+def check_work(n: int, d: int, classes: int, work: float, curvature: float) -> None:
     """Refuse what would take hours.
 
     Parameters
@@ -313,17 +326,17 @@ def check_work(n: int, d: int, classes: int, work: float, alone: float) -> None:
     n, d, classes : int
     work : float
         The most N min(N, d) (C - 1)^2 of few classes.
-    alone : float
+    curvature : float
         The most N C^2 of more.
     """
     if d * (classes - 1) <= MOST_WEIGHTS:
         return
     what = f"X has {n} samples of {d} features in {classes} classes, which would take hours"
-    if classes >= LEAST_ALONE and n * classes**2 > alone:
+    if classes >= LEAST_APART and n * classes**2 > curvature:
         raise ValueError(
-            f"{what}; take no more than {int(alone / classes**2)} samples, as many of each class, or fewer classes"
+            f"{what}; take no more than {int(curvature / classes**2)} samples, as many of each class, or fewer classes"
         )
-    if classes < LEAST_ALONE and n * min(n, d) * (classes - 1) ** 2 > work:
+    if classes < LEAST_APART and n * min(n, d) * (classes - 1) ** 2 > work:
         most = most_features(n, classes, work)
         remedy = f"project the features on their {most} leading principal components, or take" if most else "take"
         raise ValueError(f"{what}; {remedy} fewer samples of each class")

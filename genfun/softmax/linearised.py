@@ -17,7 +17,7 @@ class Linearised(NamedTuple):
     gradient : array, shape (m,)
         g = mean over samples of x (x) E r, r = p - y.
     curvature : array, shape (N, k, k) or (N, C, C)
-        E J of each sample, in the zero-sum basis or, where weights are followed each alone, in class coordinates.
+        E J of each sample, in the zero-sum basis or, where classes are followed apart, in class coordinates.
     hessian : array, shape (blocks, size, size)
         The blocks that are followed of H = mean x x^T (x) E J.
     noise : array, shape (blocks, size, size)

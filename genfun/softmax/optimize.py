@@ -82,11 +82,11 @@ class SoftmaxOptimum:
 
 
 class _Search:
-    """Losses by (share of the start edge, momentum), each computed once; of many weights in blocks, much quicker."""
+    """Losses by (share of the start edge, momentum), each computed once; of many weights each alone, much quicker."""
 
     def __init__(self, data: SoftmaxData, kind: SGD, steps: int, on: SoftmaxData | None = None) -> None:
         self.kind, self.steps, self.on = kind, steps, on
-        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), side=0)
+        self.data = replace(data, whole=min(data.whole, WHOLE_SEARCHED), work=0.0)
         self._edges: dict[float, float] = {}
         self._losses: dict[tuple[float, float], float] = {}
 

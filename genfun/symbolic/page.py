@@ -28,7 +28,7 @@ def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
     method : class
         With a static `update(a, *hyperparameters)`, for example `SGD`.
     latex : bool
-        LaTeX with `equation` environments instead of text.
+        LaTeX with `equation` environments, each with a label such as eq:SGD-1, instead of text.
     width : int
         Columns of the text; longer equations are broken.
 
@@ -52,14 +52,15 @@ def show(method: type[Any], latex: bool = False, width: int = 100) -> str:
     >>> r"\tilde{U}{\left(1 \right)} < 1" in show(SGD, latex=True)
     True
     """
-    blocks: list[str] = []
+    blocks: list[str] = ["% \\input this into a document that loads amsmath"] if latex else []
     number = 0
     sections = chain(_sections(method.__name__, derive(method)), late_sections(method), pair_sections(method))
     for title, equations in sections:
         blocks.append(rf"\paragraph{{{_latex_title(title)}}}" if latex else title)
         for equation in equations:
             number += 1
-            blocks.append(_latex(equation) if latex else _text(equation, number, width))
+            label = f"eq:{method.__name__}-{number}"
+            blocks.append(_latex(equation, label) if latex else _text(equation, number, width))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -162,10 +163,11 @@ def _text(equation: Any, number: int, width: int) -> str:
     )
 
 
-def _latex(equation: Any) -> str:
+def _latex(equation: Any, label: str) -> str:
     import sympy
 
-    return "\\begin{equation}\n" + sympy.latex(equation, order="rev-lex", root_notation=False) + "\n\\end{equation}"
+    tex = sympy.latex(equation, order="rev-lex", root_notation=False)
+    return f"\\begin{{equation}}\\label{{{label}}}\n{tex}\n\\end{{equation}}"
 
 
 def _latex_title(title: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 import genfun as gf
 from genfun.answers.best._batch_ramps import ramps
+from genfun.answers.best._rate_families import searched
 from genfun.engine import adjoint, tail_average
 from genfun.engine.adjoint import RateGradient
 from genfun.noise import sampling_factor
@@ -289,3 +290,34 @@ def test_so_few_steps_have_a_best_schedule_too(steps):
         float(gf.predict(problem, gf.SGD(share * found.edge, batch_size=4), steps).loss) for share in (0.4, 0.6)
     ]
     assert found.free_loss * (1.0 - 1e-9) <= found.loss < min(constant)  # of which none is the best one
+
+
+def test_a_search_on_few_nodes_finds_what_one_on_all_finds_and_its_losses_are_those_of_all(monkeypatch):
+    law = gf.PowerLaw(1.5, 1.0, n_modes=300)
+    problem, steps = gf.LinearProblem(law.eigenvalues, law.signal, noise_variance=0.05), 400
+    engine = RateGradient(problem, gf.SpectrallyExpressible(), 0.5, 0.1, steps, 0.5)
+    assert engine.coarser() is engine  # so few steps are not worth it
+    whole = gf.best_schedule(problem, 10, steps, 0.5)
+    monkeypatch.setattr(adjoint, "WORTH_FEWER", 0)
+    rough = RateGradient(problem, gf.SpectrallyExpressible(), 0.5, 0.1, steps, 0.5).coarser()
+    assert rough.modes[0].size < 100
+    rates = np.full(steps, 0.3)
+    assert 0.0 < abs(rough.excess(rates) / engine.excess(rates) - 1.0) < 1e-3
+    quick = gf.best_schedule(problem, 10, steps, 0.5)
+    for name, gap in whole.gaps.items():
+        assert quick.gaps[name] * quick.free_loss == pytest.approx(gap * whole.free_loss, rel=1e-5), name
+    assert quick.loss == pytest.approx(float(gf.predict(problem, quick.method, steps).loss), rel=1e-9)
+    own = gf.predict(problem, gf.ScheduledSGD(quick.free_rates, 0.5, 10), steps).loss
+    assert quick.free_loss == pytest.approx(float(own), rel=1e-9)
+    # Modes that turn until the last step are not merged.
+    assert RateGradient(problem, gf.SpectrallyExpressible(), 0.99, 0.1, steps, 0.5).coarser().modes[0].size == 300
+    # Where few nodes disagree, all are searched.
+    searches = []
+
+    def search(some):
+        searches.append(some.modes[0].size)
+        return {"one": (0.3, 1.05 * some.excess(rates))}
+
+    merging = RateGradient(problem, gf.SpectrallyExpressible(), 0.5, 0.1, steps, 0.5)
+    assert searched(search, merging, lambda rate: merging.excess(rates))["one"][1] == search(merging)["one"][1]
+    assert searches == [rough.modes[0].size, 300, 300]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -191,3 +193,18 @@ def test_compression_does_not_show_in_the_loss():
     steps = np.array([0, 1, 10, 100, 200, 300])
     full = Recursion(problem, [method], measures=problem.full_measures).run(300)[0][0]
     np.testing.assert_allclose(gf.predict(problem, method, steps).loss, full[steps], rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.25])
+def test_a_mode_that_one_step_takes_to_zero_leaves_the_others_their_digits(momentum):
+    # a = 1: without momentum its power is exactly 0, and so is its share of the loss.
+    steps, L = [1, 2, 3, 100], []
+    p, w, v = gf.LinearProblem([1.0, 0.5, 0.25], [1.0, 1.0, 1.0]), [Fraction(1)] * 3, [Fraction(0)] * 3
+    for _ in range(100):
+        v = [Fraction(momentum) * u - Fraction(2) ** -k * x for k, (u, x) in enumerate(zip(v, w, strict=True))]
+        w = [x + u for x, u in zip(w, v, strict=True)]
+        L.append(float(sum(x * x for x in w) / 2))
+    r = gf.predict(p, gf.SGD(1.0, momentum), steps)
+    assert r.loss == pytest.approx([L[t - 1] for t in steps], rel=1e-13)
+    assert r.status == "ok"
+    assert (r.error < 1e-11).all()

@@ -185,6 +185,8 @@ def test_no_least_squared_loss_is_told_under_cross_entropy(table):
     assert "the least loss is" in squared  # or the next says nothing
     told = run("max-lr", path, "--cross-entropy", "--batch-size", 4).stdout
     assert "the least loss is" not in told
+    assert "a target of 0 and 1 for each of" in squared
+    assert "' is a class, one of " in told
     assert "--intercept adds it" in " ".join(told.split())
 
 

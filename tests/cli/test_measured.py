@@ -57,6 +57,12 @@ def test_columns_of_any_name_are_chosen_and_series_are_told_apart(tmp_path):
     assert "--x 'b' is not one of the columns" in run("critical-batch", path, "--x", "b", code=2).stderr
 
 
+def test_series_by_a_number_are_called_by_its_column_too(tmp_path):
+    rows = [(lr, b, k) for lr in (0.1, 0.3) for b, k in zip(B, STEPS, strict=True)]
+    path = written(tmp_path / "points.csv", ("lr", "bs", "steps"), *rows)
+    assert set(result_of("critical-batch", path, "--by", "lr")) == {"lr 0.1", "lr 0.3"}
+
+
 @pytest.mark.parametrize("word", ["", "not reached", "inf", "> 5000", "NaN"])
 def test_points_that_were_not_reached_are_left_out_and_named(tmp_path, word):
     path = written(tmp_path / "points.csv", ("bs", "steps"), *zip(B, STEPS, strict=True), (512, word))
@@ -140,7 +146,14 @@ def test_own_runs_lie_over_the_prediction(tmp_path):
     shown = run(*words, "--out", tmp_path / "curve.png").stdout
     assert "2 runs; measured over predicted 1.05 at step 0, 1.05 at step 100" in shown
     assert "MSELoss" not in shown
-    assert {"measured a", "measured b"} <= {row["series"] for row in drawn(tmp_path / "curve.csv")}
+    table = drawn(tmp_path / "curve.csv")
+    assert {"measured a", "measured b"} <= {row["series"] for row in table}
+    # Two runs at 0.9 and 1.2 times the loss: mean 1.05, standard error (1.2 - 0.9)/2.
+    np.testing.assert_allclose(found["measured_error"][:2], 0.15 * np.array(found["loss"][:2]), rtol=1e-9)
+    bars = [row for row in table if row["series"] == "mean of the runs ± 2.5 standard errors"]
+    assert len(bars) > 3
+    for row in bars:
+        assert float(row["value"]) == pytest.approx(2.5 * 0.15 / 1.05 * float(row["y"]), rel=1e-6)
 
 
 def test_a_chart_of_w_and_b_has_a_column_for_each_run_and_twice_the_loss_is_told(tmp_path):

@@ -105,6 +105,8 @@ def test_validate_sees_a_wrong_theory_and_says_so():
     words = ("power-law", "--n-modes", 15, "--steps", 100, "--batch-sizes", 1, "--momenta", 0, "--shares", 0.5)
     right, wrong = run(validate, *words), run(validate, *words, "--tau1", 2.0, "--tau2", 1.0)
     assert "agrees at all steps in 1 of 1 settings" in right
+    assert "on 16 samples; at step 100:" in right  # told once, so that 100 columns hold one table
+    assert right.count(" batch  momentum ") == 1
     assert "agrees at all steps in 0 of 1 settings" in wrong
 
 

@@ -52,6 +52,26 @@ def test_one_message_names_every_choice_with_its_columns():
     assert needs_of(HOMES, one_hot=True)[1] == {"drop_missing": True, "drop": ["street name", "pool"]}
 
 
+DATES = ["2024-01-31", "31.1.2024", "1/31/24", "31 Jan 2024", "January 31, 2024", "2024-01-31T07:30:00Z", "7:30 pm"]
+
+
+@pytest.mark.parametrize("text", DATES)
+def test_few_dates_as_text_are_dates_and_no_categories(text):
+    frame = HOMES[["size", "city", "price"]].assign(visit=[text, text.replace("31", "28")] * (N // 2))
+    frame.loc[3, "visit"] = None
+    said, needs = needs_of(frame, target="price", drop_missing=True)
+    assert "'visit' (dates or times): drop=" in said
+    assert needs == {"one_hot": True, "drop": ["visit"]}
+    with pytest.raises(ValueError, match=r"'visit' holds dates or times; make numbers of them, .*--drop"):
+        load(frame, target="price", drop_missing=True, one_hot=True)
+
+
+@pytest.mark.parametrize("texts", [["1.2.3", "1.2.4"], ["may", "june"], ["2024-01-31", "never"], ["31-12", "30-12"]])
+def test_what_only_looks_a_little_like_dates_stays_a_category(texts):
+    frame = HOMES[["size", "price"]].assign(kind=texts * (N // 2))
+    assert load(frame, target="price", one_hot=True).rank == 3
+
+
 def test_what_was_left_out_already_stays_so_in_the_call():
     said, needs = needs_of(HOMES, drop="size")
     assert "drop=['size', 'street name', 'pool']" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from problems import features
 
 import genfun as gf
@@ -11,6 +12,7 @@ from genfun.data import gaussian
 from genfun.experiments import Runs, agree, simulate
 from genfun.experiments.agreement.agree import Agreement
 from genfun.experiments.agreement.check_theory import check_theory
+from genfun.plotting.agreement import agreement_panels
 
 
 def runs_of(losses) -> Runs:
@@ -84,6 +86,8 @@ def test_the_theory_is_checked_with_the_noise_of_the_data_unless_another_is_give
     fitted = check_theory(data, "fitted", batch_sizes=[1], momenta=[0.0], shares=[0.5], steps=5, replicas=4)
     assert fitted.methods[0].learning_rate == 0.5 * gf.max_learning_rate(data, 0.0, 1, noise="fitted")
     assert fitted.methods != found.methods
+    (legend,) = agreement_panels(found).legends
+    assert "o" in [line.get_marker() for line in legend.findobj(Line2D)], "the means have no mark in the legend"
 
 
 def test_the_overlay_shows_theory_mean_errors_median_and_band():

@@ -10,6 +10,7 @@ import pytest
 import genfun as gf
 from genfun.data import mnist_arrays
 from genfun.experiments import by_products
+from genfun.experiments.last_layer import in_training
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -312,6 +313,19 @@ def test_targets_that_the_loss_function_would_broadcast_are_refused():
     with pytest.raises(ValueError, match=r"broadcasts to 64 x 64.*targets\[:, 0\]"):
         gf.suggest(flat, nn.MSELoss(), (x, x[:, :1]), steps=20, batch_size=8)
     assert gf.suggest(flat, nn.MSELoss(), (x, x[:, 0]), steps=5, batch_size=8).steps == 5
+
+
+def test_layers_that_act_otherwise_in_training_are_told():
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Dropout(0.0), nn.Linear(6, 1))
+    model[:-1].requires_grad_(False)
+    assert in_training(model)[0].startswith("BatchNorm1d and Dropout in training mode: layers of these kinds")
+    model[1].eval()
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    notes = gf.suggest(model, nn.MSELoss(), (x, x[:, :1]), steps=2, batch_size=5, momentum=0.0).notes
+    assert any(
+        note.startswith("Dropout in training mode: layers of this kind are taken as in eval mode") for note in notes
+    )
+    assert in_training(model.eval()) == ()
 
 
 @pytest.mark.parametrize("softmax", [False, True])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,11 +12,13 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.data.tables import Choices
 from genfun.explorer import further, model
 from genfun.explorer.downloads import python_lines
-from genfun.explorer.given import columns, source, split
-from genfun.explorer.problems import data_of, measure, pose
-from genfun.explorer.state import State, link, parse_pinned
+from genfun.explorer.given import OwnFile, columns, source, split
+from genfun.explorer.look import SCENARIOS, scenario_links
+from genfun.explorer.problems import data_of, first_state, measure, pose
+from genfun.explorer.state import State, link, parse, parse_pinned
 from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD
 
 LAW = State(problem="power-law", nu=1.5, zeta=2.0, n_modes=100, learning_rate=0.4, momentum=0.0, batch_size=20)
@@ -38,6 +42,21 @@ def table(tmp_path: Any) -> str:
     rows = np.column_stack([x, x @ [1.0, 2.0, 0.5] + 0.3 * rng.standard_normal(60)])
     np.savetxt(tmp_path / "own.csv", rows, delimiter=",", header="a,b,c,price", comments="")
     return str(tmp_path / "own.csv")
+
+
+def test_scenarios_are_links_to_views_that_show_what_their_names_say() -> None:
+    for name, state in SCENARIOS.items():
+        assert f'href="?{escape(state.query)}" target="_blank">{name}</a>' in scenario_links()
+        assert parse(dict(parse_qsl(state.query)), State()) == (state, ())
+    law = {name: pose(state) for name, state in SCENARIOS.items() if state.problem == "power-law"}
+    noisy = law["noise sets the edge"]
+    edge = gf.max_learning_rate(noisy.problem, 0.9, 1)
+    assert 0.9 * edge < noisy.method.learning_rate < edge < 0.03 * 2.0 * 1.9 / noisy.problem.lambda_max
+    late = law["stable for 4e7 steps"]
+    assert 3e7 < gf.phase(late.problem, late.method).divergence_step < 5e7
+    below = law["negative momentum"]
+    loss = [gf.predict(below.problem, gf.SGD(rate, beta, 1), 1000).loss for rate, beta in ((0.248, -0.138), (0.3, 0.0))]
+    assert loss[0] < loss[1]
 
 
 def test_the_target_is_a_column_of_the_table(table: str) -> None:
@@ -80,6 +99,33 @@ def test_the_test_loss_is_that_of_predict_test_on_rows_not_trained_on(table: str
     exec("\n".join(python_lines(state, table).splitlines()[:-1]), names)
     measure(state, table)
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(state, table).prediction.loss)
+
+
+def test_a_table_is_read_as_the_command_line_says_and_so_are_the_lines_to_take_away(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{10 * rng.normal():.4f},{'ab'[i % 2]},{rng.normal():.4f},{i}" for i in range(40)]
+    path = tmp_path / "homes.csv"
+    path.write_text("\n".join(["size,kind,price,id", *rows]))
+    asked = Choices(target="price", drop=("id",), standardize=True, one_hot=True)
+    own = OwnFile(str(path), asked)
+    expected = gf.data.load(path, target="price", drop="id", standardize=True, one_hot=True)
+    first = first_state(False, own)
+    assert first.target == "price"
+    data = source(first, own)
+    assert isinstance(data, gf.LinearData)
+    np.testing.assert_array_equal(data.eigenvalues, expected.eigenvalues)
+    # The page goes on from half of the edge, once the noise is measured too.
+    measure(first, own)
+    again = first_state(False, own)
+    edge = gf.max_learning_rate(expected, again.momentum, again.batch_size)
+    assert again.learning_rate == pytest.approx(0.5 * edge, rel=5e-3)
+    for state in (again, replace(again, held_out=0.25)):
+        names: dict[str, Any] = {}
+        exec("\n".join(python_lines(state, own).splitlines()[:-1]), names)
+        assert names["data"].rank == 3
+        np.testing.assert_array_equal(names["data"].eigenvalues, source(state, own).eigenvalues)
+    with pytest.raises(ValueError, match="drop has 'id', which is the target"):
+        source(replace(again, target="id"), own)
 
 
 @pytest.mark.parametrize(

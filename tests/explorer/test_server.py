@@ -206,3 +206,6 @@ def test_the_command_refuses_a_bad_file_before_it_serves() -> None:
     result = CliRunner().invoke(explore, ["missing.npz", "--no-browser"])
     assert isinstance(result.exception, FileNotFoundError)
     assert CliRunner().invoke(explore, ["--port", "70000"]).exit_code == 2
+    assert "FILE is missing, which --one-hot is about" in str(CliRunner().invoke(explore, ["--one-hot"]).exception)
+    twice = CliRunner().invoke(explore, ["a.csv", "--target", "a", "--target", "b"])
+    assert "--target takes one column here, got a, b" in str(twice.exception)

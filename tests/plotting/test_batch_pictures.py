@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import genfun as gf
 from genfun.plotting import table
+from genfun.plotting.style import log_axes
 
 
 def drawn(ax, name):
@@ -97,3 +100,28 @@ def test_a_band_that_is_no_spread_is_refused_by_its_kind():
 def test_a_spread_of_step_0_alone_has_no_picture():
     with pytest.raises(ValueError, match="no step after 0"):
         gf.spread(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.3, batch_size=2), 0).plot()
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(14, 600), (30, 560), (2, 9), (0.3, 0.36), (100, 101), (1e-8, 1e5), (1, 300)]
+)
+def test_labels_of_a_logarithmic_axis_do_not_touch_and_are_two_at_least(low, high):
+    figure = Figure(figsize=(4.6, 4.2))
+    ax = figure.subplots()
+    log_axes(ax, "batch size", "samples")
+    ax.plot([low, high], [low, high])
+    figure.canvas.draw()
+    left, right = ax.get_window_extent().intervalx
+    boxes = [label.get_window_extent() for label in ax.xaxis.get_ticklabels(which="both") if label.get_text()]
+    boxes = sorted((box for box in boxes if left <= box.x0 + box.width / 2 <= right), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(after.x0 - before.x1 > 4.0 for before, after in itertools.pairwise(boxes))
+
+
+def test_labels_between_powers_of_ten_are_plain_numbers():
+    ax = Figure().subplots()
+    log_axes(ax, "batch size", "samples")
+    ax.set(xlim=(14, 600), ylim=(1.2e-5, 3.4e-5))
+    small, tiny = ax.xaxis.get_minor_formatter(), ax.yaxis.get_minor_formatter()
+    assert [small(b) for b in (20.0, 30.0, 50.0, 100.0, 400.0, 500.0)] == ["20", "", "50", "100", "", "500"]
+    assert [tiny(loss) for loss in (2e-5, 3e-5)] == ["2×10⁻⁵", "3×10⁻⁵"]

@@ -79,6 +79,8 @@ def test_the_page_needs_nothing_but_itself(written):
     assert not re.search(r"https?://|url\(|@import", text)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
     assert "test &lt;&amp;&gt; data" in text
+    assert "2(1+β)/λ<sub>max</sub>" in text
+    assert not re.search(r"lambda_max|beta|tau[12]|R\^2", text)
 
 
 def test_the_page_shows_the_learning_rates(written, report):

@@ -15,6 +15,7 @@ from rich.console import Console
 import genfun as gf
 from genfun.answers import max_learning_rate, predict, stability
 from genfun.report import build, columns, files, rate_limit, tables
+from genfun.report.html import signs
 from genfun.report.text import print_report
 
 
@@ -115,7 +116,7 @@ def test_the_words_are_those_of_explain_for_the_middle_mini_batch(report, data, 
     page = unescape(written["report.html"].read_text(encoding="utf-8"))
     found = json.loads(written["report.json"].read_text(encoding="utf-8"))["result"]["explanation"]
     assert found["lines"] == list(told.lines)
-    assert all(f"<li>{line}</li>" in page for line in told.lines)
+    assert all(f"<li>{unescape(str(signs(line)))}</li>" in page for line in told.lines)
     assert "the setting to use with batch size 10" in page
 
 

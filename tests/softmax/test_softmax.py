@@ -13,7 +13,7 @@ import genfun as gf
 from genfun.plotting._table import series
 from genfun.softmax.averages import draws, linearise, loss_and_error
 from genfun.softmax.flow import boundaries
-from validation.softmax_runs import runs
+from validation.softmax_runs import embeddings, runs
 
 
 @cache
@@ -130,6 +130,20 @@ def test_error_estimate_covers_weights_that_are_not_gaussian():
     assert abs(wrong[3]) < 0.01 + 2.5 * both[3, 1].std(ddof=1) / 20.0 < 0.03
     assert "several points too low" in told.meaning
     assert not gf.predict(data, gf.SGD(m.learning_rate), steps).few.any()  # without batch noise it is exact
+
+
+def test_error_estimate_covers_losses_that_are_nearly_all_noise_once_the_mean_separates_the_samples():
+    # Told by half and by two and a half times too high; without the tails the estimate was .12 and .06.
+    data, steps = embeddings(60, 20, 5), [100, 300]
+    m = gf.SGD(0.9 * gf.max_learning_rate(data, 0.8, 8), 0.8, 8)
+    told, seen = gf.predict(data, m, steps), runs(data, m, steps, 60)[:, 0]
+    mean, error = seen.mean(axis=1), seen.std(axis=1, ddof=1) / 60**0.5
+    off = np.log(told.loss / mean)
+    assert (np.abs(off) <= 2.0 * told.error + 2.5 * error / mean).all()
+    assert told.separable
+    assert off[-1] > 0.4
+    # The same whether or not earlier steps were asked for: what they cost is looked for in between.
+    assert gf.predict(data, m, 300).error == pytest.approx(told.error[-1], rel=0.1)
 
 
 def test_batch_noise_is_a_visible_part_of_that_loss():

@@ -62,6 +62,8 @@ def test_latex_keeps_the_parentheses_of_subtracted_groups() -> None:
     assert r"- \left(1 - \beta z\right) + g \left(1 + \beta z\right)" in text
     assert not re.search(r"- -", text)
     assert text.count(r"\left") == text.count(r"\right")
+    labels = re.findall(r"\\begin{equation}\\label{eq:SGD-(\d+)}", text)
+    assert labels == [str(i + 1) for i in range(text.count(r"\begin{equation}"))]
     for equation in re.findall(r"\\begin{equation}(.*?)\\end{equation}", text, re.DOTALL):
         assert equation.count("{") == equation.count("}")
 

@@ -14,6 +14,7 @@ from genfun.answers.best._sensitivity import MARGIN, crossings
 from genfun.answers.predict import predict
 from genfun.case import Case, NoiseChoice
 from genfun.engine.edge import edge, with_rate
+from genfun.engine.epochs import stepper
 from genfun.methods.averaged import Averaged
 from genfun.methods.family import in_fresh_batches
 from genfun.noise import quick
@@ -93,6 +94,8 @@ class CurveSearch:
         self.average = template if isinstance(template, Averaged) else None
         self.case = Case.of(problem, in_fresh_batches(self._with(1.0, 0.0, 0.0)), noise, knows_options=True)
         epochs = template.sampling == "epochs"
+        if epochs:
+            stepper(ROUNDS * steps)  # loads numba where a search is worth it
         # Epochs ask for the data, whose own moments they take; a stand-in serves where there is one.
         self.asked: tuple[Problem | Any, Any] = (problem, noise)
         self.quick = (problem, noise) if epochs else (self.case.problem, quick(self.case.noise, self.cap))

@@ -64,7 +64,7 @@ def rise_and_fall(steps: int, k1: float, k2: float) -> Float[Array, " T"]:
     return 1.0 - np.clip(gap, LEAST_GAP, MOST_GAP)
 
 
-def moving(engine: RateGradient, edges: Edges, steps: int, most: float) -> tuple[Array, Array, float]:
+def moving(engine: RateGradient, edges: Edges, steps: int, most: float) -> tuple[tuple[Array, Array], float]:
     """Rates, momenta and excess of the best member of the form: a share of the edge, then linear to 0.
 
     Parameters
@@ -96,12 +96,12 @@ def moving(engine: RateGradient, edges: Edges, steps: int, most: float) -> tuple
         options = {"initial_simplex": simplex, "xatol": 5e-3, "fatol": 1e-4, "maxfev": 160}
         found: Any = minimize(value, start, method="Nelder-Mead", options=options)
         best = found if best is None or found.fun < best.fun else best
-    return (*member(best.x), float(np.exp(best.fun)))
+    return member(best.x), float(np.exp(best.fun))
 
 
 def free_settings(
     engine: RateGradient, edges: Edges, share: float, steps: int, starts: list[tuple[Array, Array]]
-) -> tuple[Float[Array, " T"], Float[Array, " T"], float]:
+) -> tuple[tuple[Float[Array, " T"], Float[Array, " T"]], float]:
     r"""Rates and momenta, both free at every knot, of the least last loss.
 
     .. math:: \alpha_t = e^{(Px)_t}\,c\,\alpha_{edge}(\beta_t),\qquad 1-\beta_t = e^{(Py)_t},\qquad x \le 0
@@ -147,7 +147,7 @@ def free_settings(
         found: Any = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         if found.fun < best[2]:
             best = (*setting(found.x)[:2], float(found.fun))
-    return best[0], best[1], float(np.exp(best[2]))
+    return best[:2], float(np.exp(best[2]))
 
 
 def best_constant(value: Callable[[float, float], float], edges: Edges, share: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,9 @@ WIDER = 1.5
 """Factor by which a search goes beyond the peaks between which the best is expected."""
 PEAKS, HOLDS = 9, 7
 """Points of the first grids."""
-MOST_STEPS_DOWN, FLAT = 80, 1e-6
+AGREE = 0.02
+"""How near a loss on few nodes is to that on all, for a search on few to serve."""
+MOST_STEPS_DOWN, FLAT = 80, 1e-7
 """Of a local search: its length, and the relative gain below which it ends."""
 
 
@@ -111,6 +114,48 @@ def free_rates(engine: RateGradient, cap: float, steps: int, starts: list[Array]
         if found.fun < best[1]:
             best = (cap * np.exp(spread @ found.x), float(found.fun))
     return best[0], float(np.exp(best[1]))
+
+
+def searched(
+    search: Callable[[RateGradient], dict[str, tuple[Any, float]]],
+    engine: RateGradient,
+    excess: Callable[[Any], float],
+) -> dict[str, tuple[Any, float]]:
+    """What a search on few nodes finds, with its excess on all of them; what one on all finds where the two disagree.
+
+    Parameters
+    ----------
+    search : callable
+        Of an engine; settings and their excess, by name.
+    engine : RateGradient
+        That of all nodes.
+    excess : callable
+        Of a setting, by that engine.
+    """
+    rough = engine.coarser()
+    found = search(rough)
+    if rough is engine:
+        return found
+    known = {name: (setting, excess(setting)) for name, (setting, _) in found.items()}
+    pairs = [(value, known[name][1]) for name, (_, value) in found.items()]
+    return known if all(math.isclose(*pair, rel_tol=AGREE) for pair in pairs) else search(engine)
+
+
+def polished(
+    descend: Callable[[RateGradient, list[Any]], tuple[Any, float]], engine: RateGradient, starts: list[Any]
+) -> tuple[Any, float]:
+    """The best that a descent finds from several starts: on few nodes, and from there on all.
+
+    Parameters
+    ----------
+    descend : callable
+        Of an engine and starts; a setting and its excess.
+    engine : RateGradient
+        That of all nodes.
+    starts : list
+    """
+    rough = engine.coarser()
+    return descend(engine, starts if rough is engine else [descend(rough, starts)[0]])
 
 
 def best_families(excess: Callable[[Any], float], cap: float, steps: int) -> dict[str, tuple[Any, float]]:

@@ -96,7 +96,10 @@ class Region:
         self._shares = np.log(found / self._curvature_limit(betas))
 
     def _curvature_limit(self, betas: Array) -> Array:
-        return curvature_limits(self.family.kind, self.family.hyper(betas), self.problem.lambda_max)
+        # Of a map most momenta are the same, and methods without a formula are solved for by halving.
+        each, place = np.unique(betas, return_inverse=True)
+        limits = curvature_limits(self.family.kind, self.family.hyper(each), self.problem.lambda_max)
+        return limits[place.reshape(betas.shape)]
 
     def settings(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Learning rates and momenta of points, flat; the edge's part due to noise is interpolated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from genfun.answers.best._batch_ramps import ramps
 from genfun.answers.best._moving_momentum import GAPS, MOST_SHARE, Edges, best_constant, free_settings, moving
 from genfun.answers.best._own_noise import MOST_STEPS as OWN_STEPS
 from genfun.answers.best._own_noise import own_losses
-from genfun.answers.best._rate_families import best_families, free_rates, tail_average
+from genfun.answers.best._rate_families import best_families, free_rates, polished, searched, tail_average
 from genfun.answers.best.schedule_answer import (
     FITTED_NOISE,
     HOLD,
@@ -67,6 +68,7 @@ def best_schedule(
     what that is worth. The cap is a share of the edge of that noise or, where it is smaller, of the data's own: without
     a cap, the best rates jump far beyond the edge and the least error in the noise is fatal. Rates under a momentum
     that moves have a cap of half the edge at most. The free optimum is the better of two local searches over 24 knots.
+    Where steps times modes exceed a million, searches run on fewer nodes, the last descent and all losses on all.
 
     Parameters
     ----------
@@ -130,28 +132,32 @@ def best_schedule(
     engine = RateGradient(case.problem, case.expressible, setting.momentum, case.gamma, last, cap)
     held = np.full(last, setting.momentum)
 
-    def excess(schedule: Any) -> float:
-        return engine.excess(np.ascontiguousarray(schedule(every)))
+    def excess(some: RateGradient, schedule: Any) -> float:
+        return some.excess(np.ascontiguousarray(schedule(every)))
 
-    tuned = best_families(excess, cap, last)
+    tuned = searched(lambda some: best_families(partial(excess, some), cap, last), engine, partial(excess, engine))
     methods = {name: ScheduledSGD(rate, setting.momentum, batch_size) for name, (rate, _) in tuned.items()}
     values = {name: value for name, (_, value) in tuned.items()}
     simple = min(tuned, key=lambda key: (values[key], key != HOLD))
     starts = [(tuned[name][0](every), held) for name in (simple, "constant")]
     if edges is None:
-        rates, least = free_rates(engine, cap, last, [rates for rates, _ in starts])
+        rates, least = polished(lambda some, first: free_rates(some, cap, last, first), engine, [x for x, _ in starts])
         free = (rates, held, least)
     else:
         wide = RateGradient(case.problem, case.expressible, 0.0, case.gamma, last, float(edges.limits.max()), 0.99)
-        *form, values[MOVING] = moving(wide, edges, last, min(MOST_SHARE, share))
+        most = min(MOST_SHARE, share)
+        form, values[MOVING] = searched(
+            lambda some: {MOVING: moving(some, edges, last, most)}, wide, lambda pair: wide.excess(*pair)
+        )[MOVING]
         methods[MOVING] = ScheduledSGD(Table(form[0]), Table(form[1]), batch_size)
-        starts[1] = (form[0], form[1])
-        free = free_settings(wide, edges, share, last, starts)
+        starts[1] = form
+        pair, least = polished(lambda some, first: free_settings(some, edges, share, last, first), wide, starts)
+        free = (pair[0], pair[1], least)
     best_start = min(
         zip(starts, (simple, MOVING if edges is not None else "constant"), strict=True), key=lambda p: values[p[1]]
     )
     if values[best_start[1]] < free[2]:
-        free = (*best_start[0], values[best_start[1]])
+        free = (best_start[0][0], best_start[0][1], values[best_start[1]])
     if samples is not None and batch_size is not None:
         for name, (rate, sizes, value) in ramps(engine, cap, batch_size, samples, case.problem.n_samples).items():
             methods[name], values[name] = ScheduledSGD(Table(rate), setting.momentum, Table(sizes)), value
@@ -202,7 +208,7 @@ def _steps(batch_size: int | None, steps: int, samples: float | None) -> int:
 
 def _glance(case: Case, momentum: float, limit: float, steps: int) -> float:
     """The least excess of a constant and of a linear rate at this momentum, for a choice among momenta."""
-    engine = RateGradient(case.problem, case.expressible, momentum, case.gamma, steps, limit)
+    engine = RateGradient(case.problem, case.expressible, momentum, case.gamma, steps, limit).coarser()
     every = np.arange(steps)
     shares = np.geomspace(0.1, 1.0, 5)
     members = [HoldThenLinear(limit * share, hold, steps)(every) for share in shares for hold in (0.0, 1.0)]

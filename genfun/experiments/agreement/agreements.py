@@ -28,9 +28,8 @@ HEADINGS = (
 )
 """Of the table of settings."""
 LEGEND = (
-    "of edge: the rate over the largest stable one; theory: predicted mean loss at the last step; mean, std. error, "
-    "median: of the simulated losses; ratio: mean over theory; z: their difference in standard errors; "
-    "verdict: at the last step"
+    "of edge: share of the largest stable rate; theory is predicted, the rest simulated; z: mean minus theory in "
+    "standard errors"
 )
 """What they mean."""
 
