@@ -1,8 +1,9 @@
-"""A root between two points of different sign: what scipy.optimize has, whose import takes longer than most answers."""
+"""Roots between two points of different sign: what scipy.optimize has, whose import takes longer than most answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 MOST = 200
 
@@ -58,3 +59,58 @@ def bracketed_root(function: Callable[[float], float], low: float, high: float, 
             share = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
         share = min(max(share, least), 1.0 - least)
     return best
+
+
+def bracketed_roots(function: Callable[[Any, Any], Any], low: Any, high: Any, xtol: float) -> Any:
+    """The same of many functions at once, those whose root is found already left out.
+
+    Parameters
+    ----------
+    function : callable
+        (indices, points) -> the values of these functions, one point each; of different sign at the two ends of each.
+    low, high : array, shape (n,)
+        The ends.
+    xtol : float
+        Absolute.
+
+    Returns
+    -------
+    array, shape (n,)
+
+    References
+    ----------
+    Chandrupatla, Advances in Engineering Software 28 (1997) 145.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = np.array([2.0, 9.0])
+    >>> bracketed_roots(lambda i, x: x * x - squares[i], np.zeros(2), np.full(2, 4.0), 1e-12).round(9)
+    array([1.41421356, 3.        ])
+    """
+    import numpy as np
+
+    active = np.arange(len(low))
+    b, a = np.array(low, dtype=float), np.array(high, dtype=float)
+    fb, fa = function(active, b), function(active, a)
+    c, fc, share = a, fa, np.full(a.size, 0.5)
+    found = np.where(np.abs(fa) < np.abs(fb), a, b)
+    with np.errstate(all="ignore"):
+        for _ in range(MOST):
+            x = a + share * (b - a)
+            fx = function(active, x)
+            same = (fx > 0.0) == (fa > 0.0)
+            c, fc, b, fb = np.where(same, a, b), np.where(same, fa, fb), np.where(same, b, a), np.where(same, fb, fa)
+            a, fa = x, fx
+            found[active] = np.where(np.abs(fa) < np.abs(fb), a, b)
+            least = xtol / np.abs(b - a)
+            going = (fa != 0.0) & (fb != 0.0) & (least <= 0.5)
+            if not going.any():
+                break
+            active, least = active[going], least[going]
+            a, fa, b, fb, c, fc = (v[going] for v in (a, fa, b, fb, c, fc))
+            between, ratio = (a - b) / (c - b), (fa - fb) / (fc - fb)
+            quick = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+            share = np.where((ratio**2 < between) & ((1.0 - ratio) ** 2 < 1.0 - between), quick, 0.5)
+            share = np.clip(share, least, 1.0 - least)
+    return found

@@ -219,6 +219,22 @@ def edges_of(
     if isinstance(noise, SpectrallyExpressible):
         gamma = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
         return edges(problem, family.kind, family.hyper(momenta), gamma, noise, capacity)
+    own = getattr(noise, "edges", None)
+    if own is not None:
+        return own(problem, family, momenta, batch_size)
+    return one_by_one(problem, family, momenta, batch_size, noise)
+
+
+def one_by_one(
+    problem: Problem, family: Family, momenta: Array, batch_size: int | None, noise: NoiseModel
+) -> Float[Array, " momenta"]:
+    """The same, one momentum after the other.
+
+    Parameters
+    ----------
+    problem, family, momenta, batch_size, noise :
+        As of `edges_of`.
+    """
     return np.array([edge(problem, family.at(1.0, float(beta), batch_size), noise) for beta in momenta])
 
 

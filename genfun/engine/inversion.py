@@ -18,6 +18,8 @@ NODES = 32
 """Nodes in the upper half plane: for this window ratio the quadrature errs by about 1e-13, as does its rounding."""
 FEWER_NODES = 28
 """Nodes of the second, coarser quadrature that gives the error estimate."""
+DIVISIONS = 12
+"""Places at which it is tried to divide a window."""
 NEGLIGIBLE = -42.0
 """Logarithm of the weight below which a node of the contour is left out."""
 
@@ -102,6 +104,48 @@ def windows(steps: Float[Array, " t"], ratio: float = WINDOW_RATIO) -> list[slic
     return slices
 
 
+def spans(steps: Float[Array, " t"], ratio: float = WINDOW_RATIO, beside: OffAxis | None = None) -> list[slice]:
+    """The windows that share a contour: where one must reach far off the axis, it ends when little is left there.
+
+    Parameters
+    ----------
+    steps : array, shape (t,)
+        Ascending.
+    ratio : float
+        Of the last step of a window to its first, at most.
+    beside : OffAxis, optional
+        What lies off the axis.
+    """
+    whole = windows(steps, ratio)
+    return whole if beside is None else [part for window in whole for part in _divided(steps, window, beside)]
+
+
+def _divided(steps: Array, window: slice, beside: OffAxis) -> list[slice]:
+    """A window, or two or more where these have fewer nodes together."""
+
+    def nodes(start: int, stop: int) -> float:
+        return _count(beside, float(steps[start]), float(steps[stop - 1]))
+
+    low, high = window.start, window.stop
+    least = nodes(low, high)
+    if least <= 2.0 * (NODES + FEWER_NODES) or high - low == 1:
+        return [window]
+    wanted = np.geomspace(steps[low], steps[high - 1], DIVISIONS + 1)[1:]
+    places = np.unique(np.searchsorted(steps, wanted).clip(low + 1, high - 1))
+    together = [nodes(low, k) + nodes(k, high) for k in places.tolist()]
+    best = int(np.argmin(together))
+    if not together[best] < least:
+        return [window]
+    k = int(places[best])
+    return [*_divided(steps, slice(low, k), beside), *_divided(steps, slice(k, high), beside)]
+
+
+def _count(beside: OffAxis, first: float, last: float) -> float:
+    """Nodes of a window, both quadratures of a hyperbola; inf where what lies off the axis would be left outside."""
+    nodes = count(beside.height(first), first, last)
+    return np.inf if nodes > MOST_NODES else nodes or NODES + FEWER_NODES
+
+
 def coefficients(
     G: HasLoss,
     steps: Float[Array, " t"],
@@ -153,7 +197,7 @@ def coefficients(
     ----------
     Weideman and Trefethen, Math. Comp. 76 (2007) 1341.
     """
-    slices = windows(steps, ratio)
+    slices = spans(steps, ratio, beside)
     tall = [_tall(steps, window, extended, beside) for window in slices]
     first = _quadrature(G, steps, slices, rate, hyperbola(counts[0], ratio, extended), extended, tall, accuracy)
     error = np.where(np.isnan(first.rounding), 0.0, first.rounding)
@@ -233,12 +277,10 @@ def nodes_of(steps: Float[Array, " t"], beside: OffAxis | None) -> float:
         Ascending.
     beside : OffAxis or None
     """
-    total = 0.0
-    for window in windows(steps):
-        first, last = float(steps[window.start]), float(steps[window.stop - 1])
-        nodes = 0 if beside is None else count(beside.height(first), first, last)
-        total += np.inf if nodes > MOST_NODES else nodes or NODES + FEWER_NODES
-    return total
+    slices = spans(steps, WINDOW_RATIO, beside)
+    if beside is None:
+        return float(len(slices) * (NODES + FEWER_NODES))
+    return float(sum(_count(beside, float(steps[s.start]), float(steps[s.stop - 1])) for s in slices))
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,9 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     phase = G.turning * min(fade, last)
     run = G.stepper(phase if soon else min(phase, MAX_PHASE), int(min(last, STEP_BUDGET)))
     if soon or (
-        isinstance(run, SingleRecursion) and isinstance(G, GeneratingFunction) and run.worth_stepping(last, G.rounding)
+        isinstance(run, SingleRecursion)
+        and isinstance(G, GeneratingFunction)
+        and run.worth_stepping(last, reach, G.rounding)
     ):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))

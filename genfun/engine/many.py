@@ -28,8 +28,10 @@ from genfun.scaled import EPS, Scaled
 
 PASSES = ((9, 7), (16, 13))
 """Quadrature nodes for a single step: errors of about 10.1^-n times the steepness of the decay; the coarser count gives
-the estimate. Settings that the first pass leaves above TARGET go through the second."""
-TARGET, HOPELESS = 1e-6, 1e-4
+the estimate. Settings that a pass leaves above the accuracy that is asked for go through the next."""
+ROUGH, ROUGH_PASSES = 1e-4, ((6, 5), *PASSES)
+"""An accuracy for which fewer nodes are tried first."""
+HOPELESS = 1e-4
 BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 """Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
 SLACK = 0.4
@@ -252,8 +254,8 @@ def contour_or_recursion(
             error[pick] = np.where(fine > 0.0, np.abs(rough / fine - 1.0), np.inf)
 
     if step >= LEAST_CONTOUR_STEP:
-        for known, counts in enumerate(PASSES):
-            cells = np.flatnonzero(~(error <= TARGET)) if known else np.arange(size)
+        for known, counts in enumerate(passes(settings)):
+            cells = np.flatnonzero(~(error <= settings.accuracy)) if known else np.arange(size)
             for start in range(0, cells.size, BLOCK):
                 contour(cells[start : start + BLOCK], counts, bool(known))
         unfaded = (outside - shift) * step > -settings.faded
@@ -270,6 +272,16 @@ def contour_or_recursion(
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
         error[cells] = rounding_of_settings(settings.take(cells), step, by_recursion=True)
     return result, error
+
+
+def passes(settings: Settings) -> tuple[tuple[int, int], ...]:
+    """Nodes of the quadratures and of those that they are compared with, the fewest first.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+    return PASSES if settings.accuracy < ROUGH else ROUGH_PASSES
 
 
 def one_by_one(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:

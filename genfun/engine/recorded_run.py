@@ -11,7 +11,7 @@ from genfun._typing import Array
 from genfun.engine.blocks import Blocks
 from genfun.engine.fused import compiled_steps, recorded_steps
 from genfun.engine.recursion import Recursion
-from genfun.scaled import Scaled
+from genfun.scaled import EPS, Scaled
 
 EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
@@ -19,6 +19,8 @@ EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
 ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 2.5e6
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
+LONG, ONWARD = 256, 4e6
+"""Where it goes as far as LONG anyway, until oscillations have faded, it is so for this much beyond."""
 EXACT = 1e-11
 """Compiled steps must be at least as exact as what a contour is held to."""
 
@@ -94,25 +96,30 @@ class SingleRecursion(RecordedRun):
         """
         work = last * (G.capacity.nodes.size + G.signal_measure.nodes.size)
         short = last <= EXTENDED_STEPS and work <= EXTENDED_WORK
-        return cls(G, np.longdouble if short and rounding > EXTENDED_FROM else np.float64)
+        # Less than what is stated for any steps would not be seen in the error, whatever the precision.
+        shows = rounding > max(EXTENDED_FROM, EPS * (16.0 + last) / G.memory)
+        return cls(G, np.longdouble if short and shows else np.float64)
 
     def compiled(self) -> bool:
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
         return self.function.records_the_loss and self.real is np.float64 and compiled_steps(self._run) is not None
 
-    def worth_stepping(self, last: int, rounding: Callable[[int], float]) -> bool:
+    def worth_stepping(self, last: int, reach: int, rounding: Callable[[int], float]) -> bool:
         """Whether all steps up to a last one are as cheap as a contour, and no less exact.
 
         Parameters
         ----------
         last : int
+        reach : int
+            The step to which the recursion goes before a contour.
         rounding : callable
             Last step -> relative error of the recursion.
         """
         work = last * self.size
         if self.compiled():
             return work <= ALWAYS_COMPILED and rounding(last) <= EXACT
-        return work <= ALWAYS_IN_BLOCKS and self.real is np.float64 and self.in_blocks(last)
+        onward = reach >= LONG and (last - reach) * self.size <= ONWARD and rounding(last) <= EXACT
+        return (work <= ALWAYS_IN_BLOCKS or onward) and self.real is np.float64 and self.in_blocks(last)
 
     def in_blocks(self, count: int) -> bool:
         """Whether the next `count` steps are taken in blocks, which this prepares."""

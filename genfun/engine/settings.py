@@ -16,6 +16,8 @@ from genfun.problems.problem import Problem
 
 STEP_BUDGET = 100_000
 """By default the recursion goes no further; beyond, the error estimate says what the contour is worth."""
+ACCURACY = 1e-6
+"""Estimated relative error of a contour beyond which it is drawn with more nodes."""
 FADED = 26.0
 """By default exp(-26) = 5e-12 of the loss."""
 
@@ -43,6 +45,8 @@ class Settings:
     patience : int
         Steps beyond which the contour is used all the same: it leaves out what oscillates, that is, it averages over
         the phases of the oscillating modes, and the error says how much of their oscillation is left, up to 1.
+    accuracy : float
+        Estimated relative error up to which few nodes of a contour are enough.
     """
 
     problem: Problem
@@ -54,6 +58,7 @@ class Settings:
     make: Callable[..., Any]
     faded: float = FADED
     patience: int = STEP_BUDGET
+    accuracy: float = ACCURACY
 
     @classmethod
     def of(
@@ -66,6 +71,7 @@ class Settings:
         noise: NoiseModel,
         faded: float = FADED,
         patience: int = STEP_BUDGET,
+        accuracy: float = ACCURACY,
     ) -> Settings:
         """Settings of one family at one batch size."""
         sampled = sampling_factor(batch_size, problem.n_samples, family.template.replacement)
@@ -74,7 +80,7 @@ class Settings:
             return family.at(rate, float(momenta[index]), batch_size)
 
         hyper, gamma = family.hyper(momenta), np.full(rates.size, sampled)
-        return cls(problem, family.kind, rates, hyper, gamma, noise, make, faded, patience)
+        return cls(problem, family.kind, rates, hyper, gamma, noise, make, faded, patience, accuracy)
 
     def take(self, pick: Array) -> Settings:
         """Some of the settings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,10 +92,15 @@ class OffAxis:
         ----------
         step : float
         """
-        lasts = (self.decay + self.partner + self.shift) * step < FADED
-        if not lasts.any():
-            return 0.0
-        return float(min(2.0 * self.angle[lasts].max(), np.pi))
+        decay, angle = self._furthest
+        lasts = int(np.searchsorted(decay, FADED / step - self.partner - self.shift))
+        return float(min(2.0 * angle[lasts - 1], np.pi)) if lasts else 0.0
+
+    @cached_property
+    def _furthest(self) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """Decays in ascending order, and the largest angle of all roots that decay as slowly."""
+        order = np.argsort(self.decay, kind="stable")
+        return self.decay[order], np.maximum.accumulate(self.angle[order])
 
     def turned(self, steps: Array) -> float:
         """The largest angle, in radians, by which a product has turned at a step at which it has not faded.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Okabe and Ito, "Color Universal Design" (2008); their yellow is left out, too faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 HIGHEST = 1e200
+SUBDIVIDED = 2.5
+"""Decades of a logarithmic axis up to which there are marks between the powers of ten."""
 POWER, RAISED = re.compile(r"\$\\mathdefault\{(.*)\^\{(-?\d+)\}\}\$"), str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PLAIN = -3.0, 4.0
 """Powers of ten between which labels beside a single power are plain numbers, 20 and not 2×10¹."""
@@ -67,10 +69,10 @@ def _digits(decades: float) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1)
-def _powers() -> Any:
-    """Labels of logarithmic axes as plain text, which takes a sixth off a picture's time."""
+def _powers() -> tuple[Any, Any]:
+    """Labels of logarithmic axes as plain text, and few marks on them: each takes a sixth off a picture's time."""
     from matplotlib import rcParams
-    from matplotlib.ticker import LogFormatterSciNotation
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
     class Powers(LogFormatterSciNotation):
         def __init__(self) -> None:
@@ -91,18 +93,28 @@ def _powers() -> Any:
             found = POWER.fullmatch(text)
             return "" if found is None else found[1].replace(r"\times", "×") + found[2].translate(RAISED)
 
-    return Powers
+    class Between(LogLocator):
+        def tick_values(self, vmin: float, vmax: float) -> Any:
+            # Beyond, the powers of ten are near enough to each other to read by.
+            few = 0.0 < vmin < vmax <= vmin * 10.0**SUBDIVIDED
+            return super().tick_values(vmin, vmax) if few else np.array([])
+
+    return Powers, Between
 
 
 def label_powers(axis: Any) -> None:
     """Powers of ten of a logarithmic axis as plain text; where there is at most one, numbers between that do not touch.
 
+    Marks between the powers of ten stand where these are few.
+
     Parameters
     ----------
     axis : matplotlib Axis
     """
-    axis.set_major_formatter(_powers()())
-    axis.set_minor_formatter(_powers()())
+    powers, between = _powers()
+    axis.set_major_formatter(powers())
+    axis.set_minor_formatter(powers())
+    axis.set_minor_locator(between(subs="auto"))
 
 
 def log_axes(ax: Axes, x: str, y: str) -> None:

@@ -77,7 +77,7 @@ def found_leading(at: Reduced, tolerance: float) -> tuple[Float[Array, " m"], fl
         count += 1
 
 
-def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]]) -> SampleBasis:
+def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool = False) -> SampleBasis:
     """The orthonormal basis of the span of some vectors of a subspace, of which dependent ones are left out.
 
     Parameters
@@ -86,6 +86,8 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]]) -> SampleBas
         Its first vector is the constant one, positive.
     columns : list of array
         Coordinates, each as long as the subspace was when it was found; the first is that of the constant vector.
+    double : bool
+        Whether moments are in double precision, where the subspace is searched in single.
     """
     kept: list[Array] = []
     for column in columns:
@@ -97,9 +99,15 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]]) -> SampleBas
         norm = float(np.linalg.norm(vector))
         if norm > 1e-8:
             kept.append(vector / norm)
-    moments = [space.features.fetch(space.moment(column)) for column in kept]
     coordinates = np.stack(kept, axis=1)
-    return SampleBasis(space.vectors.T @ coordinates, np.stack(moments), coordinates, 0.5 * space.halves)
+    vectors, features = space.vectors.T @ coordinates, space.features.in_double()
+    if double and features is not space.features:
+        moments = features.empty(len(kept))
+        for packed, vector in zip(moments, vectors.T, strict=True):
+            packed[:] = features.moment(vector)
+    else:
+        moments = space.features.fetch(space.moment(coordinates.T))
+    return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves)
 
 
 def sample_basis(

@@ -10,8 +10,10 @@ import numpy as np
 from genfun._typing import Array, Float, Shaped
 from genfun.sample_space.operator import SampleFeatures, parts, quadratic
 
-COLUMNS = 1 << 16
+COLUMNS = 1 << 13
 """Pairs of modes in a working array."""
+MEMORY = 1 << 28
+"""Bytes that are asked for at once."""
 DEPENDENT = 1e-9
 """Part of a vector outside the subspace, relative to it, below which the vector is not added."""
 
@@ -56,7 +58,9 @@ class GalerkinSpace:
     def __init__(self, features: SampleFeatures) -> None:
         self.features = features
         self.vectors = np.zeros((0, features.size))
-        self._moments: Any = features.empty(4)
+        # What is not written to takes no memory in NumPy, and what need not grow is not copied.
+        room = MEMORY // (8 * features.lam.size**2) if features.host else 0
+        self._moments: Any = features.empty(min(max(room, 4), 64))
         self.halves = 0
 
     def __len__(self) -> int:
@@ -103,19 +107,23 @@ class GalerkinSpace:
         turn, triangle = np.linalg.qr(coordinates)
         size = np.abs(np.diag(triangle))
         turn = turn[:, size > 1e-12 * size.max()]
-        kept = self.features.put(np.ascontiguousarray(turn.T)) @ self._moments[: len(self)]
+        kept = self._operand(np.ascontiguousarray(turn.T)) @ self._moments[: len(self)]
         self._moments = kept
         self.vectors = turn.T @ self.vectors
         return turn
 
-    def moment(self, coordinates: Float[Array, " m"]) -> Any:
-        """Q of a vector of the subspace, packed.
+    def moment(self, coordinates: Float[Array, "... m"]) -> Any:
+        """Q of a vector of the subspace, packed, or of several.
 
         Parameters
         ----------
-        coordinates : array, shape (m,)
+        coordinates : array, shape (m,) or (k, m)
         """
-        return self.features.put(coordinates) @ self._moments[: len(self)]
+        return self._operand(coordinates) @ self._moments[: len(self)]
+
+    def _operand(self, array: Array) -> Any:
+        """An array to be multiplied with moments, in their precision."""
+        return array.astype(self._moments.dtype, copy=False) if self.features.host else self.features.put(array)
 
     def seen(self, weights: Any) -> Reduced:
         """The operator at given weights on the subspace, which may grow meanwhile.
@@ -136,16 +144,16 @@ class GalerkinSpace:
         first : int
         """
         m, f, pairs = len(self), self.features, weights.shape[0]
-        some = [part for part in parts(weights) if part is not None]
+        some = [self._operand(part) if f.host else part for part in parts(weights) if part is not None]
         totals: list[Any] = []
         chunk = COLUMNS if f.host else pairs
         for start in range(0, pairs, chunk):
             columns = slice(start, start + chunk)
-            block = f.double(self._moments[:m, columns])
+            block = self._moments[:m, columns] if f.host else f.double(self._moments[:m, columns])
             weighed = [block[first:] * part[columns] for part in some]
             if f.host and len(some) == 2:  # the moments, which are large, pass the memory once for both parts
                 weighed = [np.concatenate(weighed)]
-            products = [left @ block.T for left in weighed]
+            products = [f.double(left @ block.T) for left in weighed]
             totals = [a + b for a, b in zip(totals, products, strict=True)] if totals else products
         found = f.size * np.concatenate([f.fetch(total) for total in totals])
         return found if len(some) == 1 else found[: m - first] + 1j * found[m - first :]

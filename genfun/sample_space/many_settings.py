@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
-from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, PASSES, TARGET, losses_at, shifts
+from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, losses_at, passes, shifts
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import update_roots
 from genfun.engine.tall_contour import OffAxis, nodes_and_weights
@@ -234,9 +234,9 @@ def projected_losses_at(
     # Beyond the patience of a search what oscillates is averaged over, and the error says how much is left of it.
     patient = step <= settings.patience
     easy = ((fading < -min(FADED, settings.faded)) | (not patient)) & (step >= LEAST_CONTOUR_STEP)
-    for fine, rough in PASSES:
+    for fine, rough in passes(settings):
         fill(
-            np.flatnonzero(easy & ~(error <= TARGET)),
+            np.flatnonzero(easy & ~(error <= settings.accuracy)),
             fine + rough,
             lambda own, at, fine=fine, rough=rough: _on_hyperbola(own, at, float(step), fine, rough),
         )

@@ -13,6 +13,7 @@ import numpy as np
 from genfun._display import percent, several
 from genfun._threads import one_thread
 from genfun._typing import Array, Float
+from genfun.engine.edge import one_by_one as edges_one_by_one
 from genfun.engine.loss_curve import automatic
 from genfun.engine.many import one_by_one
 from genfun.engine.settings import Settings
@@ -24,18 +25,17 @@ from genfun.noise import sampling_factor
 from genfun.sample_space.any_pairs import serves
 from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading, sample_basis
 from genfun.sample_space.error_estimate import RECENT, ErrorEstimate
-from genfun.sample_space.few_pairs import FewPairs, departure
 from genfun.sample_space.galerkin import GalerkinSpace
+from genfun.sample_space.many_edges import heavy_ball_edges
 from genfun.sample_space.many_settings import losses_in_parts, projected_gains
-from genfun.sample_space.operator import SampleFeatures
-from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projected_edge import KeptEdges, ProjectedEdge
 from genfun.sample_space.projected_function import ProjectedFunction
 from genfun.sample_space.projection import PairMeasure, label_moments, pair_measure
 from genfun.sample_space.residuals import edge_residual
-from genfun.sample_space.skeleton import CLOSE_MOMENTUM, LARGEST_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
+from genfun.sample_space.skeleton import LARGEST_MOMENTUM, WIDE_MOMENTUM
 from genfun.sample_space.snapshots import supplemented
-from genfun.sample_space.streamed import StreamedFeatures, features_of
+from genfun.sample_space.streamed import features_of
+from genfun.sample_space.thinned import FewerPairs
 from genfun.scaled import Scaled
 
 TOLERANCE = 1e-3
@@ -55,7 +55,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredNoise(ErrorEstimate):
+class MeasuredNoise(ErrorEstimate, FewerPairs):
     r"""The noise of mini-batches of given data: its operator in sample space on a few vectors.
 
     .. math:: A(z) \approx X K(z) X^T,\qquad K_{ab}(z) = \gamma\alpha^2\sum_P W^{ab}_P\,u_P(z)
@@ -117,11 +117,6 @@ class MeasuredNoise(ErrorEstimate):
         """Whether the estimated errors are within `TOLERANCE` and `LOSS_TOLERANCE`."""
         return self.error <= TOLERANCE and self.loss_error <= LOSS_TOLERANCE
 
-    @cached_property
-    def skeleton(self) -> PairMeasure:
-        """Few pairs that stand for all in maps of heavy-ball SGD with momentum up to 0.9; found on first use."""
-        return skeleton(self._close)
-
     def sampling(self, method: Method) -> float:
         """gamma of a method on these data.
 
@@ -181,6 +176,22 @@ class MeasuredNoise(ErrorEstimate):
         """
         return self.leading(method).learning_rate
 
+    def edges(self, problem: Any, family: Family, momenta: Array, batch_size: int | None) -> Array:
+        """The largest stable learning rates of a family at one batch size.
+
+        Parameters
+        ----------
+        problem : Problem
+            That of the data.
+        family : Family
+        momenta : array, shape (momenta,)
+        batch_size : int or None
+        """
+        gamma = sampling_factor(batch_size, self.n_samples, family.template.replacement)
+        if family.kind is not SGD or gamma == 0.0 or momenta.size == 0:
+            return edges_one_by_one(problem, family, momenta, batch_size, self)
+        return heavy_ball_edges(self.pairs, momenta, gamma)
+
     def gains(self, problem: Any, family: Family, rates: Array, momenta: Array, batch_size: int | None) -> Array:
         """Noise gains of many settings; inf where a pair of modes has no stationary state.
 
@@ -215,72 +226,6 @@ class MeasuredNoise(ErrorEstimate):
                 return one_by_one(settings, step)
             return losses_in_parts([(np.arange(settings.rates.size), self.pairs)], self.pairs, settings, step)
         return losses_in_parts(self._parts(settings.hyper[0]), self.pairs, settings, step)
-
-    @cached_property
-    def wide_skeleton(self) -> PairMeasure:
-        """The same for momenta nearer to 1, of more pairs."""
-        return skeleton(self.pairs, wide=True)
-
-    @cached_property
-    def _close(self) -> PairMeasure:
-        return close_skeleton(self.pairs)
-
-    def on_all_pairs(self) -> MeasuredNoise:
-        """The same whose curves are summed over all pairs: few curves are not worth the choice of pairs."""
-        whole = replace(self)
-        vars(whole)["_close"] = self.pairs
-        return whole
-
-    def pairs_for(self, method: Method) -> FewPairs:
-        """The pairs that single curves of a method are summed over: few, where those serve.
-
-        Parameters
-        ----------
-        method : Method
-        """
-        beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
-        if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
-            return FewPairs(self.pairs)
-        few = departure(self.pairs, self._close, SGD(method.learning_rate, beta), gamma)
-        return few if few.serves else FewPairs(self.pairs)
-
-    def quick(self, momentum: float) -> MeasuredNoise:
-        """What searches run on, before their answer is computed with all of it: fewer vectors, and the skeleton alone.
-
-        Parameters
-        ----------
-        momentum : float
-            The largest of either sign that is searched; beyond those of the wide skeleton, with all pairs.
-
-        Examples
-        --------
-        >>> import genfun as gf
-        >>> noise = gf.data.mnist(50).measured_noise
-        >>> few = noise.quick(0.9)
-        >>> few.pairs.first.size < noise.pairs.first.size
-        True
-        """
-        noise = self.for_maps(momentum)
-        return noise._for_curves if 0 < self.fewer < self.pairs.size else noise
-
-    def for_maps(self, momentum: float) -> MeasuredNoise:
-        """The same on the pairs of the skeletons alone, so that a few settings cost no more than they do in a map.
-
-        Parameters
-        ----------
-        momentum : float
-            The largest of either sign; beyond those of the wide skeleton, with all pairs.
-        """
-        return self if momentum > WIDE_MOMENTUM else self._thinned
-
-    @cached_property
-    def _thinned(self) -> MeasuredNoise:
-        made = [(thin := replace(self, pairs=self.wide_skeleton), self.skeleton)]
-        if 0 < self.fewer < self.pairs.size:
-            made.append((thin.coarser, self.skeleton.on_first(self.fewer)))
-        for noise, few in made:  # nothing is gained by thinning once more
-            vars(noise).update(skeleton=few, wide_skeleton=noise.pairs, _thinned=noise, _close=noise.pairs)
-        return thin
 
     def _parts(self, momenta: Array) -> Iterator[tuple[Array, PairMeasure]]:
         """Settings worked on together, with the pairs that serve them: as few as their momenta take, all for a few."""
@@ -372,16 +317,14 @@ def _measured(data: Any, tolerance: float, progress: Callable[[float, str], None
             columns.append(found_leading(space.seen(found.weights), FINE)[0])
     noise = replace(noise, error=max((found.error for found in edges), default=0.0), fewer=noise.pairs.size)
     if data.n_samples > 1:
-        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, features, noise))
+        noise = supplemented(data, features, space, basis, noise, partial(_judged, data, noise))
     else:  # one sample has no batch noise that could be left out
         noise = replace(noise, loss_error=0.0)
     return replace(noise, products=0.5 * space.halves + checks)
 
 
-def _judged(data: Any, features: SampleFeatures, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
+def _judged(data: Any, before: MeasuredNoise, basis: SampleBasis) -> MeasuredNoise:
     """The noise on a larger basis, its errors at some edges and losses by what half of the new vectors change."""
-    if isinstance(features, StreamedFeatures) and features.single:
-        basis = replace(basis, moments=np.stack([features.in_double().moment(x) for x in basis.vectors.T]))
     found = project(data, basis)
     more = found.pairs.size - before.pairs.size
     found = replace(found, error=before.error, fewer=before.pairs.size + more // 2, loss_error=0.0)

@@ -88,12 +88,17 @@ class SampleFeatures:
 
     def double(self, array: Any) -> Any:
         """An operand in double precision."""
-        return array if self.host else array.double()
+        return array.astype(np.float64, copy=False) if self.host else array.double()
 
     def empty(self, count: int) -> Any:
         """Memory for packed matrices, as the rows of one array."""
         shape = (count, self.lam.size * (self.lam.size + 1) // 2)
-        return np.empty(shape) if self.host else self.phi.new_empty(shape)
+        return np.empty(shape, dtype=self.kept) if self.host else self.phi.new_empty(shape)
+
+    @property
+    def kept(self) -> Any:
+        """The precision in which NumPy keeps packed matrices."""
+        return np.float64
 
     def put(self, array: Array) -> Any:
         """An array as an operand of the products."""
@@ -101,7 +106,7 @@ class SampleFeatures:
 
     def fetch(self, array: Any) -> Array:
         """An operand as NumPy doubles."""
-        return array if self.host else np.asarray(array.double().cpu().numpy())
+        return array.astype(np.float64, copy=False) if self.host else np.asarray(array.double().cpu().numpy())
 
     def blocks(self) -> list[slice]:
         """Consecutive blocks of samples."""
@@ -128,19 +133,25 @@ class SampleFeatures:
         p : array, shape (N,)
             Weights of the samples, of either sign.
         """
-        total: Any = 0.0
+        total: Any = None
         for rows, block in self.rows():
             weight = p[rows]
             if not self.host:
-                total = total + (self.put(weight)[:, None] * block).T @ block
+                product = (self.put(weight)[:, None] * block).T @ block
+                total = product if total is None else total + product
                 continue
             # Each sign apart, so that both are squares, which take half the operations.
             for sign, chosen in ((1.0, weight > 0.0), (-1.0, weight < 0.0)):
                 if chosen.any():
-                    part = np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None] * block[chosen]
-                    total = total + sign * (part.T @ part).astype(np.float64, copy=False)
+                    part = block[chosen]
+                    part *= np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None]
+                    product = (part.T @ part).astype(np.float64, copy=False)
+                    if total is None:
+                        total = product if sign > 0.0 else -product
+                    else:
+                        (np.add if sign > 0.0 else np.subtract)(total, product, out=total)
         r = self.lam.size
-        if isinstance(total, float):
+        if total is None:
             return self.put(np.zeros(r * (r + 1) // 2))
         return self.into_modes(total).reshape(-1)[self._flat] / self.size
 
@@ -166,18 +177,14 @@ class SampleFeatures:
             upper[self._flat] = packed.to(upper.dtype)
             parts = [((self.phi[rows] @ upper.reshape(r, r)) * self.phi[rows]).sum(1) for rows in self.blocks()]
             return np.concatenate([self.fetch(part) for part in parts])
-        from scipy.linalg import get_blas_funcs
+        return _forms(self.out_of_modes(self._upper(packed)), (block for _, block in self.rows()))
 
+    def _upper(self, packed: Array) -> Float[Array, "r r"]:
+        """A packed matrix as an upper triangle."""
+        r = self.lam.size
         upper = np.zeros(r * r)
         upper[self._flat] = packed
-        upper = self.out_of_modes(upper.reshape(r, r)).T
-        parts = []
-        for _, block in self.rows():
-            multiply: Any = get_blas_funcs("trmm", (block,))
-            columns = block.T
-            upper = upper.astype(block.dtype, copy=False)
-            parts.append(np.einsum("ji,ji->i", multiply(1.0, upper, columns, lower=1), columns))
-        return np.concatenate(parts).astype(np.float64, copy=False)
+        return upper.reshape(r, r)
 
     def squares(self, packed: Any) -> Float[Array, " N"]:
         """The same of the squares of the eigenfeatures, sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
@@ -186,7 +193,17 @@ class SampleFeatures:
         ----------
         packed : array, shape (r (r + 1)/2,)
         """
-        return SampleFeatures(self.phi**2, self.lam).quadratic(packed)
+        if not self.host:
+            return SampleFeatures(self.phi**2, self.lam).quadratic(packed)
+        return _forms(self._upper(packed), (phi**2 for phi in self.turned()))
+
+    def turned(self) -> Iterator[Any]:
+        """Consecutive blocks of the eigenfeatures."""
+        return (block for _, block in self.rows())
+
+    def in_double(self) -> SampleFeatures:
+        """The same with products in double precision: these are."""
+        return self
 
     def weights(self, pairs: PairResponses, q: complex) -> Any:
         r"""gamma alpha^2 u_jk(z), packed; off the diagonal twice that. Real and double, or complex where q is.
@@ -292,6 +309,19 @@ class SampleOperator:
         f = self.features
         weights = f.weights(self.pairs, q)
         return f.squares(weights) / f.size
+
+
+def _forms(upper: Float[Array, "d d"], blocks: Iterator[Any]) -> Float[Array, " N"]:
+    """The quadratic forms of an upper triangle, off the diagonal twice, for every row of some blocks."""
+    from scipy.linalg import get_blas_funcs
+
+    parts, lower = [], upper.T
+    for block in blocks:
+        multiply: Any = get_blas_funcs("trmm", (block,))
+        columns = block.T
+        lower = lower.astype(block.dtype, copy=False)
+        parts.append(np.einsum("ji,ji->i", multiply(1.0, lower, columns, lower=1), columns))
+    return np.concatenate(parts).astype(np.float64, copy=False)
 
 
 def quadratic(features: SampleFeatures, weights: Any, packed: Any, imaginary: Any = None) -> Array:

@@ -136,7 +136,10 @@ class ProjectedFunction(Transform):
         if self._larger is not None:
             return self._larger.known_singularity()
         if self._singular is None:
-            self._singular = projected_singularity(self)
+            whole = self.pairs is self.noise.pairs
+            key = (type(self), self.method, whole, self.problem.noise_variance)
+            found: Singularity = self.noise.once(key, lambda: projected_singularity(self))
+            self._singular = found
         return self._singular
 
     def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:

@@ -93,6 +93,18 @@ def label_source(data: Any, responses: PairResponses, q: complex) -> Shaped[Arra
     return (2.0 * (data.residuals * path) + data.residuals**2 / q).sum(axis=1)
 
 
+def packed_start(data: Any, features: SampleFeatures) -> Float[Array, " pairs"]:
+    """w* w*^T as packed weights: off the diagonal twice.
+
+    Parameters
+    ----------
+    data : Any
+    features : SampleFeatures
+    """
+    first, second = features.pair_index
+    return (data.coefficients @ data.coefficients.T)[first, second] * np.where(first == second, 1.0, 2.0)
+
+
 def loss_residual(
     data: Any,
     features: SampleFeatures,
@@ -145,9 +157,7 @@ def loss_residual(
         moment = features.moment(noise.basis @ coordinates) if known is None else known
         return features.quadratic(start + z * weights * moment)
 
-    first, second = features.pair_index
-    optimum, twice = data.coefficients, np.where(features.pair_index[0] == features.pair_index[1], 1.0, 2.0)
-    start = (optimum[first] * optimum[second]).sum(axis=1) * twice
+    start = packed_start(data, features)
     path = features.pair_values(responses, q, 1) * features.put(start)
     primal = image(x, path) + label_source(data, responses, q) - noise.basis @ x
     dual = image(w) + question - noise.basis @ w

@@ -26,7 +26,7 @@ WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
 """Nodes a side of the blocks of pairs that are thinned each by itself first, the settings and mixtures for that, and
 pairs from which it pays."""
-CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 1e-14
+CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 3e-15
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
 blocks, too, as resonances are narrow."""
 LATE_SETTINGS, BLOCK_LATE_SETTINGS, LATE_WEIGHT = 300, 100, 10.0
@@ -225,9 +225,13 @@ def _sketched(pairs: PairMeasure, settings: Places, sketch: int, late: Places | 
     rng, found = np.random.default_rng(settings[0].size), []
     bent = (None, None) if late is None else _bent(pairs, late)
     for rows, more in zip(_responses(pairs, settings), bent, strict=True):
-        mixed = rng.standard_normal((sketch, rows.shape[0])) @ rows
-        if more is not None:
-            mixed += rng.standard_normal((sketch, more.shape[0])) @ more
+        mixed = np.zeros((sketch, rows.shape[1]))
+        for table in (rows,) if more is None else (rows, more):
+            # Sums of few rows with random signs, which settings at random make as good as random mixtures of all.
+            for start in range(0, table.shape[0], sketch):
+                some = table[start : start + sketch]
+                some *= rng.choice([-1.0, 1.0], some.shape[0])[:, None]
+                mixed[: some.shape[0]] += some
         found.append(mixed)
     return np.concatenate(found)
 

@@ -14,7 +14,7 @@ from genfun.sample_space.basis import FINE, SampleBasis, chosen, found_leading
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.operator import SampleFeatures, quadratic
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.residuals import label_source
+from genfun.sample_space.residuals import label_source, packed_start
 from genfun.sample_space.resolvent import solve
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def supplemented(
         size = max(noise.pairs.size + LEAST, min(int(np.sqrt(2.0 * room / noise.pairs.first.size)), largest))
         if size > found.pairs.size:
             more = main_directions(len(space), known, solved, size - noise.pairs.size)
-            found = project(chosen(space, [*known.T, *more]))
+            found = project(chosen(space, [*known.T, *more], double=True))
         if found.sound or len(settings_for(_work(data))) == FEWEST:
             break
     return found
@@ -123,7 +123,7 @@ def solutions(
     panel = settings_for(_work(data))
     whole = len(panel) == len(PANEL)
     tolerance, turns = (RESIDUAL, (1.0, TURNED)) if whole else (ROUGH, (1.0,))
-    ones = np.ones(features.size)
+    ones, start = np.ones(features.size), features.put(packed_start(data, features))
     found: list[Array] = []
     for b, beta, share, step in panel:
         at = SGD(1.0, beta, b if b < noise.n_samples else max(1, noise.n_samples // 2))
@@ -134,7 +134,7 @@ def solutions(
         for turn in turns:
             q = (-np.expm1(-(shift + turn / step))).item()
             operator = space.seen(features.weights(responses, q))
-            for source in (_source(data, features, responses, q), ones):
+            for source in (_source(data, features, responses, q, start), ones):
                 found.append(solve(operator, 1.0 - q, source, tolerance).coordinates)
         at_edge = PairResponses(replace(at, learning_rate=edge * (1.0 - 1e-9)), gamma)
         found.append(found_leading(space.seen(features.weights(at_edge, 0.0)), max(tolerance, FINE))[0])
@@ -145,12 +145,9 @@ def _work(data: Any) -> float:
     return float(data.n_samples) * float(data.eigenvalues.size) ** 2
 
 
-def _source(data: Any, features: SampleFeatures, responses: PairResponses, q: Any) -> Shaped[Array, " N"]:
+def _source(data: Any, features: SampleFeatures, responses: PairResponses, q: Any, start: Any) -> Shaped[Array, " N"]:
     """b~ at z = 1 - q."""
-    first, second = features.pair_index
-    optimum = data.coefficients
-    start = (optimum[first] * optimum[second]).sum(axis=1) * np.where(first == second, 1.0, 2.0)
-    path = quadratic(features, features.pair_values(responses, q, 1), features.put(start))
+    path = quadratic(features, features.pair_values(responses, q, 1), start)
     return path + label_source(data, responses, q)
 
 

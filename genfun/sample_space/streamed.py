@@ -48,6 +48,11 @@ class StreamedFeatures(SampleFeatures):
         """The precision of the products."""
         return np.float32 if self.single else np.float64
 
+    @property
+    def kept(self) -> Any:
+        """Packed matrices are as precise as the products that they come from."""
+        return self.dtype
+
     def rows(self) -> Iterator[tuple[slice, Any]]:
         """Blocks of samples with their rows x."""
         start = 0
@@ -80,22 +85,17 @@ class StreamedFeatures(SampleFeatures):
         turn = self.phi.turn
         return np.concatenate([x[:, mode] if turn is None else x @ turn[:, mode] for x in self.phi.rows()])
 
-    def squares(self, packed: Any) -> Float[Array, " N"]:
-        """sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
+    def turned(self) -> Iterator[Any]:
+        """Consecutive blocks of the eigenfeatures."""
+        turn = self.phi.turn
+        if turn is None:
+            return super().turned()
+        turn = turn.astype(self.dtype)
+        return (block @ turn for _, block in self.rows())
 
-        Parameters
-        ----------
-        packed : array, shape (r (r + 1)/2,)
-        """
-        turn, parts = self.phi.turn, []
-        for _, block in self.rows():
-            phi = block if turn is None else block @ turn.astype(self.dtype)
-            parts.append(SampleFeatures(phi**2, self.lam).quadratic(packed))
-        return np.concatenate(parts)
-
-    def in_double(self) -> StreamedFeatures:
+    def in_double(self) -> SampleFeatures:
         """The same with products in double precision."""
-        return replace(self, single=False)
+        return replace(self, single=False) if self.single else self
 
 
 def features_of(data: Any) -> SampleFeatures:

@@ -11,9 +11,9 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.answers.predict import Prediction, predict
 from genfun.engine.edge import curvature_limits, edges_of
-from genfun.engine.many import coarse_measures, losses_at
+from genfun.engine.many import ROUGH, coarse_measures, losses_at
 from genfun.engine.noiseless import noiseless_losses, resolved_losses
-from genfun.engine.settings import Settings
+from genfun.engine.settings import ACCURACY, Settings
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, quick, sampling_factor
 from genfun.problems.problem import Problem
@@ -29,7 +29,7 @@ FINE_GRID = (47, 121)
 ZOOM, SHRINK, ROUNDS = 9, 3.0, 7
 """Cells per axis of a closer map, by how much it shrinks, and how often."""
 ROUGH_ROUNDS, FEWER_CELLS = 3, 5
-"""Closer maps with phases averaged, and cells per axis of those that follow, which begin one round wider."""
+"""Closer maps that are rough, and cells per axis of those that follow, which begin one round wider."""
 ENOUGH = 9.0
 """What oscillating modes may still add while searching is exp(-9) = 1e-4 of the loss; the answer itself is exact."""
 PATIENCE, LITTLE_PATIENCE = 4_000, 300
@@ -164,16 +164,21 @@ class Search(Region):
         self.steps = steps
         self.quiet = sampling_factor(batch, problem.n_samples, family.template.replacement) == 0.0
 
-    def losses(self, rates: Array, betas: Array, patience: int = PATIENCE) -> Float[Array, " settings"]:
+    def losses(
+        self, rates: Array, betas: Array, patience: int = PATIENCE, accuracy: float = ACCURACY
+    ) -> Float[Array, " settings"]:
         """Log losses of given settings; inf where there is none.
 
         Parameters
         ----------
         rates, betas : array, shape (settings,)
         patience : int
+        accuracy : float
             See `Settings`.
         """
-        settings = Settings.of(self.problem, self.family, rates, betas, self.batch, self.quick, ENOUGH, patience)
+        settings = Settings.of(
+            self.problem, self.family, rates, betas, self.batch, self.quick, ENOUGH, patience, accuracy
+        )
         if self.quiet:
             if patience > LITTLE_PATIENCE:
                 found = resolved_losses(settings, self.steps, MOST_NODES).log()
@@ -189,8 +194,8 @@ class Search(Region):
         return self.losses(*self.settings(x, y)).reshape(x.shape)
 
     def rough(self, x: Array, y: Array) -> Array:
-        """Log losses at points, long oscillations averaged over their phases."""
-        return self.losses(*self.settings(x, y), LITTLE_PATIENCE).reshape(x.shape)
+        """Log losses at points, to `ROUGH`, long oscillations averaged over their phases."""
+        return self.losses(*self.settings(x, y), LITTLE_PATIENCE, ROUGH).reshape(x.shape)
 
     def best(self) -> list[Found]:
         """Minima, the best first, as far as the maps resolve."""
@@ -200,8 +205,8 @@ class Search(Region):
         return sorted((self._closest(start) for start in starts), key=log_loss)
 
     def _closest(self, start: Minimum) -> Found:
-        """The minimum near a start: on maps with phases averaged as far as those differ, then on those of the loss."""
-        if not LITTLE_PATIENCE < self.steps <= PATIENCE:  # they do not differ
+        """The minimum near a start: on rough maps first, then on those of the loss; late they are too steep."""
+        if self.steps > PATIENCE:
             return closer(self, start, ROUNDS, ZOOM)
         near, ((dx, dy), slope) = closer(self.rough, start, ROUGH_ROUNDS, ZOOM), start[1:]
         wide = SHRINK ** (ROUGH_ROUNDS - 1)
@@ -288,7 +293,8 @@ def valleys(losses: Losses, x: Array, y: Array) -> list[Minimum]:
     table, widths = _map(losses, x, y)
     at, least, width = x[table.argmin(axis=0)], table.min(axis=0), widths[0]
     for _ in range(REFINEMENTS):
-        points = np.clip(at + 0.5 * width * np.arange(-2.0, 3.0)[:, None], *X_RANGE)
+        # At twice this distance no loss is less: they were compared before.
+        points = np.clip(at + 0.5 * width * np.array([[-1.0], [1.0]]), *X_RANGE)
         table = losses(points, np.broadcast_to(y, points.shape))
         best = table.argmin(axis=0)
         at = np.where(table.min(axis=0) < least, points[best, np.arange(y.size)], at)
