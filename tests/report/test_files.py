@@ -68,6 +68,7 @@ class _Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_but_itself(written):
     text = written["report.html"].read_text(encoding="utf-8")
     page = _Page()
