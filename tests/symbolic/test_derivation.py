@@ -126,7 +126,6 @@ def test_limit_without_noise_of_the_mode_is_the_squared_impulse_response(sgd: An
     assert is_zero(sgd.d - (1 - B * Z) * factor)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_series_of_u_and_v_are_the_iterated_second_moments(method: type[Any]) -> None:
     """Exact in rationals: n = S * series up to z^T; at g = 0 the series are h_t^2 and g_t^2."""
