@@ -1,4 +1,4 @@
-"""The option --shapes; and where torch is not installed, what needs it is skipped, and everything else is tested."""
+"""The options --shapes and --one-of-each; where torch is not installed, what needs it is skipped, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import dataclasses
 import functools
 import gc
 import importlib.util
+import itertools
 import os
-from collections.abc import Callable
+import threading
+import types
+from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +44,17 @@ WITH_TORCH = {
 """Files, folders and single tests that import torch."""
 # An int passes where a float is asked for, as everywhere in Python.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-tests_begun = 0
+PLAIN: set[type] = {bool, int, float, complex, type(None)}
+"""Types of which every value passes an annotation or none; those that turn out to be so are added on the way."""
+MOST, LONGEST = 20, 40
+"""Entries of a container that are looked at, and the longest string that may be a word of a `Literal`."""
 MISSING = importlib.util.find_spec("torch") is None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --shapes: the same tests, at up to twice the time."""
+    """Add --shapes, the same tests at up to twice the time, and --one-of-each, fewer tests."""
     parser.addoption("--shapes", action="store_true", help="check shapes and types in every call of genfun")
+    parser.addoption("--one-of-each", action="store_true", help="run every test with its first parameters alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,46 +74,113 @@ def pytest_configure(config: pytest.Config) -> None:
         jaxtyping.install_import_hook("genfun", CHECKER)
 
 
+def _kind(value: Any) -> Hashable:
+    """What decides whether a value passes an annotation: its type, with its shape, its entries, or the word it is."""
+    kind = type(value)
+    if kind in PLAIN:
+        return kind
+    if kind.__name__ == "ndarray":
+        return value.shape, value.dtype.num
+    if kind is str:
+        return value if len(value) <= LONGEST else kind
+    if isinstance(value, type):
+        return value
+    if isinstance(value, dict):
+        return kind, tuple((_kind(name), _kind(entry)) for name, entry in itertools.islice(value.items(), MOST))
+    if isinstance(value, tuple | list | set | frozenset):
+        return kind, isinstance(value, tuple) and len(value), tuple(map(_kind, itertools.islice(value, MOST)))
+    if kind.__module__ == "torch":
+        return kind, getattr(value, "shape", None), getattr(value, "dtype", None)
+    PLAIN.add(kind)
+    return kind
+
+
+class _Checks:
+    """jaxtyping's checks of a function, and the kinds of arguments and results that have passed them."""
+
+    def __init__(self, function: Callable[..., Any], jaxtyped: Callable[..., Any], typechecker: Any) -> None:
+        self.function, self.jaxtyped, self.typechecker = function, jaxtyped, typechecker
+        self.passed: dict[Hashable, set[Hashable]] = {}
+        """The kinds of results, by the kinds of arguments."""
+        self.held = threading.local()
+
+    def _instead(self, *typecheckers: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that is called as the other one and returns the result that is held."""
+        like = lambda *_args, **_named: self.held.result  # noqa: E731
+        instead = types.FunctionType(like.__code__, self.function.__globals__, closure=like.__closure__)
+        functools.update_wrapper(instead, self.function)
+        # jaxtyping decorates two functions, one of the arguments and the result, then one of the arguments alone; and
+        # once a check has failed, one of each argument.
+        decorators = itertools.chain(typecheckers, itertools.repeat(self.typechecker))
+        return self.jaxtyped(instead, typechecker=lambda what: next(decorators)(what))
+
+    @functools.cached_property
+    def _arguments(self) -> Callable[..., Any]:
+        return self._instead(lambda what: what, self.typechecker)
+
+    @functools.cached_property
+    def _arguments_and_result(self) -> Callable[..., Any]:
+        with_result = "return" in self.function.__annotations__
+        return self._instead(self.typechecker, (lambda what: what) if with_result else self.typechecker)
+
+    def arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Check the arguments of a call that has failed."""
+        self.held.result = None
+        self._arguments(*args, **named)
+
+    def arguments_and_result(self, args: tuple[Any, ...], named: dict[str, Any], result: Any) -> None:
+        """Check a call that has returned."""
+        self.held.result = result
+        try:
+            self._arguments_and_result(*args, **named)
+        except Exception:
+            self._arguments(*args, **named)  # says which, if it is an argument
+            raise
+
+
 def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
-    """jaxtyping's decorator; in each test a call is checked once for every combination of types and shapes it gets."""
+    """jaxtyping's decorator; a call is checked once for every combination of kinds that a function gets and returns."""
+    inner: dict[int, _Checks] = {}
 
-    def kind(value: Any) -> Any:
-        return (value.shape, value.dtype.num) if type(value).__name__ == "ndarray" else type(value)
-
-    def once(function: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
-        test, seen, checked = -1, set(), None
+    def once(function: Callable[..., Any], typechecker: Any) -> Callable[..., Any]:
+        checks = _Checks(function, jaxtyped, typechecker)
+        if "<locals>" in function.__qualname__:  # made anew in every call of the function around it
+            checks = inner.setdefault(id(function.__code__), checks)
+        passed = checks.passed
 
         @functools.wraps(function)
         def call(*args: Any, **named: Any) -> Any:
-            nonlocal test, checked
-            if test != tests_begun:
-                test = tests_begun
-                seen.clear()
-            kinds = (*map(kind, args), *named, *map(kind, named.values()))
-            if kinds in seen:
-                return function(*args, **named)
-            seen.add(kinds)
-            if checked is None:
-                checked = check(function)
-            return checked(*args, **named)
+            kinds: Any = tuple(map(type, args))
+            if named or not PLAIN.issuperset(kinds):
+                kinds = tuple([(a.shape, a.dtype.num) if type(a).__name__ == "ndarray" else _kind(a) for a in args])
+                if named:
+                    kinds = (*kinds, *named, *map(_kind, named.values()))
+            known = passed.get(kinds)
+            try:
+                result = function(*args, **named)
+            except Exception:
+                if known is None:
+                    checks.arguments(args, named)
+                    passed.setdefault(kinds, set())
+                raise
+            kind: Any = type(result)
+            if kind not in PLAIN:
+                kind = _kind(result)
+            if known is None or kind not in known:
+                checks.arguments_and_result(args, named, result)
+                passed.setdefault(kinds, set()).add(kind)
+            return result
 
         return call
 
     def decorate(what: Any, *, typechecker: Any) -> Any:
-        check = functools.partial(jaxtyped, typechecker=typechecker)
         if not isinstance(what, type):
-            return once(what, check)
+            return once(what, typechecker)
         if dataclasses.is_dataclass(what) and "__init__" in vars(what):
-            what.__init__ = once(what.__init__, check)
+            what.__init__ = once(what.__init__, typechecker)
         return what
 
     return lambda *, typechecker: functools.partial(decorate, typechecker=typechecker)
-
-
-def pytest_runtest_logstart() -> None:
-    """Calls of a function are counted in each test."""
-    global tests_begun
-    tests_begun += 1
 
 
 def pytest_collection_finish() -> None:
@@ -121,9 +195,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if MISSING and any(name == part or f"{name}/" == part for part in WITH_TORCH) else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark pages as slow, and skip single tests."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Mark pages as slow, skip single tests, and leave one of each where that is asked for."""
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.slow)
@@ -131,3 +205,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="the annotations refuse first"))
         if MISSING and item.nodeid in WITH_TORCH:
             item.add_marker(pytest.mark.skip(reason="torch is not installed"))
+    yield
+    if items and items[0].config.getoption("one_of_each"):
+        _keep_one_of_each(items)
+
+
+def _keep_one_of_each(items: list[pytest.Item]) -> None:
+    """Of the tests of one function leave the first that is not skipped; all where parameters are files of a release."""
+    kept: dict[str, pytest.Item] = {}
+    for item in items:
+        whole = item.path.is_relative_to(ROOT / "tests" / "docs")
+        kept.setdefault(
+            item.nodeid if whole or item.get_closest_marker("skip") else item.nodeid.partition("[")[0], item
+        )
+    items[0].config.hook.pytest_deselected(items=[item for item in items if item not in set(kept.values())])
+    items[:] = kept.values()

@@ -47,7 +47,7 @@ def sets(n: int) -> Iterator[Rows]:
 
 def claims(fast: bool = False) -> list[Claim]:
     result, source = [], "recursion of the full second moments"
-    for name, data, Xt, yt, X in sets(100 if fast else 300):
+    for name, data, Xt, yt, X in sets(60 if fast else 300):
         for beta, b in SETTINGS[1:2] if fast else SETTINGS:
             for share in (0.8,) if fast else (0.1, 0.4, 0.8):
                 m = gf.SGD(share * gf.max_learning_rate(data, beta, b), beta, b)

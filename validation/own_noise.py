@@ -18,7 +18,7 @@ from validation.claim import Claim
 from validation.noise_edges import data_sets
 
 SIMULATED = ("breast cancer, standardised", "log-normal", "Student t, 3 degrees")
-SAMPLES, RUNS, STEPS = 100, 400, (10, 30, 100, 300)
+SAMPLES, FEW, RUNS, STEPS = 100, 60, 400, (10, 30, 100, 300)
 SETTINGS = ((-0.4, 1), (0.9, 8))
 LATE = np.array([1000, 2000, 4000])
 AGAIN = 3
@@ -63,7 +63,7 @@ def time_of(data: gf.LinearData, method: gf.SGD, step: int) -> float:
 
 def claims(fast: bool = False) -> list[Claim]:
     result = []
-    for name, data in data_sets(SAMPLES):
+    for name, data in data_sets(FEW if fast else SAMPLES):
         if name not in SIMULATED[: 1 if fast else None]:
             continue
         for beta, b in SETTINGS:

@@ -256,7 +256,7 @@ class Report:
     --------
     >>> import genfun as gf
     >>> from genfun.report import build
-    >>> build(gf.PowerLaw(1.5, 0.5), batch_sizes=[None], momenta=[0.0], last_step=2)
+    >>> build(gf.PowerLaw(1.5, 0.5, n_modes=9), batch_sizes=[None], momenta=[0.0], last_step=2)
     Report(PowerLaw(nu=1.5, zeta=0.5,...): 1 largest learning rates, 2 loss curves, 1 best settings)
     """
 

@@ -18,6 +18,7 @@ def best(batch_size: int | None = 1, momentum: float | None = None, share: float
     return gf.optimize(spectrum, batch_size, STEPS, momentum, max_share_of_edge=share)
 
 
+@pytest.mark.slow
 def test_momentum_of_little_worth_is_left_out_with_the_best_rate_without_it():
     found = advice(best())
     assert 0.0 < best().gain <= WITHIN

@@ -79,6 +79,7 @@ def test_no_setting_of_a_grid_has_a_smaller_constant():
             assert f.constant >= o.constant * (1.0 - 1e-9)
 
 
+@pytest.mark.slow
 def test_momentum_turns_positive_where_the_signal_sits_in_small_eigenvalues():
     k = np.arange(1.0, 20_001.0)
     for first, sign in ((1, -1.0), (10, 1.0)):

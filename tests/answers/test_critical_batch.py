@@ -30,6 +30,7 @@ def test_the_search_finds_the_least_of_any_steps_that_never_rise():
         assert search.cost(search.best()) == (steps[sizes] * (0.3 + sizes)).min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "method", "loss"),
     [

@@ -107,6 +107,7 @@ def test_the_sentences_say_these_numbers(told, name):
     assert (f"the loss there is {low:.4g} .. {high:.4g}" in text) == noisy
 
 
+@pytest.mark.slow
 def test_a_spectrum_that_is_no_power_law_gets_no_phase_and_no_exponent_anywhere():
     k = np.arange(1, 201.0)
     bent = gf.LinearProblem(1.0 / (k + k**2.2 / 50.0), k**-1.5, n_samples=500)

@@ -126,6 +126,7 @@ def test_beyond_the_edge_the_held_out_loss_diverges():
     assert np.isinf(told.loss[1])
 
 
+@pytest.mark.slow
 def test_kernel_and_features_agree_on_held_out_samples():
     X, y, Xt, yt = table(n=20, d=30)
     m, steps = gf.SGD(0.05, 0.3, batch_size=4), [0, 20, 60]
@@ -134,6 +135,7 @@ def test_kernel_and_features_agree_on_held_out_samples():
     assert features.loss == pytest.approx(kernel.loss, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_normalised_data_take_held_out_features_as_they_are():
     X, y, Xt, yt = table()
     data = gf.LinearData.from_features(X, y)

@@ -204,6 +204,7 @@ def test_intervals_of_the_step_time_cover_the_truth(slow):
     assert hits.min() >= 87
 
 
+@pytest.mark.slow
 def test_step_times_are_exact_without_scatter_and_never_negative():
     b = np.array([1.0, 10.0, 100.0])
     t = fit_step_time(b, 0.02 + 0.003 * b)

@@ -206,6 +206,7 @@ def test_the_reason_is_that_the_eigenvalues_are_equal():
         gf.phase(gf.LinearProblem(1.0 - 1e-9 * k, np.exp(-0.1 * k)), gf.SGD(0.1, 0.0, 10))
 
 
+@pytest.mark.slow
 def test_that_fitted_constants_stand_for_the_noise_of_data_is_said() -> None:
     k = np.arange(1.0, 31.0)
     data = gf.data.gaussian(k**-1.5, k**-1.75, n_samples=60, seed=0)

@@ -112,6 +112,7 @@ def test_noise_dominated_losses_are_matched_on_the_branch_of_the_original():
     assert 0.25 < r.learning_rate < r.linear_rate  # the other one lies between 0.08 and 0.25
 
 
+@pytest.mark.slow
 def test_back_and_forth_returns():
     method = gf.SGD(0.05, 0.5, 4)
     there = translate(PROBLEM, method, 32)

@@ -91,6 +91,7 @@ def test_big_batch_is_the_answer_of_the_api():
     assert found["noise_scale"]["samples"] == gf.noise_scale(problem, gf.SGD(0.4, 0.0, 10), [0, 5]).samples.tolist()
 
 
+@pytest.mark.slow
 def test_escape_is_the_answer_of_the_api(tmp_path):
     words = (
         "escape",

@@ -24,6 +24,7 @@ def digits():
     return mnist(24, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [-0.5, 0.9])
 def test_max_lr_is_the_answer_of_the_api(digits, momentum):
     found = answer("max-lr", *SMALL, "--momentum", momentum, "--batch-size", 5)

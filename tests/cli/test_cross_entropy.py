@@ -27,6 +27,7 @@ def table(tmp_path):
     return path, X, labels
 
 
+@pytest.mark.slow
 def test_curve_and_edge_are_those_of_the_probe_on_the_features_as_they_are(table):
     path, X, labels = table
     probe = gf.SoftmaxData.from_features(np.hstack([np.ones((40, 1)), X]), labels)

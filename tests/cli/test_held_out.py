@@ -45,6 +45,7 @@ def table(tmp_path):
     return first, second, x, kind, y
 
 
+@pytest.mark.slow
 def test_rows_of_another_file_are_moved_and_scaled_by_the_training_rows(table):
     first, second, x, kind, y = table
     scaled = (x - x[:60].mean(axis=0)) / x[:60].std(axis=0)

@@ -62,6 +62,7 @@ def test_a_growing_batch_beats_the_constant_setting_but_not_a_constant_batch_of_
     assert same_samples < growing < constant < min(last.values())
 
 
+@pytest.mark.slow
 def test_the_noise_scale_grows_and_a_grown_batch_is_larger():
     scale, grown = (
         lines("noise_scale")[name][1] for name in ("noise scale at batch size 10", "batch size of Big Batch SGD")

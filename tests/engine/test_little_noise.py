@@ -156,6 +156,7 @@ def extended_losses(X: Any, y: Any, method: gf.SGD, last: int) -> Any:
     return 0.5 * np.trace(hessian @ moment) + 0.5 * np.mean(rest**2)
 
 
+@pytest.mark.slow
 def test_label_noise_at_the_rounding_of_targets_is_known_no_better_than_they_are() -> None:
     offs = []
     for seed, noise in enumerate([1e-11, 3e-10, 1e-8, 1e-6, 3e-11, 1e-11]):

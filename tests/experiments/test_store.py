@@ -241,6 +241,7 @@ from genfun.experiments.sweeps.store import SweepStore
 seed, moment = int(sys.argv[1]), float(sys.argv[2])
 data = gaussian([1.0, 0.5, 0.2], [1.0, 1.0, 1.0], 16, seed=0)
 for i, folder in enumerate(sys.argv[3:]):
+    time.sleep(max(moment + 0.1 * i - 0.005 - time.time(), 0.0))
     while time.time() < moment + 0.1 * i:
         pass
     try:

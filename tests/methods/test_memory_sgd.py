@@ -84,6 +84,7 @@ def test_data_are_answered_by_their_own_noise(method):
     assert (np.abs(measured.loss / expected - 1.0) <= measured.noise_error + measured.error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=names)
 def test_the_edge_is_where_second_moments_begin_to_grow(method):
     data = table()
@@ -106,6 +107,7 @@ def test_runs_on_real_data_have_the_predicted_mean(method):
     assert (np.abs(runs.mean - predicted) < 0.02 * predicted + 2.5 * runs.sem).all()
 
 
+@pytest.mark.slow
 def test_two_time_scales_are_a_memory_of_two():
     fast, slow, weight, rate = 0.8, 0.99, 3.0, 0.02
     both = gf.MemorySGD.two_timescale(rate, fast, slow, weight, B)

@@ -36,6 +36,7 @@ def test_without_batch_noise_curvature_is_the_edge():
     assert found["largest stable rate"][0, 0] == pytest.approx(3.0)
 
 
+@pytest.mark.slow
 def test_pictures_are_saved_with_300_dots_per_inch_and_letters_as_fonts(tmp_path):
     ax = stability_edge(PROBLEM, gf.SGD(0.1, 0.0, 2), NOISE, Figure(figsize=(2.0, 2.0)).subplots())
     save(ax, tmp_path / "edge.pdf")

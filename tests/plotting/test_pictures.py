@@ -86,6 +86,7 @@ def test_the_edge_of_a_map_is_where_the_noise_gain_is_one_or_curvature_binds(pan
         assert size is not None or at_curvature
 
 
+@pytest.mark.slow
 def test_a_map_shows_the_loss_of_its_cells(panels):
     (drawn,) = series(panels[1])["log10 loss"]
     for i, j in [(2, 3), (6, 6), (9, 10)]:

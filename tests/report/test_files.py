@@ -68,6 +68,7 @@ class _Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_but_itself(written):
     text = written["report.html"].read_text(encoding="utf-8")
     page = _Page()
@@ -83,6 +84,7 @@ def test_the_page_needs_nothing_but_itself(written):
     assert not re.search(r"lambda_max|beta|tau[12]|R\^2", text)
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_learning_rates(written, report):
     text = written["report.html"].read_text(encoding="utf-8")
     assert all(f"<td>{limit.learning_rate:.4g}</td>" in text for limit in report.limits)
@@ -94,6 +96,7 @@ def test_the_same_report_gives_the_same_page(written, report, tmp_path):
     assert all(again[name].read_bytes() == written[name].read_bytes() for name in FILES)
 
 
+@pytest.mark.slow
 def test_csv_twins_hold_the_plotted_numbers(written, report):
     def rows(name: str):
         with open(written[name], newline="", encoding="utf-8") as file:

@@ -133,6 +133,7 @@ def test_every_cost_is_that_of_the_best_rate_at_the_batch_size(report, data):
     assert report.costs[0].steps > report.costs[-1].steps
 
 
+@pytest.mark.slow
 def test_the_best_step_is_by_default_1000_or_the_last():
     p = gf.PowerLaw(1.5, 0.5, n_modes=20)
     for last, step in ((5, 5), (2000, 1000)):
@@ -152,6 +153,7 @@ def test_the_data_are_described(report, data):
     assert report.noise.estimate == data.noise_fit
 
 
+@pytest.mark.slow
 def test_fitted_constants_come_with_the_band_over_noise_models(data):
     r = build(data, noise="fitted", batch_sizes=[5], momenta=[0.5], last_step=10)
     assert (r.noise.source, r.noise.noise) == ("estimated from the data", data.noise)
@@ -164,6 +166,7 @@ def test_fitted_constants_come_with_the_band_over_noise_models(data):
         assert [shown.plus, shown.minus] == [float(predict(data.problem, method, 10, end).loss) for end in ends]
 
 
+@pytest.mark.slow
 def test_labels_of_another_variance_go_with_fitted_constants_only(data):
     r = build(data, batch_sizes=[5], momenta=[0.0], last_step=10, noise_variance=0.5)
     assert (r.noise.source, r.noise.noise) == ("estimated from the data", data.noise)

@@ -53,6 +53,7 @@ SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_estimate_covers_the_true_error_and_losses_are_known_to_one_per_cent(name: str) -> None:
     data, covered = SETS[name](), []

@@ -91,6 +91,7 @@ def test_few_pairs_serve_until_the_slowest_mode_of_a_wide_spectrum_has_moved() -
     assert one.error.max() < 1e-6
 
 
+@pytest.mark.slow
 def test_late_losses_that_few_pairs_would_show_in_are_summed_over_all(
     known: tuple[gf.LinearData, MeasuredNoise],
 ) -> None:

@@ -49,6 +49,7 @@ def test_few_products_are_enough_for_few_steps():
     assert seen == pytest.approx(w, rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "momentum"), [(0.1, 0.9), (0.3, 0.0)])
 def test_blocks_are_within_their_error_of_the_whole_covariance(share, momentum):
     data, steps = embeddings(100, 40, 4), [1, 10, 40]

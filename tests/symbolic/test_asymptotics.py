@@ -139,6 +139,7 @@ def test_page_of_formulas_says_what_cannot_be_derived() -> None:
         optimum(LateKick)
 
 
+@pytest.mark.slow
 def test_page_of_formulas_holds_the_results() -> None:
     text = show(gf.SGD, latex=True)
     for line in (
