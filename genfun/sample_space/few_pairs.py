@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from genfun.engine.singularity import Singularity
     from genfun.sample_space.projected_function import ProjectedFunction
 
-TRUSTED = 1e-7
-"""Departure up to which few pairs stand for all in a single curve."""
+TRUSTED, TRUSTED_ABOUT = 1e-7, 3e-9
+"""Departure near the real axis, and elsewhere about the unit circle, up to which few pairs stand for all in a single
+curve: losses in which resonances had not faded were off by up to 2,300 times the second."""
+ROUNDED = 256.0 * EPS
+"""What sums over thousands of pairs round by near the slowest pole, where no departure is smaller."""
+RESONANT = 10.0
+"""Times the second and how far the loss has fallen that such losses are off by at most, of 1,000 digits and of 200."""
 SCALES, NEAREST, FURTHEST = 12, 0.1, 0.05
 """Distances from the slowest pole at which the two are compared, the first of them in units of the pole, the last."""
 RIGHTMOST = 10.0
@@ -57,7 +62,12 @@ class FewPairs:
     @property
     def serves(self) -> bool:
         """Whether they stand for all in a single curve."""
-        return max(self.real, self.circle) <= TRUSTED
+        return self.real <= TRUSTED and self.circle <= TRUSTED_ABOUT
+
+    @property
+    def resonant(self) -> float:
+        """What losses are off by as long as resonances have not faded, over how far they have fallen."""
+        return RESONANT * self.circle
 
 
 @on_one_thread
@@ -83,6 +93,7 @@ def departure(pairs: PairMeasure, few: PairMeasure, method: SGD, gamma: float) -
     on_axis, about = (_apart(pairs, few, *each) for each in (real, turned))
     near, circle = max(on_axis.max(), about[:3].max()), about[3:].max()
     distances, largest = np.append(0.0, scale), np.maximum.accumulate(np.append(on_axis[:3].max(), on_axis[3:]))
+    largest = np.maximum(largest, ROUNDED)
     return FewPairs(few, float(near), float(circle), distances, largest)
 
 

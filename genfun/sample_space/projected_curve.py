@@ -279,13 +279,21 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
             share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
             share = np.where(np.isnan(share), 1.0, share)  # nothing of nothing: targets of zeros
             error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
+            # So few pairs enter, but for the number of nodes: what they err by is no noise from node to node.
+            few = F.few.resonant * share * _fallen(early, soon)
         # A loss below zero has no digit.
         error = np.where(np.isnan(error), np.inf, error)
-        parts.append(LossCurve(losses[soon], error + max(F.few.real, F.few.circle), "circle"))
+        parts.append(LossCurve(losses[soon], error + np.maximum(F.few.real, few), "circle"))
     if late.size:
         at = (reach, float(losses[np.array([reach])].log()[0]))
-        parts.append(_late(F, late, singular, at, mismatch, known))
+        about = F.few.resonant * float(_fallen(early, np.array([reach]))[0])
+        parts.append(_late(F, late, singular, at, mismatch, known, about))
     return _far_beyond(joined(parts), steps, float(losses[np.zeros(1, dtype=int)].value()[0]), shift)
+
+
+def _fallen(early: Float[Array, " n"], steps: Int[Array, " t"]) -> Float[Array, " t"]:
+    """How often the values at some steps of a circle are in the largest of them."""
+    return np.abs(early).max() / np.maximum(np.abs(early[steps]), 1e-300)
 
 
 def _far_beyond(curve: LossCurve, steps: Int[Array, " t"], start: float, shift: float) -> LossCurve:
@@ -324,12 +332,13 @@ def _late(
     reach: tuple[int, float],
     mismatch: float,
     known: bool,
+    about: float = 0.0,
 ) -> LossCurve:
-    """Losses by the hyperbola; over all pairs where few would show."""
+    """Losses by the hyperbola; over all pairs where few would show, but for what they err by about resonances."""
     found = by_contour(F, steps, singular)
     few = late_departure(F, found.loss, steps, singular)
     shown = np.flatnonzero(few > SHOWN)
-    parts = [LossCurve(found.loss, found.error + few, found.route)]
+    parts = [LossCurve(found.loss, found.error + few + about, found.route)]
     if shown.size:
         # One stretch, so that its steps share contours. What fewer nodes err by is seen with few pairs as well.
         first, stop = int(shown[0]), int(shown[-1]) + 1
