@@ -108,8 +108,8 @@ class MeasuredNoise(ErrorEstimate, FewerPairs):
     def words(self) -> str:
         """Where it is from and how well it is known, for a sentence."""
         return (
-            f"measured on {several(self.pairs.size, 'vectors')} of sample space: largest learning rates are known to "
-            f"{percent(self.error, 1)}, losses to {percent(self.loss_error, 1)}"
+            f"measured on {several(self.pairs.size, 'vectors')}: largest rates known to {percent(self.error, 1)}, "
+            f"losses to {percent(self.loss_error, 1)}"
         )
 
     @property

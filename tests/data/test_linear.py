@@ -323,6 +323,4 @@ def test_the_gram_matrix_shows_what_is_not_finite(bad):
 def test_one_sample_has_no_batch_noise_that_could_be_unknown():
     noise = LinearData.from_features(np.array([[2.0]]), np.array([1.0])).measured_noise
     assert noise.sound
-    assert noise.words == (
-        "measured on 1 vector of sample space: largest learning rates are known to 0 %, losses to 0 %"
-    )
+    assert noise.words == ("measured on 1 vector: largest rates known to 0 %, losses to 0 %")
