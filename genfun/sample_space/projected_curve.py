@@ -271,29 +271,26 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         reach = reach if reach < NEARLY * furthest else furthest
     asked.reached = reach
     soon, late = steps[steps <= reach], steps[steps > reach]
-    parts = []
-    if soon.size:
-        # The rounding of L~, of the order of its largest value on the circle, over the loss itself.
-        size = np.exp(ALIASING / oversampled) * np.abs(early).max() * np.sqrt(reach + 1.0)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            share = np.exp(Scaled.exponential(np.abs(early[soon]), shift * soon).log() - losses[soon].log())
-            share = np.where(np.isnan(share), 1.0, share)  # nothing of nothing: targets of zeros
-            error = EPS * (64.0 + share * size / np.maximum(np.abs(early[soon]), 1e-300))
-            # So few pairs enter, but for the number of nodes: what they err by is no noise from node to node.
-            few = F.few.resonant * share * _fallen(early, soon)
-        # A loss below zero has no digit.
-        error = np.where(np.isnan(error), np.inf, error)
-        parts.append(LossCurve(losses[soon], error + np.maximum(F.few.real, few), "circle"))
-    if late.size:
-        at = (reach, float(losses[np.array([reach])].log()[0]))
-        about = F.few.resonant * float(_fallen(early, np.array([reach]))[0])
-        parts.append(_late(F, late, singular, at, mismatch, known, about))
+    parts, largest = [], np.abs(early).max()
+
+    def enters(at: Int[Array, " t"]) -> Float[Array, " t"]:
+        """How often the largest value on the circle is in a loss."""
+        share = np.exp(Scaled.exponential(np.full(at.size, largest), shift * at).log() - losses[at].log())
+        return np.where(np.isnan(share), 1.0, share)  # nothing of nothing: targets of zeros
+
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if soon.size:
+            # The rounding of L~ differs from point to point; what few pairs err by about resonances does not.
+            nodes = np.exp(ALIASING / oversampled) * np.sqrt(reach + 1.0)
+            few = np.maximum(F.few.real, F.few.resonant * enters(soon))
+            error = EPS * (64.0 + enters(soon) * nodes) + few
+            # A loss below zero has no digit.
+            parts.append(LossCurve(losses[soon], np.where(np.isnan(losses[soon].log()), np.inf, error), "circle"))
+        if late.size:
+            about = F.few.resonant * float(enters(np.array([reach]))[0])
+            at = (reach, float(losses[np.array([reach])].log()[0]))
+            parts.append(_late(F, late, singular, at, mismatch, known, about))
     return _far_beyond(joined(parts), steps, float(losses[np.zeros(1, dtype=int)].value()[0]), shift)
-
-
-def _fallen(early: Float[Array, " n"], steps: Int[Array, " t"]) -> Float[Array, " t"]:
-    """How often the values at some steps of a circle are in the largest of them."""
-    return np.abs(early).max() / np.maximum(np.abs(early[steps]), 1e-300)
 
 
 def _far_beyond(curve: LossCurve, steps: Int[Array, " t"], start: float, shift: float) -> LossCurve:
