@@ -10,7 +10,7 @@ from typing import Any
 from genfun.explorer import look
 from genfun.explorer.averages import averaged, averaged_words
 from genfun.explorer.batch_picture import BatchPicture
-from genfun.explorer.batches import against_batch
+from genfun.explorer.batches import against_batch, against_batch_words
 from genfun.explorer.look import paragraphs
 from genfun.explorer.pictures import CurvePicture, PhasePicture
 from genfun.explorer.state import State
@@ -31,7 +31,7 @@ class Aside:
     phases : PhasePicture
         Shares its place with steps against batch size.
     told : callable
-        Takes the words as HTML.
+        Takes "average" or "batch", and words of it as HTML.
     named : callable
         Takes an error and returns its words.
     """
@@ -41,7 +41,7 @@ class Aside:
         document: Any,
         curve: CurvePicture,
         phases: PhasePicture,
-        told: Callable[[str], None],
+        told: Callable[[str, str], None],
         named: Callable[[Exception], str],
     ) -> None:
         self._curve, self._phases, self._told, self._named = curve, phases, told, named
@@ -62,7 +62,7 @@ class Aside:
         """Draw nothing, where there is nothing to draw."""
         self.cancel()
         self._curve.show_averaged(None)
-        self.batch.clear("Steps against batch size: none for these settings")
+        self.batch.clear()
 
     def follow(self, state: State, path: str | None) -> None:
         """Compute what a state asks for.
@@ -76,7 +76,8 @@ class Aside:
         opened = state.below == "batch"
         self._phases.figure.visible, self.batch.figure.visible = not opened, opened
         self._curve.show_averaged(None)
-        self._told("")
+        for what in ("batch", "average"):
+            self._told(what, "")
         if state.average != "none":
             self._averages.ask(partial(_rested, averaged, state, path), partial(self._show_averaged, state, path))
         if opened:
@@ -85,16 +86,18 @@ class Aside:
 
     def _show_averaged(self, state: State, path: str | None, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self._told(paragraphs((self._named(error),), look.WRONG))
+            self._told("average", paragraphs((self._named(error),), look.WRONG))
             return
         self._curve.show_averaged(found)
-        self._told(paragraphs(averaged_words(found, state, path)))
+        self._told("average", paragraphs(averaged_words(found, state, path)))
 
     def _show_batch(self, state: State, found: Any, error: Exception | None) -> None:
         if error is not None:
-            self.batch.clear(self._named(error))
+            self.batch.clear()
+            self._told("batch", paragraphs((self._named(error),), look.WRONG))
         else:
             self.batch.show(*found, state)
+            self._told("batch", paragraphs((against_batch_words(*found, state),)))
 
 
 def _rested(work: Callable[..., Any], state: State, path: str | None, check: Callable[[], None]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genfun.answers.batch.critical_batch import CriticalBatch
-from genfun.explorer.batches import against_batch_words
+from genfun.answers.words.numbers import figures
 from genfun.explorer.pictures import framed, legend_below, table
 from genfun.explorer.state import State
 from genfun.plotting.style import COLOURS
@@ -36,24 +36,18 @@ class BatchPicture:
             "x", "y", source=self.here, size=10, fill_color="white", line_color="black", line_width=2,
             legend_label="this setting",
         )  # fmt: skip
-        legend_below(f, 4)
+        legend_below(f, 2)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
     def wait(self) -> None:
         """Say that it is being computed; what stands there is of the setting before."""
-        self.figure.title.text = "Steps against batch size: being computed ..."
+        self.figure.title.text = "Steps: being computed ..."
 
-    def clear(self, words: str) -> None:
-        """Draw nothing.
-
-        Parameters
-        ----------
-        words : str
-            Why.
-        """
+    def clear(self) -> None:
+        """Draw nothing."""
         self.lines.data = {"size": [], "samples": [], "steps": []}
         self.least.data = self.here.data = {"x": [], "y": []}
-        self.figure.title.text = words
+        self.figure.title.text = "Steps against batch size: none"
 
     def show(self, found: CriticalBatch, steps: float, state: State) -> None:
         """Draw another answer; batch sizes at which the loss is never reached are left out.
@@ -65,9 +59,8 @@ class BatchPicture:
             Both from `against_batch`.
         state : State
         """
-        words = against_batch_words(found, steps, state)
         if found.batch_size is None:
-            self.clear(words)
+            self.clear()
             return
         reached = np.isfinite(found.steps)
         size, samples = found.batch_sizes[reached].astype(float), found.samples[reached]
@@ -81,4 +74,4 @@ class BatchPicture:
         left, right = min([size[0], *own]), max([size[-1], *own])
         self.figure.x_range.update(start=left / 1.3, end=1.3 * right)
         self.figure.y_range.update(start=low / 1.5, end=1.5 * high)
-        self.figure.title.text = words
+        self.figure.title.text = f"Steps to loss {figures(found.loss, 3)}"

@@ -59,7 +59,7 @@ def _against_batch(_known: bool, asked: State, noisy: State, path: str | None) -
 
 
 def against_batch_words(found: CriticalBatch, steps: float, state: State) -> str:
-    """Its title: the batch size of fewest samples, and what the state's own takes more.
+    """The batch size of fewest samples, and what the state's own takes more.
 
     Parameters
     ----------
@@ -72,12 +72,13 @@ def against_batch_words(found: CriticalBatch, steps: float, state: State) -> str
     --------
     >>> law = State(problem="power-law", n_modes=20, steps=50)
     >>> against_batch_words(*against_batch(law), law)
-    'To loss 0.0431: fewest samples, ..., at batch size ...; 10 takes ... % more'
+    'Samples to loss 0.0431 are fewest, ..., at batch size ...; 10 takes ... % more.'
     """
     if found.batch_size is None:
-        return f"Loss {figures(found.loss, 3)} is reached at no batch size"
+        return f"Loss {figures(found.loss, 3)} is reached at no batch size."
     least = float(found.samples[list(found.batch_sizes).index(found.batch_size)])
     size = state.batch_size
     more = math.nan if size is None else steps * size / least - 1.0
     here = f"; {size:,} takes {percent(more)} more" if math.isfinite(more) and more > 0.005 else ""
-    return f"To loss {figures(found.loss, 3)}: fewest samples, {count(least)}, at batch size {found.batch_size:,}{here}"
+    where = f"{count(least)}, at batch size {found.batch_size:,}"
+    return f"Samples to loss {figures(found.loss, 3)} are fewest, {where}{here}."

@@ -50,7 +50,7 @@ OF_CHOICES = {
     "schedule": "What the learning rate does over the T steps. Under a schedule the curve ends at T.",
     "sampling": "Epochs visit every sample once between two shuffles, as data loaders do; a smaller last batch is "
     "dropped. The curve, the first words and the runs are of them; the map is of fresh batches.",
-    "average": "Drawn beside the curve of the last weights, which the map and the words stay with.",
+    "average": "Of the weights; drawn beside the curve of the last ones, which the map and the other words stay with.",
     "below": "The third picture. Steps and samples to the loss at step T take some seconds.",
     "held_out": "Share of the rows that is not trained on: the words then have the test loss and when it is least.",
     "target": "The column that is predicted; the others are features.",
@@ -106,8 +106,8 @@ class Controls:
         self.problem: Any = self._choice("problem", "problem", list(NAMES.items()), look)
         self._choice("schedule", "schedule", list(SCHEDULES.items()), look)
         self._choice("sampling", "batches", list(SAMPLINGS.items()), look)
-        self._choice("average", "averaged weights", list(AVERAGES.items()), look)
-        self._choice("below", "third picture", list(BELOW.items()), look)
+        self._choice("average", "average", list(AVERAGES.items()), look)
+        self._choice("below", "third view", list(BELOW.items()), look)
         self._choice("held_out", "held out", [], look)
         self._choice("target", "target", [("", LAST)], look)
         self._columns: tuple[str, ...] = ()

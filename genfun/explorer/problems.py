@@ -172,9 +172,7 @@ def pose(state: State, path: str | None = None) -> Posed:
     if most is not None and state.batch_size is not None and state.batch_size > most:
         raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
     if state.sampling == "epochs" and most is None:
-        raise ValueError(
-            "epochs need data, which have a number of samples: choose other data, or set sampling to fresh"
-        )
+        raise ValueError("epochs need data, which have a number of samples: choose other data, or set batches to fresh")
     method = SGD(state.learning_rate, state.momentum, state.batch_size, state.sampling == "replacement")
     data = own_noise(state, path)
     if data is not None and is_known(state, path):
@@ -195,18 +193,17 @@ def _check_together(state: State) -> None:
         raise ValueError(f"under a schedule the page takes at most {MOST_SCHEDULED:,} modes, or infinite")
     epochs, averaged = state.sampling == "epochs", state.average != "none"
     apart = {
-        "epochs are derived for constant rates: set the schedule to constant, or sampling to fresh": epochs
+        "epochs are derived for constant rates: set the schedule to constant, or batches to fresh": epochs
         and scheduled,
-        "averages are derived for fresh batches: set averaged weights to none, or sampling to fresh": epochs
-        and averaged,
-        "averages are derived for constant rates: set the schedule to constant, or averaged weights to none": averaged
+        "averages are derived for fresh batches: set average to none, or batches to fresh": epochs and averaged,
+        "averages are derived for constant rates: set the schedule to constant, or average to none": averaged
         and scheduled,
     }
     long = state.steps > MOST_SCHEDULED
     step_by_step = f"followed step by step: set step T to at most {MOST_SCHEDULED:,}, or"
     apart |= {
-        f"epochs are {step_by_step} sampling to fresh": epochs and long,
-        f"a tail average is {step_by_step} averaged weights to EMA": state.average == "tail" and long,
+        f"epochs are {step_by_step} batches to fresh": epochs and long,
+        f"a tail average is {step_by_step} average to EMA": state.average == "tail" and long,
     }
     _refuse(apart, "")
     if state.held_out == 0.0:
@@ -214,7 +211,7 @@ def _check_together(state: State) -> None:
     wrong = {
         "a power law has no rows to hold out": state.problem == "power-law",
         "the test loss is derived for constant rates: set the schedule to constant": scheduled,
-        "the test loss is derived for fresh batches: set sampling to fresh": epochs,
+        "the test loss is derived for fresh batches: set batches to fresh": epochs,
         "the test loss is by the data's own noise: set noise tau2 to default": state.tau2 is not None,
         "held-out rows have the labels of the data: set label noise to 0": state.label_noise > 0.0,
     }

@@ -18,8 +18,8 @@ NAMES = {
 SCHEDULES = {"constant": "constant", "hold": "hold, then linear to 0", "cosine": "cosine to 0"}
 """What the learning rate does over the T steps, by the word in the link."""
 SAMPLINGS = {
-    "fresh": "each step anew, samples distinct",
-    "replacement": "each step anew, with replacement",
+    "fresh": "fresh each step, distinct samples",
+    "replacement": "fresh each step, with replacement",
     "epochs": "epochs, one shuffle each",
 }
 """How batches are drawn, by the word in the link."""

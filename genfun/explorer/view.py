@@ -67,7 +67,7 @@ class View:
         self._words, self._charts, self._files, self._measure, self._tests = (
             Newest(document.add_next_tick_callback) for _ in range(5)
         )
-        self._lines: dict[str, str] = {"own": "", "test": "", "average": "", "explain": ""}
+        self._lines: dict[str, str] = {"own": "", "test": "", "average": "", "batch": "", "explain": ""}
         pinned, wrong = parse_pinned(arguments)
         given = {name: word for name, word in arguments.items() if name != "pinned"}
         self.state, messages = parse(given, first_state(bool(given), path))
@@ -79,7 +79,7 @@ class View:
         messages += wrong
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
         now: Callable[[], tuple[State, str | None]] = lambda: (self.state, self.path)  # noqa: E731
-        self.aside = Aside(document, self.curve, self.phases, self._tell_average, self._named)
+        self.aside = Aside(document, self.curve, self.phases, self._tell, self._named)
         self.asked = Asked(document, self.curve, self.map, now, self._go, self._named)
         self.controls = Controls(self.state, self._change, self._say, self._take, self._take_runs)
         self._pinned = None if pinned is None else Pinned(pinned, path)
@@ -356,8 +356,8 @@ class View:
     def _join_words(self) -> None:
         self.words.text = "".join(self._lines.values())
 
-    def _tell_average(self, told: str) -> None:
-        self._lines["average"] = told
+    def _tell(self, what: str, told: str) -> None:
+        self._lines[what] = told
         self._join_words()
 
     def _show_test(self, found: Any, error: Exception | None) -> None:

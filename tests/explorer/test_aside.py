@@ -125,7 +125,7 @@ def test_steps_against_batch_size_are_those_of_critical_batch_size_at_the_loss_o
     least = expected.samples.min()
     more = 100.0 * (16 * 60 / least - 1.0)
     assert more > 1.0
-    assert against_batch_words(found, steps, state).endswith(f"; 16 takes {more:.0f} % more")
+    assert against_batch_words(found, steps, state).endswith(f"; 16 takes {more:.0f} % more.")
     assert "critical_batch_size(problem, method, loss=float(gf.predict(problem, method, 60, noise).loss)" in (
         python_lines(state)
     )
@@ -137,7 +137,7 @@ def test_steps_against_batch_size_are_those_of_critical_batch_size_at_the_loss_o
     ("change", "words"),
     [
         ({"problem": "power-law"}, "epochs need data"),
-        ({"schedule": "cosine"}, "set the schedule to constant, or sampling to fresh"),
+        ({"schedule": "cosine"}, "set the schedule to constant, or batches to fresh"),
         ({"average": "ema"}, "averages are derived for fresh batches"),
         ({"average": "ema", "sampling": "fresh", "schedule": "hold"}, "averages are derived for constant rates"),
         ({"held_out": 0.2}, "test loss is derived for fresh batches"),
