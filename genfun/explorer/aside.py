@@ -96,8 +96,9 @@ class Aside:
             self.batch.clear()
             self._told("batch", paragraphs((self._named(error),), look.WRONG))
         else:
-            self.batch.show(*found, state)
-            self._told("batch", paragraphs((against_batch_words(*found, state),)))
+            answer, steps = found
+            self.batch.show(answer, steps, state)
+            self._told("batch", paragraphs((against_batch_words(answer, steps, state),)))
 
 
 def _rested(work: Callable[..., Any], state: State, path: str | None, check: Callable[[], None]) -> Any:

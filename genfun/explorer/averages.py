@@ -58,7 +58,7 @@ def averaged_words(found: Prediction, state: State, path: str | None = None) -> 
     --------
     >>> state = State(problem="power-law", n_modes=20, steps=50, label_noise=0.5, average="tail")
     >>> print(averaged_words(averaged(state), state)[0])
-    Weights averaged from step 26 on: loss 0.284 at step 50, 1.05 times less than of the last weights.
+    Weights averaged from step 26 on: loss 0.308 at step 50, 1.01 times less than that of the last weights. ...
     """
     at = int(np.searchsorted(found.steps, state.steps))
     log_loss = float(found.log_loss[at])

@@ -81,4 +81,6 @@ def against_batch_words(found: CriticalBatch, steps: float, state: State) -> str
     more = math.nan if size is None else steps * size / least - 1.0
     here = f"; {size:,} takes {percent(more)} more" if math.isfinite(more) and more > 0.005 else ""
     where = f"{count(least)}, at batch size {found.batch_size:,}"
-    return f"Samples to loss {figures(found.loss, 3)} are fewest, {where}{here}."
+    fresh = " In fresh batches" * (state.sampling == "epochs") + " At a constant rate" * (state.schedule != "constant")
+    what = f"{fresh.strip()}, samples" if fresh else "Samples"
+    return f"{what} to loss {figures(found.loss, 3)} are fewest, {where}{here}."

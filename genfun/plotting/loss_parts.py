@@ -118,8 +118,8 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None, band: Spread | No
     log_axes(ax, "step", "mean loss")
     # No empty half of a picture after the curves have left it.
     ends = float(steps[0]), float(steps[parts.last])
-    fresh = isinstance(method, Method) and not shuffles_or_averages(method)
-    if fresh and isinstance(noise, SpectrallyExpressible):
+    own = not shuffles_or_averages(method)
+    if own and isinstance(method, Method) and isinstance(noise, SpectrallyExpressible):
         handles += _floor(ax, problem, method, noise, ends)
     if regime is not None:
         handles += _marks(ax, parts.marks, regime, ends)

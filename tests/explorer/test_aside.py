@@ -50,6 +50,7 @@ def test_all_of_it_is_in_the_link() -> None:
     assert [m.split(" must be")[0] for m in messages] == ["sampling", "average", "below", "decay"]
 
 
+@pytest.mark.slow
 def test_in_epochs_curve_and_first_words_are_those_of_predict_and_the_rest_says_fresh(table: str) -> None:
     data, run = gf.data.load(table), gf.SGD(0.2, 0.0, 8, sampling="epochs")
     found = model.curve(EPOCHS, table).prediction
@@ -126,6 +127,9 @@ def test_steps_against_batch_size_are_those_of_critical_batch_size_at_the_loss_o
     more = 100.0 * (16 * 60 / least - 1.0)
     assert more > 1.0
     assert against_batch_words(found, steps, state).endswith(f"; 16 takes {more:.0f} % more.")
+    scheduled = replace(state, average="none", schedule="cosine")
+    assert against_batch(scheduled)[0].loss == loss
+    assert against_batch_words(found, steps, scheduled).startswith("At a constant rate, samples to loss")
     assert "critical_batch_size(problem, method, loss=float(gf.predict(problem, method, 60, noise).loss)" in (
         python_lines(state)
     )
