@@ -73,12 +73,13 @@ class Asked:
 
     def follow(self) -> None:
         """Drop what is no longer of the page's state: runs of another setting, the best of another problem."""
-        now = self._now()
+        state, path = self._now()
+        now = state.of_last_weights, path
         if self._shown != now:  # not where only the noise has been measured
             self._shown = now
             self._worker.cancel()
             self._curve.show_runs(None)
-        if self._best[0] != of_best(*now):
+        if self._best[0] != of_best(state, path):
             self._best = (None, None)
         self._show_found()
 

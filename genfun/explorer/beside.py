@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from genfun._display import percent
 from genfun.answers.words.numbers import loss as loss_words
-from genfun.answers.words.numbers import ratio
 from genfun.data.linear import LinearData
-from genfun.explorer.further import run_words
+from genfun.explorer.further import gain_words, run_words
 from genfun.explorer.given import source
 from genfun.explorer.model import DrawnCurve, curve, prediction_at
 from genfun.explorer.problems import is_known
@@ -21,9 +19,7 @@ from genfun.own_runs.overlay import Overlay, read_runs
 
 RUNS = ".csv", ".tsv"
 """Endings of files of runs."""
-OF_SETTING = "learning_rate", "momentum", "batch_size", "steps", "schedule", "hold"
-SAME = math.log(1.005)
-"""Losses whose logarithms differ by less are told as equal."""
+OF_SETTING = "learning_rate", "momentum", "batch_size", "steps", "schedule", "hold", "sampling"
 
 
 @dataclass(frozen=True)
@@ -69,9 +65,7 @@ class Pinned:
         This one: SGD with learning rate 0.6, momentum 0.5, batch size 10: loss 0.0208, 2.07 times less.
         """
         before, after = self._loss(self.state, self.path, now.steps), self._loss(now, path, now.steps)
-        gain = before[1] - after[1]
-        told = "the same" if abs(gain) < SAME else f"{ratio(abs(gain))} times {'less' if gain > 0.0 else 'more'}"
-        told = told if math.isfinite(gain) else "not to be compared"
+        told = gain_words(before[1] - after[1])
         of = "" if self.on_map_of(now) else f" on {_where(self.state)}"
         return (
             f"Pinned: {run_words(self.state, self.path)}{of}: loss {loss_words(*before)} at step {now.steps:,}.",
@@ -87,7 +81,7 @@ class Pinned:
             That of the page.
         """
         same = {name: getattr(now, name) for name in OF_SETTING}
-        return replace(self.state, **same) == now
+        return replace(self.state, **same).of_last_weights == now.of_last_weights
 
     def _loss(self, state: State, path: str | None, step: int) -> tuple[float, float]:
         found = prediction_at(state, step, path)
@@ -113,7 +107,7 @@ def of_best(state: State, path: str | None) -> Any:
         The user's file.
     """
     free = {"learning_rate": 1.0} | ({"momentum": 0.0} if state.schedule == "constant" else {"hold": 0.5})
-    return replace(state, **free), path, is_known(state, path)
+    return replace(state.of_last_weights, **free), path, is_known(state, path)
 
 
 def own_runs(upload: Upload) -> Overlay:

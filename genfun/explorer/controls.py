@@ -12,7 +12,7 @@ from bokeh.models import FileInput, Select, Slider, TextInput
 
 from genfun._display import percent
 from genfun.explorer.model import DECADES
-from genfun.explorer.state import LIMITS, NAMES, SCHEDULES, State, read, text
+from genfun.explorer.state import AVERAGES, BELOW, LIMITS, NAMES, SAMPLINGS, SCHEDULES, State, read, text
 
 # Field: title, first and last position of the slider, its step, and whether it slides in log10.
 SLIDERS: dict[str, tuple[str, float, float, float, bool]] = {
@@ -26,7 +26,11 @@ SLIDERS: dict[str, tuple[str, float, float, float, bool]] = {
     "steps": ("step T", 0.0, 7.0, 0.05, True),
     "tau2": ("noise tau2", -2.0, 1.0, 0.01, False),
     "hold": ("held for", 0.0, 1.0, 0.01, False),
+    "decay": ("decay", 0.5, 0.999, 0.001, False),
+    "tail": ("begins at", 0.0, 0.99, 0.01, False),
 }
+ONLY_WITH = {"hold": ("schedule", "hold"), "decay": ("average", "ema"), "tail": ("average", "tail")}
+"""Numbers that only one choice has."""
 WHAT = {
     "nu": "Exponent of the spectrum: eigenvalue k of the data is k^-nu.",
     "zeta": "Exponent of the signal: what is left to learn beyond mode k falls as k^(-nu zeta). Small is hard.",
@@ -39,9 +43,15 @@ WHAT = {
     "tau2": "Shape of the batch noise: 1 for translation-invariant, -1 for Gaussian data; or default: fitted to the "
     "data, 1 for a power law.",
     "hold": "Share of the T steps for which the schedule holds the learning rate, before it falls in a line to 0.",
+    "decay": "kappa of the average: what of it stays from step to step. It remembers about 1/(1 - kappa) steps.",
+    "tail": "Share of the T steps after which the average begins; 0 averages all.",
 }
 OF_CHOICES = {
     "schedule": "What the learning rate does over the T steps. Under a schedule the curve ends at T.",
+    "sampling": "Epochs visit every sample once between two shuffles, as data loaders do; a smaller last batch is "
+    "dropped. The curve, the first words and the runs are of them; the map is of fresh batches.",
+    "average": "Of the weights; drawn beside the curve of the last ones, which the map and the other words stay with.",
+    "below": "The third picture. Steps and samples to the loss at step T take some seconds.",
     "held_out": "Share of the rows that is not trained on: the words then have the test loss and when it is least.",
     "target": "The column that is predicted; the others are features.",
 }
@@ -95,6 +105,9 @@ class Controls:
         self.choices: dict[str, Any] = {}
         self.problem: Any = self._choice("problem", "problem", list(NAMES.items()), look)
         self._choice("schedule", "schedule", list(SCHEDULES.items()), look)
+        self._choice("sampling", "batches", list(SAMPLINGS.items()), look)
+        self._choice("average", "average", list(AVERAGES.items()), look)
+        self._choice("below", "third view", list(BELOW.items()), look)
         self._choice("held_out", "held out", [], look)
         self._choice("target", "target", [("", LAST)], look)
         self._columns: tuple[str, ...] = ()
@@ -116,9 +129,11 @@ class Controls:
         rows = {name: self._row(name) for name in SLIDERS}
         law = [rows.pop(name) for name in POWER_LAW]
         self._law = column(law, sizing_mode="stretch_width", visible=state.problem == "power-law")
-        self._hold = rows.pop("hold")
+        self._only = {name: rows.pop(name) for name in ONLY_WITH}
         children = [self.problem, self.file, self.choices["target"], self._law, *rows.values()]
-        children += [self.choices["schedule"], self._hold, self.choices["held_out"], self.runs]
+        for name in ("schedule", "sampling", "average"):
+            children += [self.choices[name], *(self._only[x] for x, (of, _) in ONLY_WITH.items() if of == name)]
+        children += [self.choices["held_out"], self.choices["below"], self.runs]
         self.layout: Any = column(children, sizing_mode="stretch_width", name="controls")
         self.show(state, 1.0)
 
@@ -217,13 +232,16 @@ class Controls:
 
     def _show_choices(self, state: State) -> None:
         law, own = state.problem == "power-law", state.problem == "file"
-        self._law.visible, self._hold.visible = law, state.schedule == "hold"
+        self._law.visible = law
+        for name, (choice, word) in ONLY_WITH.items():
+            self._only[name].visible = getattr(state, choice) == word
         shares, share = list(SHARES), text("held_out", state.held_out)
         shares += [] if share in shares else [share]
         told: Any = [(word, "none" if word == "0.0" else f"{percent(float(word))} of the rows") for word in shares]
         names = [name for name in (*self._columns, state.target) if name]
         columns: Any = [("", LAST), *dict.fromkeys((name, name) for name in names)]
         self.choices["held_out"].update(options=told, visible=not law or state.held_out > 0.0)
+        self.choices["sampling"].visible = not law or state.sampling != "fresh"
         self.choices["target"].update(options=columns, visible=(own and bool(self._columns)) or state.target != "")
         for name, choice in self.choices.items():
             value = text(name, getattr(state, name))

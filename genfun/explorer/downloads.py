@@ -6,11 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from genfun.explorer.averages import NAME as AVERAGED
+from genfun.explorer.averages import averaged
 from genfun.explorer.given import choices_of
 from genfun.explorer.model import POINTS, curve, last_step
-from genfun.explorer.problems import measure, own_noise, pose
+from genfun.explorer.problems import average_of, measure, own_noise, pose
 from genfun.explorer.state import State
 from genfun.plotting import save
+from genfun.plotting.style import COLOURS, legend_below, line
 
 
 def python_lines(state: State, path: str | None = None, name: str | None = None) -> str:
@@ -36,9 +39,11 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     """
     measured = own_noise(state, path) is not None
     posed = pose(state, path)
-    scheduled = posed.run is not posed.method
+    scheduled, further = state.schedule != "constant", posed.run is not posed.method
+    average = average_of(state, posed.method)
     lines = ["import numpy as np", "import genfun as gf"]
     lines += ["from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD"] * scheduled
+    lines += ["from genfun.plotting.style import line"] * (average is not None)
     lines += ["from genfun.data import held_out_rows, tables"] * (state.held_out > 0.0) + [""]
     if state.problem == "power-law":
         exponents = f"nu={state.nu!r}, zeta={state.zeta!r}, n_modes={state.n_modes!r}"
@@ -60,16 +65,28 @@ def python_lines(state: State, path: str | None = None, name: str | None = None)
     what, which = ("data", "") if measured else ("problem", ", noise")
     lines += [
         f"method = gf.{posed.method!r}",
-        *((f"run = {posed.run!r}",) if scheduled else ()),
+        *((f"run = {'' if scheduled else 'gf.'}{posed.run!r}",) if further else ()),
         f"steps = np.unique(np.rint(np.geomspace(1, {last_step(posed, state)}, {POINTS})).astype(int))",
-        f"prediction = gf.predict({what}, {'run' if scheduled else 'method'}, steps{which})",
+        f"prediction = gf.predict({what}, {'run' if further else 'method'}, steps{which})",
         "print(prediction)",
         f"print(gf.stability({what}, method{which}))",
     ]
     if state.held_out > 0.0:
         at = f"{state.steps}, split.X_test, split.y_test, split.X_train"
         lines.append(f"print(gf.predict_test(data, method, {at}))")
-    lines.append("gf.plotting.save(prediction.plot(), 'curve.png')  # and curve.csv, all that is drawn")
+    if average is not None:
+        number = f"decay={average.decay!r}" if average.kind == "ema" else f"start={average.start!r}"
+        lines.append(f"averaged = gf.predict({what}, gf.Averaged(method, {average.kind!r}, {number}), steps{which})")
+        lines.append("print(averaged)")
+    if state.below == "batch":
+        loss = f"float(gf.predict({what}, method, {state.steps}{which}).loss)"
+        named = ", noise=noise" * bool(which)
+        lines.append(f"print(gf.critical_batch_size({what}, method, loss={loss}{named}))")
+    drawn = "prediction.plot()"
+    if average is not None:
+        lines += [f"ax = {drawn}", f"line(ax, {AVERAGED!r}, steps, averaged.loss)", "ax.legend()"]
+        drawn = "ax"
+    lines.append(f"gf.plotting.save({drawn}, 'curve.png')  # and curve.csv, all that is drawn")
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +124,11 @@ def files(state: State, path: str | None = None) -> dict[str, bytes]:
     measure(state, path)
     # No pyplot: it is not made for threads.
     figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
-    curve(state, path).prediction.plot(figure.subplots())
+    ax = curve(state, path).prediction.plot(figure.subplots())
+    average = averaged(state, path)
+    if average is not None:
+        line(ax, AVERAGED, average.steps, average.loss, color=COLOURS[4], zorder=6)
+        legend_below(ax, ax.get_legend_handles_labels()[0], 2)
     with tempfile.TemporaryDirectory() as folder:
         save(figure, Path(folder) / "curve.png")
         return {place.name: place.read_bytes() for place in Path(folder).iterdir()}

@@ -1,7 +1,8 @@
-"""What a schedule and held-out rows add to a view: words, the test loss, and the best schedule."""
+"""What a schedule, epochs and held-out rows add to a view: words, the test loss, and the best schedule."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from genfun.answers.best.schedule_answer import HOLD, BestSchedule
 from genfun.answers.held_out.prediction import HeldOut, predict_test
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import predict
-from genfun.answers.words.numbers import figures
+from genfun.answers.words.numbers import figures, ratio
 from genfun.answers.words.numbers import loss as loss_words
 from genfun.answers.words.settings import setting_words
 from genfun.explorer.given import split
@@ -21,6 +22,8 @@ from genfun.explorer.state import State
 from genfun.schedules import HoldThenLinear
 
 LEAST_STEPS = 2
+SAME = math.log(1.005)
+"""Losses whose logarithms differ by less are told as equal."""
 
 
 def run_words(state: State, path: str | None = None) -> str:
@@ -32,12 +35,55 @@ def run_words(state: State, path: str | None = None) -> str:
     path : str or None
         The user's file.
     """
-    setting = setting_words(pose(state, path).method)
+    posed = pose(state, path)
+    setting = setting_words(posed.method)
+    if state.sampling == "epochs":
+        size, most = state.batch_size, posed.problem.n_samples or 1
+        return f"{setting}, in epochs of {most // (size or most):,} steps"
     if state.schedule == "constant":
         return setting
     falls = f"held for {percent(state.hold)} of" if state.schedule == "hold" else "by a cosine to 0 over"
     line = ", then in a line to 0" if state.schedule == "hold" else ""
     return f"{setting}; the rate {falls} {state.steps:,} steps{line}"
+
+
+def gain_words(gain: float) -> str:
+    """How a loss compares with another one.
+
+    Parameters
+    ----------
+    gain : float
+        Logarithm of the other one, less its own.
+
+    Examples
+    --------
+    >>> gain_words(math.log(2.0)), gain_words(0.001), gain_words(math.nan)
+    ('2 times less', 'the same', 'not to be compared')
+    """
+    if not math.isfinite(gain):
+        return "not to be compared"
+    return "the same" if abs(gain) < SAME else f"{ratio(abs(gain))} times {'less' if gain > 0.0 else 'more'}"
+
+
+def epochs_words(state: State, path: str | None = None) -> tuple[str, ...]:
+    """What epochs change, and which answers of the page are those of fresh batches; nothing where there are none.
+
+    Parameters
+    ----------
+    state : State
+    path : str or None
+        The user's file.
+    """
+    if state.sampling != "epochs":
+        return ()
+    posed = pose(state, path)
+    found, fresh = (predict(posed.asked, m, state.steps, posed.noise) for m in (posed.run, posed.method))
+    epochs, new = (loss_words(float(x.loss), float(x.log_loss)) for x in (found, fresh))
+    return (
+        f"{run_words(state, path)}: loss {epochs} at step {state.steps:,}; with fresh batches it is {new}.",
+        *((f"Epochs uncertain: {found.meaning}.",) if found.status == "epochs uncertain" else ()),
+        "The map, its edge and the phase, and the lines below, are those of fresh batches.",
+    )
 
 
 @lru_cache(maxsize=32)
@@ -59,7 +105,7 @@ def schedule_words(state: State, path: str | None = None) -> tuple[str, ...]:
     """
     posed = pose(state, path)
     loss, constant = (predict(posed.asked, m, state.steps, posed.noise) for m in (posed.run, posed.method))
-    edge = max_learning_rate(posed.asked, state.momentum, state.batch_size, posed.noise)
+    edge = max_learning_rate(posed.asked, noise=posed.noise, method=posed.method)
     told = [loss_words(float(x.loss), float(x.log_loss)) for x in (loss, constant)]
     lines = [
         f"{run_words(state, path)}.",

@@ -10,7 +10,7 @@ from genfun.explorer.state import State
 CANNOT = "the numbers of this view cannot be computed; move a control"
 UNREADABLE = "the file cannot be read, or its numbers are beyond those of doubles; write it again"
 NOT_IN_LINK = "The link does not carry your file: elsewhere it needs `genfun explore FILE`."
-OF_DATA = {"tau2": None, "label_noise": 0.0, "target": "", "held_out": 0.0}
+OF_DATA = {"tau2": None, "label_noise": 0.0, "target": "", "held_out": 0.0, "sampling": "fresh"}
 """What does not stay when another problem is chosen."""
 MEASURING = (
     "All numbers here are by constants fitted to the data's batch noise; the data's own is being measured, and then "

@@ -20,9 +20,10 @@ from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.stability import Stability, stability
 from genfun.answers.words.explain import explain
-from genfun.explorer.further import schedule_words
-from genfun.explorer.problems import Posed, is_known, noisy_data, pose
+from genfun.explorer.further import epochs_words, schedule_words
+from genfun.explorer.problems import MOST_SCHEDULED, Posed, is_known, noisy_data, pose
 from genfun.explorer.state import State
+from genfun.methods.sgd import SGD
 from genfun.plotting.loss_map import shades
 from genfun.plotting.parts import split
 
@@ -126,6 +127,7 @@ def _kept(size: int, alone: bool = False) -> Callable[[Callable[..., Answer]], C
 
         @wraps(answer)
         def found(state: State, path: str | None = None, *more: Any) -> Answer:
+            state = state.of_last_weights
             if not alone:
                 return kept(is_known(state, path), state, path, *more)
             with lock:
@@ -147,13 +149,15 @@ def steps_of(last: int) -> Int[Array, " t"]:
 
 
 def last_step(posed: Posed, state: State) -> int:
-    """The last step of the curve: T under a schedule, which ends there, and else ten times T.
+    """The last step of the curve: T under a schedule, which ends there, and else ten times T, of epochs 10,000 at most.
 
     Parameters
     ----------
     posed : Posed
     state : State
     """
+    if state.sampling == "epochs":
+        return min(10 * state.steps, MOST_SCHEDULED)
     return 10 * state.steps if posed.run is posed.method else max(2, state.steps)
 
 
@@ -240,7 +244,7 @@ def chart(state: State, path: str | None = None, check: Callable[[], None] = lam
         With a message to show.
     """
     # A map is of constant rates, and by the data's own noise also where a schedule goes by constants.
-    state = replace(state, learning_rate=1.0, momentum=0.0, schedule="constant", hold=State().hold)
+    state = replace(state.of_map, learning_rate=1.0, momentum=0.0)
     for part in range(PARTS):
         check()
         _part(state, path, part)
@@ -254,7 +258,7 @@ def _part(state: State, path: str | None, part: int) -> Float[Array, "r k"]:
     posed = pose(state, path)
     rates, momenta = _grid(posed)
     some = np.array_split(momenta, PARTS)[part]
-    found = loss_map(posed.asked, rates, some, state.steps, state.batch_size, posed.noise)
+    found = loss_map(posed.asked, rates, some, state.steps, noise=posed.noise, method=posed.method)
     return found.log_loss / math.log(10.0)
 
 
@@ -281,8 +285,8 @@ def _edge(state: State, path: str | None) -> tuple[Float[Array, " e"], Float[Arr
     posed = pose(state, path)
     bend = np.arctanh(LARGEST_MOMENTUM)
     betas = np.tanh(np.linspace(-bend, bend, EDGE_POINTS))
-    largest = [max_learning_rate(posed.asked, float(beta), state.batch_size, posed.noise) for beta in betas]
-    return np.array(largest), betas
+    settings = [replace(posed.method, momentum=float(beta)) for beta in betas]
+    return np.array([max_learning_rate(posed.asked, noise=posed.noise, method=m) for m in settings]), betas
 
 
 @lru_cache(maxsize=32)
@@ -319,14 +323,15 @@ def words(state: State, path: str | None = None) -> tuple[str, ...]:
     posed = pose(state, path)
     usual = state.problem == "power-law" and state.tau2 is None
     standing = noisy_data(state, path) if posed.asked is posed.problem else None  # in for noise that is not measured
+    first = epochs_words(state, path)
     if standing is not None:
-        return explain(standing, posed.method, state.steps, "fitted").lines
-    return explain(posed.asked, posed.method, state.steps, None if usual else posed.noise).lines
+        return first + explain(standing, posed.method, state.steps, "fitted").lines
+    return first + explain(posed.asked, posed.method, state.steps, None if usual else posed.noise).lines
 
 
 @_kept(8)
 def best(state: State, path: str | None = None) -> Advice:
-    """The learning rate and momentum to use for the state's batch size and step, and the best ones.
+    """The learning rate and momentum to use for the state's batch size, sampling and step, and the best ones.
 
     Parameters
     ----------
@@ -340,4 +345,5 @@ def best(state: State, path: str | None = None) -> Advice:
         If nothing is stable.
     """
     posed = pose(state, path)
-    return advice(optimize(posed.asked, batch_size=state.batch_size, steps=state.steps, noise=posed.noise))
+    drawn: Any = SGD(1.0, sampling=state.sampling)  # pyright: ignore[reportArgumentType]
+    return advice(optimize(posed.asked, state.batch_size, state.steps, noise=posed.noise, method=drawn))

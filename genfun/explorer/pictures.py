@@ -19,6 +19,7 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from genfun.answers.predict import Prediction
 from genfun.experiments.simulation.runs import Runs
 from genfun.explorer.model import Chart, DrawnCurve, Point
 from genfun.methods.sgd import SGD
@@ -32,7 +33,13 @@ RIGHT = 3.0
 """Of zeta in the phase diagram."""
 
 
-def _table(*columns: str) -> Any:
+def table(*columns: str) -> Any:
+    """An empty table behind a picture.
+
+    Parameters
+    ----------
+    *columns : str
+    """
     return ColumnDataSource({name: [] for name in columns})
 
 
@@ -48,15 +55,28 @@ def drawable(loss: Any) -> Any:
         return np.where((loss > 0.0) & (loss < BEYOND), loss, np.nan)
 
 
-def _figure(**look: Any) -> Any:
+def framed(**look: Any) -> Any:
+    """A figure that fills its place.
+
+    Parameters
+    ----------
+    **look
+        As for a bokeh figure.
+    """
     # bokeh takes a pair of numbers for a range, which its types do not say.
     made: Any = figure(sizing_mode="stretch_both", toolbar_location="above", min_border_left=58, **look)
     made.toolbar.logo = None  # a link to another host
     return made
 
 
-def _legend_below(made: Any, columns: int) -> list[Any]:
-    """Move the legend under the axes, where it covers no line."""
+def legend_below(made: Any, columns: int) -> list[Any]:
+    """Move the legend under the axes, where it covers no line.
+
+    Parameters
+    ----------
+    made : bokeh figure
+    columns : int
+    """
     legend = made.legend[0]
     legend.update(orientation="horizontal", location="center", ncols=columns, label_text_font_size="12px", spacing=6)
     legend.update(padding=0, margin=2, glyph_height=14, label_height=14, label_standoff=4, border_line_color=None)
@@ -68,13 +88,14 @@ class CurvePicture:
     """Loss over steps, with its parts, marks and runs."""
 
     def __init__(self) -> None:
-        self.figure: Any = _figure(
+        self.figure: Any = framed(
             x_axis_type="log", y_axis_type="log", x_axis_label="step", y_axis_label="mean loss",
             x_range=(1, 10_000), y_range=(1e-3, 1), tools=TOOLS, title="Loss", name="curve",
         )  # fmt: skip
-        self.lines, self.marks = _table("step", "loss", "quiet", "excess"), _table("x", "y", "text", "align")
-        self.runs, self.mean = _table("steps", "losses"), _table("step", "mean")
-        self.pinned, self.own = _table("step", "loss"), _table("steps", "losses")
+        self.lines, self.marks = table("step", "loss", "quiet", "excess"), table("x", "y", "text", "align")
+        self.runs, self.mean = table("steps", "losses"), table("step", "mean")
+        self.pinned, self.own = table("step", "loss"), table("steps", "losses")
+        self.averaged = table("step", "loss")
         f = self.figure
         f.multi_line(
             "steps", "losses", source=self.runs, color=COLOURS[5], alpha=0.45, line_width=1, legend_label="runs"
@@ -90,6 +111,7 @@ class CurvePicture:
             "step", "excess", source=self.lines, color=COLOURS[1], line_width=2, line_dash="dotted",
             legend_label="by batch noise",
         )  # fmt: skip
+        f.line("step", "loss", source=self.averaged, color=COLOURS[4], line_width=2, legend_label="averaged weights")
         f.line("step", "mean", source=self.mean, color=COLOURS[2], line_width=1.8, legend_label="their mean")
         f.vspan("x", source=self.marks, color="#666666", line_width=1)
         f.text(
@@ -99,8 +121,8 @@ class CurvePicture:
         f.add_tools(HoverTool(tooltips=[("step", "@step{0,0}"), ("loss", "@loss{0.000e}")], renderers=[black]))
         # Runs are drawn first, under the lines, and named last. Their names stay where there are none: bokeh does not
         # reliably make room for a second row of a legend later on.
-        runs, own, pinned, *items = _legend_below(f, 3)
-        f.select_one(Legend).update(items=[*items[:-1], runs, items[-1], pinned, own], click_policy="hide")
+        runs, own, pinned, *items, averaged, mean = legend_below(f, 3)
+        f.select_one(Legend).update(items=[*items, runs, mean, pinned, own, averaged], click_policy="hide")
         self.show_runs(None)
         f.xgrid.grid_line_color = f.ygrid.grid_line_color = "#EEEEEE"
 
@@ -126,8 +148,9 @@ class CurvePicture:
             "align": ["left" if up else "right" for up in above],
             "text": [f"{words}, step {step:,.0f}" for step, words in curve.marks],
         }
-        state = curve.stability.status
-        self.figure.title.text = f"Loss: {state}" + (f", {curve.regime}" if curve.regime else "")
+        state, unsure = curve.stability.status, curve.prediction.status == "epochs uncertain"
+        of = f"Loss in epochs{' (uncertain)' * unsure}" if curve.prediction.route == "epochs" else "Loss"
+        self.figure.title.text = f"{of}: {state}" + (f", {curve.regime}" if curve.regime else "")
 
     def clear(self) -> None:
         """Draw nothing, where there is nothing to draw."""
@@ -145,6 +168,16 @@ class CurvePicture:
         steps = [] if curve is None else curve.prediction.steps.astype(float)
         losses = [] if curve is None else curve.prediction.loss
         self.pinned.data = {"step": steps, "loss": drawable(losses)}
+
+    def show_averaged(self, found: Prediction | None) -> None:
+        """Draw the loss of averaged weights, or take it away.
+
+        Parameters
+        ----------
+        found : Prediction or None
+        """
+        steps = [] if found is None else found.steps.astype(float)
+        self.averaged.data = {"step": steps, "loss": drawable([] if found is None else found.loss)}
 
     def show_own(self, runs: Overlay) -> None:
         """Lay the user's own runs over the curve.
@@ -189,18 +222,18 @@ class MapPicture:
     """Loss at step T over learning rate and momentum, with the edge and the setting as a point to drag."""
 
     def __init__(self) -> None:
-        self.figure: Any = _figure(
+        self.figure: Any = framed(
             x_axis_type="log", x_axis_label="learning rate (white: no gain)", y_axis_label="momentum",
             x_range=(1e-3, 4), y_range=(-1, 1), tools="box_zoom,save,reset", name="map", title="log10 loss at T",
         )  # fmt: skip
         f = self.figure
         self.mapper = LinearColorMapper(palette=Viridis256, low=-1, high=0, nan_color="white")
-        self.cells, self.edge = _table("image", "x", "y", "dw", "dh"), _table("x", "y")
-        self.point, self.star = ColumnDataSource({"x": [1.0], "y": [0.0]}), _table("x", "y")
+        self.cells, self.edge = table("image", "x", "y", "dw", "dh"), table("x", "y")
+        self.point, self.star = ColumnDataSource({"x": [1.0], "y": [0.0]}), table("x", "y")
         image = f.image("image", "x", "y", "dw", "dh", source=self.cells, color_mapper=self.mapper)
         f.line("x", "y", source=self.edge, color="white", line_width=5, alpha=0.9)
         f.line("x", "y", source=self.edge, color="black", line_width=2.2, legend_label="edge")
-        self.pinned = _table("x", "y")
+        self.pinned = table("x", "y")
         hollow = {"fill_color": None, "line_color": "#777777", "line_width": 4}
         f.scatter("x", "y", source=self.pinned, size=15, legend_label="pinned", **hollow)
         star = {"marker": "star", "size": 18, "fill_color": COLOURS[4], "line_color": "black"}
@@ -218,7 +251,7 @@ class MapPicture:
         f.grid.visible = False
         values = [("learning rate", "$x{0.000e}"), ("momentum", "$y{0.00}"), ("log10 loss", "@image{0.00}")]
         f.add_tools(HoverTool(tooltips=values, renderers=[image]))
-        _legend_below(f, 3)
+        legend_below(f, 3)
 
     def show_best(self, setting: SGD | None) -> None:
         """Put a star at the best setting, or take it away.
@@ -279,7 +312,7 @@ class PhasePicture:
     """The plane of the exponents with the problem in it."""
 
     def __init__(self) -> None:
-        self.figure: Any = _figure(
+        self.figure: Any = framed(
             x_axis_label="zeta (source exponent)", y_axis_label="1/nu (nu: capacity exponent)",
             x_range=(0, 3), y_range=(0, 2.5), tools="save", name="phases", title="Phase of the problem",
         )  # fmt: skip
@@ -293,7 +326,7 @@ class PhasePicture:
             f.add_layout(Label(x=region.place[0], y=region.place[1], text=text, x_offset=shift, y_offset=5, **look))
         for _, x, y, dash in borders(0.0, RIGHT):
             f.line(x, y, color="black", line_dash=dash)
-        self.point = _table("x", "y", "text", "shift")
+        self.point = table("x", "y", "text", "shift")
         f.scatter("x", "y", source=self.point, size=11, fill_color="black", line_color="black", line_width=1.5)
         f.text("x", "y", "text", source=self.point, x_offset=9, y_offset="shift", text_font_size="12px")
         f.grid.visible = False

@@ -11,6 +11,7 @@ from genfun.case import NoiseChoice
 from genfun.data import LinearData, translation_invariant
 from genfun.explorer.given import OwnFile, source
 from genfun.explorer.state import LIMITS, State
+from genfun.methods.averaged import Averaged
 from genfun.methods.sgd import SGD
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.power_law import PowerLaw
@@ -20,7 +21,7 @@ from genfun.schedules import Cosine, HoldThenLinear, ScheduledSGD
 MEASURED = 2e9
 """N r^2 up to which the page measures the noise of data: some seconds."""
 MOST_SCHEDULED = 10_000
-"""Steps, and modes of a power law, up to which a schedule is followed."""
+"""Steps, and modes of a power law, up to which a schedule is followed; steps of epochs and of a tail average."""
 LARGEST_SYNTHETIC = 1023
 """Modes of a power law, one more with label noise, up to which data with its spectrum are made for runs."""
 
@@ -34,7 +35,7 @@ class Posed:
     problem : LinearProblem or PowerLaw
         With the added label noise.
     method : SGD
-        The setting; under a schedule, that of its largest rate.
+        The setting; under a schedule, that of its largest rate; in epochs, that of fresh batches.
     run : SGD or ScheduledSGD
         What is trained with.
     noise : SpectrallyExpressible or "measured"
@@ -170,11 +171,13 @@ def pose(state: State, path: str | None = None) -> Posed:
     most = problem.n_samples
     if most is not None and state.batch_size is not None and state.batch_size > most:
         raise ValueError(f"batch size must be at most {most}, the number of samples, got {state.batch_size}")
-    method = SGD(state.learning_rate, state.momentum, state.batch_size)
+    if state.sampling == "epochs" and most is None:
+        raise ValueError("epochs need data, which have a number of samples: choose other data, or set batches to fresh")
+    method = SGD(state.learning_rate, state.momentum, state.batch_size, state.sampling == "replacement")
     data = own_noise(state, path)
     if data is not None and is_known(state, path):
-        return Posed(problem, method, method, "measured", default, data)
-    return Posed(problem, method, scheduled(state, method), noise, default, problem)
+        return Posed(problem, method, run_of(state, method), "measured", default, data)
+    return Posed(problem, method, run_of(state, method), noise, default, problem)
 
 
 def _check_together(state: State) -> None:
@@ -188,35 +191,76 @@ def _check_together(state: State) -> None:
         )
     if scheduled and state.problem == "power-law" and (state.n_modes or 0) > MOST_SCHEDULED:
         raise ValueError(f"under a schedule the page takes at most {MOST_SCHEDULED:,} modes, or infinite")
+    epochs, averaged = state.sampling == "epochs", state.average != "none"
+    apart = {
+        "epochs are derived for constant rates: set the schedule to constant, or batches to fresh": epochs
+        and scheduled,
+        "averages are derived for fresh batches: set average to none, or batches to fresh": epochs and averaged,
+        "averages are derived for constant rates: set the schedule to constant, or average to none": averaged
+        and scheduled,
+    }
+    long = state.steps > MOST_SCHEDULED
+    step_by_step = f"followed step by step: set step T to at most {MOST_SCHEDULED:,}, or"
+    apart |= {
+        f"epochs are {step_by_step} batches to fresh": epochs and long,
+        f"a tail average is {step_by_step} average to EMA": state.average == "tail" and long,
+    }
+    _refuse(apart, "")
     if state.held_out == 0.0:
         return
     wrong = {
         "a power law has no rows to hold out": state.problem == "power-law",
         "the test loss is derived for constant rates: set the schedule to constant": scheduled,
+        "the test loss is derived for fresh batches: set batches to fresh": epochs,
         "the test loss is by the data's own noise: set noise tau2 to default": state.tau2 is not None,
         "held-out rows have the labels of the data: set label noise to 0": state.label_noise > 0.0,
     }
-    for reason, holds in wrong.items():
+    _refuse(wrong, ", or the held-out share to 0")
+
+
+def _refuse(reasons: dict[str, bool], remedy: str) -> None:
+    for reason, holds in reasons.items():
         if holds:
-            raise ValueError(f"{reason}, or the held-out share to 0")
+            raise ValueError(f"{reason}{remedy}")
 
 
-def scheduled(state: State, method: SGD) -> SGD | ScheduledSGD:
-    """A setting under the schedule of a state, over its T steps.
+def run_of(state: State, method: SGD) -> SGD | ScheduledSGD:
+    """A setting under the schedule of a state, over its T steps, or in epochs.
 
     Parameters
     ----------
     state : State
     method : SGD
-        With the largest rate of the schedule.
+        With the largest rate of the schedule, and fresh batches.
     """
     if state.schedule == "constant":
-        return method
+        return replace(method, sampling="epochs") if state.sampling == "epochs" else method
     if state.schedule == "hold":
         rate: Any = HoldThenLinear(method.learning_rate, state.hold, state.steps)
     else:
         rate = Cosine(method.learning_rate, state.steps)
     return ScheduledSGD(rate, method.momentum, method.batch_size, method.replacement)
+
+
+def average_of(state: State, method: SGD) -> Averaged | None:
+    """The average of a state's weights; None where there is none.
+
+    Parameters
+    ----------
+    state : State
+    method : SGD
+        That trains the weights.
+
+    Examples
+    --------
+    >>> average_of(State(average="tail", steps=200), SGD(0.1)).start
+    100
+    """
+    if state.average == "none":
+        return None
+    if state.average == "ema":
+        return Averaged(method, "ema", decay=state.decay)
+    return Averaged(method, "tail", start=round(state.tail * state.steps))
 
 
 def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD | ScheduledSGD]:
@@ -244,16 +288,16 @@ def data_of(state: State, path: str | None = None) -> tuple[LinearData, SGD | Sc
         law: Any = _power_law(state.nu, state.zeta, modes, state.label_noise)
         data = translation_invariant(law.eigenvalues, law.signal, noise_variance=state.label_noise)
         if method.batch_size is None:
-            return data, scheduled(state, method)
+            return data, run_of(state, method)
         if method.batch_size > data.n_samples:
             raise ValueError(f"runs need a batch size of at most {data.n_samples} here; lower it")
-        return data, scheduled(state, replace(method, replacement=True))
+        return data, run_of(state, replace(method, replacement=True))
     given = source(state, path)
     if not isinstance(given, LinearData):
         raise ValueError("runs need data, and this file holds a spectrum only")
     if state.label_noise > 0.0:
         raise ValueError("runs have the labels of the data; set the added label noise to 0")
-    return given, scheduled(state, method)
+    return given, run_of(state, method)
 
 
 def fitting(state: State, path: str | None = None) -> State:
@@ -275,7 +319,7 @@ def fitting(state: State, path: str | None = None) -> State:
     if size is not None and most is not None:
         size = min(size, most)
     posed = pose(replace(state, batch_size=size), path)
-    rate = 0.5 * max_learning_rate(posed.asked, state.momentum, size, posed.noise) or 1.0 / problem.lambda_max
+    rate = 0.5 * max_learning_rate(posed.asked, noise=posed.noise, method=posed.method) or 1.0 / problem.lambda_max
     low, high = LIMITS["learning_rate"]
     return replace(state, batch_size=size, learning_rate=min(max(float(f"{rate:.3g}"), low), high))
 

@@ -17,6 +17,16 @@ NAMES = {
 """Problems by the word in the link."""
 SCHEDULES = {"constant": "constant", "hold": "hold, then linear to 0", "cosine": "cosine to 0"}
 """What the learning rate does over the T steps, by the word in the link."""
+SAMPLINGS = {
+    "fresh": "fresh each step, distinct samples",
+    "replacement": "fresh each step, with replacement",
+    "epochs": "epochs, one shuffle each",
+}
+"""How batches are drawn, by the word in the link."""
+AVERAGES = {"none": "none", "ema": "EMA, exponential", "tail": "tail average"}
+"""Averages of the weights, by the word in the link."""
+BELOW = {"phases": "phase of the problem", "batch": "steps against batch size"}
+"""The third picture, by the word in the link."""
 LIMITS: dict[str, tuple[float, float]] = {
     "nu": (0.1, 10.0),
     "zeta": (0.01, 10.0),
@@ -29,6 +39,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "steps": (1, 10**9),
     "hold": (0.0, 1.0),
     "held_out": (0.0, 0.9),
+    "decay": (0.0, 0.999999),
+    "tail": (0.0, 0.99),
 }
 """Least and largest value that the page takes."""
 WORDS = {"n_modes": "infinite", "batch_size": "full", "tau2": "default"}
@@ -37,7 +49,9 @@ LONGEST = 40
 """Longest part of an input that a message repeats, in characters."""
 LONGEST_COLUMN = 200
 """Longest name of a column, in characters."""
-CHOICES: dict[str, dict[str, str]] = {"problem": NAMES, "schedule": SCHEDULES}
+CHOICES: dict[str, dict[str, str]] = {
+    "problem": NAMES, "schedule": SCHEDULES, "sampling": SAMPLINGS, "average": AVERAGES, "below": BELOW,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,16 @@ class State:
         Column of the user's table that is predicted, by name or number; "" is the last.
     held_out : float
         Share of the rows that is held out for the test loss; 0 trains on all.
+    sampling : str
+        A key of SAMPLINGS.
+    average : str
+        A key of AVERAGES: whose loss is drawn beside that of the last weights.
+    decay : float
+        kappa of the EMA.
+    tail : float
+        Share of the T steps after which the tail average begins.
+    below : str
+        A key of BELOW.
 
     Examples
     --------
@@ -91,6 +115,23 @@ class State:
     hold: float = 0.5
     target: str = ""
     held_out: float = 0.0
+    sampling: str = "fresh"
+    average: str = "none"
+    decay: float = 0.99
+    tail: float = 0.5
+    below: str = "phases"
+
+    @property
+    def of_last_weights(self) -> State:
+        """The state without what changes neither the loss of the last weights nor any map."""
+        start = State()
+        return replace(self, average="none", decay=start.decay, tail=start.tail, below="phases")
+
+    @property
+    def of_map(self) -> State:
+        """The state as the map and steps against batch size have it: constant rates, fresh batches, last weights."""
+        sampling = "fresh" if self.sampling == "epochs" else self.sampling
+        return replace(self.of_last_weights, schedule="constant", hold=State().hold, sampling=sampling)
 
     @property
     def query(self) -> str:

@@ -14,6 +14,7 @@ from bokeh.events import Tap
 from bokeh.models import Button, Div, TextInput
 
 from genfun.explorer import look, model
+from genfun.explorer.aside import Aside
 from genfun.explorer.asked import Asked
 from genfun.explorer.beside import RUNS as RUN_FILES
 from genfun.explorer.beside import Pinned, own_runs, runs_words
@@ -66,7 +67,7 @@ class View:
         self._words, self._charts, self._files, self._measure, self._tests = (
             Newest(document.add_next_tick_callback) for _ in range(5)
         )
-        self._lines: dict[str, str] = {"own": "", "test": "", "explain": ""}
+        self._lines: dict[str, str] = {"own": "", "test": "", "average": "", "batch": "", "explain": ""}
         pinned, wrong = parse_pinned(arguments)
         given = {name: word for name, word in arguments.items() if name != "pinned"}
         self.state, messages = parse(given, first_state(bool(given), path))
@@ -78,6 +79,7 @@ class View:
         messages += wrong
         self.curve, self.map, self.phases = CurvePicture(), MapPicture(), PhasePicture()
         now: Callable[[], tuple[State, str | None]] = lambda: (self.state, self.path)  # noqa: E731
+        self.aside = Aside(document, self.curve, self.phases, self._tell, self._named)
         self.asked = Asked(document, self.curve, self.map, now, self._go, self._named)
         self.controls = Controls(self.state, self._change, self._say, self._take, self._take_runs)
         self._pinned = None if pinned is None else Pinned(pinned, path)
@@ -107,9 +109,12 @@ class View:
         left = (self.controls.layout, asked.best, asked.use, asked.simulate, self.pin, asked.answer, self.compared)
         below = (self.link, self.copy, self.links, self.message)
         with document.models.freeze():
-            for root in (*left, *below, self.curve.figure, self.map.figure, self.phases.figure, self.words):
+            for root in (*left, *below, *self._figures(), self.words):
                 document.add_root(root)
         document.on_session_destroyed(self._close)
+
+    def _figures(self) -> tuple[Any, ...]:
+        return self.curve.figure, self.map.figure, self.phases.figure, self.aside.batch.figure
 
     def _wire(self) -> None:
         self.map.figure.on_event(Tap, lambda event: self._point(event.x, event.y))
@@ -119,7 +124,7 @@ class View:
         wire(self.document, self.controls, self.link, self.copy, self.message, refusal)
 
     def _close(self, _context: Any) -> None:
-        for worker in (self._words, self._charts, self.asked, self._files, self._measure, self._tests):
+        for worker in (self._words, self._charts, self.asked, self._files, self._measure, self._tests, self.aside):
             worker.close()
         for upload in self._taken:
             self._uploads.drop(upload)
@@ -253,6 +258,7 @@ class View:
         self._charts.cancel()
         self._measure.cancel()
         self._tests.cancel()
+        self.aside.cancel()
         if not self._due:
             self._due = True
             self.document.add_next_tick_callback(partial(self._update, messages))
@@ -278,6 +284,7 @@ class View:
             self._say(*(messages or ()))
             self.words.text = self.links.text = self.compared.text = ""
             self.curve.clear()
+            self.aside.clear()
             self.controls.show(state, self._default_tau2)
             return
         self._trouble = ()
@@ -290,6 +297,7 @@ class View:
         self._placing = False
         self.controls.show(state, posed.default_tau2)
         self._show_links(state)
+        self.aside.follow(state, self.path)
         self._charts.ask(partial(self._chart, state, self.path), partial(self._show_chart, state))
         self.words.styles = self.words.styles | {"opacity": "0.35"}  # they are of the setting before
         self._words.ask(partial(self._explain, state, self.path), self._show_words)
@@ -347,6 +355,10 @@ class View:
 
     def _join_words(self) -> None:
         self.words.text = "".join(self._lines.values())
+
+    def _tell(self, what: str, told: str) -> None:
+        self._lines[what] = told
+        self._join_words()
 
     def _show_test(self, found: Any, error: Exception | None) -> None:
         told = paragraphs(held_out_words(found)) if error is None else paragraphs((self._named(error),), look.WRONG)

@@ -14,7 +14,7 @@ from genfun.answers.stability import stability
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.plotting._draw import draw
-from genfun.plotting.parts import Mark, split
+from genfun.plotting.parts import Mark, shuffles_or_averages, split
 from genfun.plotting.spread import BANDS, bands
 from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
 from genfun.problems.problem import Problem
@@ -118,7 +118,8 @@ def loss_parts(prediction: Prediction, ax: Axes | None = None, band: Spread | No
     log_axes(ax, "step", "mean loss")
     # No empty half of a picture after the curves have left it.
     ends = float(steps[0]), float(steps[parts.last])
-    if isinstance(method, Method) and isinstance(noise, SpectrallyExpressible):
+    own = not shuffles_or_averages(method)
+    if own and isinstance(method, Method) and isinstance(noise, SpectrallyExpressible):
         handles += _floor(ax, problem, method, noise, ends)
     if regime is not None:
         handles += _marks(ax, parts.marks, regime, ends)

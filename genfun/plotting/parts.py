@@ -12,6 +12,7 @@ from genfun.answers.phase import Phase
 from genfun.answers.predict import Prediction, predict
 from genfun.answers.words.explain import phase_or_none
 from genfun.methods.base import Method
+from genfun.methods.family import in_fresh_batches
 from genfun.noise import SpectrallyExpressible
 
 DEEPEST, HIGHEST = 1e-16, 1e3
@@ -95,9 +96,8 @@ def split(prediction: Prediction) -> Parts:
     if steps.size == 0:
         raise ValueError("prediction has no step after 0; predict at several steps, e.g. 1 to 1000")
     problem, noise = prediction.problem, prediction.noise
-    method: Any = prediction.method  # a dataclass by contract, which its Protocol cannot say
     loss, error = prediction.loss.ravel()[order], prediction.error.ravel()[order]
-    quiet = predict(problem, replace(method, batch_size=None), steps, noise)
+    quiet = predict(problem, _without_noise(prediction.method), steps, noise)
     # Where both are infinite the difference is unknown, and not drawn.
     with np.errstate(invalid="ignore", over="ignore"):
         excess = loss - quiet.loss
@@ -116,9 +116,29 @@ def split(prediction: Prediction) -> Parts:
     return Parts(steps, loss, quiet.loss, excess, certain, last, window, regime, _marks(regime, ends))
 
 
+def _without_noise(method: Any) -> Any:
+    """The method with full batches, in which the order of samples means nothing."""
+    inner = getattr(method, "method", None)
+    if inner is not None:
+        return replace(method, method=_without_noise(inner))
+    return replace(in_fresh_batches(method), batch_size=None)
+
+
+def shuffles_or_averages(method: Any) -> bool:
+    """Whether a setting has neither a phase nor a floor of its own: in epochs, or of averaged weights.
+
+    Parameters
+    ----------
+    method : Method, Averaged or ScheduledSGD
+    """
+    return hasattr(method, "method") or in_fresh_batches(method) is not method
+
+
 def _regime(prediction: Prediction) -> Phase | None:
     # A schedule has no phase, and the phases are those of spectrally expressible noise.
     if not isinstance(prediction.method, Method) or not isinstance(prediction.noise, SpectrallyExpressible):
+        return None
+    if shuffles_or_averages(prediction.method):
         return None
     # Without exponents there is no phase: the curve and its parts stand without marks.
     return phase_or_none(prediction.problem, prediction.method, prediction.noise, rough=True)

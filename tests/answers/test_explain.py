@@ -261,3 +261,12 @@ def test_wrong_questions_are_refused():
 def test_a_loss_above_the_start_is_a_multiple_of_it(rate, words):
     line = next(line for line in gf.explain(ODD, gf.SGD(rate), 3).lines if line.startswith("At step 3"))
     assert words in line
+
+
+def test_of_data_under_batches_with_replacement_the_changes_are_by_their_own_noise() -> None:
+    data = gaussian([1.0, 0.5], [1.0, 1.0], 60, seed=1, noise_variance=0.2)
+    found = gf.explain(data, gf.SGD(0.1, 0.0, 20, replacement=True), 50)
+    assert len(found.changes) == 4
+    for change in found.changes:
+        assert change.method.replacement
+        assert change.loss == pytest.approx(float(gf.predict(data, change.method, change.steps).loss), rel=1e-9)

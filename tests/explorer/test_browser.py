@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.explorer import FLAGS, SERVE
-from genfun.explorer.controls import SLIDERS
+from genfun.explorer.controls import ONLY_WITH, SLIDERS
 from genfun.explorer.state import State
 from genfun.explorer.uploads import LARGEST
 
@@ -111,6 +111,7 @@ MOVES = [
     ("steps", "1e4"),
     ("steps_slider", 2.0),
     ("problem", "mnist-pixels"),
+    ("sampling", "epochs"),
     ("problem", "power-law"),
     ("nu", "1.3"),
     ("nu_slider", 2.0),
@@ -120,9 +121,11 @@ MOVES = [
     ("n_modes_slider", 1.5),
 ]
 MOVES += [("schedule", "hold"), ("hold", "0.8"), ("schedule", "constant"), ("hold_slider", 0.5)]
+MOVES += [("average", "tail"), ("tail_slider", 0.4), ("tail", "0.5"), ("average", "ema"), ("decay", "0.9")]
+MOVES += [("decay_slider", 0.99), ("average", "none"), ("below", "batch")]
 AFTER = State(
     problem="power-law", nu=2.0, zeta=1.0, n_modes=32, learning_rate=0.1, momentum=-0.3, batch_size=32, tau2=None,
-    label_noise=0.0, steps=100,
+    label_noise=0.0, steps=100, below="batch",
 )  # fmt: skip
 
 
@@ -138,6 +141,8 @@ def test_every_control_moves_the_page_and_nothing_is_logged(driver: Any, address
     assert page.get("link") == f"?{AFTER.query}"
     assert page.js("return window.location.search") == f"?{AFTER.query}"
 
+    page.until(lambda: "Samples to loss" in page.get("words", "text"))
+    assert [page.get(name, "visible") for name in ("batch", "phases")] == [True, False]
     page.press("best")
     page.until(lambda: "best at step 100" in page.get("answer", "text"))
     page.press("pin")
@@ -259,7 +264,7 @@ def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, add
         seen.append(tuple(page.js(name)))
         if seen[-1][1] == "Python":
             break
-    titles = [row[0] for name, row in SLIDERS.items() if name != "hold"]  # which only its schedule shows
+    titles = [row[0] for name, row in SLIDERS.items() if name not in ONLY_WITH]  # which their choices show
     for kind in ("text", "slider"):
         assert [label for what, label, _ in seen if what == kind and label != "link"] == titles
         assert all(title for what, label, title in seen if what == kind and label != "link"), "units in the tooltip"
@@ -268,6 +273,8 @@ def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, add
         "problem",
         "own file",
         "schedule",
+        "average",
+        "third view",
         "own runs",
         "find best settings",
         "simulate 20 runs",

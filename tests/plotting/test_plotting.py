@@ -10,6 +10,7 @@ import genfun as gf
 from genfun.answers import predict
 from genfun.answers.exponents.fit import fit_power_law
 from genfun.plotting import loss_curves, spectrum
+from genfun.plotting.parts import split as split_parts
 
 
 def _axes():
@@ -103,3 +104,21 @@ def test_a_new_figure_is_made_where_none_is_given():
 def test_missing_curves_or_labels_are_refused(curves, labels):
     with pytest.raises(ValueError, match=r"curves is empty|one entry for each"):
         loss_curves(curves, labels)
+
+
+@pytest.mark.parametrize("noise_variance", [0.0, 0.1])
+def test_a_prediction_of_averaged_weights_or_in_epochs_is_drawn_beside_the_same_with_full_batches(
+    noise_variance: float,
+) -> None:
+    problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=60, noise_variance=noise_variance)
+    steps, plain = [1, 3, 10, 40], gf.SGD(0.3, batch_size=2)
+    full = gf.SGD(0.3)
+    for method, quiet in (
+        (gf.Averaged(plain, "tail", start=5), gf.Averaged(full, "tail", start=5)),
+        (gf.SGD(0.3, batch_size=2, sampling="epochs"), full),
+    ):
+        parts = split_parts(gf.predict(problem, method, steps))
+        np.testing.assert_array_equal(parts.quiet, gf.predict(problem, quiet, steps).loss)
+        assert parts.regime is None, "its marks are those of fresh batches and the last weights"
+        drawn = gf.predict(problem, method, steps).plot(Figure().subplots())
+        assert "predicted loss" in drawn.get_legend_handles_labels()[1]

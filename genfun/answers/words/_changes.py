@@ -12,7 +12,7 @@ from genfun.answers.best.loss_map import loss_map
 from genfun.answers.best.optimize import optimize
 from genfun.answers.predict import predict
 from genfun.methods.sgd import SGD
-from genfun.noise import NoiseModel, quick
+from genfun.noise import NoiseModel, SpectrallyExpressible, quick
 from genfun.problems.problem import Problem
 
 What = Literal["learning rate", "momentum", "learning rate and momentum", "batch size"]
@@ -69,8 +69,9 @@ def changes(problem: Problem, method: SGD, steps: int, noise: NoiseModel, log_lo
     b, beta = method.batch_size, method.momentum
     if log_loss == -math.inf or (np.isinf(problem.trace) and b is not None):
         return ()
-    if method.replacement:
-        problem = _streaming(problem)  # the same sampling factor, 1/b, which the searches below then use
+    if method.replacement and isinstance(noise, SpectrallyExpressible):
+        problem = _streaming(problem)  # the same sampling factor, 1/b, and batches of any size
+    drawn = SGD(1.0, replacement=method.replacement)
 
     def judged(what: What, tried: SGD, at: int) -> Change:
         found = predict(problem, tried, at, noise)
@@ -78,9 +79,9 @@ def changes(problem: Problem, method: SGD, steps: int, noise: NoiseModel, log_lo
         gain = math.inf if log_loss == math.inf else log_loss - after
         return Change(what, replace(tried, replacement=method.replacement), at, float(found.loss), after, gain)
 
-    rate = optimize(problem, b, steps, beta, noise).method
+    rate = optimize(problem, b, steps, beta, noise, method=drawn).method
     momentum = _best_momentum(problem, method, steps, noise)
-    both = optimize(problem, b, steps, None, noise).method
+    both = optimize(problem, b, steps, None, noise, method=drawn).method
     found = [
         judged("learning rate", rate, steps),
         judged("momentum", momentum, steps),
@@ -88,7 +89,7 @@ def changes(problem: Problem, method: SGD, steps: int, noise: NoiseModel, log_lo
     ]
     sizes = _batch_sizes(problem, b, steps)
     if sizes:
-        tried = [judged("batch size", optimize(problem, c, t, beta, noise).method, t) for c, t in sizes]
+        tried = [judged("batch size", optimize(problem, c, t, beta, noise, method=drawn).method, t) for c, t in sizes]
         found.append(min(tried, key=lambda change: change.log_loss))
     return tuple(found)
 
@@ -102,7 +103,7 @@ def _best_momentum(problem: Problem, method: SGD, steps: int, noise: NoiseModel)
     low, high, best, least = -cap, cap, method.momentum, math.inf
     for _ in range(ROUNDS):
         betas = np.tanh(np.linspace(low, high, CELLS))
-        table = loss_map(problem, [method.learning_rate], betas, steps, method.batch_size, noise).log_loss[0]
+        table = loss_map(problem, [method.learning_rate], betas, steps, noise=noise, method=method).log_loss[0]
         table = np.where(np.isnan(table), np.inf, table)
         i = int(table.argmin())
         if table[i] < least:
