@@ -251,7 +251,7 @@ def softmax_predict(
     fine, coarse = (curve(data, method, looked, count, on) for count in (FINE, COARSE))
     error = np.nan_to_num(_error(data, method, looked, fine, coarse), nan=np.inf)
     at_steps = np.searchsorted(looked, wanted)
-    loss, wrong, error = fine[0][at_steps], fine[1][at_steps], error[at_steps]
+    loss, wrong, error = (np.asarray(x[at_steps]) for x in (fine[0], fine[1], error))
     separable = on is None and bool((fine[3][at_steps] == 0.0).any())
     found = SoftmaxPrediction(wanted, loss, error, wrong, "ok", data, method, separable, on)
     if np.isinf(loss).any():
