@@ -282,8 +282,8 @@ def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularit
         if soon.size:
             # The rounding of L~ differs from point to point; what few pairs err by about resonances does not.
             nodes = np.exp(ALIASING / oversampled) * np.sqrt(reach + 1.0)
-            few = np.maximum(F.few.real, F.few.resonant * enters(soon))
-            error = EPS * (64.0 + enters(soon) * nodes) + few
+            often = enters(soon)
+            error = EPS * (64.0 + often * nodes) + np.maximum(F.few.real, F.few.resonant * often)
             # A loss below zero has no digit.
             parts.append(LossCurve(losses[soon], np.where(np.isnan(losses[soon].log()), np.inf, error), "circle"))
         if late.size:

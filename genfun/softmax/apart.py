@@ -47,8 +47,7 @@ def scores(
     covariance : array, shape (d C / s, s, s)
         D, of each group of s features and each class, classes running fastest.
     """
-    n, d = data.features.shape
-    centre = data.features @ (mean.reshape(d, -1) @ data.basis.T)
+    n, centre = data.n_samples, data.logits(mean)
     spread = np.sqrt(np.maximum(logit_variance(data, covariance), 0.0))
     points = points_of(len(data.classes))
     step = max(1, HELD // points.size)

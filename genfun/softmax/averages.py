@@ -78,15 +78,15 @@ def logit_covariance(data: SoftmaxData, covariance: Float[Array, "G s s"]) -> Fl
     return spread
 
 
-def log_p_of(logits: Float[Array, "n q C"]) -> Float[Array, "n q C"]:
+def log_p_of(logits: Float[Array, "... C"]) -> Float[Array, "... C"]:
     """Logarithms of probabilities.
 
     Parameters
     ----------
-    logits : array, shape (n, q, C)
+    logits : array, shape (..., C)
     """
-    rest = logits - logits.max(axis=2, keepdims=True)
-    return rest - np.log(np.exp(rest).sum(axis=2, keepdims=True))
+    rest = logits - logits.max(axis=-1, keepdims=True)
+    return rest - np.log(np.exp(rest).sum(axis=-1, keepdims=True))
 
 
 def loss_and_error(
@@ -132,12 +132,10 @@ def loss_of(data: SoftmaxData, mean: Float[Array, " m"]) -> tuple[float, float]:
     """
     if not np.isfinite(mean).all():
         return np.nan, np.nan
-    logits = data.features @ (mean.reshape(data.features.shape[1], -1) @ data.basis.T)
-    top = logits.max(axis=1, keepdims=True)
+    logits = data.logits(mean)
     own = np.take_along_axis(logits, data.labels[:, None], axis=1)
     first = (logits >= own).sum(axis=1) == 1
-    log_p = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
-    return float(-(log_p * data.targets).sum(axis=1).mean()), float((~first).sum())
+    return float(-(log_p_of(logits) * data.targets).sum(axis=1).mean()), float((~first).sum())
 
 
 def linearise(data: SoftmaxData, mean: Float[Array, " m"], covariance: Float[Array, "G s s"]) -> Linearised:

@@ -284,6 +284,15 @@ class SoftmaxData(Tabled):
         count = len(self.classes)
         return (1.0 - self.label_smoothing) * np.eye(count)[self.labels] + self.label_smoothing / count
 
+    def logits(self, mean: Float[Array, " m"]) -> Float[Array, "N C"]:
+        """Logits of each sample under weights in the zero-sum basis.
+
+        Parameters
+        ----------
+        mean : array, shape (m,)
+        """
+        return self.features @ (mean.reshape(self.features.shape[1], -1) @ self.basis.T)
+
     def pairs(self, side: int) -> Float[Array, "N p"]:
         """Products of two features of each group of so many, kept.
 

@@ -30,8 +30,7 @@ def left_out(data: SoftmaxData) -> float:
         return 0.0
     first = start(data)
     near = linearise(data, first.mean[0], first.covariance[0, 0])
-    logits = data.features @ (first.mean[0].reshape(data.features.shape[1], -1) @ data.basis.T)
-    rest = np.exp(log_p_of(logits[:, None])[:, 0]) - data.targets
+    rest = np.exp(log_p_of(data.logits(first.mean[0]))) - data.targets
     each = np.linspace(0, data.n_samples - 1, min(SAMPLES, data.n_samples)).astype(int)
     mine, count = data.labels[each], len(data.classes)
     products = data.features[each] @ data.features.T
