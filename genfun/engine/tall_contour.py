@@ -12,9 +12,9 @@ from genfun._typing import Array, Complex, Float
 
 FADED = 40.0
 """What has decayed by exp(-FADED) next to exp(p_0 t) may be left outside."""
-DISTANCE, BEND = 8.0, 6.0
+DISTANCE, BEND = 5.0, 6.0
 """Distance of the upright part from p_0, and the width of the bend at its end, in units of 1/t_max."""
-ALIASING = 4.0
+ALIASING = 6.0
 """Nodes in a turn of exp(p t_max): the rule errs by exp(-DISTANCE ALIASING), and by rounding times exp(DISTANCE)."""
 NEGLIGIBLE = 42.0
 """Logarithm of the fall along the slope at the first step of the window, after which the contour ends."""
