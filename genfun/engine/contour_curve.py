@@ -18,7 +18,8 @@ from genfun.scaled import EPS, Scaled
 EXTENDED_GAIN = 1024.0
 """By what rounding is smaller in extended precision, of the 2048 that it has."""
 TARGET, TALL_TARGET = 1e-10, 1e-9
-"""Beyond this estimated error the contour is repeated in extended precision; the second where it has thousands of nodes."""
+"""Beyond this estimated error the contour is repeated in extended precision; the second where it may have thousands of
+nodes."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
