@@ -145,7 +145,7 @@ class SampleFeatures:
                 if chosen.any():
                     part = block[chosen]
                     part *= np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None]
-                    product = (part.T @ part).astype(np.float64, copy=False)
+                    product = _upper_square(part)
                     if total is None:
                         total = product if sign > 0.0 else -product
                     else:
@@ -156,7 +156,10 @@ class SampleFeatures:
         return self.into_modes(total).reshape(-1)[self._flat] / self.size
 
     def into_modes(self, total: Any) -> Any:
-        """A sum of squares of rows, turned from the features of the products to the modes: here those are the same."""
+        """A sum of squares of rows, turned from the features of the products to the modes: here those are the same.
+
+        Of NumPy arrays only the upper triangle is given, and needed.
+        """
         return total
 
     def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
@@ -309,6 +312,14 @@ class SampleOperator:
         f = self.features
         weights = f.weights(self.pairs, q)
         return f.squares(weights) / f.size
+
+
+def _upper_square(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """The upper triangle of X^T X in double precision, zeros below: NumPy would copy it into the other half."""
+    from scipy.linalg import get_blas_funcs
+
+    square: Any = get_blas_funcs("syrk", (rows,))
+    return square(1.0, rows.T, lower=1).T.astype(np.float64, copy=False)
 
 
 def _forms(upper: Float[Array, "d d"], blocks: Iterator[Any]) -> Float[Array, " N"]:

@@ -63,9 +63,9 @@ class StreamedFeatures(SampleFeatures):
                 start += block.shape[0]
 
     def into_modes(self, total: Any) -> Any:
-        """V^T G V."""
+        """V^T G V, of G the upper triangle."""
         turn = self.phi.turn
-        return total if turn is None else turn.T @ total @ turn
+        return total if turn is None else turn.T @ (total + np.triu(total, 1).T) @ turn
 
     def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
         """The upper triangle of V R V^T, off the diagonal twice."""
