@@ -17,8 +17,9 @@ from genfun.scaled import EPS, Scaled
 
 EXTENDED_GAIN = 1024.0
 """By what rounding is smaller in extended precision, of the 2048 that it has."""
-TARGET = 1e-10
-"""Beyond this estimated error the contour is repeated in extended precision."""
+TARGET, TALL_TARGET = 1e-10, 1e-9
+"""Beyond this estimated error the contour is repeated in extended precision; the second where it may have thousands of
+nodes."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -149,12 +150,17 @@ def _contour(
     )
     power = shift * times
     decay = Scaled.exponential(found.mantissa, power)
-    error = np.maximum(found.error, EPS * (300.0 + 4.0 * np.abs(power)))
+    error = np.maximum(found.error, _placed(power))
     if isinstance(G, GeneratingFunction):
         top = int(np.argmax(G.capacity.nodes))
         finer = extended and G.capacity.weights[top] == G.capacity.nodes[top] ** 2
         error = np.maximum(error, EPS / (EXTENDED_GAIN if finer else 1.0) * G.sensitivity.growth(times))
     return above_limit(decay, error, limit, G.floor_error()) if above else LossCurve(decay, error, "contour")
+
+
+def _placed(power: Array) -> Array:
+    """Relative error of exp(power), which no precision of the contour lessens."""
+    return EPS * (300.0 + 4.0 * np.abs(power))
 
 
 def above_limit(decay: Scaled, error: Array, limit: float, limit_error: float) -> LossCurve:
@@ -178,12 +184,13 @@ def above_limit(decay: Scaled, error: Array, limit: float, limit_error: float) -
 
 
 def best_contour(G: Transform, steps: Array, singular: Singularity) -> LossCurve:
-    """The contour, repeated in extended precision in the windows where rounding shows."""
+    """The contour, repeated in extended precision in the windows where rounding shows and that would lessen it."""
     curve = by_contour(G, steps, singular)
-    parts = []
+    parts, placed = [], _placed(singular.shift * steps)
     for window in windows(steps.astype(np.float64)):
         part = LossCurve(curve.loss[window], curve.error[window], "contour")
-        if part.error.max() > TARGET:
+        bound = TARGET if beside(G, steps[window], singular) is None else TALL_TARGET
+        if (part.error > np.maximum(placed[window], bound)).any():
             again = by_contour(G, steps[window], singular, extended=True)
             part = again if again.error.max() < part.error.max() else part
         parts.append(part)

@@ -24,7 +24,7 @@ def beside(G: Transform, steps: Array, singular: Singularity) -> OffAxis | None:
     shift, outside = singular.shift, singular.unresolved_rate
     if not G.by_roots or steps.size == 0 or (shift - outside) * float(steps[0]) >= FADED:
         return None
-    found = OffAxis.of(mode_roots(getattr(G, "inner", G))[1], G.keeps, shift)
+    found = OffAxis.of(mode_roots(getattr(G, "inner", G))[1], G.keeps, shift, G.spacing)
     return found if found.covers(outside) and found.turned(steps) <= G.most_turned else None
 
 

@@ -142,7 +142,7 @@ def _divided(steps: Array, window: slice, beside: OffAxis) -> list[slice]:
 
 def _count(beside: OffAxis, first: float, last: float) -> float:
     """Nodes of a window, both quadratures of a hyperbola; inf where what lies off the axis would be left outside."""
-    nodes = count(beside.height(first), first, last)
+    nodes = count(beside.height(first), first, last, beside.spacing)
     return np.inf if nodes > MOST_NODES else nodes or NODES + FEWER_NODES
 
 
@@ -184,7 +184,7 @@ def coefficients(
         Whether a negative result may be right; else its error is inf.
     beside : OffAxis, optional
         What lies off the real axis, which the contour is then to enclose, at more nodes
-        (`genfun.engine.tall_contour`). Their quadrature errs by less than its rounding, which is its error.
+        (`genfun.engine.tall_contour`). Its error is its rounding and what their spacing leaves.
     accuracy : float
         Relative error of the values of G, beyond rounding.
 
@@ -204,6 +204,8 @@ def coefficients(
     low = [window for window, drawn in zip(slices, tall, strict=True) if drawn is None]
     with np.errstate(invalid="ignore", divide="ignore"):
         error /= np.abs(first.values)
+        if beside is not None:
+            error += beside.spacing.aliasing
         if len(counts) > 1 and low:
             again = _quadrature(
                 G, steps, low, rate, hyperbola(counts[-1], ratio, extended), extended, [None] * len(low)
@@ -296,7 +298,7 @@ def _tall(steps: Array, window: slice, extended: bool, beside: OffAxis | None) -
     if beside is None:
         return None
     first, last = float(steps[window.start]), float(steps[window.stop - 1])
-    return nodes_and_weights(beside.height(first), first, last, extended)
+    return nodes_and_weights(beside.height(first), first, last, extended, beside.spacing)
 
 
 def _quadrature(

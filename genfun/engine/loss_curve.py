@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from genfun._typing import Array, Int
@@ -26,6 +28,8 @@ PATIENCE, FAR = 4_096, 40_000
 PATIENCE steps, if the map is small."""
 BRIEF = 1_024
 """So far the recursion goes where the contour encloses what oscillates."""
+COMPARED = 1.25
+"""Recursion and contour are compared from the step at which oscillations have faded to this multiple of it."""
 MAX_PHASE = 3_000.0
 """Bins are narrowed for oscillations of this length; longer ones show in the disagreement with the contour."""
 STEP_BUDGET, WORK_BUDGET = 400_000, 1e8
@@ -142,7 +146,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
         return known
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
-    reach = int(max(2 * FIRST_CONTOUR_STEP, fade)) if fade <= FAR else PATIENCE
+    reach = math.ceil(max(2 * FIRST_CONTOUR_STEP, COMPARED * fade)) if fade <= FAR else PATIENCE
     if reach > BRIEF and last > PATIENCE and encloses(G, steps[steps > BRIEF], singular):
         reach = BRIEF
     soon = last <= max(ALWAYS_RECURSION, reach)
@@ -158,10 +162,12 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     reach = min(reach, budget)
     early = run.losses(reach)
     while True:
-        check = np.unique(np.linspace(max(0.6 * reach, FIRST_CONTOUR_STEP), reach, 9).astype(np.int64))
+        past = COMPARED * fade <= reach
+        first = max(0.6 * reach, FIRST_CONTOUR_STEP, fade if past else 0.0)
+        check = np.unique(np.linspace(first, reach, 9).astype(np.int64))
         # Near a floor of label noise what has faded beside the start has not beside the loss.
         enclosed = G.problem.noise_variance == 0.0 and encloses(G, steps[steps > reach], singular)
-        mismatch = _mismatch(G, check, singular, early, not enclosed)
+        mismatch = _mismatch(G, check, singular, early, past or not enclosed)
         levels = early[np.array([0, reach])].log()
         representative = reach >= judged_from(G, reach, float(levels[0]), float(levels[1]))
         representative = representative or enclosed

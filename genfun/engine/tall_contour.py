@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -12,10 +13,8 @@ from genfun._typing import Array, Complex, Float
 
 FADED = 40.0
 """What has decayed by exp(-FADED) next to exp(p_0 t) may be left outside."""
-DISTANCE, BEND = 8.0, 6.0
-"""Distance of the upright part from p_0, and the width of the bend at its end, in units of 1/t_max."""
-ALIASING = 4.0
-"""Nodes in a turn of exp(p t_max): the rule errs by exp(-DISTANCE ALIASING), and by rounding times exp(DISTANCE)."""
+BEND = 6.0
+"""Width of the bend at the end of the upright part, in units of 1/t_max."""
 NEGLIGIBLE = 42.0
 """Logarithm of the fall along the slope at the first step of the window, after which the contour ends."""
 MARGIN = 1.25
@@ -26,6 +25,31 @@ PROBES = 32
 """Steps at which the angle is looked at by which modes have turned."""
 MOST_NODES = 30_000
 """A contour of more nodes is not drawn."""
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """How near the upright part is to what it encloses, and how close its nodes are.
+
+    Attributes
+    ----------
+    distance : float
+        From p_0, in units of 1/t_max. Rounding of the values grows as exp(distance).
+    density : float
+        Nodes in a turn of exp(p t_max).
+    """
+
+    distance: float
+    density: float
+
+    @property
+    def aliasing(self) -> float:
+        """By what the trapezoidal rule errs, relative to the largest later loss."""
+        return math.exp(-self.distance * self.density)
+
+
+FINE, USUAL = Spacing(5.0, 6.0), Spacing(8.0, 3.0)
+"""For values to rounding, and to about nine digits. At a density of 2 the bend errs by 1e-3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +66,18 @@ class OffAxis:
         -log of the modulus of the slowest root, or of 1 where a pole there is coupled to the modes.
     shift : float
         Rate of the loss, next to which they fade: p_0, or 0 with label noise.
+    spacing : Spacing
+        Of the contour about them.
     """
 
     decay: Float[Array, " n"]
     angle: Float[Array, " n"]
     partner: float
     shift: float
+    spacing: Spacing = FINE
 
     @classmethod
-    def of(cls, roots: Complex[Array, "..."], lasting: bool, shift: float) -> OffAxis:
+    def of(cls, roots: Complex[Array, "..."], lasting: bool, shift: float, spacing: Spacing = FINE) -> OffAxis:
         """Those of modes.
 
         Parameters
@@ -61,6 +88,8 @@ class OffAxis:
             Whether label noise or the pull of weight decay adds a root 1.
         shift : float
             Rate of the loss per step.
+        spacing : Spacing
+            Of the contour.
 
         Examples
         --------
@@ -72,7 +101,7 @@ class OffAxis:
         off = (size > 0.0) & ((np.abs(flat.imag) > 1e-12 * size) | (flat.real < 0.0))
         slowest = max(float(size.max()), 1.0 if lasting else 0.0)
         partner = -float(np.log(slowest)) if slowest > 0.0 else np.inf
-        return cls(-np.log(size[off]), np.abs(np.angle(flat[off])), partner, shift)
+        return cls(-np.log(size[off]), np.abs(np.angle(flat[off])), partner, shift, spacing)
 
     def covers(self, rate: float) -> bool:
         """Whether roots alone explain a rate of decay off the axis, so that nothing slower is elsewhere.
@@ -113,7 +142,7 @@ class OffAxis:
         return float(max(self.height(float(t)) * t for t in np.geomspace(steps[0], steps[-1], PROBES)))
 
 
-def count(height: float, first: float, last: float) -> int:
+def count(height: float, first: float, last: float, spacing: Spacing = FINE) -> int:
     """Nodes of the contour of a window, 0 where a hyperbola serves.
 
     Parameters
@@ -122,27 +151,31 @@ def count(height: float, first: float, last: float) -> int:
         Of the singularities.
     first, last : float
         Steps.
+    spacing : Spacing
     """
     if height * last <= LOW:
         return 0
-    top = min(MARGIN * height * last + DISTANCE + _slope(first, last), np.pi * last)
-    return int(np.ceil(top * ALIASING / (2.0 * np.pi)))
+    top = min(MARGIN * height * last + spacing.distance + _slope(first, last, spacing), np.pi * last)
+    return int(np.ceil(top * spacing.density / (2.0 * np.pi)))
 
 
-def _slope(first: float, last: float) -> float:
-    return BEND + DISTANCE + NEGLIGIBLE * last / first
+def _slope(first: float, last: float, spacing: Spacing) -> float:
+    return BEND + spacing.distance + NEGLIGIBLE * last / first
 
 
 @lru_cache(maxsize=64)
-def nodes_and_weights(height: float, first: float, last: float, extended: bool = False) -> tuple[Array, Array] | None:
+def nodes_and_weights(
+    height: float, first: float, last: float, extended: bool = False, spacing: Spacing = FINE
+) -> tuple[Array, Array] | None:
     r"""Nodes c and weights on the upper half of the contour, with which p = p_0 + c/t_max.
 
-    .. math:: c(y) = 8 - \phi(y) + iy,\qquad
+    .. math:: c(y) = d - \phi(y) + iy,\qquad
               \phi = w\log\big(1 + e^{(y - Y)/w}\big) + w\log\big(1 + e^{(-y - Y)/w}\big),\qquad w = 6
 
-    Upright up to the height Y, then down to the left at 45 degrees; the trapezoidal rule with 4 nodes for every turn
-    of exp(p t_max) errs by exp(-32). Where the slope would leave the strip abs(Im p) < pi the contour is the whole
-    segment, a circle in z. Unlike that of a hyperbola its number of nodes grows with the step, as Y t_max.
+    Upright at the distance d up to the height Y, then down to the left at 45 degrees; the trapezoidal rule with n
+    nodes for every turn of exp(p t_max) errs by exp(-d n). Where the slope would leave the strip abs(Im p) < pi the
+    contour is the whole segment, a circle in z. Unlike that of a hyperbola its number of nodes grows with the step, as
+    Y t_max.
 
     Parameters
     ----------
@@ -152,6 +185,8 @@ def nodes_and_weights(height: float, first: float, last: float, extended: bool =
         Steps of the window, last = t_max.
     extended : bool
         Compute in the machine's extended precision.
+    spacing : Spacing
+        d and n.
 
     Returns
     -------
@@ -167,19 +202,19 @@ def nodes_and_weights(height: float, first: float, last: float, extended: bool =
     >>> bool(abs(found - 2.0 * 0.99**100 * np.cos(10.0)) < 1e-11)
     True
     """
-    nodes = count(height, first, last)
+    nodes = count(height, first, last, spacing)
     if nodes == 0 or nodes > MOST_NODES:
         return None
     real: Any = np.longdouble if extended else np.float64
     pi = 4 * np.arctan(real(1))
-    tall = MARGIN * height * last + DISTANCE
-    if tall + _slope(first, last) >= np.pi * last:
+    tall = MARGIN * height * last + spacing.distance
+    if tall + _slope(first, last, spacing) >= np.pi * last:
         h = pi * real(last) / nodes
         y = (np.arange(nodes, dtype=real) + real(0.5)) * h
-        return DISTANCE + 1j * y, h / pi * 1j * np.ones_like(y)
-    h = 2 * pi / real(ALIASING)
+        return spacing.distance + 1j * y, h / pi * 1j * np.ones_like(y)
+    h = 2 * pi / real(spacing.density)
     y = (np.arange(nodes, dtype=real) + real(0.5)) * h
     up, down = ((s * y - tall) / BEND for s in (1, -1))
     bend = BEND * (np.logaddexp(0, up) + np.logaddexp(0, down))
     tilt = (np.tanh(up / 2) - np.tanh(down / 2)) / 2
-    return DISTANCE - bend + 1j * y, h / pi * (1j - tilt)
+    return spacing.distance - bend + 1j * y, h / pi * (1j - tilt)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from genfun._typing import Array, Bool, Shaped
+from genfun.engine.tall_contour import FINE, Spacing
 from genfun.methods.base import Method
 from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import Problem
@@ -66,6 +67,8 @@ class Transform(ABC):
         around it.
     most_turned : float
         Radians up to which modes that have turned are told apart (`resolved`).
+    spacing : Spacing
+        Of the nodes of that contour.
     """
 
     problem: Problem
@@ -75,6 +78,7 @@ class Transform(ABC):
     levels: bool = True
     by_roots: bool = False
     most_turned: float = np.inf
+    spacing: Spacing = FINE
 
     @abstractmethod
     def loss(self, q: Shaped[Array, " k"]) -> Shaped[Array, " k"]:

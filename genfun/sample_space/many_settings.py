@@ -13,7 +13,7 @@ from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, losses_at, passes, shifts
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import update_roots
-from genfun.engine.tall_contour import OffAxis, nodes_and_weights
+from genfun.engine.tall_contour import USUAL, OffAxis, nodes_and_weights
 from genfun.methods.sgd import SGD
 from genfun.sample_space.any_pairs import AnyPairs
 from genfun.sample_space.elimination import first_solutions, gain_below_one, solutions
@@ -250,7 +250,7 @@ def projected_losses_at(
     if settings.kind is not SGD and hard.size and asked is None:
         heights = _heights(settings.take(hard), pairs.nodes, shift[hard], step)
         for height in np.unique(heights):
-            drawn = nodes_and_weights(float(height), float(step), float(step))
+            drawn = nodes_and_weights(float(height), float(step), float(step), spacing=USUAL)
             if drawn is not None and drawn[0].size < 0.5 * OVERSAMPLED * step:
                 fill(hard[heights == height], drawn[0].size, lambda own, at, x=drawn: _on_tall(own, at, step, *x))
         hard = hard[~(error[hard] < HOPELESS)]

@@ -13,6 +13,7 @@ from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import mean_rate
+from genfun.engine.tall_contour import USUAL
 from genfun.engine.transform import Measures, Transform, solved_limit_error
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
@@ -76,6 +77,7 @@ class ProjectedFunction(Transform):
     """
 
     by_roots = True
+    spacing = USUAL
 
     def __init__(self, noise: MeasuredNoise, problem: Problem, method: Method, few: bool = True) -> None:
         if problem.n_samples != noise.n_samples:
