@@ -302,9 +302,10 @@ def _interpolated(columns: Array, smallest: float, most: int) -> tuple[Array, Ar
     """Indices of columns that are kept, those of the rest, and the rest as mixtures of the kept.
 
     Where columns are many more than rows, elimination first finds as many as there are rows, of which all are mixtures:
-    it takes a part of the time of a decomposition that looks for the largest column at every step.
+    it takes a part of the time of a decomposition that looks for the largest column at every step. Where fewer are to
+    stay than tell all columns apart, that decomposition has to choose among all.
     """
-    if columns.shape[1] < CROWDED * columns.shape[0]:
+    if columns.shape[1] < CROWDED * columns.shape[0] or most < columns.shape[0]:
         return _largest_first(columns, smallest, most)
     some, others, by_some = _eliminated(columns)
     kept, rest, by_kept = _largest_first(columns[:, some], smallest, most)
