@@ -183,9 +183,9 @@ class SampleFeatures:
         return _forms(self.out_of_modes(self._upper(packed)), (block for _, block in self.rows()))
 
     def _upper(self, packed: Array) -> Float[Array, "r r"]:
-        """A packed matrix as an upper triangle."""
+        """A packed matrix as an upper triangle, in the precision of the products."""
         r = self.lam.size
-        upper = np.zeros(r * r)
+        upper = np.zeros(r * r, dtype=self.kept)
         upper[self._flat] = packed
         return upper.reshape(r, r)
 
