@@ -64,10 +64,13 @@ class SampleFeatures:
         return np.triu_indices(self.lam.size)
 
     @cached_property
-    def _flat(self) -> Any:
+    def _triangle(self) -> Any:
+        """Where an upper triangle lies in a whole matrix: of NumPy a mask, of others the places in the flat matrix."""
+        r = self.lam.size
+        if self.host:
+            return np.triu(np.ones((r, r), dtype=bool))
         j, k = self.pair_index
-        flat = j * self.lam.size + k
-        return flat if self.host else self.phi.new_tensor(flat).long()
+        return self.phi.new_tensor(j * r + k).long()
 
     @cached_property
     def _lam_pairs(self) -> tuple[Any, Any]:
@@ -153,7 +156,8 @@ class SampleFeatures:
         r = self.lam.size
         if total is None:
             return self.put(np.zeros(r * (r + 1) // 2))
-        return self.into_modes(total).reshape(-1)[self._flat] / self.size
+        whole = self.into_modes(total)
+        return (whole if self.host else whole.reshape(-1))[self._triangle] / self.size
 
     def into_modes(self, total: Any) -> Any:
         """A sum of squares of rows, turned from the features of the products to the modes: here those are the same.
@@ -177,7 +181,7 @@ class SampleFeatures:
         r = self.lam.size
         if not self.host:
             upper = self.phi.new_zeros(r * r)
-            upper[self._flat] = packed.to(upper.dtype)
+            upper[self._triangle] = packed.to(upper.dtype)
             parts = [((self.phi[rows] @ upper.reshape(r, r)) * self.phi[rows]).sum(1) for rows in self.blocks()]
             return np.concatenate([self.fetch(part) for part in parts])
         return _forms(self.out_of_modes(self._upper(packed)), (block for _, block in self.rows()))
@@ -185,9 +189,9 @@ class SampleFeatures:
     def _upper(self, packed: Array) -> Float[Array, "r r"]:
         """A packed matrix as an upper triangle, in the precision of the products."""
         r = self.lam.size
-        upper = np.zeros(r * r, dtype=self.kept)
-        upper[self._flat] = packed
-        return upper.reshape(r, r)
+        upper = np.zeros((r, r), dtype=self.kept)
+        upper[self._triangle] = packed
+        return upper
 
     def squares(self, packed: Any) -> Float[Array, " N"]:
         """The same of the squares of the eigenfeatures, sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
