@@ -9,6 +9,8 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.data import _arrays
 
+ROWS = 128
+"""Rows of a symmetric kernel that are found together, from the diagonal on."""
 NEARLY_PARALLEL = 1e-3
 """Below this 1 - |cos| the angle is taken from differences: arccos loses eps/sin(t), here at most 5e-15."""
 
@@ -60,12 +62,19 @@ def relu_ntk(X: Any, X2: Any = None) -> Float[Array, "n m"]:
     norms1, norms2 = np.linalg.norm(left, axis=1), np.linalg.norm(right, axis=1)
     unit1, unit2 = left / _nonzero(norms1)[:, None], right / _nonzero(norms2)[:, None]
     kernel = np.empty((left.shape[0], right.shape[0]))
-    for rows in _arrays.slices(*kernel.shape):
-        kernel[rows] = _angular(unit1[rows], unit2)
+    if X2 is None:  # one half
+        for start in range(0, len(left), ROWS):
+            rows = slice(start, start + ROWS)
+            kernel[rows, start:] = _angular(unit1[rows], unit2[start:])
+            own = kernel[rows, rows]
+            own[:] = 0.5 * (own + own.T)
+            kernel[rows.stop :, rows] = kernel[rows, rows.stop :].T
+    else:
+        for rows in _arrays.slices(*kernel.shape):
+            kernel[rows] = _angular(unit1[rows], unit2)
     kernel *= norms1[:, None] * norms2 / (2.0 * np.pi * left.shape[1])
     if X2 is None:
         np.fill_diagonal(kernel, norms1**2 / left.shape[1])
-        kernel = 0.5 * (kernel + kernel.T)
     return kernel
 
 

@@ -33,7 +33,7 @@ class SampleBasis:
     vectors : array, shape (N, m)
         X; the first column is constant, 1/sqrt(N).
     moments : array, shape (m, r (r + 1)/2)
-        Q(X_a), packed as in `SampleFeatures`.
+        Q(X_a), packed as in `SampleFeatures`; in single precision where the products were.
     coordinates : array, shape (k, m)
         In the subspace of the search.
     products : float
@@ -106,7 +106,8 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
         for packed, vector in zip(moments, vectors.T, strict=True):
             packed[:] = features.moment(vector)
     else:
-        moments = space.features.fetch(space.moment(coordinates.T))
+        found = space.moment(coordinates.T)
+        moments = found if space.features.host else space.features.fetch(found)
     return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves)
 
 

@@ -11,34 +11,49 @@ from genfun.sample_space.projection import symmetric
 
 TOGETHER = 512
 """Systems eliminated together, so that they stay in the cache."""
+FEW = 200
+"""Systems up to which a whole triangle is changed at once; of more, the columns one by one stay in a nearer cache."""
 SMALL = 1e-3
 """A pivot this small, relative to the entries of its system, is no pivot: those systems are solved one by one."""
 
 
 @lru_cache
-def _places(m: int) -> tuple[Array, list[Array]]:
-    """Where a packed upper triangle has its rows' starts, and the part of every column above the diagonal."""
-    starts = np.concatenate([[0], np.cumsum(np.arange(m, 1, -1))])
-    return starts, [np.array([starts[j] + i - j for j in range(i)], dtype=np.int64) for i in range(m)]
+def _places(m: int) -> tuple[Array, Array, list[tuple[Array, Array]]]:
+    """Where packed rows of an upper triangle have its columns one after the other, and its diagonal then is.
+
+    With the row and the column of every entry of the leading triangles, which are at the front.
+    """
+    rows = np.zeros((m, m), dtype=np.int64)
+    rows[np.triu_indices(m)] = np.arange(m * (m + 1) // 2)
+    second, first = np.tril_indices(m)
+    entries = [(first[: i * (i + 1) // 2], second[: i * (i + 1) // 2]) for i in range(m)]
+    return rows[first, second], np.cumsum(np.arange(1, m + 1)) - 1, entries
 
 
 def _eliminate(packed: Array, right: Array | None, m: int) -> Array:
     """Eliminates all unknowns but the first in place, the last one first; returns the pivots, shape (m, k)."""
-    starts, columns = _places(m)
+    _, diagonal, entries = _places(m)
+    few = packed.shape[1] <= FEW
     for i in range(m - 1, 0, -1):
-        column = packed[columns[i]]
-        factors = column / packed[starts[i]]
-        for j in range(i):
-            packed[starts[j] : starts[j] + i - j] -= factors[j] * column[j:]
+        start = diagonal[i] - i
+        column = packed[start : start + i]
+        factors = column / packed[start + i]
+        if few:
+            first, second = entries[i]
+            packed[:start] -= factors[first] * column[second]
+        else:
+            for j in range(i):
+                packed[diagonal[j] - j : diagonal[j] + 1] -= factors[: j + 1] * column[j]
         if right is not None:
             right[:i] -= factors * right[i]
-    return packed[starts]
+    return packed[diagonal]
 
 
 def _minus(kernel: Array, z: Array, m: int) -> Array:
-    """I - zK, packed."""
-    packed = kernel * -z
-    packed[_places(m)[0]] += 1.0
+    """I - zK, packed column by column."""
+    columns, diagonal, _ = _places(m)
+    packed = kernel[columns] * -z
+    packed[diagonal] += 1.0
     return packed
 
 
@@ -69,7 +84,7 @@ def first_solutions(
         result[part] = right[0] / packed[0]
         small = np.flatnonzero(~(np.abs(pivots).min(axis=0) > SMALL * size)) + start
         if small.size:
-            matrix = symmetric(_minus(kernel[:, small], z[small], m), m)
+            matrix = np.eye(m) - z[small, None, None] * symmetric(kernel[:, small], m)
             sound = np.isfinite(matrix).all(axis=(1, 2))
             result[small[~sound]] = np.nan
             small = small[sound]

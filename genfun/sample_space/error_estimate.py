@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -19,6 +19,8 @@ SAFETY, NEARBY, PART = 2.0, 3.0, 0.1
 were met, `loss_error` and `error`."""
 STEEPEST = 690.0
 """Logarithm of a factor that is called infinite."""
+MOST_STEPS = 128
+"""Steps of a curve whose errors are kept, at most."""
 RECENT: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
 """The function of the last curve of a noise, while somebody holds it: its sums serve the error of that curve."""
 
@@ -37,7 +39,7 @@ class ErrorEstimate:
         m'; 0 if the noise was not judged.
     error, loss_error : float
         Estimated relative errors of the edges and losses that were checked.
-    sampling, leading, transform : methods
+    sampling, leading, transform, once : methods
         As of `genfun.sample_space.measured.MeasuredNoise`.
     """
 
@@ -49,6 +51,7 @@ class ErrorEstimate:
     sampling: Any
     leading: Any
     transform: Any
+    once: Any
     _close: Any
 
     @cached_property
@@ -115,6 +118,11 @@ class ErrorEstimate:
         problem, method, steps, log_losses :
             As of `loss_changes`.
         """
+        key = ("errors", method, problem.noise_variance, steps.tobytes(), log_losses.tobytes())
+        find = partial(self._loss_errors, problem, method, steps, log_losses)
+        return find() if steps.size > MOST_STEPS else self.once(key, find)
+
+    def _loss_errors(self, problem: Any, method: Method, steps: Array, log_losses: Array) -> Array:
         found = self.loss_changes(problem, method, steps, log_losses)
         if not 0 < self.fewer < self.pairs.size:
             return found

@@ -11,8 +11,8 @@ from genfun._threads import on_one_thread
 from genfun._typing import Array, Shaped
 from genfun.sample_space.projection import PairMeasure, symmetric
 
-CHUNK = 16_384
-"""Numbers in a working array, small enough for the cache."""
+CHUNK, PAIRS = 32_768, 256
+"""Numbers in a working array, small enough for the cache, and pairs at least that are summed over at once."""
 
 
 def denominator_coefficients(q: Any, beta: Any, g: Any, rate: Any) -> Shaped[Array, "4 k"]:
@@ -73,12 +73,12 @@ class HeavyBallPairs:
         features, weights = self.measure.features.astype(real, copy=False), weights.astype(real, copy=False)
         result = np.empty((weights.shape[0], q.size), dtype=table.dtype)
         least = np.full(q.size, np.nan)
-        columns = max(1, CHUNK // 64)
-        rows = max(64, CHUNK // min(columns, max(q.size, 1)))
+        columns = max(1, CHUNK // PAIRS)
+        rows = max(PAIRS, CHUNK // min(columns, max(q.size, 1)))
         for start in range(0, q.size, columns):
             part = slice(start, start + columns)
             chunk = np.ascontiguousarray(table[:, part])
-            total = np.zeros((weights.shape[0], chunk.shape[1]), dtype=table.dtype)
+            total: Any = 0.0
             smallest = np.full(chunk.shape[1], np.inf)
             for low in range(0, features.shape[0], rows):
                 some = slice(low, low + rows)
@@ -86,8 +86,8 @@ class HeavyBallPairs:
                 if not np.iscomplexobj(inverse):
                     np.minimum(smallest, inverse.min(axis=0), out=smallest)
                 np.reciprocal(inverse, out=inverse)
-                total += (weights[:, some] @ inverse.view(real)).view(chunk.dtype)
-            result[:, part] = total
+                total += weights[:, some] @ inverse.view(real)
+            result[:, part] = total.view(chunk.dtype)
             least[part] = smallest
         return result, least
 

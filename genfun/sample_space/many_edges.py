@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from genfun._root import bracketed_roots
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float
 from genfun.sample_space.many_settings import projected_gains
 from genfun.sample_space.projected_edge import INSIDE, STEEPEST
@@ -14,6 +15,7 @@ ACCURACY = 1e-13
 """Of the logarithm of an edge."""
 
 
+@on_one_thread
 def heavy_ball_edges(pairs: PairMeasure, momenta: Float[Array, " S"], gamma: float) -> Float[Array, " S"]:
     """What `projected_edge` finds for one momentum after the other.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
 from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, losses_at, passes, shifts
@@ -176,6 +177,7 @@ def root_radii(settings: Settings, nodes: Float[Array, " n"]) -> tuple[Array, Ar
         return 2.0 * np.log(largest), np.log(off * partner)
 
 
+@on_one_thread
 def projected_losses_at(
     pairs: PairMeasure, settings: Settings, step: int, asked: Asked | None = None
 ) -> tuple[Scaled, Float[Array, " S"]]:

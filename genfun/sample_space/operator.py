@@ -64,10 +64,13 @@ class SampleFeatures:
         return np.triu_indices(self.lam.size)
 
     @cached_property
-    def _flat(self) -> Any:
+    def _triangle(self) -> Any:
+        """Where an upper triangle lies in a whole matrix: of NumPy a mask, of others the places in the flat matrix."""
+        r = self.lam.size
+        if self.host:
+            return np.triu(np.ones((r, r), dtype=bool))
         j, k = self.pair_index
-        flat = j * self.lam.size + k
-        return flat if self.host else self.phi.new_tensor(flat).long()
+        return self.phi.new_tensor(j * r + k).long()
 
     @cached_property
     def _lam_pairs(self) -> tuple[Any, Any]:
@@ -145,7 +148,7 @@ class SampleFeatures:
                 if chosen.any():
                     part = block[chosen]
                     part *= np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None]
-                    product = (part.T @ part).astype(np.float64, copy=False)
+                    product = _upper_square(part)
                     if total is None:
                         total = product if sign > 0.0 else -product
                     else:
@@ -153,10 +156,14 @@ class SampleFeatures:
         r = self.lam.size
         if total is None:
             return self.put(np.zeros(r * (r + 1) // 2))
-        return self.into_modes(total).reshape(-1)[self._flat] / self.size
+        whole = self.into_modes(total)
+        return (whole if self.host else whole.reshape(-1))[self._triangle] / self.size
 
     def into_modes(self, total: Any) -> Any:
-        """A sum of squares of rows, turned from the features of the products to the modes: here those are the same."""
+        """A sum of squares of rows, turned from the features of the products to the modes: here those are the same.
+
+        Of NumPy arrays only the upper triangle is given, and needed.
+        """
         return total
 
     def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
@@ -174,17 +181,17 @@ class SampleFeatures:
         r = self.lam.size
         if not self.host:
             upper = self.phi.new_zeros(r * r)
-            upper[self._flat] = packed.to(upper.dtype)
+            upper[self._triangle] = packed.to(upper.dtype)
             parts = [((self.phi[rows] @ upper.reshape(r, r)) * self.phi[rows]).sum(1) for rows in self.blocks()]
             return np.concatenate([self.fetch(part) for part in parts])
         return _forms(self.out_of_modes(self._upper(packed)), (block for _, block in self.rows()))
 
     def _upper(self, packed: Array) -> Float[Array, "r r"]:
-        """A packed matrix as an upper triangle."""
+        """A packed matrix as an upper triangle, in the precision of the products."""
         r = self.lam.size
-        upper = np.zeros(r * r)
-        upper[self._flat] = packed
-        return upper.reshape(r, r)
+        upper = np.zeros((r, r), dtype=self.kept)
+        upper[self._triangle] = packed
+        return upper
 
     def squares(self, packed: Any) -> Float[Array, " N"]:
         """The same of the squares of the eigenfeatures, sum_{j <= k} R_jk phi_ij^2 phi_ik^2.
@@ -309,6 +316,14 @@ class SampleOperator:
         f = self.features
         weights = f.weights(self.pairs, q)
         return f.squares(weights) / f.size
+
+
+def _upper_square(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """The upper triangle of X^T X in double precision, zeros below: NumPy would copy it into the other half."""
+    from scipy.linalg import get_blas_funcs
+
+    square: Any = get_blas_funcs("syrk", (rows,))
+    return square(1.0, rows.T, lower=1).T.astype(np.float64, copy=False)
 
 
 def _forms(upper: Float[Array, "d d"], blocks: Iterator[Any]) -> Float[Array, " N"]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int
 from genfun.engine.contour_curve import AboveLimit, LossCurve, by_contour, joined, near_limit
 from genfun.engine.enclosed import beside
@@ -148,6 +149,7 @@ def unresolved_rate(F: ProjectedFunction) -> float:
     return float(np.log(np.abs(flat[off]).max() * partner))
 
 
+@on_one_thread
 def projected_singularity(F: ProjectedFunction) -> Singularity:
     """The dominant singularity: the largest real p at which an eigenvalue of zK(z) is 1.
 
@@ -214,6 +216,7 @@ def projected_curve(F: ProjectedFunction, steps: Int[Array, " t"], singular: Sin
     return inverted(F, steps, F.known_singularity() if singular is None else singular)
 
 
+@on_one_thread
 def inverted(F: ProjectedFunction, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
     """Coefficients of a projected function at ascending steps.
 

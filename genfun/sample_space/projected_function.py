@@ -37,6 +37,9 @@ CHUNK = 16_384
 KEPT = 10_000
 """Points whose sums are kept, for the same function on fewer vectors."""
 
+MOST_STEPS = 128
+"""Steps of a curve that is kept, at most."""
+
 
 class ProjectedFunction(Transform):
     r"""L~(z) with the noise of the data: everything projected on the vectors X of a `MeasuredNoise`.
@@ -138,11 +141,14 @@ class ProjectedFunction(Transform):
         if self._larger is not None:
             return self._larger.known_singularity()
         if self._singular is None:
-            whole = self.pairs is self.noise.pairs
-            key = (type(self), self.method, whole, self.problem.noise_variance)
-            found: Singularity = self.noise.once(key, lambda: projected_singularity(self))
+            found: Singularity = self.noise.once(self._key, lambda: projected_singularity(self))
             self._singular = found
         return self._singular
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        """What the function depends on beside its noise."""
+        return type(self), self.method, self.pairs is self.noise.pairs, self.problem.noise_variance
 
     def known_curve(self, steps: Int[Array, " t"], singular: Singularity) -> LossCurve:
         """Mean losses at ascending steps; see `genfun.sample_space.projected_curve`.
@@ -155,7 +161,11 @@ class ProjectedFunction(Transform):
         """
         from genfun.sample_space.projected_curve import projected_curve
 
-        return projected_curve(self, steps, singular)
+        if self._larger is not None or self.gamma == 0.0 or singular is not self._singular or steps.size > MOST_STEPS:
+            return projected_curve(self, steps, singular)
+        # An answer in words, or a search that ends where another did, asks again for what was found.
+        key = ("curve", *self._key, steps.tobytes())
+        return self.noise.once(key, lambda: projected_curve(self, steps, singular))
 
     def stepper(self, phase: float, last: int) -> CurveSteps:
         """The losses one after the other.

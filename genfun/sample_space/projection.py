@@ -254,10 +254,7 @@ class PairFold:
         ----------
         packed : array, shape (m, r (r + 1)/2)
         """
-        whole, start = np.empty((packed.shape[0], self.size, self.size)), 0
-        for last in range(self.size - 1, -1, -1):  # a packed row, from its diagonal on, runs down from there
-            whole[:, last, : last + 1] = packed[:, start : start + last + 1][:, ::-1]
-            start += last + 1
+        whole = self._lower(packed, slice(0, self.size))
         for matrix in whole:  # the other half by blocks: single columns would take a cache line for every number
             for low in range(0, self.size, MIRRORED):
                 rows = slice(low, low + MIRRORED)
@@ -265,6 +262,16 @@ class PairFold:
                 own[:] = np.tril(own) + np.tril(own, -1).T
                 matrix[rows, rows.stop :] = matrix[rows.stop :, rows].T
         return whole
+
+    def _lower(self, packed: Float[Array, "m pairs"], rows: slice) -> Float[Array, "m n k"]:
+        """Some rows of the same up to their diagonal, zeros beyond it."""
+        found = np.zeros((packed.shape[0], rows.stop - rows.start, rows.stop))
+        backwards = packed[
+            :, ::-1
+        ]  # the last packed row is the first of ascending eigenvalues, its end the first entry
+        for i, last in enumerate(range(rows.start, rows.stop)):
+            found[:, i, : last + 1] = backwards[:, last * (last + 1) // 2 : (last + 1) * (last + 2) // 2]
+        return found
 
     def __call__(self, weights: Float[Array, "r r"]) -> Float[Array, " P"]:
         """Weights of the pairs of nodes, those of different nodes counted twice.
@@ -276,41 +283,52 @@ class PairFold:
         """
         return self.rule.fold(self.rule.fold(weights).T)[self.first, self.second] * self._twice
 
-    def products(self, matrices: Float[Array, "m r r"], other: Float[Array, "r r"]) -> tuple[Array, Array]:
+    def products(self, packed: Float[Array, "m pairs"], other: Float[Array, "r r"]) -> tuple[Array, Array]:
         """Folds of the products, entry by entry, of any two of several matrices, and of each with another one.
 
-        Bin by bin, so that what is multiplied stays in the cache, and each half of what is symmetric once.
+        From the packed matrices, some rows at a time, so that what is multiplied stays in the cache; and of what is
+        symmetric one half: a block T on the diagonal, its own diagonal halved, stands for T + T^T.
 
         Parameters
         ----------
-        matrices : array, shape (m, r, r)
-            Symmetric, of ascending eigenvalues.
+        packed : array, shape (m, r (r + 1)/2)
+            Symmetric, of descending eigenvalues.
         other : array, shape (r, r)
-            The same.
+            Symmetric, of ascending eigenvalues.
 
         Returns
         -------
         (array, array)
             Shapes (m (m + 1)/2, P) and (m, P).
         """
-        m, n = matrices.shape[0], self.rule.nodes.size
-        half, folded = np.zeros((n, self.size)), np.zeros((n, n))
-        work = np.empty(self.size * max(rows.stop - rows.start for rows, *_ in self._bins))
-
-        def fold(one: Array, two: Array) -> Array:
-            for rows, low, high, matrix in self._bins:
-                target, mine, its = half[low:high, rows.start :], one[rows, rows.start :], two[rows, rows.start :]
-                if matrix is None:
-                    np.multiply(mine, its, out=target)
-                else:
-                    np.matmul(matrix.T, np.multiply(mine, its, out=work[: mine.size].reshape(mine.shape)), out=target)
-            for columns, low, high, matrix in self._bins:
-                found = half[:high, columns]
-                folded[:high, low:high] = found if matrix is None else found @ matrix
-            return folded[self.first, self.second] * self._twice
-
-        kernel = np.stack([fold(matrices[a], matrices[b]) for a, b in combinations_with_replacement(range(m), 2)])
-        return kernel, np.stack([fold(matrix, other) for matrix in matrices])
+        m, n = packed.shape[0], self.rule.nodes.size
+        folds = np.empty((m * (m + 1) // 2 + m, self.first.size))
+        for rows, low, high, matrix in self._bins:
+            half = np.zeros((folds.shape[0], high - low, rows.stop))
+            for start in range(rows.start, rows.stop, MIRRORED):
+                some = slice(start, min(start + MIRRORED, rows.stop))
+                factors = [*self._lower(packed, some), other[some, : some.stop]]
+                turned = None if matrix is None else matrix[start - rows.start : some.stop - rows.start].T
+                work = np.empty_like(factors[0])
+                pairs = [(a, b) for a, b in combinations_with_replacement(range(m + 1), 2) if a < m]
+                # Those with the other one come last, in the order of the result.
+                for into, (a, b) in zip(half, sorted(pairs, key=lambda pair: pair[1] == m), strict=True):
+                    np.multiply(factors[a], factors[b], out=work)
+                    work.reshape(-1)[start :: some.stop + 1] *= 0.5
+                    if turned is None:
+                        into[start - rows.start : some.stop - rows.start, : some.stop] = work
+                    else:
+                        into[:, : some.stop] += turned @ work
+            found = np.empty((folds.shape[0], high - low, high))
+            for columns, left, right, across in self._bins:
+                if left <= low:
+                    part = half[:, :, columns]
+                    found[:, :, left:right] = part if across is None else part @ across
+            found[:, :, low:] += found[:, :, low:].swapaxes(1, 2).copy()
+            second, first = np.tril_indices(high - low, low, high)
+            folds[:, first * n - first * (first - 1) // 2 + second + low - first] = found[:, second, first]
+        folds *= self._twice
+        return folds[:-m], folds[-m:]
 
 
 def pair_measure(
@@ -340,14 +358,14 @@ def pair_measure(
         See `interpolation`; width 0 keeps every eigenvalue.
     """
     fold = PairFold(eigenvalues, width, count)
-    matrices = fold.ascending(moments)
     start = (coefficients @ coefficients.T)[::-1, ::-1]
-    kernel, source = fold.products(matrices, start)
+    kernel, source = fold.products(moments, start)
     kernel *= n_samples
     source *= n_samples
     rule, lam = fold.rule, eigenvalues[::-1]
     modes, floor = labels
-    diagonals = n_samples * np.diagonal(matrices, axis1=1, axis2=2)
+    at = np.arange(lam.size)
+    diagonals = n_samples * moments[:, -1 - at * (at + 3) // 2].astype(np.float64)
     return PairMeasure(
         rule.nodes,
         fold.first,

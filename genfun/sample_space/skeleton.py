@@ -35,6 +35,8 @@ LATEST, SLOW = 1e16, 50.0
 """Latest step that settings look at; they do so to SLOW times the ratio of the fastest mode's rate to the slowest."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
+CROWDED = 1.3
+"""Columns for every row from which some are left out by elimination first."""
 CELLS = 16_384
 """Settings times pairs worked on together, so that all working arrays stay in the cache."""
 
@@ -297,7 +299,22 @@ def _moved(pairs: PairMeasure, table: Array, blocks: list[Array], tolerance: flo
 
 
 def _interpolated(columns: Array, smallest: float, most: int) -> tuple[Array, Array, Array]:
-    """Indices of columns that are kept, those of the rest, and the rest as mixtures of the kept."""
+    """Indices of columns that are kept, those of the rest, and the rest as mixtures of the kept.
+
+    Where columns are many more than rows, elimination first finds as many as there are rows, of which all are mixtures:
+    it takes a part of the time of a decomposition that looks for the largest column at every step. Where fewer are to
+    stay than tell all columns apart, that decomposition has to choose among all.
+    """
+    if columns.shape[1] < CROWDED * columns.shape[0] or most < columns.shape[0]:
+        return _largest_first(columns, smallest, most)
+    some, others, by_some = _eliminated(columns)
+    kept, rest, by_kept = _largest_first(columns[:, some], smallest, most)
+    mixture = np.concatenate([by_kept, by_some[kept] + by_kept @ by_some[rest]], axis=1)
+    return some[kept], np.concatenate([some[rest], others]), mixture
+
+
+def _largest_first(columns: Array, smallest: float, most: int) -> tuple[Array, Array, Array]:
+    """The same by a QR decomposition with pivots, which ends where what is left of all columns is small."""
     from scipy.linalg import qr, solve_triangular
 
     factors: Any = qr(columns, mode="r", pivoting=True, overwrite_a=True, check_finite=False)
@@ -307,4 +324,18 @@ def _interpolated(columns: Array, smallest: float, most: int) -> tuple[Array, Ar
     least = int(np.count_nonzero(sizes[:1] > 0.0))
     rank = min(max(int(np.count_nonzero(sizes > smallest)), least), most)
     mixture: Any = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:])
+    return order[:rank], order[rank:], mixture
+
+
+def _eliminated(columns: Array) -> tuple[Array, Array, Array]:
+    """The same by elimination with exchange of columns, as many of them kept as there are rows."""
+    from scipy.linalg import solve_triangular
+    from scipy.linalg.lapack import dgetrf
+
+    rank, order = columns.shape[0], np.arange(columns.shape[1])
+    factors, exchanged, _ = dgetrf(columns.T)
+    for i, other in enumerate(exchanged.tolist()):
+        order[[i, other]] = order[[other, i]]
+    lower = factors[:rank]
+    mixture: Any = solve_triangular(lower, factors[rank:].T, trans="T", lower=True, unit_diagonal=True)
     return order[:rank], order[rank:], mixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from genfun.sample_space.operator import ROWS, SampleFeatures
 
 SINGLE = 5e8
 """Operations of half a product, N r^2, from which the search for vectors runs in single precision."""
+KEPT = 1 << 26
+"""Bytes of rows in single precision that are kept, at most, beside those that are in memory in double precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,15 @@ class StreamedFeatures(SampleFeatures):
 
     def rows(self) -> Iterator[tuple[slice, Any]]:
         """Blocks of samples with their rows x."""
+        width = self.phi.shape[1] if self.phi.turn is None else self.phi.turn.shape[0]
+        few = self.single and self.phi.whole and 4 * self.phi.shape[0] * width <= KEPT
+        return iter(self._converted) if few else self._read()
+
+    @cached_property
+    def _converted(self) -> list[tuple[slice, Any]]:
+        return list(self._read())
+
+    def _read(self) -> Iterator[tuple[slice, Any]]:
         start = 0
         for whole in self.phi.rows():
             for low in range(0, whole.shape[0], ROWS):
@@ -63,9 +75,9 @@ class StreamedFeatures(SampleFeatures):
                 start += block.shape[0]
 
     def into_modes(self, total: Any) -> Any:
-        """V^T G V."""
+        """V^T G V, of G the upper triangle."""
         turn = self.phi.turn
-        return total if turn is None else turn.T @ total @ turn
+        return total if turn is None else turn.T @ (total + np.triu(total, 1).T) @ turn
 
     def out_of_modes(self, upper: Float[Array, "r r"]) -> Float[Array, "d d"]:
         """The upper triangle of V R V^T, off the diagonal twice."""

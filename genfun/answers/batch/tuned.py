@@ -90,6 +90,10 @@ class _Reach:
         logs = found.log()
         return np.where(np.isfinite(logs) & (error < 0.1), logs, np.inf).reshape(x.size, y.size)
 
+    def excess(self, steps: int) -> float:
+        """How much the least log loss is above the target, or any at or below it."""
+        return self.best(steps, enough=True) - self.log_target
+
     def best(self, steps: int, enough: bool) -> float:
         """Least log loss, or any at or below the target if that is enough; leaves its place in `centre`."""
         x, y = self._wide
@@ -121,6 +125,21 @@ class _Reach:
         self._wide = (x, y)
 
 
+def _between(low: int, high: int, above: float, below: float, slow: int) -> int:
+    """Where log loss - log target, above 0 at one step and at or below it at a later one, is 0 on a power law.
+
+    After a try that did not halve the steps between (slow = 1) it is twice as far from the nearer end, to come to the
+    other side; then by bisection. It keeps from either end half of what is to be left.
+    """
+    if low < 8:
+        return (low + high) // 2
+    share = above / (above - below) if math.isfinite(above) and slow < 2 else 0.5
+    if slow == 1:
+        share = min(max(2.0 * share if share < 0.5 else 2.0 * share - 1.0, 0.0), 1.0)
+    beside = max(1, int(0.5 * CLOSE * high))
+    return min(max(round(low * (high / low) ** share), low + beside), high - beside)
+
+
 def tuned_steps(
     problem: Problem | LinearData,
     batch_size: int | None,
@@ -132,7 +151,7 @@ def tuned_steps(
 
     .. math:: K(b) = \min_{\alpha}\ \min\{t : E\,L(t) \le \ell\}
 
-    by bisection over t, with a map of settings at every t.
+    by interpolation over log t, or bisection where that narrows little, with a map of settings at every t.
 
     **Assumptions.** Those of `predict`; the least loss over settings falls with t. At most 10^9 steps.
 
@@ -166,17 +185,20 @@ def tuned_steps(
     if loss < case.label_noise or not (case.has_finite_trace or batch_size is None):
         return np.inf, None
     reach = _Reach(case.problem, batch_size, math.log(loss), tuned, case.noise)
-    low, high = 0, 1
-    while reach.best(high, enough=True) > reach.log_target:
+    (low, above), high = (0, math.inf), 1
+    while (below := reach.excess(high)) > 0.0:
         if high >= MOST_STEPS:
             return np.inf, None
-        low, high = high, 4 * high
+        (low, above), high = (high, below), 4 * high
+    slow = 0
     while high - low > max(1, CLOSE * high):
-        middle = (low + high) // 2 if low < 8 else round(math.sqrt(low * high))
-        if reach.best(middle, enough=True) <= reach.log_target:
-            high = middle
+        before, middle = high - low, _between(low, high, above, below, slow)
+        excess = reach.excess(middle)
+        if excess <= 0.0:
+            high, below = middle, excess
         else:
-            low = middle
+            low, above = middle, excess
+        slow = slow + 1 if high - low > 0.5 * before else 0
     reach.best(high, enough=False)
     setting = reach.region.setting(*reach.centre)
     return steps_to_loss(case.problem, setting, loss, case.noise), setting
