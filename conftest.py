@@ -98,6 +98,9 @@ def _kind(value: Any) -> Hashable:
 class _Checks:
     """jaxtyping's checks of a function, and the kinds of arguments and results that have passed them."""
 
+    on = True
+    """False in tests that hand over other kinds on purpose."""
+
     def __init__(self, function: Callable[..., Any], jaxtyped: Callable[..., Any], typechecker: Any) -> None:
         self.function, self.jaxtyped, self.typechecker = function, jaxtyped, typechecker
         self.passed: dict[Hashable, set[Hashable]] = {}
@@ -150,6 +153,8 @@ def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(function)
         def call(*args: Any, **named: Any) -> Any:
+            if not _Checks.on:
+                return function(*args, **named)
             kinds: Any = tuple(map(type, args))
             if named or not PLAIN.issuperset(kinds):
                 kinds = tuple([(a.shape, a.dtype.num) if type(a).__name__ == "ndarray" else _kind(a) for a in args])
@@ -183,6 +188,16 @@ def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *, typechecker: functools.partial(decorate, typechecker=typechecker)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Check nothing in a test that hands over other kinds than are annotated: the annotations would refuse first."""
+    _Checks.on = item.get_closest_marker("other_kinds") is None
+    try:
+        return (yield)
+    finally:
+        _Checks.on = True
+
+
 def pytest_collection_finish() -> None:
     """Garbage is what the tests leave, not what they have imported."""
     gc.freeze()
@@ -201,8 +216,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.slow)
-        if item.config.getoption("shapes") and item.get_closest_marker("other_kinds"):
-            item.add_marker(pytest.mark.skip(reason="the annotations refuse first"))
         if MISSING and item.nodeid in WITH_TORCH:
             item.add_marker(pytest.mark.skip(reason="torch is not installed"))
     yield
