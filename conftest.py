@@ -201,6 +201,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_collection_finish() -> None:
     """Garbage is what the tests leave, not what they have imported."""
     gc.freeze()
+    # To look through what the tests hold takes a tenth of their time, as often as Python does by itself.
+    gc.set_threshold(20_000, 10, 10)
     gc.enable()
 
 
