@@ -42,6 +42,8 @@ WITH_TORCH = {
     "tests/test_validation.py::test_every_claim_of_the_file_holds[rungs]",
 }
 """Files, folders and single tests that import torch."""
+FIRST = ("tests/explorer/test_browser.py", "tests/test_validation.py")
+"""Files of which each takes a worker long: they begin first, so that no worker is at them alone in the end."""
 # An int passes where a float is asked for, as everywhere in Python.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 PLAIN: set[type] = {bool, int, float, complex, type(None)}
@@ -214,12 +216,13 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Mark pages as slow, skip single tests, and leave one of each where that is asked for."""
+    """Mark pages as slow, skip single tests, take long files first, and leave one of each where that is asked for."""
     for item in items:
         if item.path.suffix == ".md":
             item.add_marker(pytest.mark.slow)
         if MISSING and item.nodeid in WITH_TORCH:
             item.add_marker(pytest.mark.skip(reason="torch is not installed"))
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     yield
     if items and items[0].config.getoption("one_of_each"):
         _keep_one_of_each(items)
