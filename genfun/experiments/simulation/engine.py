@@ -64,7 +64,10 @@ def run_chunk(
     each = settings.repeated(outputs)
     size = (runs, each.count, d)
     x = [arrays.empty(size) for _ in range(settings.components)]
-    g, square, weights = arrays.empty(size), arrays.empty(size), arrays.put(space.weights)
+    g, weights = arrays.empty(size), arrays.put(space.weights)
+    # Of residuals all weigh the same, and no array of squares is written.
+    weight = float(space.weights[0]) if (space.weights == space.weights[0]).all() else None
+    square = arrays.empty(size) if weight is None else g
     stepper = Stepper(each, arrays, size)
     index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
     varies = moving is not None and moving.varies
@@ -99,8 +102,11 @@ def run_chunk(
             if t == kept[place]:
                 whole = average is None or t <= counted
                 shown = x[0] if whole else x[-1]
-                arrays.multiply(shown, shown, out=square)
-                losses[place] = arrays.weighted(square, weights)
+                if weight is None:
+                    arrays.multiply(shown, shown, out=square)
+                    losses[place] = arrays.weighted(square, weights)
+                else:
+                    losses[place] = arrays.squares(shown) * weight
                 if counted >= 0 and not whole:
                     losses[place] /= float(t - counted) ** 2
                 place += 1
