@@ -137,7 +137,7 @@ def steps_of_settings(
                     noise = math.ldexp(label, -scale[s])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
@@ -153,7 +153,7 @@ def loaded(function: Callable[..., Any], work: float = 0.0) -> Callable[..., Any
     Parameters
     ----------
     function : callable
-        One of this module.
+        One of this module, or another in loops that numba compiles.
     work : float
         Points, or steps, times modes to come.
     """

@@ -38,6 +38,10 @@ class Backend(Protocol):
         """Weighted sums of all rows, shape (runs, rows)."""
         ...
 
+    def squares(self, x: Any) -> Any:
+        """Sums of the squares of all rows, shape (runs, rows)."""
+        ...
+
     def put(self, array: Any) -> Any:
         """A NumPy array of floats on the device, in the precision of the runs."""
         ...
@@ -83,14 +87,16 @@ class NumPyBackend:
     dtype : "float64" or "float32"
     """
 
-    chunk_bytes = 1 << 20
-    """Fits in the second-level cache of one core; measured best among 2^18 to 2^25 on 1,000 samples."""
+    chunk_bytes = 1 << 23
+    """Measured best among 2^19 to 2^25 with 1 MiB of second-level cache and 32 of the third: fewer calls of NumPy weigh
+    more than what leaves the second."""
     together: int | None = None
 
     def __init__(self, dtype: Dtype) -> None:
         self.dtype = np.dtype(dtype)
         self.itemsize = self.dtype.itemsize
         self._table: tuple[Any, Any] = (None, None)
+        self._starts = np.zeros((0, 0, 1), dtype=np.int64)
 
     def multiply(self, a: Any, b: Any, out: Any) -> Any:
         """By broadcasting."""
@@ -107,6 +113,10 @@ class NumPyBackend:
     def weighted(self, x: Any, weights: Any) -> Any:
         """By BLAS."""
         return x @ weights
+
+    def squares(self, x: Any) -> Any:
+        """In one pass, each row by itself."""
+        return np.einsum("rsd,rsd->rs", x, x)
 
     def put(self, array: Any) -> Any:
         """A copy in the precision of the runs, unless it is that already."""
@@ -137,8 +147,9 @@ class NumPyBackend:
 
     def pick(self, x: Any, index: Any) -> Any:
         """One number for each sample of the batch."""
-        starts = x.shape[2] * np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], 1)
-        return x.reshape(-1).take(index[:, None, :] + starts)
+        if self._starts.shape[:2] != x.shape[:2] or self._starts[-1, -1, 0] != x.size - x.shape[2]:
+            self._starts = x.shape[2] * np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], 1)
+        return x.reshape(-1).take(index[:, None, :] + self._starts, mode="clip")
 
     def counts(self, index: Any, n: int) -> Any:
         """By one histogram for all runs."""

@@ -64,7 +64,10 @@ def run_chunk(
     each = settings.repeated(outputs)
     size = (runs, each.count, d)
     x = [arrays.empty(size) for _ in range(settings.components)]
-    g, square, weights = arrays.empty(size), arrays.empty(size), arrays.put(space.weights)
+    g, weights = arrays.empty(size), arrays.put(space.weights)
+    # Of residuals all weigh the same, and no array of squares is written.
+    weight = float(space.weights[0]) if (space.weights == space.weights[0]).all() else None
+    square = arrays.empty(size) if weight is None else g
     stepper = Stepper(each, arrays, size)
     index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
     varies = moving is not None and moving.varies
@@ -99,8 +102,11 @@ def run_chunk(
             if t == kept[place]:
                 whole = average is None or t <= counted
                 shown = x[0] if whole else x[-1]
-                arrays.multiply(shown, shown, out=square)
-                losses[place] = arrays.weighted(square, weights)
+                if weight is None:
+                    arrays.multiply(shown, shown, out=square)
+                    losses[place] = arrays.weighted(square, weights)
+                else:
+                    losses[place] = arrays.squares(shown) * weight
                 if counted >= 0 and not whole:
                     losses[place] /= float(t - counted) ** 2
                 place += 1
@@ -125,8 +131,52 @@ def run_chunk(
             if t % mark == 0:
                 tell(t / last)
     tell(1.0)
-    result = arrays.fetch(losses).reshape(kept.size, runs, settings.count, outputs).sum(axis=3) + space.floor
+    return collected(losses, space, settings, arrays)
+
+
+def collected(losses: Any, space: Space, settings: Updates, arrays: Backend) -> Float[Array, "runs settings t"]:
+    """The losses of all outputs together, off the device; inf where a run has overflowed.
+
+    Parameters
+    ----------
+    losses : array, shape (t, runs, settings * outputs)
+        Without what no run can change.
+    space : Space
+    settings : Updates
+    arrays : Backend
+    """
+    steps, runs = losses.shape[:2]
+    result = arrays.fetch(losses).reshape(steps, runs, settings.count, space.start.shape[0]).sum(axis=3) + space.floor
     return np.where(np.isnan(result), np.inf, result).transpose(1, 2, 0)
+
+
+def laid_out(
+    space: Space, settings: Updates, shape: tuple[int, int], kept: Int[Array, " t"], arrays: Backend
+) -> tuple[Any, Any, Any, Int[Array, " steps"]]:
+    """What a loop over all steps works on, of settings of at most two components that start at w alone.
+
+    Parameters
+    ----------
+    space : Space
+    settings : Updates
+    shape : tuple of int
+        Runs and batch size.
+    kept : array, shape (t,)
+    arrays : Backend
+
+    Returns
+    -------
+    (array, array, array, integer array)
+        States (2, runs, settings * outputs, D), factors of each row, losses (t, runs, settings * outputs) to be filled,
+        and where the loss before each step goes: -1 for nowhere. That after the last is taken from the final state.
+    """
+    (outputs, d), (runs, b) = space.start.shape, shape
+    each = settings.count * outputs
+    state = arrays.put(np.zeros((2, runs, each, d)))
+    state[0] = arrays.put(np.tile(space.start, (settings.count, 1)))
+    slots = np.full(int(kept[-1]) + 1, -1, dtype=np.int64)
+    slots[kept] = np.arange(kept.size)
+    return state, arrays.put(settings.repeated(outputs).factors(b)), arrays.empty((kept.size, runs, each)), slots
 
 
 Kick = Callable[[Any, Any], None]

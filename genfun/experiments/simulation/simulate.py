@@ -8,8 +8,9 @@ from typing import Any
 from genfun import _check
 from genfun._typing import Progress
 from genfun.data.linear import LinearData
-from genfun.experiments.simulation.backend import DTYPES, Dtype
+from genfun.experiments.simulation.backend import DTYPES, Dtype, NumPyBackend
 from genfun.experiments.simulation.batches import ORDERS, Order, batches
+from genfun.experiments.simulation.compiled import is_worth, run_compiled
 from genfun.experiments.simulation.devices import device_of
 from genfun.experiments.simulation.ensemble import run_ensemble
 from genfun.experiments.simulation.probe_runs import probe_runs
@@ -61,8 +62,9 @@ def simulate(
     replicas : int
         Number of independent runs.
     device : str
-        "cpu" (NumPy), "cuda" or "cuda:1" (a GPU through torch), "torch" (the GPU's array path on the CPU, to check
-        it), or "auto": "cuda" where torch sees a GPU, else "cpu".
+        "cpu" (NumPy; numba where it is installed and the runs would take seconds), "cuda" or "cuda:1" (a GPU through
+        torch), "torch" (the GPU's array path on the CPU, to check it), or "auto": "cuda" where torch sees a GPU, else
+        "cpu".
     seed : int
         Run r takes its batches from the r-th child of `numpy.random.SeedSequence(seed)`, on every device.
     record : array of ints, "log" or None
@@ -190,6 +192,8 @@ def simulate_many(
             raise ValueError("order='epochs' draws without replacement, got a method with replacement=True")
     kept = kept_steps(record, last)
     arrays, run = device_of(device, dtype)
+    if isinstance(arrays, NumPyBackend) and is_worth(data, methods, last, count):
+        run = run_compiled
     losses = run_ensemble(data, methods, kept, count, seed, order, arrays, run, _teller(progress))
     return tuple(Runs(kept, loss, m, seed, order, dtype) for m, loss in zip(methods, losses, strict=True))
 

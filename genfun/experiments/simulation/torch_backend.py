@@ -65,6 +65,10 @@ class TorchBackend:
         """By BLAS."""
         return x @ weights
 
+    def squares(self, x: Any) -> torch.Tensor:
+        """As torch does it."""
+        return torch.linalg.vecdot(x, x)
+
     def put(self, array: Any) -> torch.Tensor:
         """A copy on the device."""
         return torch.tensor(np.ascontiguousarray(array), dtype=self.dtype, device=self.device)

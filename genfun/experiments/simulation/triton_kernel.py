@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ import triton
 import triton.language as tl
 
 from genfun._typing import Array, Float, Int
-from genfun.experiments.simulation.engine import is_dense, run_chunk
+from genfun.experiments.simulation.engine import collected, is_dense, laid_out, run_chunk
 from genfun.experiments.simulation.space import Space
 from genfun.experiments.simulation.torch_backend import TorchBackend
 from genfun.experiments.simulation.updates import Updates
@@ -106,17 +105,11 @@ def run_fused(
         return run_chunk(space, settings, blocks, shape, kept, arrays, tell)
     outputs, d = space.start.shape
     each = settings.count * outputs
-    state = torch.zeros((2, runs, each, d), dtype=arrays.dtype, device=arrays.device)
-    state[0] = arrays.put(np.tile(space.start, (settings.count, 1)))
+    state, factors, losses, slots = laid_out(space, settings, shape, kept, arrays)
     table, weights = arrays.table(space.rows), arrays.put(space.weights)
     errors = weights if space.errors is None else arrays.put(space.errors)
-    factors = arrays.put(_factors(settings.repeated(outputs), b))
-    losses = arrays.empty((kept.size, runs, each))
     last, t, size = int(kept[-1]), 0, triton.next_power_of_2(d)
     warps = int(np.clip(size // PER_WARP, 1, 16))
-    # Where the loss before each step goes; -1 for nowhere. The loss after the last step is taken from the final state.
-    slots = np.full(last + 1, -1, dtype=np.int64)
-    slots[kept] = np.arange(kept.size)
     slots = arrays.numbers(slots)
     # Launches do not wait for the device, so that the next block is drawn while it works on the last.
     fed = map(arrays.numbers, blocks)
@@ -132,13 +125,4 @@ def run_fused(
         t += len(block)
         tell(t / last)
     losses[-1] = state[0] ** 2 @ weights
-    result = arrays.fetch(losses).reshape(kept.size, runs, settings.count, outputs).sum(axis=3) + space.floor
-    return np.where(np.isnan(result), np.inf, result).transpose(1, 2, 0)
-
-
-def _factors(each: Updates, b: int) -> Any:
-    """(T_00, T_01, T_10, T_11, k_0, k_1) of each row, with -alpha/b in k; one component is padded to two."""
-    m = each.components
-    transition, kick = np.zeros((each.count, 2, 2)), np.zeros((each.count, 2))
-    transition[:, :m, :m], kick[:, :m] = each.transitions, each.kicks
-    return np.concatenate([transition.reshape(-1, 4), kick * (-each.rates[:, None] / b)], axis=1)
+    return collected(losses, space, settings, arrays)

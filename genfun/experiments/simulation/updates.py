@@ -104,6 +104,19 @@ class Updates:
         """m, components of the state."""
         return self.kicks.shape[1]
 
+    def factors(self, b: int) -> Float[Array, "settings 6"]:
+        """(T_00, T_01, T_10, T_11, k_0, k_1) of each, with -alpha/b in k; one component is padded to two.
+
+        Parameters
+        ----------
+        b : int
+            Batch size.
+        """
+        m = self.components
+        transition, kick = np.zeros((self.count, 2, 2)), np.zeros((self.count, 2))
+        transition[:, :m, :m], kick[:, :m] = self.transitions, self.kicks
+        return np.concatenate([transition.reshape(-1, 4), kick * (-self.rates[:, None] / b)], axis=1)
+
     def repeated(self, outputs: int) -> Updates:
         """Each setting once for each output of the data.
 
