@@ -106,3 +106,9 @@ def test_classes_of_data_are_checked_when_they_are_made(checked: Any, refuses: A
     assert made(np.ones(2), np.ones(2)).x.shape == (2,)
     with refuses:
         made(np.ones(2), np.ones(3))
+
+
+@pytest.mark.other_kinds
+def test_nothing_is_checked_in_a_test_of_other_kinds(checked: Any) -> None:
+    assert checked(word)("noise", (1.0,)) == "one"
+    assert checked(adding(0.5))(2) == 2.5

@@ -22,6 +22,8 @@ FADED = 30.0
 """A mode that has decayed by exp(-FADED) relative to the slowest no longer counts."""
 MERGED, MOST_COUPLED = 1e-3, 200
 """Modes below this part of the largest are merged where all are looked at together; more than so many take too long."""
+COALESCED = 1e12
+"""Eigenvectors of this condition are one."""
 LARGE, DOUBLINGS = 100.0, 20
 """From this condition on it is looked at how it builds up, over so many doublings of the step."""
 
@@ -151,11 +153,12 @@ class MomentMaps:
             matrix, values, right = self.eigen(own)
             top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
             with np.errstate(all="ignore"):
-                spread = np.linalg.svd(right, compute_uv=False)
-                defective = ~(spread[:, -1] > 1e-12 * spread[:, 0])[:, None]
+                singular = ~(np.abs(np.linalg.det(right)) > 0.0)
                 # Rows of the inverse are the left eigenvectors.
-                inverse = np.linalg.inv(np.where(defective[:, :, None], np.eye(right.shape[1]), right))
-                left = np.where(defective, np.nan, np.abs(inverse[each, top]))
+                inverse = np.linalg.inv(np.where(singular[:, None, None], np.eye(right.shape[1]), right))
+                condition = np.linalg.norm(inverse, axis=(1, 2)) * np.linalg.norm(right, axis=(1, 2))
+                defective = singular | ~(condition < COALESCED)
+                left = np.where(defective[:, None], np.nan, np.abs(inverse[each, top]))
             self._dominant[key] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
         return self._dominant[key]
 
@@ -194,7 +197,8 @@ class Conditioning:
         log of the largest modulus of an eigenvalue of A.
     kappa : array, shape (n,)
     early : array, shape (k, n)
-        The largest kappa up to t = 2, 4, ..., 2^k, until kappa is reached; from there on as the square of t.
+        The largest kappa up to t = 2, 4, ..., 2^k, until kappa is reached; from there on as the square of t. 0 where
+        kappa is small.
     """
 
     rates: Shaped[Array, " n"]
@@ -217,14 +221,18 @@ class Conditioning:
         with np.errstate(all="ignore"):
             added = rounded / modulus[:, None, None]
             kappa = np.nan_to_num(np.einsum("ni,nij,nj->n", left, added, right), nan=np.inf, posinf=np.inf)
-            powers, early = matrix / modulus[:, None, None], []
+            # How it builds up matters where it is large.
+            large = np.flatnonzero(kappa > LARGE)
+            powers, rounds = matrix[large] / modulus[large, None, None], []
             for _ in range(DOUBLINGS):
-                amplified = np.einsum("ni,nij,nj->n", np.abs(powers[:, 0]), added, np.abs(powers[:, :, 0]))
+                left, right = np.abs(powers[:, 0]), np.abs(powers[:, :, 0])
                 powers = powers @ powers
-                early.append(amplified / np.abs(powers[:, 0, 0]))
-                if not (kappa > np.maximum(early[-1], LARGE)).any():
+                rounds.append(np.einsum("ni,nij,nj->n", left, added[large], right) / np.abs(powers[:, 0, 0]))
+                if not (kappa[large] > rounds[-1]).any():
                     break
-            return cls(np.log(modulus), kappa, np.maximum.accumulate(np.nan_to_num(early, nan=np.inf, posinf=np.inf)))
+            early = np.zeros((len(rounds), kappa.size))
+            early[:, large] = np.maximum.accumulate(np.nan_to_num(rounds, nan=np.inf, posinf=np.inf))
+            return cls(np.log(modulus), kappa, early)
 
     def growth(self, steps: Array) -> Shaped[Array, " t"]:
         """By what the relative error of a loss exceeds eps, at every step.

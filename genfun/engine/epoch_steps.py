@@ -14,18 +14,7 @@ MOST_MEMORY = 9.0
 TINY = float(np.finfo(np.float64).tiny)
 
 
-def step(
-    memory: Any,
-    nu: Any,
-    moments: Any,
-    left: Any,
-    setting: Any,
-    update: Any,
-    lam: Any,
-    count: Any,
-    fourth: Any,
-    label: Any,
-) -> Any:
+def step(state: Any, setting: Any, update: Any, modes: Any) -> Any:
     """One update of X, nu and C by a method of m states, in place; returns what a loop logs, times 2.
 
     Two samples with a feature that others lack move it by factors: their memories multiply, where the closure adds them
@@ -35,21 +24,18 @@ def step(
 
     Parameters
     ----------
-    memory : array, shape (m, m, r, r)
-        X, by two states and two groups; the first state is w - w*.
-    nu : array, shape (m, r)
-    moments : array, shape (m, m, r)
-        C, second moments of a mode.
-    left : array, shape (3, r)
-        (e, x), what the closure leaves out of c and D, and f.
+    state : (array, array, array, array), of shapes (m, m, r, r), (m, r), (m, m, r) and (3, r)
+        X, by two states and two groups, of which the first state is w - w*; nu; C, second moments of a mode; and
+        (e, x), what the closure leaves out of c and D, with f.
     setting : tuple
         (alpha, gamma, omega, kappa, f, alpha_eff).
     update : (array, array), of shapes (m, m) and (m,)
         (T_0, k) of the method.
-    lam, count, label : array, shape (r,)
-    fourth : array, shape (r, r)
-        M_kl times the modes of group l.
+    modes : (array, array, array, array), of shapes (r,), (r,), (r,) and (r, r)
+        lambda, count, label, and M_kl times the modes of group l.
     """
+    memory, nu, moments, left = state
+    lam, count, label, fourth = modes
     alpha, gamma, omega, kappa, f, pace = setting
     rest, kick = update
     m, r = nu.shape
@@ -91,19 +77,10 @@ def step(
     return logged
 
 
-def step_by_pair(
-    memory: Any,
-    nu: Any,
-    moments: Any,
-    left: Any,
-    setting: Any,
-    update: Any,
-    lam: Any,
-    count: Any,
-    fourth: Any,
-    label: Any,
-) -> Any:
+def step_by_pair(state: Any, setting: Any, update: Any, modes: Any) -> Any:
     """The same as loops, for numba."""
+    memory, nu, moments, left = state
+    lam, count, label, fourth = modes
     alpha, gamma, omega, kappa, f, pace = setting
     rest, kick = update
     m, r = nu.shape
@@ -200,41 +177,25 @@ def step_by_pair(
     return logged
 
 
-def advance(
-    memory: Any,
-    nu: Any,
-    moments: Any,
-    left: Any,
-    setting: Any,
-    updates: Any,
-    modes: Any,
-    fourth: Any,
-    epoch: Any,
-    out: Any,
-    logged: Any,
-    doubt: Any,
-) -> None:
-    """All steps; `out` receives sum lambda c before every one, `logged` the mean over the batch to come, times 2.
-
-    `doubt` receives the sum over modes of negative lambda c: no second moment is negative, but the closure's may be;
-    and that of lambda |e|, what the closure leaves out.
+def advance(state: Any, setting: Any, updates: Any, modes: Any, epoch: Any, told: Any) -> None:
+    """All steps, which write into `told`.
 
     Parameters
     ----------
-    memory, nu, moments, left : array
-        As in `step`, at the start of an epoch.
-    setting : tuple
+    state, setting, modes : tuple
+        As in `step`, the state at the start of an epoch.
     updates : tuple of pairs
         (T_0, k) of the first step and of later ones.
-    modes : (array, array, array), each of shape (r,)
-        lambda, count, label.
-    fourth : array, shape (r, r)
     epoch : int
         Steps of an epoch.
-    out, logged : array, shape (T + 1,)
-    doubt : array, shape (2, T + 1)
+    told : (array, array, array), of shapes (T + 1,), (T + 1,) and (2, T + 1)
+        Receive sum lambda c before every step; the mean over the batch to come, times 2; and what is in doubt: the sum
+        over modes of negative lambda c (no second moment is negative, but the closure's may be), and that of
+        lambda |e|, what the closure leaves out.
     """
-    lam, count, label = modes
+    memory, nu, moments, left = state
+    lam, count = modes[0], modes[1]
+    out, logged, doubt = told
     for t in range(out.size):
         if t % epoch == 0:
             memory[:] = 0.0
@@ -244,7 +205,7 @@ def advance(
         out[t] = parts.sum()
         doubt[0, t] = np.minimum(parts, 0.0).sum()
         doubt[1, t] = (count * lam * np.abs(left[0])).sum()
-        logged[t] = step(memory, nu, moments, left, setting, updates[min(t, 1)], lam, count, fourth, label)
+        logged[t] = step(state, setting, updates[min(t, 1)], modes)
 
 
 @lru_cache(maxsize=1)
@@ -258,18 +219,7 @@ def compiled() -> Callable[..., Any] | None:
 
     of_step = unwrap(step_by_pair)
 
-    def implementation(
-        memory: Any,
-        nu: Any,
-        moments: Any,
-        left: Any,
-        setting: Any,
-        update: Any,
-        lam: Any,
-        count: Any,
-        fourth: Any,
-        label: Any,
-    ) -> Any:
+    def implementation(state: Any, setting: Any, update: Any, modes: Any) -> Any:
         return of_step
 
     extending.overload(step, jit_options={"fastmath": {"reassoc", "contract"}})(implementation)

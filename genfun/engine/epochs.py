@@ -169,10 +169,11 @@ def pair_closure(
     state[3][2] = pairs.start
     out, logged = np.empty(steps + 1), np.empty(steps + 1)
     told = np.empty((2, steps + 1)) if doubt is None else doubt
-    modes = tuple(np.ascontiguousarray(x, dtype=np.float64) for x in (pairs.lam, pairs.count, pairs.label))
+    per_mode = (pairs.lam, pairs.count, pairs.label, pairs.fourth * pairs.count)
+    modes = tuple(np.ascontiguousarray(x, dtype=np.float64) for x in per_mode)
     run = stepper(steps)
     with np.errstate(over="ignore", invalid="ignore"):
         updates = tuple((np.ascontiguousarray(s.constant), s.kick) for s in (first, later))
-        run(*state, setting, updates, modes, pairs.fourth * pairs.count, max(n // b, 1), out, logged, told)
+        run(state, setting, updates, modes, max(n // b, 1), (out, logged, told))
     told *= 0.5
     return 0.5 * (out + pairs.noise_variance), 0.5 * (logged + pairs.noise_variance)

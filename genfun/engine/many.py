@@ -37,7 +37,7 @@ BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 SLACK = 0.4
 """The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
 LEAST_CONTOUR_STEP = 48
-BLOCK = 400
+BLOCK = 1_600
 """Settings worked on together."""
 
 

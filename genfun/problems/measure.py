@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from genfun import _check
-from genfun._typing import Array, Float, Inexact, Int, Shaped
+from genfun._typing import Array, Float, Inexact, Shaped
+from genfun.problems.bins import MANY, compress_sorted, gauss_rules, into_narrow_bins
 
 logger = logging.getLogger(__name__)
 
@@ -20,115 +21,6 @@ NODES_PER_BIN = 12
 """Default number of Gauss nodes in a bin. The integrands have their nearest singularity at least about 0.4 radians
 off the real log-lambda axis, so that a bin converges like (2.6)^(-2 * 12) = 1e-10 at that worst point of the contour,
 where the inversion weights are below 1e-3, and like 1e-14 where they are not."""
-
-TOGETHER = 12_000
-"""Points whose rules are made together."""
-
-
-def bin_edges(least: float, greatest: float, gaps: tuple[float, float], width: float) -> Float[Array, " e"]:
-    r"""Edges of bins, geometric towards both ends of the spectrum.
-
-    .. math:: y(\lambda) = \log\frac{\lambda-\lambda_{min}}{\lambda_{max}-\lambda}
-
-    is divided evenly. Away from the ends y is log(lambda) up to a constant; close to the ends the bins shrink with the
-    distance, because at late times (and near the stability edge) the integrands have their poles just outside
-    [lambda_min, lambda_max].
-
-    Parameters
-    ----------
-    least, greatest : float
-        lambda_min, lambda_max.
-    gaps : (float, float)
-        Distance from each end to its nearest neighbour: where the bins may stop shrinking.
-    width : float
-        Width of a bin in y.
-    """
-    span = greatest - least
-    low = np.log(max(gaps[0] / span, 1e-300))
-    high = -np.log(max(gaps[1] / span, 1e-17))
-    y = np.linspace(low, high, max(2, int(np.ceil((high - low) / width)) + 1))
-    # lambda - lambda_min = span / (1 + exp(-y)), free of cancellation at the lower end.
-    return least + span / (1.0 + np.exp(-y))
-
-
-def gauss_rules(
-    x: Float[Array, " n"], w: Float[Array, " n"], starts: Int[Array, " bins"], nodes: int
-) -> tuple[Float[Array, "bins m"], Float[Array, "bins m"]]:
-    """Gauss rules of many discrete measures at once.
-
-    Bin i holds the consecutive points x[starts[i]:starts[i+1]]. Discretised Stieltjes procedure, all bins in step,
-    then the eigenvalues of the Jacobi matrices (Golub and Welsch). Each rule integrates polynomials of degree
-    2 * nodes - 1 exactly against its bin.
-    """
-    counts = np.diff(np.append(starts, x.size))
-    first, last = x[starts], x[starts + counts - 1]
-    centre, half = (first + last) / 2.0, np.maximum((last - first) / 2.0, np.finfo(float).tiny)
-
-    def spread(values: Array) -> Array:
-        return np.repeat(values, counts)
-
-    s = (x - spread(centre)) / spread(half)
-    total = np.add.reduceat(w, starts)
-    diagonal, offdiagonal = np.zeros((starts.size, nodes)), np.zeros((starts.size, nodes - 1))
-    previous, current, norm = np.zeros_like(s), np.ones_like(s), total
-    ratio = np.zeros(starts.size)
-    for j in range(nodes):
-        weighted = w * current * current
-        alpha = np.divide(np.add.reduceat(weighted * s, starts), norm, out=np.zeros_like(norm), where=norm > 0.0)
-        diagonal[:, j] = alpha
-        if j == nodes - 1:
-            break
-        previous, current = current, (s - spread(alpha)) * current - spread(ratio) * previous
-        new = np.add.reduceat(w * current * current, starts)
-        # A bin with fewer distinct points than nodes ends with norm 0: the remaining nodes get weight 0.
-        ratio = np.divide(new, norm, out=np.zeros_like(norm), where=norm > 0.0)
-        offdiagonal[:, j] = np.sqrt(ratio)
-        norm = new
-    jacobi = np.zeros((starts.size, nodes, nodes))
-    index = np.arange(nodes)
-    jacobi[:, index, index] = diagonal
-    jacobi[:, index[1:], index[:-1]] = offdiagonal
-    jacobi[:, index[:-1], index[1:]] = offdiagonal
-    roots, vectors = np.linalg.eigh(jacobi)
-    return centre[:, None] + half[:, None] * roots, total[:, None] * vectors[:, 0, :] ** 2
-
-
-def _compress_sorted(x: Array, w: Array, width: float, nodes: int) -> tuple[Array, Array]:
-    """Gauss nodes per bin; bins of at most 2 * nodes points, and both end points, are kept as they are."""
-    low, high = int(np.searchsorted(x, x[0], side="right")), int(np.searchsorted(x, x[-1], side="left"))
-    if low == x.size or x.size <= 2 * nodes:
-        return x, w
-    gaps = (float(x[low] - x[0]), float(x[-1] - x[high - 1]))
-    edges = bin_edges(float(x[0]), float(x[-1]), gaps, width)
-    inner = np.searchsorted(x, edges, side="right")
-    starts = np.unique(np.concatenate(([0, low], inner[(inner > low) & (inner < high)], [high])))
-    starts = starts[starts < x.size]
-    ends = np.append(starts[1:], x.size)
-    if not (ends - starts > 2 * nodes).any():
-        return x, w
-    # Some thousand points at a time, which the cache holds; in their order the parts are nearly sorted.
-    parts, groups = [], np.unique(np.searchsorted(starts, np.arange(0, x.size, TOGETHER)))
-    for first, last in zip(groups, [*groups[1:], starts.size], strict=True):
-        own = slice(int(starts[first]), int(ends[last - 1]))
-        parts.append(_merged(x[own], w[own], starts[first:last] - own.start, nodes))
-    merged_x, merged_w = (np.concatenate(each) for each in zip(*parts, strict=True))
-    order = np.argsort(merged_x, kind="stable")
-    merged_x, merged_w = merged_x[order], merged_w[order]
-    heavy = merged_w > 0.0
-    return merged_x[heavy], merged_w[heavy]
-
-
-def _merged(x: Array, w: Array, starts: Array, nodes: int) -> tuple[Array, Array]:
-    """Points of bins with few, and the rules of the others."""
-    counts = np.diff(np.append(starts, x.size))
-    busy = counts > 2 * nodes
-    if not busy.any():
-        return x, w
-    dense = np.repeat(busy, counts)
-    kept = ~dense
-    new_starts = np.concatenate(([0], np.cumsum(counts[busy])[:-1]))
-    rule_x, rule_w = gauss_rules(x[dense], w[dense], new_starts, nodes)
-    return np.concatenate((x[kept], rule_x.ravel())), np.concatenate((w[kept], rule_w.ravel()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,9 +213,9 @@ class SpectralMeasure:
         elif (step < 0.0).any():
             order = np.argsort(x, kind="stable")
             x, w = x[order], w[order]
-        if x.size > 30_000:
-            # A first pass with many narrow bins of 4 nodes costs a few sweeps over the data instead of 12.
-            x, w = _compress_sorted(x, w, width / 64.0, 4)
-        x, w = _compress_sorted(x, w, width, m)
+        # In narrower bins more points are needed for as many in a bin.
+        if x.size * width > MANY * BIN_WIDTH:
+            ((x, w),) = into_narrow_bins(x, [w], width)
+        x, w = compress_sorted(x, w, width, m)
         logger.info("compressed %d nodes to %d", self.nodes.size, x.size)
         return self if x.size >= self.nodes.size else SpectralMeasure.trusted(x, w)

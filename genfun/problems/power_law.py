@@ -9,7 +9,8 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float
-from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure, bin_edges
+from genfun.problems.bins import bin_edges
+from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, SpectralMeasure
 from genfun.problems.problem import check_scales
 
 FINE_DEPTH, COARSE_DEPTH = 1e-17, 1e-60

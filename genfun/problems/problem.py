@@ -11,6 +11,7 @@ import numpy as np
 from genfun import _check
 from genfun._display import Displayed
 from genfun._typing import Array, Float, Progress
+from genfun.problems.bins import MANY, into_narrow_bins
 from genfun.problems.measure import BIN_WIDTH, SpectralMeasure
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST_SCALE, LARGEST_LOSS = 1e75, 1e300
 """Of eigenvalues, whose fourth powers are taken, and of signal and label noise times their squares."""
+NARROWEST = BIN_WIDTH / 64.0
+"""Width of bins down to which one pass over a long list serves; narrower ones have their own."""
 EXACT_MODES = 256
 """Up to this many modes a spectrum is used as it is; compressing it would gain nothing."""
 
@@ -278,9 +281,22 @@ class LinearProblem(Displayed):
         if self.eigenvalues.size <= EXACT_MODES:
             return self.full_measures
         if bin_width not in self._cache:
-            capacity, signal = self.full_measures
+            capacity, signal = self._passed_over(bin_width) if self.eigenvalues.size > MANY else self.full_measures
             self._cache[bin_width] = (capacity.compress(bin_width), signal.compress(bin_width))
         return self._cache[bin_width]
+
+    def _passed_over(self, bin_width: float) -> tuple[SpectralMeasure, SpectralMeasure]:
+        """Both measures of a long list after one pass over it, which serves all but very narrow bins."""
+        return self._in_narrow_bins if bin_width >= NARROWEST else self._first_pass(bin_width)
+
+    @cached_property
+    def _in_narrow_bins(self) -> tuple[SpectralMeasure, SpectralMeasure]:
+        return self._first_pass(NARROWEST)
+
+    def _first_pass(self, at_top: float) -> tuple[SpectralMeasure, SpectralMeasure]:
+        x = np.ascontiguousarray(self.eigenvalues[::-1])
+        capacity, signal = into_narrow_bins(x, [x * x, self.signal[::-1]], BIN_WIDTH, at_top)
+        return SpectralMeasure.trusted(*capacity), SpectralMeasure.trusted(*signal)
 
 
 UNLISTED = "it has no list of eigenvalues: pass LinearData, or a LinearProblem of all eigenvalues"

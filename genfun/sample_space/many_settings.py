@@ -249,7 +249,7 @@ def projected_losses_at(
     # The circle encloses what decays most slowly, on the axis or off it.
     shift[hard] = np.maximum(shift[hard], outside[hard])
     begins = start_loss if asked is None else None
-    if settings.kind is not SGD and hard.size and asked is None:
+    if hard.size and asked is None:
         heights = _heights(settings.take(hard), pairs.nodes, shift[hard], step)
         for height in np.unique(heights):
             drawn = nodes_and_weights(float(height), float(step), float(step), spacing=USUAL)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Int, Shaped
-from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN, bin_edges
+from genfun.problems.bins import bin_edges
+from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN
 
 RESOLVED = 1e-13
 """Relative distance below which two eigenvalues count as one."""
@@ -152,7 +153,7 @@ class Interpolation:
 
 
 def interpolation(lam: Float[Array, " r"], width: float = BIN_WIDTH, count: int = NODES_PER_BIN) -> Interpolation:
-    """Chebyshev points in the bins of `bin_edges` (`genfun.problems.measure`); bins of few eigenvalues are kept.
+    """Chebyshev points in the bins of `bin_edges` (`genfun.problems.bins`); bins of few eigenvalues are kept.
 
     Unlike Gauss nodes they do not depend on weights, of which there are many here, of both signs. They include the ends
     of their bin, and so the ends of the spectrum, where the poles of the modes are.

@@ -138,6 +138,16 @@ def test_a_batch_that_always_passes_gives_the_loss_of_that_batch(beta):
     np.testing.assert_allclose(found.loss, gf.predict(problem, setting, [0, 5, 20], noise).loss, rtol=1e-10)
 
 
+@pytest.mark.parametrize("rate", [3.0, 1e6])
+def test_losses_beyond_doubles_leave_batch_sizes_as_they_are(rate):
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=50)  # of streaming data: no batch is all of them
+    found = big_batch(problem, gf.SGD(rate, batch_size=8), [0, 10, 1000])
+    assert found.status == "diverges"
+    assert np.isposinf(found.loss[-1])
+    assert np.isfinite(found.samples).all()
+    np.testing.assert_allclose(found.batch_size[2], found.batch_size[1], rtol=0.03)  # the test knows no scale
+
+
 def test_a_rate_beyond_every_batch_is_said_to_diverge_and_order_is_kept():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=300)
     assert big_batch(problem, gf.SGD(2.5, batch_size=5), 100).status == "diverges"

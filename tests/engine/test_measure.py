@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.problems.measure import SpectralMeasure, gauss_rules
+from genfun.problems import problem as problems
+from genfun.problems.bins import gauss_rules, rules_of_three
+from genfun.problems.measure import SpectralMeasure
 from genfun.symbolic.arrays import responses
 
 RNG = np.random.default_rng(11)
@@ -64,6 +66,60 @@ def test_gauss_rules_integrate_polynomials_of_degree_2m_minus_1():
         for degree in range(10):
             assert weights[part] @ nodes[part] ** degree == pytest.approx(w[a:b] @ x[a:b] ** degree, rel=1e-12)
         assert abs(weights[part] @ nodes[part] ** 10 / (w[a:b] @ x[a:b] ** 10) - 1) > 1e-12
+
+
+def test_closed_rules_of_three_keep_six_moments_and_say_where_they_cannot():
+    s = np.linspace(-1.0, 1.0, 40)
+    weights = np.array([np.ones(40), RNG.random(40) ** 3, np.exp(-4.0 * s), np.where(s > 0.0, 1.0, 0.01)])
+    moments = np.array([weights @ s**j for j in range(6)])
+    nodes, share = rules_of_three(moments)
+    exact, own = gauss_rules(np.tile(s, 4), weights.ravel(), np.array([0, 40, 80, 120]), 3)
+    assert (share > 0.0).all()
+    # LEAST_SPREAD^2 is the least that the sixteenth digit is divided by; here the coefficients are above 1/30.
+    np.testing.assert_allclose(nodes, exact, atol=1e-13)
+    np.testing.assert_allclose(share, own / own.sum(axis=1, keepdims=True), rtol=1e-12)
+    two = np.where(np.abs(s) == 1.0, 1.0, 0.0)
+    assert np.isnan(rules_of_three(np.array([[two @ s**j] for j in range(6)]))[0]).all()
+
+
+LONG = 40_000
+LONG_SPECTRA = {
+    "power law": np.arange(1.0, LONG + 1.0) ** -1.5,
+    "dense at the top": np.sort(RNG.uniform(0.2, 1.0, LONG))[::-1],
+    "bulk with an outlier": np.append(4.0, np.sort(RNG.uniform(0.2, 0.6, LONG - 1) ** 2)[::-1]),
+    "copies": np.sort(np.repeat(10.0 ** RNG.uniform(-5, 0, LONG // 40), 40))[::-1],
+}
+
+
+@pytest.mark.parametrize("name", LONG_SPECTRA)
+def test_one_pass_over_a_long_list_serves_wide_and_narrow_bins(name, monkeypatch):
+    passes, one = [], problems.into_narrow_bins
+    monkeypatch.setattr(problems, "into_narrow_bins", lambda *each: passes.append(each) or one(*each))
+    lam = LONG_SPECTRA[name]
+    p = gf.LinearProblem(lam, np.where(RNG.random(LONG) < 0.5, lam**0.3, 0.0))
+    top = lam.max()
+    for full, wide, narrow in zip(p.full_measures, p.measures(), p.measures(0.05), strict=True):
+        assert narrow.nodes.size < 0.3 * LONG
+        assert (narrow.weights > 0.0).all()
+        for x in 10.0 ** np.arange(-6.0, 1.0):
+            for measure in (wide, narrow):
+                exact = math.fsum(full.weights / (full.nodes + x * top))
+                assert measure.integrate(lambda lam, x=x: 1.0 / (lam + x * top)) == pytest.approx(exact, rel=1e-13)
+        # Modes of momentum turn with the root of lambda: those at the top by 8 within a bin of this width.
+        for turn in (10.0, 8.0 / 0.05):
+            exact = math.fsum(full.weights * np.cos(2.0 * turn * np.sqrt(full.nodes / top)))
+            found = narrow.integrate(lambda lam, turn=turn: np.cos(2.0 * turn * np.sqrt(lam / top)))
+            assert abs(found - exact) < 1e-13 * full.total
+    assert len(passes) == 1
+    p.measures(0.005)
+    assert len(passes) == 2
+
+
+def test_two_eigenvalues_of_many_copies_are_two_modes():
+    few = gf.LinearProblem([1.0, 0.1], [2.0, 1.0])
+    many = gf.LinearProblem(np.repeat([1.0, 0.1], LONG), np.repeat([2.0, 1.0], LONG) / LONG)
+    steps, method = [1, 30], gf.SGD(0.5, 0.5)
+    np.testing.assert_allclose(gf.predict(many, method, steps).loss, gf.predict(few, method, steps).loss, rtol=1e-12)
 
 
 def test_end_points_survive_compression():

@@ -97,6 +97,14 @@ class Page:
             shutil.copy(path, Path(kept) / path.name)
 
 
+@pytest.fixture(scope="module")
+def small(driver: Any, address: str) -> Page:
+    """A page on few modes, opened once: to open one takes as long as what most tests do with it."""
+    page = Page(driver, f"{address}?problem=power-law&n_modes=50&momentum=0.5&learning_rate=0.1")
+    page.settled()
+    return page
+
+
 MOVES = [
     ("momentum", "0.7"),
     ("momentum_slider", -0.3),
@@ -164,94 +172,11 @@ def test_every_control_moves_the_page_and_nothing_is_logged(driver: Any, address
 
 
 @pytest.mark.slow
-def test_the_point_on_the_map_is_moved_by_a_click_and_by_dragging(driver: Any, address: str, tmp_path: Path) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    page = Page(driver, f"{address}?problem=power-law&n_modes=50&momentum=0.0&learning_rate=0.1")
-    page.settled()
-    find = ALL_MODELS + "const v = Bokeh.index.find_one_by_id(all.find(m => m.name === 'map').id); const f = v.frame;"
-    place = "const r = v.el.getBoundingClientRect(); return [r.x + f.x_scale.compute(arguments[0]),"
-    place += "r.y + f.y_scale.compute(arguments[1])];"
-
-    def at(rate: float, momentum: float) -> list[float]:
-        return page.js(find + place, rate, momentum)
-
-    def act(*moves: Any) -> None:
-        before = page.get("link")
-        chain = ActionChains(driver, duration=30)
-        for move in moves:
-            chain = move(chain)
-        chain.perform()
-        page.until(lambda: page.get("link") != before)
-
-    def to(rate: float, momentum: float) -> Callable[[Any], Any]:
-        def move(chain: Any) -> Any:
-            chain.w3c_actions.pointer_action.move_to_location(*(round(x) for x in at(rate, momentum)))
-            return chain
-
-        return move
-
-    # A pixel of the map is a factor 1.03 of the learning rate and 0.008 of the momentum; allow three.
-    act(to(0.3, 0.5), lambda c: c.click())
-    assert float(page.get("learning_rate")) == pytest.approx(0.3, rel=0.1)
-    assert float(page.get("momentum")) == pytest.approx(0.5, abs=0.025)
-    act(to(0.3, 0.5), lambda c: c.click_and_hold(), to(0.1, 0.0), to(0.05, -0.4), lambda c: c.release())
-    page.until(lambda: float(page.get("momentum")) < -0.35)
-    assert float(page.get("learning_rate")) == pytest.approx(0.05, rel=0.1)
-    assert float(page.get("momentum")) == pytest.approx(-0.4, abs=0.025)
-    page.settled()
-    page.shot(tmp_path / "dragged.png")
-    assert page.severe() == []
-
-
-SIZES = [(1280, 860), (1440, 900), (1920, 1080), (900, 1100), (390, 844)]
-BOXES = """
-const boxes = {};
-for (const m of all) {
-  const view = m.name === null ? null : Bokeh.index.find_one_by_id(m.id);
-  if (view) { const r = view.el.getBoundingClientRect(); boxes[m.name] = [r.left, r.top, r.right, r.bottom] }
-}
-return boxes;
-"""
-
-
-@pytest.mark.slow
-def test_the_page_fits_its_window(driver: Any, address: str, tmp_path: Path) -> None:
-    page = Page(driver, f"{address}?problem=power-law&zeta=2.0&n_modes=infinite&batch_size=100&learning_rate=0.4")
-    page.settled()
-    try:
-        for width, height in SIZES:
-            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            narrow = width < 1120
-
-            def boxes() -> Any:
-                return page.js(ALL_MODELS + BOXES)
-
-            # The figures fill the window to its right edge, with room for the margin and a scroll bar.
-            page.until(lambda: width - 40 < boxes()["map"][2] < width)  # noqa: B023
-            found = boxes()
-            assert page.js("return document.documentElement.scrollWidth <= window.innerWidth"), (width, height)
-            assert (found["map"][1] >= found["curve"][3]) is narrow, "one column on narrow screens, else two"
-            above = ["problem", "file", "nu", "tau2_slider", "runs", "best", "use", "simulate", "pin", "link", "copy"]
-            above += ["links", "curve"]
-            phone = width < 700  # one column in all: the pictures come after the controls
-            for name in [] if phone else above + ([] if narrow else ["map", "phases"]):
-                assert found[name][3] <= height, f"{name} is below the fold at {width} x {height}"
-            assert phone or found["links"][2] < found["curve"][0]
-            page.shot(tmp_path / f"page_{width}x{height}.png")
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert page.severe() == []
-
-
-@pytest.mark.slow
-def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, address: str) -> None:
+def test_every_control_is_reached_by_the_tab_key_and_has_a_name(driver: Any, small: Page) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    page = Page(driver, f"{address}?problem=power-law&n_modes=50")
-    page.settled()
+    page = small
     name = """
     let e = document.activeElement;
     while (e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
@@ -302,9 +227,48 @@ CHOOSE = ALL_MODELS + (
 
 
 @pytest.mark.slow
-def test_a_file_is_chosen_in_the_page(driver: Any, address: str, tmp_path: Path) -> None:
-    page = Page(driver, f"{address}?problem=power-law&n_modes=9")
+def test_the_point_on_the_map_is_moved_by_a_click_and_by_dragging(driver: Any, small: Page, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page = small
+    find = ALL_MODELS + "const v = Bokeh.index.find_one_by_id(all.find(m => m.name === 'map').id); const f = v.frame;"
+    place = "const r = v.el.getBoundingClientRect(); return [r.x + f.x_scale.compute(arguments[0]),"
+    place += "r.y + f.y_scale.compute(arguments[1])];"
+
+    def at(rate: float, momentum: float) -> list[float]:
+        return page.js(find + place, rate, momentum)
+
+    def act(*moves: Any) -> None:
+        before = page.get("link")
+        chain = ActionChains(driver, duration=30)
+        for move in moves:
+            chain = move(chain)
+        chain.perform()
+        page.until(lambda: page.get("link") != before)
+
+    def to(rate: float, momentum: float) -> Callable[[Any], Any]:
+        def move(chain: Any) -> Any:
+            chain.w3c_actions.pointer_action.move_to_location(*(round(x) for x in at(rate, momentum)))
+            return chain
+
+        return move
+
+    # A pixel of the map is a factor 1.03 of the learning rate and 0.008 of the momentum; allow three.
+    act(to(0.3, 0.5), lambda c: c.click())
+    assert float(page.get("learning_rate")) == pytest.approx(0.3, rel=0.1)
+    assert float(page.get("momentum")) == pytest.approx(0.5, abs=0.025)
+    act(to(0.3, 0.5), lambda c: c.click_and_hold(), to(0.1, 0.0), to(0.05, -0.4), lambda c: c.release())
+    page.until(lambda: float(page.get("momentum")) < -0.35)
+    assert float(page.get("learning_rate")) == pytest.approx(0.05, rel=0.1)
+    assert float(page.get("momentum")) == pytest.approx(-0.4, abs=0.025)
     page.settled()
+    page.shot(tmp_path / "dragged.png")
+    assert page.severe() == []
+
+
+@pytest.mark.slow
+def test_a_file_is_chosen_in_the_page(driver: Any, address: str, small: Page, tmp_path: Path) -> None:
+    page = small
     rng = np.random.default_rng(0)
     name = "a <b onclick=x>.npz"
     X, y = rng.standard_normal((60, 9)) / np.arange(1, 10), rng.standard_normal(60)
@@ -352,6 +316,47 @@ SHOWN = ALL_MODELS + (
     "const v = Bokeh.index.find_one_by_id(all.find(m => m.name === 'problem').id);"
     "return v.el.shadowRoot.querySelector('select').selectedOptions[0].innerText"
 )
+
+
+SIZES = [(1280, 860), (1440, 900), (1920, 1080), (900, 1100), (390, 844)]
+BOXES = """
+const boxes = {};
+for (const m of all) {
+  const view = m.name === null ? null : Bokeh.index.find_one_by_id(m.id);
+  if (view) { const r = view.el.getBoundingClientRect(); boxes[m.name] = [r.left, r.top, r.right, r.bottom] }
+}
+return boxes;
+"""
+
+
+@pytest.mark.slow
+def test_the_page_fits_its_window(driver: Any, address: str, tmp_path: Path) -> None:
+    page = Page(driver, f"{address}?problem=power-law&zeta=2.0&n_modes=infinite&batch_size=100&learning_rate=0.4")
+    page.settled()
+    try:
+        for width, height in SIZES:
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            narrow = width < 1120
+
+            def boxes() -> Any:
+                return page.js(ALL_MODELS + BOXES)
+
+            # The figures fill the window to its right edge, with room for the margin and a scroll bar.
+            page.until(lambda: width - 40 < boxes()["map"][2] < width)  # noqa: B023
+            found = boxes()
+            assert page.js("return document.documentElement.scrollWidth <= window.innerWidth"), (width, height)
+            assert (found["map"][1] >= found["curve"][3]) is narrow, "one column on narrow screens, else two"
+            above = ["problem", "file", "nu", "tau2_slider", "runs", "best", "use", "simulate", "pin", "link", "copy"]
+            above += ["links", "curve"]
+            phone = width < 700  # one column in all: the pictures come after the controls
+            for name in [] if phone else above + ([] if narrow else ["map", "phases"]):
+                assert found[name][3] <= height, f"{name} is below the fold at {width} x {height}"
+            assert phone or found["links"][2] < found["curve"][0]
+            page.shot(tmp_path / f"page_{width}x{height}.png")
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert page.severe() == []
 
 
 @pytest.mark.slow

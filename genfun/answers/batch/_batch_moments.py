@@ -87,10 +87,12 @@ class SpectrumMoments:
         return float(Scaled(*self._run.loss()).value()[0])
 
     def noise(self) -> GradientNoise:
-        """Of the present weights, in the recursion's own scale."""
-        lam, x = self._nodes, self._run.state[0, 0]
+        """Of the present weights, in a scale in which squares stay in range."""
         mantissa, _ = self._run.loss()
-        sigma2 = 2.0 * float(mantissa[0]) - x.sum()
+        whole = 2.0 * float(mantissa[0])
+        unit = 2.0 ** -np.frexp(whole)[1] if 0.0 < whole < np.inf else 1.0
+        lam, x = self._nodes, self._run.state[0, 0] * unit
+        sigma2 = whole * unit - x.sum()
         # A node stands for `multiplicity` modes which share its squared gradient lambda x.
         drive, gradient = self._noise.tau1 * x.sum() + sigma2, lam * x
         share = np.divide(gradient, self._multiplicity, out=np.zeros_like(x), where=self._multiplicity >= 0.5)
