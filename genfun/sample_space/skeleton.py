@@ -331,13 +331,13 @@ def _largest_first(columns: Array, smallest: float, most: int) -> tuple[Array, A
 
 def _eliminated(columns: Array) -> tuple[Array, Array, Array]:
     """The same by elimination with exchange of columns, as many of them kept as there are rows."""
-    from scipy.linalg import solve_triangular
-    from scipy.linalg.lapack import dgetrf
+    from scipy.linalg import get_lapack_funcs, solve_triangular
 
     rank, order = columns.shape[0], np.arange(columns.shape[1])
-    factors, exchanged, _ = dgetrf(columns.T)
+    eliminate: Any = get_lapack_funcs("getrf", (columns,))
+    factors, exchanged, _ = eliminate(columns.T)
     for i, other in enumerate(exchanged.tolist()):
         order[[i, other]] = order[[other, i]]
     lower = factors[:rank]
-    mixture: Any = solve_triangular(lower, factors[rank:].T, trans="T", lower=True, unit_diagonal=True)
+    mixture: Any = solve_triangular(lower, factors[rank:].T, trans=1, lower=True, unit_diagonal=True)
     return order[:rank], order[rank:], mixture
