@@ -26,6 +26,8 @@ WIDE_MOMENTUM, WIDE_MOST, WIDE_SKETCH = 0.9995, 420, 260
 BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
 """Nodes a side of the blocks of pairs that are thinned each by itself first, the settings and mixtures for that, and
 pairs from which it pays."""
+BLOCK_TOLERANCE = 1e-11
+"""The tolerance of blocks where all that follows has `TOLERANCE`."""
 CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 3e-15
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
 blocks, too, as resonances are narrow."""
@@ -173,7 +175,7 @@ def skeleton(pairs: PairMeasure, seed: int = 0, wide: bool = False) -> PairMeasu
         return pairs
     rng = np.random.default_rng(seed)
     if pairs.first.size > MANY:
-        pairs = _block_by_block(pairs, random_settings(pairs, BLOCK_SETTINGS, rng, wide))
+        pairs = _block_by_block(pairs, random_settings(pairs, BLOCK_SETTINGS, rng, wide), BLOCK_TOLERANCE)
     settings = random_settings(pairs, SETTINGS * (2 if wide else 1), rng, wide)
     return _thinned(pairs, settings, sketch, TOLERANCE, most - SLOWEST * (SLOWEST + 1) // 2)
 
@@ -195,20 +197,20 @@ def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
         return pairs
     rng = np.random.default_rng(seed)
     late = late_settings(pairs, BLOCK_LATE_SETTINGS, rng)
-    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng), late)
+    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng), CLOSE_TOLERANCE, late)
     settings, late = curve_settings(pairs, CLOSE_SETTINGS, rng), late_settings(pairs, LATE_SETTINGS, rng)
     return _thinned(some, settings, CLOSE_SKETCH, CLOSE_TOLERANCE, some.first.size, late)
 
 
-def _block_by_block(pairs: PairMeasure, settings: Places, late: Places | None = None) -> PairMeasure:
-    """Each block of neighbours thinned by itself, to rounding, so that a decomposition chooses among far fewer.
+def _block_by_block(pairs: PairMeasure, settings: Places, tolerance: float, late: Places | None = None) -> PairMeasure:
+    """Each block of neighbours thinned by itself, nearly to rounding: a decomposition then chooses among far fewer.
 
     On a block all responses are smooth, so that few pairs stand for it and few settings tell which.
     """
     block = (pairs.first // BLOCK) * pairs.nodes.size + pairs.second // BLOCK
     table = _sketched(pairs, settings, BLOCK_SKETCH, late)
     blocks = [np.flatnonzero(block == each) for each in np.unique(block)]
-    return _moved(pairs, table, blocks, CLOSE_TOLERANCE, table.shape[0])
+    return _moved(pairs, table, blocks, tolerance, table.shape[0])
 
 
 def _thinned(
@@ -329,13 +331,13 @@ def _largest_first(columns: Array, smallest: float, most: int) -> tuple[Array, A
 
 def _eliminated(columns: Array) -> tuple[Array, Array, Array]:
     """The same by elimination with exchange of columns, as many of them kept as there are rows."""
-    from scipy.linalg import solve_triangular
-    from scipy.linalg.lapack import dgetrf
+    from scipy.linalg import get_lapack_funcs, solve_triangular
 
     rank, order = columns.shape[0], np.arange(columns.shape[1])
-    factors, exchanged, _ = dgetrf(columns.T)
+    eliminate: Any = get_lapack_funcs("getrf", (columns,))
+    factors, exchanged, _ = eliminate(columns.T)
     for i, other in enumerate(exchanged.tolist()):
         order[[i, other]] = order[[other, i]]
     lower = factors[:rank]
-    mixture: Any = solve_triangular(lower, factors[rank:].T, trans="T", lower=True, unit_diagonal=True)
+    mixture: Any = solve_triangular(lower, factors[rank:].T, trans=1, lower=True, unit_diagonal=True)
     return order[:rank], order[rank:], mixture

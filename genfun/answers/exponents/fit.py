@@ -23,6 +23,9 @@ COMPLETE = 0.9
 """A kernel with at least this share of N modes fits all labels: no signal is missing beyond its last mode."""
 OPEN: tuple[Rule, ...] = ("single modes", "tail sums")
 
+FIT = "_power_law_fit"
+"""The attribute of a problem that keeps its fit."""
+
 
 @dataclass(frozen=True, repr=False)
 class PowerLawFit(Displayed):
@@ -147,9 +150,12 @@ def fit_power_law(problem: Problem | LinearData) -> PowerLawFit:
         problem = problem.problem
     if not isinstance(problem, PowerLaw | LinearProblem):
         raise TypeError(f"problem must be a LinearProblem or a PowerLaw, got {type(problem).__name__}; {UNLISTED}")
-    fit = _exact(problem) if isinstance(problem, PowerLaw) else _measured(problem)
-    object.__setattr__(fit, "_problem", problem)
-    return fit
+    # Kept with the problem, as each of its answers asks for it: a phase, an explanation, a picture.
+    kept = vars(problem)
+    if FIT not in kept:
+        kept[FIT] = fit = _exact(problem) if isinstance(problem, PowerLaw) else _measured(problem)
+        object.__setattr__(fit, "_problem", problem)
+    return kept[FIT]
 
 
 def _measured(problem: LinearProblem) -> PowerLawFit:
