@@ -10,7 +10,7 @@ import pytest
 import genfun as gf
 from genfun.answers.batch._batch_search import BatchSearch
 from genfun.answers.batch.critical_batch import critical_batch_size
-from genfun.answers.batch.tuned import Tuned, tuned_steps
+from genfun.answers.batch.tuned import Tuned, _between, tuned_steps
 from genfun.schedules import Cosine, ScheduledSGD
 
 
@@ -153,3 +153,17 @@ def test_least_time_is_that_of_brute_force():
 def test_bad_questions_are_refused(method, arguments, error, message):
     with pytest.raises(error, match=message):
         critical_batch_size(gf.LinearProblem([1.0], [1.0], n_samples=10), method, **arguments)
+
+
+def test_tries_for_a_number_of_steps_stay_between_and_find_the_root_of_a_power_law_at_once() -> None:
+    assert _between(100, 400, 1.0, -1.0, 0) == 200  # halfway in log t
+    assert _between(100, 400, np.inf, -1.0, 0) == _between(100, 400, 1.0, -3.0, 2) == 200
+    assert _between(2, 7, 1.0, -1.0, 0) == 4
+    for slow in (0, 1, 2):
+        for above, below in ((1e-9, -5.0), (5.0, -1e-9), (1.0, 0.0)):
+            for low, high in ((8, 10), (1000, 1010), (10**6, 4 * 10**6)):
+                assert low < _between(low, high, above, below, slow) < high
+    # A try that came no nearer is followed by one on the other side of where the first one points to.
+    assert 120 < _between(100, 400, 0.3, -0.9, 1) < 400
+    assert _between(100, 400, 0.3, -0.9, 0) == round(100 * 4**0.25)
+    assert _between(100, 400, 0.3, -0.9, 1) == round(100 * 4**0.5)

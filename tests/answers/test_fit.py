@@ -237,3 +237,10 @@ def test_points_carry_the_sum_rule_of_the_signal():
     np.testing.assert_allclose(listed.signal, p.signal, rtol=1e-13)
     np.testing.assert_allclose(listed.signal_tails, measured.signal_tails, rtol=1e-13)
     assert spectrum_points(p, at_most=10).modes[-1] == 50
+
+
+def test_a_fit_is_made_once_for_a_problem_and_anew_for_another() -> None:
+    k = np.arange(1.0, 201.0)
+    problem, other = (gf.LinearProblem(k**-nu, k**-1.75) for nu in (1.5, 1.2))
+    assert fit_power_law(problem) is fit_power_law(problem)
+    assert fit_power_law(other).nu == pytest.approx(1.2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from genfun.data import LinearData, relu_ntk
+from genfun.data.kernels import ROWS
 
 
 def test_the_kernel_is_the_mean_of_finite_networks():
@@ -64,3 +65,10 @@ def test_a_zero_input_has_a_zero_row():
 def test_inputs_of_different_width_are_refused():
     with pytest.raises(ValueError, match="got 2 and 3"):
         relu_ntk(np.ones((1, 2)), np.ones((1, 3)))
+
+
+def test_a_symmetric_kernel_of_several_blocks_of_rows_is_the_kernel_of_the_rows_with_themselves() -> None:
+    x = np.random.default_rng(0).standard_normal((2 * ROWS + 5, 3))
+    found = relu_ntk(x)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found, relu_ntk(x, x.copy()), rtol=1e-13, atol=1e-13)

@@ -1,0 +1,79 @@
+"""What makes a measured noise quick: folds of packed moments, columns left out by elimination, curves kept."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+
+import genfun as gf
+from genfun.sample_space import projected_curve
+from genfun.sample_space.projection import PairFold
+from genfun.sample_space.skeleton import CROWDED, _interpolated
+
+EPS = np.finfo(np.float64).eps
+
+
+@pytest.mark.parametrize(("rank", "width"), [(150, 0.7), (70, 0.0)])
+def test_products_of_packed_matrices_fold_as_those_of_whole_ones(rank: int, width: float) -> None:
+    rng, m = np.random.default_rng(0), 3
+    lam = np.arange(1.0, rank + 1.0) ** -1.5
+    packed, other = rng.standard_normal((m, rank * (rank + 1) // 2)), rng.standard_normal((rank, rank))
+    other = other + other.T
+    fold = PairFold(lam, width)
+    assert (fold.rule.nodes.size < rank) == (width > 0.0)
+    whole = fold.ascending(packed)
+    rows, columns = np.triu_indices(rank)
+    np.testing.assert_array_equal(whole[:, ::-1, ::-1][:, rows, columns], packed)
+    np.testing.assert_array_equal(whole, whole.swapaxes(1, 2))
+    kernel, source = fold.products(packed, other)
+    # Sums of rank^2 products, of interpolation weights that add up to at most a few.
+    rounding = 64.0 * EPS * rank
+    for found, (a, b) in zip(kernel, combinations_with_replacement(whole, 2), strict=True):
+        expected = fold(a * b)
+        np.testing.assert_allclose(found, expected, rtol=0.0, atol=rounding * np.abs(expected).max())
+    for found, a in zip(source, whole, strict=True):
+        expected = fold(a * other)
+        np.testing.assert_allclose(found, expected, rtol=0.0, atol=rounding * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("columns", [40, 300])
+def test_columns_left_out_are_mixtures_of_those_kept(columns: int) -> None:
+    rng, rows, rank = np.random.default_rng(0), 40, 12
+    assert (columns > CROWDED * rows) == (columns == 300)
+    table = rng.standard_normal((rows, rank)) @ rng.standard_normal((rank, columns))
+    kept, rest, mixture = _interpolated(table.copy(), 1e-10, rows)
+    assert kept.size == rank
+    assert sorted([*kept, *rest]) == list(range(columns))
+    # Elimination and triangular solves on some dozens of columns lose two or three digits.
+    np.testing.assert_allclose(table[:, kept] @ mixture, table[:, rest], rtol=0.0, atol=1e4 * EPS * np.abs(table).max())
+
+
+def test_columns_of_zeros_are_left_out_and_one_of_them_alone_is_not_looked_for() -> None:
+    table = np.zeros((10, 50))
+    kept, rest, mixture = _interpolated(table.copy(), 0.0, 10)
+    assert kept.size == 0
+    assert rest.size == 50
+    assert mixture.shape == (0, 50)
+
+
+def test_a_curve_that_is_asked_for_again_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, calls = gf.data.gaussian([1.0, 0.5], [1.0, 1.0], n_samples=40, seed=0), []
+    inverted = projected_curve.inverted
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return inverted(*arguments)  # pyright: ignore
+
+    data.measured_noise.pairs_for(gf.SGD(0.1, 0.0, 5))
+    monkeypatch.setattr(projected_curve, "inverted", counted)
+    first = gf.predict(data, gf.SGD(0.1, 0.0, 5), [10, 100])
+    once = len(calls)
+    again = gf.predict(data, gf.SGD(0.1, 0.0, 5), [10, 100])
+    assert once == len(calls) > 0
+    np.testing.assert_array_equal(first.loss, again.loss)
+    np.testing.assert_array_equal(first.noise_error, again.noise_error)
+    for other in (gf.SGD(0.1, 0.0, 6), gf.SGD(0.1, 0.1, 5), gf.SGD(0.11, 0.0, 5)):
+        assert gf.predict(data, other, [10, 100]).loss[0] != first.loss[0]
+    assert gf.predict(data, gf.SGD(0.1, 0.0, 5), [10, 101]).loss[1] != first.loss[1]
