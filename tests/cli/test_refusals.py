@@ -101,6 +101,20 @@ def test_an_interruption_is_no_error_message(monkeypatch):
     assert result.stderr.strip() == "Interrupted."
 
 
+@pytest.mark.parametrize(
+    ("store", "told"), [(("--store", "kept"), "the same command goes on from what kept keeps"), ((), "--store")]
+)
+def test_an_interrupted_sweep_tells_how_it_goes_on(store, told, monkeypatch):
+    def interrupt(*_: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genfun.experiments.sweeps.sweep.sweep", interrupt)
+    words = ("power-law", "--n-modes", 3, "--learning-rates", 0.1)
+    said = run("sweep", *words, *store, code=130).stderr.strip()
+    assert said.startswith("Interrupted; ")
+    assert told in said
+
+
 def test_doctor_names_what_is_installed_and_the_extra_that_brings_what_is_not(monkeypatch):
     found = answer("doctor")["result"]
     assert found["packages"]["core"]["numpy"] == np.__version__
