@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._display import several
+from genfun._display import plain, several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
@@ -187,8 +187,8 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
             low = np.flatnonzero(seen)[sizes[seen].argmin()]
             high = np.flatnonzero(seen)[sizes[seen].argmax()]
             hints.append(
-                f"columns differ {ratio:.2g} times in size, from {found.names[low]!r} to {found.names[high]!r}, and "
-                "the steps that SGD needs grow with the square of that; standardize makes them even"
+                f"columns differ {plain(ratio, 2)} times in size, from {found.names[low]!r} to {found.names[high]!r}, "
+                "and the steps that SGD needs grow with the square of that; standardize makes them even"
             )
     return hints
 

@@ -48,6 +48,7 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("steps", *SMALL, *QUESTION[:4]), ("--loss", "--share", "neither")),
         (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
         (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
+        (("max-lr", *SMALL, "--batch-size", "ful"), ("'ful'", "1000 or 1e6, or `full`")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("--to", "25", "24, the number")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 0), ("--to", "got 0", "`full` means the full batch")),
         (("predict", *SMALL, *QUESTION, "--learning-rate", "Cosine(1)"), ("Cosine takes initial, period, final=0.0",)),
@@ -83,6 +84,9 @@ def test_wrong_files_get_one_line_too(tmp_path):
         result = run("max-lr", tmp_path / name, "--batch-size", 1, code=2)
         assert part in result.stderr
         assert result.stderr.count("\n") == 1
+    (tmp_path / "latin.csv").write_bytes("a,b\nmäßig,2\n".encode("latin-1"))
+    said = run("max-lr", tmp_path / "latin.csv", "--batch-size", 1, code=2).stderr
+    assert "no text table in UTF-8 (line 2); save it as UTF-8 CSV" in said
     (tmp_path / "file").write_text("")
     assert "file" in run("report", *SMALL, "--out", tmp_path / "file", code=2).stderr
 
