@@ -177,7 +177,10 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
         hints.append(f"column {_named(found.names, counting)} counts the rows; if it is an index, leave it out by drop")
     if constant.any() and not choices.standardize:
         one = "works as an intercept" if not choices.intercept else "is an intercept beside the one added"
-        hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
+        if constant.sum() == 1:
+            hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
+        else:
+            hints.append(f"columns {_named(found.names, constant)} are constant, and each {one}; drop leaves them out")
     # A rare category is no small column: where it is 1, it is 1.
     sizes = np.where(found.amounts, np.sqrt(np.mean(X**2, axis=0)), 1.0)
     seen = ~constant & (sizes > 0.0)
