@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from genfun._version import __version__
@@ -271,7 +272,8 @@ _ON_FIRST_USE = {
 def __getattr__(name: str) -> Any:
     """Import on first use."""
     if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module 'genfun' has no attribute {name!r}")
+        # With name and object Python itself asks "Did you mean: ...".
+        raise AttributeError(f"module 'genfun' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     place = _ON_FIRST_USE[name]
     module = importlib.import_module(f"genfun.{place}")
     # What is not in the module is the module.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from genfun._typing import Array, Float, Int
+
+C = TypeVar("C", bound=type)
 
 
 def _remedy(text: str) -> str:
@@ -156,8 +160,32 @@ def plain(name: str, value: Any) -> Any:
 def _has(name: str, value: Any, attributes: tuple[str, ...], wanted: str, remedy: str = "") -> None:
     missing = [a for a in attributes if not hasattr(type(value), a) and a not in getattr(value, "__dict__", {})]
     if missing:
-        hint = "; pass its .problem" if hasattr(type(value), "problem") else remedy
+        hint = "; pass its .problem" if name == "problem" and hasattr(type(value), "problem") else remedy
         raise TypeError(f"{name} must be {wanted}, got {type(value).__name__} without .{missing[0]}{hint}")
+
+
+def built_by(maker: str) -> Callable[[C], C]:
+    """A class whose values a maker finds: two things handed to the class itself, as X and y, are sent there.
+
+    Parameters
+    ----------
+    maker : str
+        What a user calls, e.g. "LinearData.from_features(X, y)".
+    """
+
+    def decorate(cls: C) -> C:
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def __init__(self: Any, *values: Any, **named: Any) -> None:
+            if len(values) + len(named) == 2:
+                raise TypeError(f"{cls.__name__} holds what was found in the data; {maker} makes it")
+            init(self, *values, **named)
+
+        cls.__init__ = __init__
+        return cls
+
+    return decorate
 
 
 def options(method: Any, knows: bool = False, nesterov: bool = True, epochs: bool = False) -> None:
@@ -199,6 +227,8 @@ def method(value: Any) -> None:
     hint = "; pass one with its numbers, e.g. SGD(0.1, 0.9, 10)"
     if hasattr(inner, "at") and not isinstance(inner, type):
         hint = "; a schedule is known to predict, spread, steps_to_loss and simulate; others take an SGD of one step"
+    if hasattr(inner, "measures") or hasattr(inner, "problem"):
+        hint = "; the problem or data come first, then the method"
     _has("method", inner, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD", hint)
 
 
@@ -211,7 +241,11 @@ def setting(problem: Any, value: Any, noise: Any, knows: bool = False) -> None:
     knows : bool
         Whether the caller knows averaged weights, weight decay and dampening; else they are refused.
     """
-    _has("problem", problem, ("measures", "lambda_max", "trace"), "a LinearProblem, a PowerLaw or a LinearData")
+    wanted = "a LinearProblem, a PowerLaw or a LinearData"
+    remedy = "; LinearData.from_features(X, y) makes one of arrays, genfun.data.load(path) of a file"
+    if hasattr(problem, "hyperparameters"):
+        remedy = "; the problem or data come first, then the method"
+    _has("problem", problem, ("measures", "lambda_max", "trace"), wanted, remedy)
     if value is not None:
         method(value)
         options(value, knows)

@@ -89,6 +89,7 @@ class Displayed(Tabled):
         return _draw()(self, ax=ax, **options)
 
 
+MILLION = 1e6
 FAR = 1e11
 """Steps that no run takes: three years at a thousand a second. Times beyond are told as such, not as numbers."""
 
@@ -143,6 +144,24 @@ def several(number: int, things: str) -> str:
     ('1 mode', '1,000 modes')
     """
     return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number to so many digits; below a million without a power of ten, which people read slower.
+
+    Parameters
+    ----------
+    value : float
+    digits : int
+        Significant ones.
+
+    Examples
+    --------
+    >>> plain(0.123456), plain(134422.0), plain(1.3e9)
+    ('0.1235', '134,400', '1.3e+09')
+    """
+    told = f"{value:.{digits}g}"
+    return f"{float(told):,.0f}" if "e+" in told and abs(value) < MILLION else told
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -129,3 +129,27 @@ def test_tensors_that_numpy_cannot_hold_are_refused_with_the_remedy():
         gf.LinearProblem(torch.tensor([1.0, 2.0]).to_sparse(), [1.0, 1.0])
     with pytest.raises(TypeError, match="learning_rate must be a real number"):
         gf.SGD(torch.tensor(1j))
+
+
+@pytest.mark.other_kinds
+@pytest.mark.parametrize(
+    ("ask", "remedy"),
+    [
+        (lambda d, s: gf.LinearData(X, Y), r"LinearData.from_features\(X, y\) makes it"),
+        (lambda d, s: gf.SoftmaxData(X, labels=Y), r"SoftmaxData.from_features\(X, labels\) makes it"),
+        (lambda d, s: gf.predict(s, d, [1]), "the problem or data come first, then the method"),
+        (lambda d, s: gf.stability(s, s), "the problem or data come first, then the method"),
+        (lambda d, s: gf.predict(X, s, [1]), r"LinearData.from_features\(X, y\) makes one of arrays"),
+        (lambda d, s: gf.optimize("homes.csv", 4, 10), r"genfun.data.load\(path\) of a file"),
+    ],
+)
+def test_arguments_in_anothers_place_are_told_where_they_go(ask, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        ask(gf.LinearData.from_features(X, Y), gf.SGD(0.1, 0.0, 4))
+
+
+def test_a_misspelt_name_carries_what_python_asks_did_you_mean_by():
+    with pytest.raises(AttributeError, match="'optimise'") as caught:
+        _ = gf.optimise
+    assert (caught.value.name, caught.value.obj) == ("optimise", gf)
+    assert "optimize" in dir(gf)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed
+from genfun._display import Displayed, plain
 from genfun._typing import Array, Float
 from genfun.answers._phase_notes import spectrum_notes, term_notes
 from genfun.answers.exponents.fit import fit_power_law
@@ -166,18 +166,18 @@ class Phase(Displayed):
     def __repr__(self) -> str:
         stands = STANDS_IN if self.fitted_noise else ""
         if not self.is_power_law:
-            grows = f"; the loss grows from step {self.divergence_step:.4g} on" if "divergence" in self.name else ""
+            grows = f"; the loss grows from step {plain(self.divergence_step)} on" if "divergence" in self.name else ""
             return f"Phase(none: the spectrum is no power law{grows}{stands})"
         if "divergence" in self.name:
-            return f"Phase({self.name}: the loss grows from step {self.divergence_step:.4g} on{stands})"
+            return f"Phase({self.name}: the loss grows from step {plain(self.divergence_step)} on{stands})"
         if math.isnan(self.constant):
             return f"Phase({self.name}: loss falls as t^-{self.exponent:.4g}, of unknown size{stands})"
         changes = self.name == "noise-dominated" or math.isfinite(self.transition_step)
-        after = f" after step {self.transition_step:.4g}" if changes else ""
+        after = f" after step {plain(self.transition_step)}" if changes else ""
         if self.floor > 0.0:
-            first = f" from step {self.floor_step:.3g}" if self.floor_step <= self.end_step else ""
+            first = f" from step {plain(self.floor_step, 3)}" if self.floor_step <= self.end_step else ""
             after += f", held at {self.floor:.3g} by label noise{first}"
-        end = f", until step {self.end_step:.3g}" if math.isfinite(self.end_step) else ""
+        end = f", until step {plain(self.end_step, 3)}" if math.isfinite(self.end_step) else ""
         return f"Phase({self.name}: loss ~ {self.constant:.3g} t^-{self.exponent:.4g}{after}{end}{stands})"
 
 

@@ -63,7 +63,8 @@ def optimize(
     """
     from genfun.answers.best.advice import advice
     from genfun.answers.best.optimize import optimize as ask
-    from genfun.answers.words.numbers import batch, batches, loss
+    from genfun.answers.words.numbers import batches, loss
+    from genfun.answers.words.settings import beta_words
 
     context = click.get_current_context()
     if budget is None and context.get_parameter_source("batch_size") != click.core.ParameterSource.COMMANDLINE:
@@ -78,21 +79,21 @@ def optimize(
     m, used = o.method, advice(o)
     # Only without anything to learn is a loss of 0 no tiny one.
     unknown = math.nan if target.problem.signal_total > 0.0 else -math.inf
-    simple = [
-        f"use learning rate {used.method.learning_rate:.4g}, momentum {used.method.momentum:.3g}, "
+    use = (
+        f"use learning rate {used.method.learning_rate:.4g}, momentum {beta_words(used.method.momentum)}, "
         f"{batches(m.batch_size)}: mean loss {loss(used.chosen.loss, unknown, used.chosen.digits)} at step {o.steps:,}"
-    ]
+    )
     (low, high), (back, forth) = o.learning_rate_range, o.momentum_range
-    asked_of = f" at step {o.steps:,}, batch size {batch(m.batch_size)}"
+    wide = "given" if momentum is not None else f"{back:.4g} .. {forth:.4g} for 5 % more loss"
     known = f", noise error {o.noise_error:.1e}" if o.noise_error > 0.0 else ""
     shown = [
         *preamble(target),
-        *(simple if used.chosen is not o else []),
+        use,
         *([used.why] if used.why else []),
-        f"least mean loss {loss(o.loss, unknown, o.digits)}{'' if used.chosen is not o else asked_of}{known}",
+        f"least mean loss {loss(o.loss, unknown, o.digits)}{known}",
         f"learning rate {m.learning_rate:.5g}  ({low:.4g} .. {high:.4g} for 5 % more loss; "
         f"{percent(o.share_of_edge)} of the edge)",
-        f"momentum      {m.momentum:.4g}  ({back:.4g} .. {forth:.4g} for 5 % more loss)",
+        f"momentum      {beta_words(m.momentum)}  ({wide})",
     ]
     shown.append(o.caution)
     if banded(target, m.batch_size) and o.loss_band is not None:

@@ -195,8 +195,9 @@ class Jobs(click.Group):
             where = getattr(error, "ctx", None)
             hint = f" (see {where.command_path} --help)" if where is not None else ""
             _fail(error.format_message() + hint)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
+        except (KeyboardInterrupt, click.Abort) as error:
+            told = str(error.__cause__ or "")  # click's Abort is raised from the interruption
+            click.echo(printable(f"Interrupted; {told}" if told else "Interrupted."), err=True)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader (head, less) has seen enough; keep Python from complaining again when it closes stdout.

@@ -56,11 +56,12 @@ def loss_map(target: Target, batch_sizes: tuple[int | None, ...], step: int, cel
         best = loss(float(m.loss[i, j]), float(m.log_loss[i, j]))
         stable = percent((m.noise_gain < 1.0).mean())
         lines.append((batch(m.batch_size), figures(rates[i]), figures(momenta[j]), best, stable))
+    between = "best of the cells; `genfun optimize` finds the best between them, which is the star of a picture"
     headings = ("batch", "best rate", "momentum", f"loss at step {step:,}", "stable cells")
     return Answer(
         inputs(target, batch_sizes=list(batch_sizes), step=step, cells=cells),
         {"maps": maps},
-        [*preamble(target), Grid(headings, lines)],
+        [*preamble(target), Grid(headings, lines), between],
         lambda: [cell for m in maps for cell in _cells(m)],
         lambda: settings_map(target.problem, step, batch_sizes, target.noise, cells),
     )

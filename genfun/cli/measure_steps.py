@@ -13,6 +13,7 @@ from genfun.cli.group import Job, examples
 from genfun.cli.measured_batch import critical_words
 from genfun.cli.options import notes
 from genfun.cli.output import Block, Grid, progress
+from genfun.cli.runs import kept
 from genfun.cli.types import REAL, REALS, WHOLE, WHOLES
 
 
@@ -84,7 +85,7 @@ def measure_steps(
 
     found = {}
     for name in [word.strip() for word in optimizers.split(",")]:
-        with progress() as report:
+        with kept(store), progress() as report:
             found[name] = measure(
                 model,
                 loss_fn,

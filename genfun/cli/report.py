@@ -82,6 +82,8 @@ def report(
             inputs=target.inputs,
             progress=say,
         )
+        # The page and the JSON name options as whoever ran the command knows them.
+        found = replace(found, data=replace(found.data, notes=tuple(map(told, found.data.notes))))
         say(1.0, "writing files")
         paths = write(found, folder)
     if as_json:

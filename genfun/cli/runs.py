@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,6 +36,24 @@ def run_options(steps: str, replicas: str) -> Callable[[Callable[..., Any]], Cal
         return command
 
     return decorate
+
+
+@contextmanager
+def kept(store: str | None) -> Iterator[None]:
+    """Around runs: Ctrl-C tells how they go on.
+
+    Parameters
+    ----------
+    store : str or None
+        The folder that keeps what is finished.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        told = (
+            "nothing is kept without --store" if store is None else f"the same command goes on from what {store} keeps"
+        )
+        raise KeyboardInterrupt(told) from None
 
 
 def runnable(target: Target) -> LinearData:

@@ -8,7 +8,7 @@ from genfun.cli.answer import Answer, answers
 from genfun.cli.group import Job, examples
 from genfun.cli.options import inputs, preamble
 from genfun.cli.output import Block, progress
-from genfun.cli.runs import compared, run_options, runnable
+from genfun.cli.runs import compared, kept, run_options, runnable
 from genfun.cli.target import Target, on_target
 from genfun.cli.types import BATCHES, REALS, WHOLE
 
@@ -56,7 +56,7 @@ def sweep(
 
     data = runnable(target)
     grid = {"learning_rate": learning_rates, "momentum": momenta, "batch_size": batch_sizes}
-    with progress() as report:
+    with kept(store), progress() as report:
         swept = run(data, grid, workers, store, steps, replicas, run_seed, "log", report)
     found = agreements(data.problem, cells(swept.isel(step=[-1])), target.noise)
     attributes = {key: swept.attrs[key] for key in ("data", "n_samples", "computed", "stored", "recomputed")}

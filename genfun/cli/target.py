@@ -323,6 +323,8 @@ def _file(name: str, options: dict[str, Any]) -> LinearData | LinearProblem:
     from genfun.data import load
     from genfun.data.files import FILES
 
+    if name == "-":
+        raise ValueError("TARGET '-': standard input is not read; save the table as a .csv")
     if not Path(name).suffix and not Path(name).is_file():
         near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, WORDS, 1))
         raise ValueError(f"TARGET must be mnist, power-law, or a file ({FILES}), got {name!r}{near}")

@@ -50,7 +50,12 @@ def batch(text: str) -> int | None:
     text : str
         e.g. "10" or "full".
     """
-    return None if text.strip().lower() == "full" else whole(text)
+    if text.strip().lower() == "full":
+        return None
+    try:
+        return whole(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or `full`") from None
 
 
 class Parsed(click.ParamType):

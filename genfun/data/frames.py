@@ -143,7 +143,10 @@ def _text(path: Path, delimiters: str, memory_limit: int | None) -> Any:
             )
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} has no rows of numbers") from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except UnicodeDecodeError as error:
+        line = 1 + raw[: error.start].count(b"\n")
+        raise ValueError(f"{path} is no text table in UTF-8 (line {line}); save it as UTF-8 CSV") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         told = str(error).strip().replace("Error tokenizing data. C error: ", "")
         raise ValueError(
             f"{path} is no text table ({told}); save it as UTF-8 CSV, as many fields in each line"

@@ -21,6 +21,7 @@ from genfun.sample_space.exact_noise import ExactNoise
 from genfun.sample_space.measured import MeasuredNoise, measure_noise
 
 
+@_check.built_by("LinearData.from_features(X, y)")
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearData(Displayed):
     r"""Least squares on given data, in the eigenbasis of its Hessian, started at w_0 = 0.

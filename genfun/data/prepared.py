@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._display import several
+from genfun._display import plain, several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
@@ -177,7 +177,10 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
         hints.append(f"column {_named(found.names, counting)} counts the rows; if it is an index, leave it out by drop")
     if constant.any() and not choices.standardize:
         one = "works as an intercept" if not choices.intercept else "is an intercept beside the one added"
-        hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
+        if constant.sum() == 1:
+            hints.append(f"column {_named(found.names, constant)} is constant and {one}; drop leaves it out")
+        else:
+            hints.append(f"columns {_named(found.names, constant)} are constant, and each {one}; drop leaves them out")
     # A rare category is no small column: where it is 1, it is 1.
     sizes = np.where(found.amounts, np.sqrt(np.mean(X**2, axis=0)), 1.0)
     seen = ~constant & (sizes > 0.0)
@@ -187,8 +190,8 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
             low = np.flatnonzero(seen)[sizes[seen].argmin()]
             high = np.flatnonzero(seen)[sizes[seen].argmax()]
             hints.append(
-                f"columns differ {ratio:.2g} times in size, from {found.names[low]!r} to {found.names[high]!r}, and "
-                "the steps that SGD needs grow with the square of that; standardize makes them even"
+                f"columns differ {plain(ratio, 2)} times in size, from {found.names[low]!r} to {found.names[high]!r}, "
+                "and the steps that SGD needs grow with the square of that; standardize makes them even"
             )
     return hints
 

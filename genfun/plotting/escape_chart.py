@@ -9,7 +9,7 @@ import numpy as np
 from genfun.answers.escape.escape_chart import Axis, EscapeChart
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.plotting._draw import draw
-from genfun.plotting.style import COLOURS, axes, halo, legend_below, level, line, note
+from genfun.plotting.style import COLOURS, axes, halo, label_powers, legend_below, level, line, note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,8 +76,8 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
         raise ValueError(f"result must have two rates and two values of {against} or more, got {status.shape}")
     ax = axes(ax)
     ax.set(xscale="log", yscale="log", xlabel=r"learning rate $\alpha$", ylabel=_label(by_sharpness))
-    if rates.max() >= DECADE * rates.min():  # a power of ten is labelled: what lies between would crowd it
-        ax.xaxis.set_minor_formatter("")
+    label_powers(ax.xaxis)
+    label_powers(ax.yaxis)
     with np.errstate(divide="ignore"):
         decades = np.log10(steps)
     # Shaded smoothly everywhere; what is stable and what diverges covers it up to the exact borders.
@@ -123,8 +123,8 @@ def _label(by_sharpness: bool) -> str:
 
 
 STABLE = "#BBD9EE"
-DECADE, MARGIN = 10.0, 0.15
-"""Of an axis: where names of regions are set from a point towards the middle, so that the frame does not cut them."""
+MARGIN = 0.15
+"""Share of an axis: how far names of regions are set towards the middle, so that the frame does not cut them."""
 
 
 def _colours() -> Any:

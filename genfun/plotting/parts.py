@@ -108,6 +108,8 @@ def split(prediction: Prediction) -> Parts:
     bottom, top = start, start
     if seen.size:
         bottom, top = max(float(seen.min()), DEEPEST * start), min(float(seen.max()), HIGHEST * start)
+    if np.isfinite(loss[0]):  # the curve is seen, however far it has come before the first step
+        top = max(top, float(loss[0]))
     inside = np.flatnonzero(((loss >= bottom) & (loss <= top)) | ((quiet.loss >= bottom) & (quiet.loss <= top)))
     last = min(int(inside[-1]) + 1, steps.size - 1) if inside.size else steps.size - 1
     regime = _regime(prediction)

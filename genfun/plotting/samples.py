@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun._display import plain
 from genfun.answers.batch.critical_batch import CriticalBatch
 from genfun.plotting._draw import draw
 from genfun.plotting.style import COLOURS, axes, legend_below, line, log_axes
@@ -70,7 +71,7 @@ def samples(result: CriticalBatch, ax: Axes | None = None) -> Axes:
         low, high = result.interval
         if high > low:
             handles.append(ax.axvspan(low, high, color="0.93", zorder=0, label="at most 10 % more samples"))
-    log_axes(ax, "batch size $b$", f"to loss {result.loss:.3g}")
+    log_axes(ax, "batch size $b$", f"to loss {plain(result.loss, 3)}")
     legend_below(ax, handles, 2)
     return ax
 

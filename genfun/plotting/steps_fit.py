@@ -20,7 +20,7 @@ LEAST_WEIGHT = 0.02
 
 
 def steps_fit(result: StepsFit, ax: Axes | None = None) -> Axes:
-    """Samples K b against the batch size: points, families, the critical batch size and its interval.
+    """Samples K b against the batch size: points, families, the batch size of fewest samples and its interval.
 
     **Assumptions.** Families of a weight below 2 % are not drawn.
 
@@ -60,7 +60,7 @@ def steps_fit(result: StepsFit, ax: Axes | None = None) -> Axes:
     ax.axvspan(*result.interval, color="0.93", zorder=0, label=f"{percent(result.level)} interval")
     if np.isfinite(result.batch_size):
         least = result.batch_size * float(result.predict(result.batch_size))
-        mark = line(ax, "critical batch size", [result.batch_size], [least], linestyle="", marker="*")
+        mark = line(ax, "fewest samples", [result.batch_size], [least], linestyle="", marker="*")
         mark.set(color=COLOURS[1], markersize=13, markeredgecolor="black")
         handles.append(mark)
     log_axes(ax, "batch size $b$", "samples to the target, $K(b)\\,b$")

@@ -21,7 +21,7 @@ HIGHEST = 1e200
 SUBDIVIDED = 2.5
 """Decades of a logarithmic axis up to which there are marks between the powers of ten."""
 POWER, RAISED = re.compile(r"\$\\mathdefault\{(.*)\^\{(-?\d+)\}\}\$"), str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-PLAIN = -3.0, 4.0
+PLAIN = -3.0, 5.0
 """Powers of ten between which labels beside a single power are plain numbers, 20 and not 2×10¹."""
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 
@@ -86,7 +86,7 @@ def _powers() -> tuple[Any, Any]:
             if digit % 10 not in (_digits(high - low) if between else (1,)):
                 return ""
             if between and low >= PLAIN[0] and high <= PLAIN[1]:
-                return f"{x:.6g}"
+                return f"{x:,.6g}"
             text = super().__call__(x, pos)
             if rcParams["mathtext.fontset"] == "stix":  # whose letters have no raised ones
                 return text

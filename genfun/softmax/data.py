@@ -31,6 +31,7 @@ RANK = 1e-10
 """Of the largest singular value, what counts as none."""
 
 
+@_check.built_by("SoftmaxData.from_features(X, labels)")
 @dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxData(Tabled):
     r"""Softmax regression on given data: a linear probe, started at w_0 = 0 or at given weights.

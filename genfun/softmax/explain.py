@@ -68,7 +68,7 @@ def softmax_explain(data: SoftmaxData, method: Any, steps: int | None = None, no
         f"The learning rate is {share:.2g} of the start edge {top:.4g}, {len(data.classes)} times the edge of least "
         "squares: beyond it the first steps grow in mean square, but there is no largest stable rate, since the "
         "gradient is bounded.",
-        f"At step {t} the mean loss is {now:.4g} nats and {100.0 * float(told.error_rate[1]):.3g} % of the training "
+        f"At step {t:,} the mean loss is {now:.4g} nats and {100.0 * float(told.error_rate[1]):.3g} % of the training "
         f"samples are classified wrongly; half the steps give {half:.4g}, twice the steps {twice:.4g}.",
         "Adam and epochs without replacement are outside this prediction.",
     ]

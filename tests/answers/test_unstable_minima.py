@@ -163,6 +163,10 @@ def test_the_picture_shows_the_cells_the_edge_and_the_limit():
     assert cells.value is not None
     np.testing.assert_allclose(cells.value[escapes], np.clip(np.log10(chart.steps[:, 0][escapes]), 0.0, 4.0))
     assert np.isinf(cells.value[~escapes]).all()
+    ax.figure.canvas.draw()
+    labels = {label.get_text() for label in ax.get_yticklabels(which="both")} - {""}
+    assert labels
+    assert not any("mathdefault" in label for label in labels)  # 2, not 2 x 10^0
     by_batch = draw(chart, Figure(layout="constrained").subplots(), "batch_size", at=1)
     (edge,) = series(by_batch)["edge of stability"]
     np.testing.assert_allclose(edge.x, [gf.max_learning_rate(LAW, 0.0, b) for b in SIZES])

@@ -74,3 +74,12 @@ def test_steps_are_called_so_by_every_command():
     for name, command in main.commands.items():
         flags = {flag for param in command.params if isinstance(param, click.Option) for flag in param.opts}
         assert "--step" not in flags or "--steps" in flags, name
+
+
+def test_what_to_use_is_said_first_also_where_it_is_the_best_itself():
+    words = ("optimize", *LAW, "--batch-size", 5, "--steps", 9, "--momentum", 0.5)
+    shown = CliRunner().invoke(main, [str(word) for word in words]).stdout
+    assert "\nuse learning rate " in shown
+    assert ", momentum 0.5, batch size 5: mean loss " in shown
+    assert "momentum      0.5  (given)" in shown
+    assert "standard input is not read; save the table" in said("max-lr", "-", "--batch-size", 1)

@@ -170,6 +170,9 @@ def test_schedules_are_written_as_in_python():
         *(getattr(method, name) for name in ("learning_rate", "momentum", "batch_size")), False, "keras"
     )
     assert other["result"]["loss"] == gf.predict(PROBLEM, keras, [3, 60]).loss.tolist() != found["result"]["loss"]
+    line = run("predict", *words, "--convention", "keras", "--steps", "3").stdout
+    said = f"SGD with learning rate {rate}, momentum 0.5 as in Keras, batch size {size.replace('limit=', '')}"
+    assert said in line.splitlines()
     steps = json.loads(run("steps", *words, "--share", "0.5", "--json").stdout)["result"]["steps"]
     assert steps == gf.steps_to_loss(PROBLEM, method, 0.5 * 0.5 * PROBLEM.signal_total)
 

@@ -48,6 +48,7 @@ QUESTION = ("--batch-size", "5", "--learning-rate", "0.1", "--steps", "10")
         (("steps", *SMALL, *QUESTION[:4]), ("--loss", "--share", "neither")),
         (("steps", *SMALL, *QUESTION[:4], "--share", 0), ("--share", "0.0", "a tenth")),
         (("steps", *SMALL, *QUESTION[:4], "--loss", -1), ("loss", "-1.0", "small positive")),
+        (("max-lr", *SMALL, "--batch-size", "ful"), ("'ful'", "1000 or 1e6, or `full`")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 25), ("--to", "25", "24, the number")),
         (("translate", *SMALL, *QUESTION[:4], "--to", 0), ("--to", "got 0", "`full` means the full batch")),
         (("predict", *SMALL, *QUESTION, "--learning-rate", "Cosine(1)"), ("Cosine takes initial, period, final=0.0",)),
@@ -83,6 +84,9 @@ def test_wrong_files_get_one_line_too(tmp_path):
         result = run("max-lr", tmp_path / name, "--batch-size", 1, code=2)
         assert part in result.stderr
         assert result.stderr.count("\n") == 1
+    (tmp_path / "latin.csv").write_bytes("a,b\nmäßig,2\n".encode("latin-1"))
+    said = run("max-lr", tmp_path / "latin.csv", "--batch-size", 1, code=2).stderr
+    assert "no text table in UTF-8 (line 2); save it as UTF-8 CSV" in said
     (tmp_path / "file").write_text("")
     assert "file" in run("report", *SMALL, "--out", tmp_path / "file", code=2).stderr
 
@@ -99,6 +103,20 @@ def test_an_interruption_is_no_error_message(monkeypatch):
     monkeypatch.setattr("genfun.problems.power_law.PowerLaw.__post_init__", interrupt)
     result = run("max-lr", "power-law", "--batch-size", 1, code=130)
     assert result.stderr.strip() == "Interrupted."
+
+
+@pytest.mark.parametrize(
+    ("store", "told"), [(("--store", "kept"), "the same command goes on from what kept keeps"), ((), "--store")]
+)
+def test_an_interrupted_sweep_tells_how_it_goes_on(store, told, monkeypatch):
+    def interrupt(*_: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genfun.experiments.sweeps.sweep.sweep", interrupt)
+    words = ("power-law", "--n-modes", 3, "--learning-rates", 0.1)
+    said = run("sweep", *words, *store, code=130).stderr.strip()
+    assert said.startswith("Interrupted; ")
+    assert told in said
 
 
 def test_doctor_names_what_is_installed_and_the_extra_that_brings_what_is_not(monkeypatch):

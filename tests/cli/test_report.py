@@ -71,6 +71,15 @@ def test_report_json_is_the_file_and_the_paths_go_to_stderr(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_page_names_options_as_the_command_does(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,y\n" + "".join(f"{i % 3 - 1},{i % 4}\n" for i in range(12)))
+    run("report", tmp_path / "rows.csv", *QUICK, "--out", tmp_path / "r")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "is the target; --target chooses another" in page
+    assert "target= chooses" not in page
+
+
+@pytest.mark.slow
 def test_report_of_a_power_law_needs_no_data(tmp_path):
     shown = run("report", "power-law", "--nu", 1.5, "--zeta", 0.5, *QUICK, "--best-at", 1, "--out", tmp_path).stdout
     assert "infinitely many" in shown

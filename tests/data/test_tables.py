@@ -231,6 +231,7 @@ def test_hints_come_where_the_data_ask_for_them_and_only_there():
     assert "from 'kind=rare' to 'a'" in hints(kinds, one_hot=True)
     assert "columns differ" not in hints(kinds.assign(a=plain.a), one_hot=True)
     assert "'a' is constant" in hints(plain.assign(a=2.0, y=plain.y + 1))
+    assert "columns 'a', 'b' are constant" in hints(plain.assign(a=2.0, b=3.0, y=plain.y + 1))
     assert "'a' counts the rows" in hints(plain.assign(a=np.arange(N)))
     assert "'a' counts the rows" in hints(plain.assign(a=1 + np.arange(N)))
     many = pd.concat([plain] * 2, ignore_index=True)

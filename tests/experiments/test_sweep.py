@@ -22,6 +22,7 @@ import genfun as gf
 from genfun.data import gaussian
 from genfun.experiments import agree, simulate
 from genfun.experiments.sweeps.pace import duration
+from genfun.experiments.sweeps.pool import crew
 from genfun.experiments.sweeps.sweep import cells, sweep
 
 WORK = importlib.import_module("genfun.experiments.sweeps.work")
@@ -325,6 +326,15 @@ def test_a_sweep_killed_outright_resumes_and_leaves_no_process_behind(undisturbe
     while any(Path(f"/proc/{pid}/stat").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(Path(f"/proc/{pid}/stat").exists() for pid in workers)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_processes_hear_no_ctrl_c_while_they_load_and_this_one_still_does():
+    with crew(1) as processes:
+        held = processes.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT in held  # from before its first line
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 @pytest.mark.slow

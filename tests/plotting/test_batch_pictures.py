@@ -57,7 +57,7 @@ def test_fitted_points_show_the_chosen_family_and_its_interval():
     np.testing.assert_array_equal(drawn(ax, "measured")[1], f.batch_sizes * f.steps)
     fine, samples = drawn(ax, f.family)
     np.testing.assert_allclose(samples, fine * f.predict(fine))
-    assert drawn(ax, "critical batch size")[0] == pytest.approx(f.batch_size)
+    assert drawn(ax, "fewest samples")[0] == pytest.approx(f.batch_size)
 
 
 @pytest.mark.parametrize("steps", [[100, 0, 1, 10], [[100, 0], [1, 10]]])

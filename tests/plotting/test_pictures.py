@@ -179,6 +179,15 @@ def test_the_parts_of_a_loss_add_up_and_the_transition_is_marked_where_they_cros
     assert values[0] == pytest.approx(values[1], rel=1e-9)
 
 
+def test_a_loss_that_has_grown_before_the_first_step_is_in_the_picture():
+    problem = gf.LinearProblem([1.0, 0.5], [1.0, 1.0], n_samples=8)
+    found = gf.predict(problem, gf.SGD(3.0, 0.0, 4), [30, 60, 120])
+    ax = found.plot(Figure().subplots())
+    (curve,) = [line for line in ax.lines if line.get_label() == "predicted loss"]
+    assert curve.get_ydata()[0] == found.loss[0] > 1e6
+    assert ax.get_ylim()[0] < found.loss[0] < ax.get_ylim()[1]
+
+
 def test_the_divergence_is_marked_at_the_least_loss():
     r = gf.predict(gf.PowerLaw(0.8, 0.5), gf.SGD(0.4, batch_size=2), STEPS)
     ax = r.plot(_ax())

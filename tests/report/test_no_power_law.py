@@ -30,14 +30,16 @@ def test_the_command_phase_says_that_there_is_none(bent):
     shown = run("phase", bent, *SETTING).stdout
     assert "no phase: the spectrum is no power law" in shown
     assert not EXPONENT.search(shown)
-    assert "what fits spans a factor 11 of the mode number, and 18.2 more follow" in " ".join(shown.split())
+    assert "straight lines fit over a factor 11 of the mode number only, and a factor 18.2 follows" in " ".join(
+        shown.split()
+    )
 
 
 def test_a_spectrum_too_short_for_exponents_is_refused_with_one_reason(tmp_path):
     path = tmp_path / "four.npz"
     np.savez(path, eigenvalues=[1.25, 1.0, 0.9, 0.8], signal=[0.1, 0.2, 0.3, 0.9], n_samples=100)
     said = " ".join(run("phase", path, *SETTING, code=2).stderr.split())
-    assert "what fits spans a factor 4 of the mode number, 10 are needed" in said
+    assert "straight lines fit over a factor 4 of the mode number only, and 10 is needed" in said
     assert len(said) < 300
 
 
@@ -46,7 +48,7 @@ def test_the_facts_of_the_report_give_the_reason_in_place_of_exponents():
     law, none = (tables.spectrum_facts(SimpleNamespace(fit=gf.fit_power_law(p))) for p in (gf.PowerLaw(1.5, 0.5), BENT))
     assert "nu (eigenvalues)" in dict(law.pairs)
     assert dict(none.pairs) == {"power law?": "no, so there are no exponents and no phase"}
-    assert any("spans a factor" in remark for remark in none.remarks)
+    assert any("fit over a factor" in remark for remark in none.remarks)
 
 
 def test_the_explorer_puts_no_point_among_the_phases():

@@ -35,15 +35,11 @@ def objections(
     length is that of the window and rest that of what follows, in log k; drift is what is beyond chance.
     """
     notes = []
+    reach = f"not a power law: straight lines fit over a factor {np.exp(length):.3g} of the mode number only"
     if length < SHORTEST:
-        notes.append(
-            f"not a power law: what fits spans a factor {np.exp(length):.3g} of the mode number, 10 are needed"
-        )
+        notes.append(f"{reach}, and 10 is needed")
     elif length < rest:
-        notes.append(
-            f"not a power law: what fits spans a factor {np.exp(length):.3g} of the mode number, and "
-            f"{np.exp(rest):.3g} more follow"
-        )
+        notes.append(f"{reach}, and a factor {np.exp(rest):.3g} follows")
     for name, fit, turn in zip(("eigenvalues", "signal"), r2, drift, strict=True):
         if fit < LEAST_R2:
             notes.append(f"not a power law: the line of the {name} has R^2 = {fit:.3f} < {LEAST_R2}")

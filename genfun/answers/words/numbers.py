@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from genfun._display import plain
+
 LEAST = math.log(1e-300)
 """Losses below are told in words: 1e-1490 may be exact for the model, and is nothing that training reaches."""
 
@@ -17,12 +19,17 @@ def figures(value: float | None, digits: int = 4) -> str:
         Also inf and nan.
     digits : int
         Significant digits.
+
+    Examples
+    --------
+    >>> figures(0.123456), figures(134422.0), figures(1.3e9)
+    ('0.1235', '134,400', '1.3e+09')
     """
     if value is None or math.isnan(value):
         return "-"
     if math.isinf(value):
         return "inf" if value > 0.0 else "-inf"
-    return f"{value:.{digits}g}"
+    return plain(value, digits)
 
 
 def batch(size: int | None) -> str:

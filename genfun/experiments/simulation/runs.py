@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfun import _check
-from genfun._display import Displayed, percent
+from genfun._display import Displayed, percent, plain
 from genfun._typing import Array, Bool, Float, Int
 from genfun.methods.base import Method
 from genfun.schedules import ScheduledSGD
@@ -145,7 +145,8 @@ class Runs(Displayed):
 
     def __repr__(self) -> str:
         text = (
-            f"Runs({self.replicas} runs to step {self.steps[-1]}: mean loss {self.mean[-1]:.6g} +- {self.sem[-1]:.2g}, "
+            f"Runs({self.replicas} runs to step {self.steps[-1]}: "
+            f"mean loss {self.mean[-1]:.6g} +- {plain(self.sem[-1], 2)}, "
             f"median {self.median[-1]:.6g}, {percent(self.diverged)} ended above their start"
         )
         if self.carried_by_few[-1]:

@@ -57,12 +57,13 @@ class Processes:
 
     def submit(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
         """As `Executor.submit`, in a new pool if the old one broke."""
-        try:
-            return self._pool.submit(work, *args)
-        except BrokenExecutor:
-            self.abandon()
-            self._start()
-            return self._pool.submit(work, *args)
+        with _deaf_to_interrupts():
+            try:
+                return self._pool.submit(work, *args)
+            except BrokenExecutor:
+                self.abandon()
+                self._start()
+                return self._pool.submit(work, *args)
 
     def close(self) -> None:
         """Let the processes finish and go."""
@@ -88,6 +89,25 @@ def _exit_at_end_of(reader: Connection) -> None:
         reader.recv_bytes()
     except (EOFError, OSError):
         os._exit(1)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started inside hold Ctrl-C back until `_prepare` ignores it; here it only comes a moment later.
+
+    Without this, one that still loads its modules would print where it was.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its start lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
