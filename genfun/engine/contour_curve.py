@@ -20,6 +20,8 @@ EXTENDED_GAIN = 1024.0
 TARGET, TALL_TARGET = 1e-10, 1e-9
 """Beyond this estimated error the contour is repeated in extended precision; the second where it may have thousands of
 nodes."""
+FASTEST = -9.0
+"""Rate at least of what is above a limit: far beyond z = 1, 1 - z keeps few digits of what decays faster."""
 NEAR_FLOOR = 2.0
 """Decay times after which the floor of label noise is taken out: before, the loss may be a small part of it."""
 
@@ -116,7 +118,7 @@ def near_limit(G: Transform, steps: Array, singular: Singularity) -> tuple[int, 
     never = (steps.size, 0.0, 0.0)
     if not (G.levels and G.has_limit and singular.stable):
         return never
-    rate = G.settling_rate(singular)
+    rate = max(G.settling_rate(singular), FASTEST)
     if not rate < 0.0:
         return never
     apart = int(np.searchsorted(steps, NEAR_FLOOR / -rate))

@@ -18,6 +18,8 @@ MOST = 200
 """Vectors added at most."""
 ROUNDS = 40
 """Evaluations at most in one subspace."""
+LEAST = 1e-100
+"""Values below it count as it."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class UnitPoint:
 def judged(space: GalerkinSpace, weights: Any, pair: RitzPair) -> tuple[Float[Array, " N"], float, float]:
     """The residual vector of a Ritz pair, its norm relative to the value, and the error estimate of the value."""
     rest = space.apply(weights, pair.coordinates) - pair.value * (space.vectors.T @ pair.coordinates)
-    size = float(np.linalg.norm(rest)) / pair.value
-    return rest, size, size**2 / max(1.0 - pair.second / pair.value, size, 1e-300)
+    value = max(pair.value, LEAST)  # samples that are all alike have no noise, and the operator is 0
+    size = min(float(np.linalg.norm(rest)) / value, 1.0 / LEAST)
+    return rest, size, size**2 / max(1.0 - pair.second / value, size, LEAST)
 
 
 def leading(space: GalerkinSpace, weights: Any, tolerance: float) -> Leading:
@@ -123,7 +126,7 @@ def unit_point(
     tolerance : float
         Absolute error of s.
     """
-    point, error, last = min(max(start, low), high), np.inf, len(space) + MOST
+    point, error, last, whole = min(max(start, low), high), np.inf, len(space) + MOST, False
     while True:
         near, far = low, high
         before: tuple[float, float] | None = None
@@ -131,7 +134,7 @@ def unit_point(
         while True:
             weights = weigh(point)
             pair = space.leading(weights)
-            height = float(np.log(max(pair.value, 1e-300)))
+            height = float(np.log(max(pair.value, LEAST)))
             if before is not None and abs(point - before[0]) > 1e-9:
                 found = (height - before[1]) / (point - before[0])
                 slope = found if found * slope > 0.0 else slope
@@ -143,15 +146,19 @@ def unit_point(
             target = _inside(point - height / slope, (near, far), (low, high), point)
             move = abs(target - point)
             rounds += 1
-            if move <= max(0.1 * tolerance, 1e-3 * min(error, 1.0)) or rounds == ROUNDS:
+            if move <= max(0.1 * tolerance, 0.0 if whole else 1e-3 * min(error, 1.0)) or rounds == ROUNDS:
                 break
             before, point = (point, height), target
         rest, size, relative = judged(space, weights, pair)
         error = relative / abs(slope)
         settled = move + error <= tolerance and size <= RESIDUAL
-        if settled or len(space) >= last or not space.add(rest):
+        if not settled and len(space) < last and space.add(rest):
+            continue
+        if settled or whole or move <= 0.1 * tolerance:
             reached = abs(height / slope) <= 10.0 * max(tolerance, error)
             return UnitPoint(target if reached else point, slope, error, reached)
+        # No vector is missing any more (few samples, or few that differ), but the point is: once more, to the end.
+        whole = True
 
 
 def _inside(target: float, bracket: tuple[float, float], limits: tuple[float, float], point: float) -> float:

@@ -12,6 +12,7 @@ from genfun._typing import Array
 from genfun.methods.base import Method
 from genfun.methods.numeric import pair_responses
 from genfun.sample_space.two_states import TwoStates
+from genfun.scaled import EPS
 
 SMALL_STEP = 1e-30
 """Imaginary part of a complex step: the derivative of an analytic function without any subtraction."""
@@ -179,7 +180,7 @@ class PairResponses:
         matrix = q[..., None, None] * np.eye(size) - (1.0 - q)[..., None, None] * step
         unit = np.zeros((*q.shape, size, 1), dtype=matrix.dtype)
         unit[..., 0, 0] = 1.0
-        return np.linalg.solve(matrix, unit)[..., 0, 0][()]
+        return _solve(matrix, unit)[0][..., 0, 0][()]
 
     def positive(self, q: Any, a_j: Any, a_k: Any) -> Any:
         r"""S > 0 for every pair: on the real axis, whether q lies right of the poles of the pairs.
@@ -254,8 +255,19 @@ class PairResponses:
         sides = np.zeros((n, size**2, 2), dtype=np.result_type(matrix, kick_j, kick_k))
         sides[:, :, 0] = np.einsum("ni,nk->nik", kick_j, kick_k).reshape(n, -1)
         sides[:, 0, 1] = 1.0
-        found = np.linalg.solve(matrix, sides)
-        return found[:, 0, 0], found[:, 0, 1], np.sign(np.real(np.linalg.slogdet(matrix)[0]))
+        found, sign = _solve(matrix, sides)
+        return found[:, 0, 0], found[:, 0, 1], np.sign(np.real(sign))
+
+
+def _solve(matrix: Array, sides: Array) -> tuple[Array, Array]:
+    """Solutions of linear systems, and the signs of their determinants; what rounding makes singular is moved by it."""
+    sign = np.linalg.slogdet(matrix)[0]
+    lost = sign == 0.0
+    if lost.any():
+        size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
+        moved = np.where(size > 0.0, EPS * size, 1.0) * np.eye(matrix.shape[-1])
+        matrix = np.where(lost[..., None, None], matrix + moved, matrix)
+    return np.linalg.solve(matrix, sides), sign
 
 
 def _heavy_ball(beta: float, gamma: float, q: Any, a_j: Any, a_k: Any) -> tuple[Any, Any, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int
-from genfun.engine.contour_curve import AboveLimit, LossCurve, by_contour, joined, near_limit
+from genfun.engine.contour_curve import FASTEST, AboveLimit, LossCurve, by_contour, joined, near_limit
 from genfun.engine.enclosed import beside
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import NODES, Rule, nodes_of
@@ -320,7 +320,7 @@ def _below(F: ProjectedFunction, singular: Singularity) -> tuple[ProjectedFuncti
     rate = enclosing(AboveLimit(F, limit), rate, singular.unresolved_rate)[0] if apart == 0 else rate
     start = float(F.loss(np.ones(1))[0])
     if apart > 0 or limit > start:
-        return F, singular.shift, 0.0, OVERSAMPLED
+        return F, max(singular.shift, FASTEST), 0.0, OVERSAMPLED
     # Sums over few pairs are as good as a part of the start, and so are losses on a narrow circle.
     return (F.on_all_pairs(), rate, limit, DENSE) if limit < LITTLE * start else (F, rate, limit, OVERSAMPLED)
 
