@@ -243,8 +243,20 @@ def _reduced(polynomials: Sequence[Expr], z: Symbol) -> list[Expr]:
     common = sympy.gcd_list([sympy.numer(sympy.together(p)) for p in polynomials])
     reduced: list[Any] = [sympy.cancel(p / common) for p in polynomials]
     scale = reduced[0].subs(z, 0)
-    result: list[Any] = [sympy.factor(sympy.cancel(p / scale)) for p in reduced]
-    return result
+    return [_factored(sympy.cancel(p / scale)) for p in reduced]
+
+
+def _factored(p: Expr) -> Expr:
+    """Its factors, from the same draws every time: sympy tries random points, with some of which it takes a minute."""
+    import sympy
+    from sympy.core import random
+
+    before = random.rng.getstate()
+    random.seed(0)
+    try:
+        return sympy.factor(p)
+    finally:
+        random.rng.setstate(before)
 
 
 def _stable(p: Expr, z: Symbol, q: Symbol, variables: Sequence[Symbol]) -> Expr:

@@ -168,6 +168,7 @@ def test_big_batch_sizes_do_not_depend_on_the_unit_of_the_signal(scale: float) -
     assert sizes[1].batch_size == pytest.approx(sizes[0].batch_size, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_no_hostile_problem_is_answered_wrongly_without_a_word() -> None:
     bad: list[str] = []
     counts = fuzz(7, range(12), bad.append)

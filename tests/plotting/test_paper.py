@@ -43,6 +43,7 @@ def test_panels_are_as_wide_as_the_page():
         assert figure.get_size_inches()[0] == 7.0
 
 
+@pytest.mark.slow
 def test_letters_are_type_42_of_one_family_and_none_is_missing(tmp_path):
     with for_paper(one_panel) as ax:  # a letter that is missing warns, and warnings are errors
         raw = save(ax, tmp_path / "a.pdf")[0].read_bytes()

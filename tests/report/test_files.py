@@ -119,6 +119,7 @@ def test_csv_twins_hold_the_plotted_numbers(written, report):
     ]
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_the_old_files_and_nothing_half_written(report, tmp_path, monkeypatch):
     monkeypatch.setattr("genfun.report.html.page", lambda report: "page")
     old = write(report, tmp_path)

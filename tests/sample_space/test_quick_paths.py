@@ -78,6 +78,7 @@ def test_the_departure_of_few_pairs_is_seen_and_turns_a_curve_to_all_pairs(
     assert ProjectedFunction(other, data.problem, method).pairs is noise.pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "size", "share"), [(0.9, 32, 0.8), (0.9, 32, 0.5), (0.9, 100, 0.2)])
 def test_losses_in_which_resonances_have_not_faded_err_no_more_over_few_pairs_than_is_stated(
     known: tuple[gf.LinearData, MeasuredNoise], beta: float, size: int, share: float
