@@ -247,7 +247,7 @@ def _reduced(polynomials: Sequence[Expr], z: Symbol) -> list[Expr]:
 
 
 def _factored(p: Expr) -> Expr:
-    """Its factors, from the same draws every time: sympy tries random points, with some of which it takes a minute."""
+    """Its factors, from the same draws every time: sympy tries random points, with some of which it takes far longer."""
     import sympy
     from sympy.core import random
 
