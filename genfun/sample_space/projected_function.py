@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genfun._threads import on_one_thread
+from genfun import _check
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import mean_rate
@@ -85,6 +86,7 @@ class ProjectedFunction(Transform):
                 f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
                 f"got {problem.n_samples}"
             )
+        _check.rates(method.learning_rate, problem.lambda_max)
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self.responses = PairResponses(method, self.gamma)
