@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genfun._threads import on_one_thread
 from genfun import _check
+from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import mean_rate

@@ -34,7 +34,7 @@ def data():
     ],
 )
 def test_a_rate_whose_powers_leave_the_range_of_doubles_is_refused_by_name(ask, noise):
-    with pytest.raises(ValueError, match="learning_rate.* must be below"):
+    with pytest.raises(ValueError, match=r"learning_rate.* must be below"):
         ask(noise)
 
 
@@ -45,7 +45,9 @@ def test_big_batches_of_averaged_weights_are_refused_by_name():
 
 def test_a_loss_that_has_left_the_range_of_doubles_is_infinite_in_epochs():
     found = gf.predict(data(), gf.SGD(1e20, 0.9, 5, sampling="epochs"), [0, 1, 40])
-    assert found.status != "ok" and np.isinf(found.loss[-1]) and not np.isnan(found.loss).any()
+    assert found.status != "ok"
+    assert np.isinf(found.loss[-1])
+    assert not np.isnan(found.loss).any()
 
 
 def test_held_out_losses_and_exponents_far_beyond_the_edge_raise_no_warning():
@@ -53,13 +55,16 @@ def test_held_out_losses_and_exponents_far_beyond_the_edge_raise_no_warning():
     assert gf.predict_test(data(), method, [0, 5, 100], np.eye(3), np.ones(3)).loss[-1] > 1e100
     assert not np.isfinite(gf.local_exponent(data(), method, [100], noise="exact")).all()
     averaged = gf.predict(data(), gf.Averaged(method), [0, 7, 40], noise="exact")
-    assert averaged.status == "diverges" and np.isinf(averaged.loss[-1])
+    assert averaged.status == "diverges"
+    assert np.isinf(averaged.loss[-1])
 
 
 @pytest.mark.parametrize("ask_of", [lambda: data(), lambda: data().problem])
 def test_a_map_of_lost_losses_has_them_infinite(ask_of):
     found = gf.loss_map(ask_of(), np.array([0.1, 1e3, 1e25]), [0.0, 0.9], 10**12, batch_size=5)
-    assert not np.isnan(found.loss).any() and np.isinf(found.loss[1:]).all() and (found.log_loss[1:] > 1e12).all()
+    assert not np.isnan(found.loss).any()
+    assert np.isinf(found.loss[1:]).all()
+    assert (found.log_loss[1:] > 1e12).all()
 
 
 def test_a_map_answers_where_all_is_over_after_a_step():
