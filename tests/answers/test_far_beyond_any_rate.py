@@ -73,3 +73,10 @@ def test_a_map_answers_where_all_is_over_after_a_step():
     rate = 1.0 / rows.eigenvalues[0]
     found = gf.loss_map(rows, [rate], [0.0], 10, batch_size=10)
     assert found.loss[0, 0] == pytest.approx(0.5 * rows.noise_variance * (1.0 + 20.0 / 290.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [None, "exact"])
+def test_a_schedule_that_leaves_the_range_of_doubles_in_one_step_diverges(noise):
+    found = gf.predict(data(), gf.ScheduledSGD([HUGE] * 3, 0.9, 5), [0, 1, 2], noise=noise)
+    assert found.status == "diverges"
+    assert np.isinf(found.loss[1:]).all()
