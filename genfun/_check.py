@@ -232,6 +232,24 @@ def method(value: Any) -> None:
     _has("method", inner, ("learning_rate", "batch_size", "hyperparameters", "update"), "a method such as SGD", hint)
 
 
+def rates(largest: float, lambda_max: float, name: str = "learning_rate") -> None:
+    """Refuse a learning rate so far beyond any stable one that its powers leave the range of doubles.
+
+    Parameters
+    ----------
+    largest : float
+        The largest of those asked for.
+    lambda_max : float
+        Largest eigenvalue.
+    name : str
+    """
+    if largest * lambda_max > 1e30:
+        raise ValueError(
+            f"{name} must be below 1e30/lambda_max={1e30 / lambda_max:.3g}, got {largest!r}; stable rates are of the "
+            "order of 1/lambda_max"
+        )
+
+
 def setting(problem: Any, value: Any, noise: Any, knows: bool = False) -> None:
     """A problem, a method (or None) and a noise model, by what the engine reads of them.
 

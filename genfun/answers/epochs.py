@@ -183,7 +183,11 @@ def epochs_curve(problem: Problem | LinearData, method: Method, steps: Any, nois
     pairs = _pairs(case, noise)
     size = pairs.n_samples if fresh.batch_size is None else fresh.batch_size
     doubt = np.empty((2, last + 1))
-    loss, logged = pair_closure(pairs, fresh, last, doubt)
+    _check.rates(fresh.learning_rate, case.problem.lambda_max)
+    # What has left the range of doubles is no number later on.
+    loss, logged = (
+        np.where(np.logical_or.accumulate(~np.isfinite(x)), np.inf, x) for x in pair_closure(pairs, fresh, last, doubt)
+    )
     factor = _of_other_moments(case, pairs, fresh, wanted)
     share = fresh.learning_rate / edge(case.problem, fresh, case.noise)
     effective = effective_samples(pairs)

@@ -73,6 +73,7 @@ def noise_gain_map(
         raise ValueError(f"learning_rates must be positive, got {float(rates.min())!r}; start the grid above 0")
     for beta in betas:
         _check.momentum(beta)
+    _check.rates(float(rates.max()), case.problem.lambda_max, "learning_rates")
     grid = gains_of(case.problem, family, *np.meshgrid(rates, betas), batch_size, case.noise).T
     beyond = rates[:, None] >= curvature_limits(family.kind, family.hyper(betas), case.problem.lambda_max)
     return np.where(beyond, np.inf, grid)

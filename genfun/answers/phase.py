@@ -370,4 +370,5 @@ def local_exponent(
     if case.label_noise > 0.0:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = logs + np.log1p(-np.exp(np.log(case.label_noise) - logs))
-    return np.asarray((logs[0] - logs[1]) / np.log(high / low))
+    with np.errstate(invalid="ignore"):  # of losses that are lost, or at their floor, nothing is known
+        return np.asarray((logs[0] - logs[1]) / np.log(high / low))

@@ -245,6 +245,8 @@ def spread(
         case = Case.of(problem, method, "exact", "spread", knows_options=True, knows_schedules=True)
     else:
         case = Case.of(problem, method, None if own else noise, "spread", knows_schedules=True)
+    if not isinstance(method, ScheduledSGD):
+        _check.rates(method.learning_rate, case.problem.lambda_max)
     if case.explodes or not case.has_finite_trace:
         raise ValueError("problem has an infinite sum of eigenvalues, and no run has a finite mean loss; use larger nu")
     unique, inverse = np.unique(wanted, return_inverse=True)

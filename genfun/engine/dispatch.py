@@ -54,6 +54,7 @@ def transform(problem: Problem, method: Method, noise: NoiseModel) -> Any:
     if isinstance(noise, SpectrallyExpressible):
         return GeneratingFunction(problem, method, noise)
     _check.setting(problem, method, SpectrallyExpressible())
+    _check.rates(method.learning_rate, problem.lambda_max)
     if sampling_factor(method.batch_size, problem.n_samples, method.replacement) == 0.0:
         return GeneratingFunction(problem, method)
     if not isinstance(noise, Noise):

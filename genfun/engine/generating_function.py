@@ -88,11 +88,7 @@ class GeneratingFunction(Transform):
         _check.setting(problem, method, noise)
         self.problem, self.method, self.noise_model = problem, method, noise
         self.gamma = sampling_factor(method.batch_size, problem.n_samples, method.replacement)
-        if method.learning_rate * problem.lambda_max > 1e50:
-            raise ValueError(
-                f"learning_rate must be below 1e50/lambda_max={1e50 / problem.lambda_max:.3g}, "
-                f"got {method.learning_rate!r}; stable rates are of the order of 1/lambda_max"
-            )
+        _check.rates(method.learning_rate, problem.lambda_max)
         self.capacity, self.signal_measure = problem.measures(BIN_WIDTH) if measures is None else measures
         self.most_turned = np.inf if is_short(problem) else MOST_TURNED
         self._usual = measures is None and type(self) is GeneratingFunction

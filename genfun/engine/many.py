@@ -36,6 +36,8 @@ BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 """Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
 SLACK = 0.4
 """The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
+FASTEST = -30.0
+"""What decays faster is gone."""
 LEAST_CONTOUR_STEP = 48
 BLOCK = 1_600
 """Settings worked on together."""
@@ -127,6 +129,7 @@ def shifts(regular: Callable[[Array, Array], Array], slowest: Array, step: float
         t.
     """
     n, tolerance = slowest.size, SLACK / step
+    slowest = np.maximum(slowest, FASTEST)  # -inf, where modes are gone after a step, has no middle to 0
     everyone = np.arange(n)
     stable = regular(everyone, np.zeros(n)) & (slowest < tolerance)
     low = np.where(stable, np.minimum(slowest, 0.0) - 0.5 * tolerance, 0.0)
@@ -141,8 +144,10 @@ def shifts(regular: Callable[[Array, Array], Array], slowest: Array, step: float
     while active.size:
         middle = 0.5 * (low[active] + high[active])
         good = regular(active, middle)
+        # Between neighbouring doubles there is none.
+        inside = (low[active] < middle) & (middle < high[active])
         high[active[good]], low[active[~good]] = middle[good], middle[~good]
-        active = active[high[active] - low[active] > tolerance]
+        active = active[inside & (high[active] - low[active] > tolerance)]
     return high
 
 
@@ -265,6 +270,8 @@ def contour_or_recursion(
             error = np.where(unfaded, np.maximum(error, left_out), error)
             hard[:] = False
         power = shift * step
+    start = 0.5 * (settings.problem.signal_total + settings.problem.noise_variance)
+    mantissa, error = lost_beyond(mantissa, error, shift, start)
     result = Scaled.exponential(np.where(hard, 1.0, mantissa), np.where(hard, 0.0, power))
     if hard.any():
         cells = np.flatnonzero(hard)
@@ -272,6 +279,19 @@ def contour_or_recursion(
         result.mantissa[cells], result.exponent[cells] = found.mantissa, found.exponent
         error[cells] = rounding_of_settings(settings.take(cells), step, by_recursion=True)
     return result, error
+
+
+def lost_beyond(mantissa: Array, error: Array, shift: Array, start: float) -> tuple[Array, Array]:
+    """Losses in units of exp(shift t); what far beyond the edge has no digit left is of the order of the start.
+
+    Parameters
+    ----------
+    mantissa, error, shift : array, shape (S,)
+    start : float
+        L(0).
+    """
+    lost = ~(mantissa > 0.0) & (shift > 0.0)
+    return np.where(lost, start, mantissa), np.where(lost, np.inf, error)
 
 
 def passes(settings: Settings) -> tuple[tuple[int, int], ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from genfun._threads import on_one_thread
 from genfun._typing import Array, Float
 from genfun.engine.inversion import hyperbola
-from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, losses_at, passes, shifts
+from genfun.engine.many import BLOCK, HOPELESS, LEAST_CONTOUR_STEP, losses_at, lost_beyond, passes, shifts
 from genfun.engine.settings import Settings
 from genfun.engine.singularity import update_roots
 from genfun.engine.tall_contour import USUAL, OffAxis, nodes_and_weights
@@ -244,6 +244,8 @@ def projected_losses_at(
         )
     if not patient:
         error = np.where(fading < -settings.faded, error, np.maximum(error, np.exp(fading)))
+        if asked is None:
+            mantissa, error = lost_beyond(mantissa, error, shift, start_loss)
         return _above(Scaled.exponential(mantissa, shift * step), limit), error
     hard = np.flatnonzero(~(error < HOPELESS))
     # The circle encloses what decays most slowly, on the axis or off it.
@@ -259,6 +261,8 @@ def projected_losses_at(
     fill(hard, step, lambda own, at: _on_circle(own, at, step, OVERSAMPLED, begins))
     # Points cost time, and few amplify rounding: more where it shows.
     fill(hard[~(error[hard] <= ROUGH)], int(DENSE * step), lambda own, at: _on_circle(own, at, step, DENSE, begins))
+    if asked is None:
+        mantissa, error = lost_beyond(mantissa, error, shift, start_loss)
     return _above(Scaled.exponential(mantissa, shift * step), limit), error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.engine.contour_curve import LossCurve
 from genfun.engine.scheduled import chunks, paces, sampling_factors
@@ -71,7 +72,8 @@ def exact_curve(data: Any, method: Any, steps: Int[Array, " t"]) -> LossCurve:
             mean[-1][:] = 0.0
             for i in range(len(mean)):
                 moment[i][-1][:] = moment[-1][i][:] = 0.0
-        if losses[t] > LARGEST:
+        # The weights leave the range of doubles long before a short average of them does.
+        if not max(losses[t], 0.5 * float(lam @ np.diag(moment[0][0]))) <= LARGEST:
             break
     exponent = np.zeros(steps.size, dtype=np.int64)
     return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")
@@ -117,7 +119,7 @@ class Step:
     @property
     def variance(self) -> float:
         """Factor of the noise covariance of a gradient: gamma times the square of the learning rate."""
-        return self.gamma * self.rate**2
+        return self.gamma * self.rate * self.rate
 
 
 def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank"], Iterator[Step]]:
@@ -132,6 +134,7 @@ def run_of(data: Any, method: Any, last: int) -> tuple[Float[Array, "states rank
     lam, n = data.problem.eigenvalues, data.n_samples
     if isinstance(method, ScheduledSGD):
         return np.stack([np.ones_like(lam), np.zeros_like(lam)]), _scheduled(data, method, last)
+    _check.rates(method.learning_rate, data.problem.lambda_max)
     gamma = sampling_factor(method.batch_size, n, method.replacement)
     rate, a = method.learning_rate, method.learning_rate * lam
     if getattr(method, "options", ""):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._threads import on_one_thread
 from genfun._typing import Array, Float, Int, Shaped
 from genfun.engine.output_function import NEXT_TO_ONE
@@ -88,6 +89,7 @@ class ProjectedFunction(Transform):
                 f"problem must be that of the data whose noise was measured, with n_samples={noise.n_samples}, "
                 f"got {problem.n_samples}"
             )
+        _check.rates(method.learning_rate, problem.lambda_max)
         self.noise, self.problem, self.method = noise, problem, method
         self.gamma = sampling_factor(method.batch_size, noise.n_samples, method.replacement)
         self.responses = PairResponses(method, self.gamma)

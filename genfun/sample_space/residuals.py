@@ -142,8 +142,8 @@ def loss_residual(
         R, packed; the training loss is asked for otherwise.
     """
     F = ProjectedFunction(noise, data.problem, method, few=False)
-    q = float(-np.expm1(-(F.known_singularity().shift + 1.0 / step)))
-    z = 1.0 - q
+    p = F.known_singularity().shift + 1.0 / step
+    q, z = float(-np.expm1(-p)), float(np.exp(-p))
     kernel, source = (part[0] for part in F.parts(np.array([q])))
     unit = np.eye(kernel.shape[0])
     responses = PairResponses(method, F.gamma)
@@ -168,4 +168,5 @@ def loss_residual(
         # Of tr(R C~) what noise has added: its part of the start's, and z/N of the product of question and moments.
         quiet = features.pair_values(replace(responses, gamma=0.0), q, 1) * features.put(start)
         total = float(features.fetch(path - quiet) @ asked) * noise.n_samples / z + float(question @ (noise.basis @ x))
-    return primal, float(np.abs(primal) @ np.abs(dual) / np.abs(total))
+    left = float(np.abs(primal) @ np.abs(dual))
+    return primal, left / abs(total) if total != 0.0 else np.inf

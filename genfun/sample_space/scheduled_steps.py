@@ -123,8 +123,10 @@ class ScheduledLosses:
         """
         found, errors = np.full(until - self.step, np.inf), np.zeros(until - self.step)
         for i in range(found.size):
-            found[i], errors[i] = next(self._losses)
-            if found[i] > LARGEST:
+            with np.errstate(over="ignore", invalid="ignore"):  # a single step may leave the range of doubles
+                found[i], errors[i] = next(self._losses)
+            if not found[i] <= LARGEST:
+                found[i] = found[i] if found[i] > LARGEST else np.inf
                 self._losses = iter(lambda: (np.inf, 0.0), None)
         self.step = until
         return Scaled(found, np.zeros(found.size, dtype=np.int64)), errors

@@ -15,6 +15,7 @@ from genfun.answers.batch._batch_moments import Moments, SampleMoments, Spectrum
 from genfun.answers.batch.noise_scale import first_and_last
 from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
+from genfun.methods.averaged import Averaged
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
 from genfun.problems.problem import Problem
@@ -162,6 +163,9 @@ def big_batch(
     if theta > 1.0 and not debiased:
         raise ValueError(f"theta must be at most 1, where the test passes on average, got {theta!r}; lower it")
     _check.method(method)
+    if isinstance(method, Averaged):
+        raise ValueError(f"averaged weights: no batch is drawn for them, got {method!r}; pass its .method")
+    _check.options(method, knows=True)
     if method.batch_size is None:
         raise ValueError("method.batch_size is None, the full batch; pass the batch size to start from")
     data = problem if isinstance(problem, LinearData) else None

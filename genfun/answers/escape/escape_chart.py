@@ -156,6 +156,7 @@ def escape_chart(
         raise ValueError(f"factor must be above 1, got {growth!r}; pass by how much the mean loss grows, e.g. 10.0")
     case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
+    _check.rates(float(rates.max() * scales.max()), problem.lambda_max, "learning_rates times sharpness")
     # Products equal to rounding are one cell.
     products, back = np.unique(np.round(np.log(np.multiply.outer(rates, scales)), 12), return_inverse=True)
     products, back = np.exp(products), back.reshape(rates.size, scales.size)
