@@ -247,14 +247,15 @@ def _reduced(polynomials: Sequence[Expr], z: Symbol) -> list[Expr]:
 
 
 def _factored(p: Expr) -> Expr:
-    """Its factors, from the same draws every time: sympy tries random points, with some of which it takes far longer."""
+    """Its factors, from the same draws every time: sympy tries random points, some of which take much longer."""
     import sympy
     from sympy.core import random
 
     before = random.rng.getstate()
     random.seed(0)
     try:
-        return sympy.factor(p)
+        found: Any = sympy.factor(p)
+        return found
     finally:
         random.rng.setstate(before)
 
