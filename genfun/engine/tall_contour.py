@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Complex, Float
+from genfun._typing import Array, Float, Shaped
 
 FADED = 40.0
 """What has decayed by exp(-FADED) next to exp(p_0 t) may be left outside."""
@@ -77,7 +77,7 @@ class OffAxis:
     spacing: Spacing = FINE
 
     @classmethod
-    def of(cls, roots: Complex[Array, "..."], lasting: bool, shift: float, spacing: Spacing = FINE) -> OffAxis:
+    def of(cls, roots: Shaped[Array, "..."], lasting: bool, shift: float, spacing: Spacing = FINE) -> OffAxis:
         """Those of modes.
 
         Parameters
