@@ -28,9 +28,10 @@ BLOCK, BLOCK_SETTINGS, BLOCK_SKETCH, MANY = 20, 160, 120, 1_000
 pairs from which it pays."""
 BLOCK_TOLERANCE = 1e-11
 """The tolerance of blocks where all that follows has `TOLERANCE`."""
-CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_200, 450, 3e-15
-"""Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost: twice the settings for
-blocks, too, as resonances are narrow."""
+CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_600, 450, 3e-15
+"""Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
+CLOSE_BLOCK_SETTINGS, CLOSE_BLOCK_SKETCH = 440, 140
+"""The same for blocks. Resonances are narrow: with three quarters of the settings they decided by chance."""
 LATE_SETTINGS, BLOCK_LATE_SETTINGS, LATE_WEIGHT = 300, 100, 10.0
 """Settings at which late losses are looked at, for all pairs and for blocks, and how much they count."""
 LATEST, SLOW = 1e16, 50.0
@@ -197,18 +198,21 @@ def close_skeleton(pairs: PairMeasure, seed: int = 0) -> PairMeasure:
         return pairs
     rng = np.random.default_rng(seed)
     late = late_settings(pairs, BLOCK_LATE_SETTINGS, rng)
-    some = _block_by_block(pairs, curve_settings(pairs, 2 * BLOCK_SETTINGS, rng), CLOSE_TOLERANCE, late)
+    places = curve_settings(pairs, CLOSE_BLOCK_SETTINGS, rng)
+    some = _block_by_block(pairs, places, CLOSE_TOLERANCE, late, CLOSE_BLOCK_SKETCH)
     settings, late = curve_settings(pairs, CLOSE_SETTINGS, rng), late_settings(pairs, LATE_SETTINGS, rng)
     return _thinned(some, settings, CLOSE_SKETCH, CLOSE_TOLERANCE, some.first.size, late)
 
 
-def _block_by_block(pairs: PairMeasure, settings: Places, tolerance: float, late: Places | None = None) -> PairMeasure:
+def _block_by_block(
+    pairs: PairMeasure, settings: Places, tolerance: float, late: Places | None = None, sketch: int = BLOCK_SKETCH
+) -> PairMeasure:
     """Each block of neighbours thinned by itself, nearly to rounding: a decomposition then chooses among far fewer.
 
     On a block all responses are smooth, so that few pairs stand for it and few settings tell which.
     """
     block = (pairs.first // BLOCK) * pairs.nodes.size + pairs.second // BLOCK
-    table = _sketched(pairs, settings, BLOCK_SKETCH, late)
+    table = _sketched(pairs, settings, sketch, late)
     blocks = [np.flatnonzero(block == each) for each in np.unique(block)]
     return _moved(pairs, table, blocks, tolerance, table.shape[0])
 
