@@ -108,6 +108,12 @@ LINES = {
         "simulate(d, gf.SGD(0.3, 0.9, 10), 1000, 40, 'cpu')",
         0.13,
     ),
+    "the same runs with numba": Work(
+        "from genfun.experiments import simulate; d = gf.data.mnist(n=1000, seed=0)",
+        "simulate(d, gf.SGD(0.3, 0.9, 10), 1000, 40, 'cpu')",
+        0.13,
+        numba=True,
+    ),
     "big batch": Work(THOUSAND, "gf.big_batch(p, gf.SGD(0.3, 0.0, 8), 1000)", None),
     "critical batch": Work(THOUSAND, "gf.critical_batch_size(p, loss=0.05)", None),
     "optimize rate and momentum": Work(THOUSAND, "gf.optimize(p, 1000, 10)", None),

@@ -36,7 +36,7 @@ BIN_WIDTH, NODES_PER_BIN = 1.2, 8
 """Coarser bins than for single curves: integrals to about 1e-9, more than the edge of stability takes away."""
 SLACK = 0.4
 """The shift of the contour is found to SLACK / step; its vertex lies 3 / step to the right."""
-FASTEST = -30.0
+GONE = -30.0
 """What decays faster is gone."""
 LEAST_CONTOUR_STEP = 48
 BLOCK = 1_600
@@ -129,7 +129,7 @@ def shifts(regular: Callable[[Array, Array], Array], slowest: Array, step: float
         t.
     """
     n, tolerance = slowest.size, SLACK / step
-    slowest = np.maximum(slowest, FASTEST)  # -inf, where modes are gone after a step, has no middle to 0
+    slowest = np.maximum(slowest, GONE)  # -inf, where modes are gone after a step, has no middle to 0
     everyone = np.arange(n)
     stable = regular(everyone, np.zeros(n)) & (slowest < tolerance)
     low = np.where(stable, np.minimum(slowest, 0.0) - 0.5 * tolerance, 0.0)
