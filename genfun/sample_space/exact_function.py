@@ -12,7 +12,7 @@ from genfun.engine.contour_curve import LossCurve
 from genfun.engine.dispatch import transform
 from genfun.engine.output_function import NEXT_TO_ONE
 from genfun.engine.singularity import Singularity, update_roots
-from genfun.engine.tall_contour import USUAL
+from genfun.engine.tall_contour import SHARP
 from genfun.engine.transform import Transform
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
@@ -76,7 +76,7 @@ class ExactFunction(Transform):
     """
 
     by_roots = True
-    spacing = USUAL
+    spacing = SHARP
 
     def __init__(
         self,
