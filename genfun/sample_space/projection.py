@@ -267,9 +267,8 @@ class PairFold:
     def _lower(self, packed: Float[Array, "m pairs"], rows: slice) -> Float[Array, "m n k"]:
         """Some rows of the same up to their diagonal, zeros beyond it."""
         found = np.zeros((packed.shape[0], rows.stop - rows.start, rows.stop))
-        backwards = packed[
-            :, ::-1
-        ]  # the last packed row is the first of ascending eigenvalues, its end the first entry
+        # The last packed row is the first of ascending eigenvalues, its end the first entry.
+        backwards = packed[:, ::-1]
         for i, last in enumerate(range(rows.start, rows.stop)):
             found[:, i, : last + 1] = backwards[:, last * (last + 1) // 2 : (last + 1) * (last + 2) // 2]
         return found

@@ -62,9 +62,10 @@ def edge_residual(
     responses = PairResponses(replace(method, learning_rate=rate), gamma)  # pyright: ignore
     weights = features.weights(responses, 0.0)
     lifted = noise.basis @ edge.coordinates
-    moment = (
-        features.moment(lifted) if moments is None else features.put(edge.coordinates.astype(moments.dtype) @ moments)
-    )
+    if moments is None:
+        moment = features.moment(lifted)
+    else:
+        moment = features.put(edge.coordinates.astype(moments.dtype) @ moments)
     rest = quadratic(features, weights, moment) - edge.value * lifted
     size = float(np.linalg.norm(rest)) / edge.value
     error = size**2 / max(1.0 - edge.second / edge.value, size, 1e-300)

@@ -107,7 +107,7 @@ def fits(space: Space, settings: Updates, b: int) -> bool:
     """
     each = settings.count * space.start.shape[0]
     small = each <= MOST_ROWS and not is_dense(space.rows.shape[0], b, each)
-    return settings.plain and settings.components <= 2 and small
+    return settings.for_loops and small
 
 
 def is_worth(data: LinearData, methods: Sequence[Any], steps: int, replicas: int) -> bool:

@@ -72,7 +72,7 @@ def fits(space: Space, settings: Updates, b: int) -> bool:
         Batch size.
     """
     n, d = space.rows.shape
-    return settings.plain and settings.components <= 2 and d <= LARGEST_STATE and not is_dense(n, b, 1)
+    return settings.for_loops and d <= LARGEST_STATE and not is_dense(n, b, 1)
 
 
 def run_fused(

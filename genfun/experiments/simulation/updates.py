@@ -85,6 +85,11 @@ class Updates:
             (self.starts == first).all() and np.array_equal(self.first_kicks, self.kicks)
         )
 
+    @property
+    def for_loops(self) -> bool:
+        """Whether the loops of `factors` take it: it is plain, and has at most two components."""
+        return self.plain and self.components <= 2
+
     def take(self, pick: Any) -> Updates:
         """Some of the settings.
 
