@@ -204,8 +204,10 @@ def coefficients(
     low = [window for window, drawn in zip(slices, tall, strict=True) if drawn is None]
     with np.errstate(invalid="ignore", divide="ignore"):
         error /= np.abs(first.values)
-        if beside is not None:
-            error += beside.spacing.aliasing
+        for window, high in zip(slices, tall, strict=True):
+            if high is not None and beside is not None:
+                height = beside.height(float(steps[window.start])) * float(steps[window.stop - 1])
+                error[window] += beside.spacing.aliasing(height)
         if len(counts) > 1 and low:
             again = _quadrature(
                 G, steps, low, rate, hyperbola(counts[-1], ratio, extended), extended, [None] * len(low)

@@ -125,7 +125,6 @@ def test_a_schedule_diverges_where_its_last_loss_is_a_million_times_the_first(la
     assert found.status == status
 
 
-
 @pytest.mark.slow
 def test_compiled_and_plain_kernels_agree():
     if kernel.compiled() is None:
