@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -278,3 +279,33 @@ def _unstable_rate(G: Transform) -> float:
         return 0.0
     i = int(bad[-1])
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else np.inf
+
+
+def alternating_rate(gains: Callable[[Array], Array], outside: float, rate: float, count: int) -> float:
+    """The rate of what decays off the positive axis, where noise may put a singularity on the negative one.
+
+    There an eigenvalue of zK(z) is 1. None is slower than that on the positive axis, since a step takes positive
+    semidefinite moments to such; where roots are not positive one can be nearly as slow.
+
+    Parameters
+    ----------
+    gains : callable
+        The largest eigenvalue of zK(z) at z = -exp(-p), for an array of p.
+    outside : float
+        The rate of products of roots off the axis.
+    rate : float
+        That of the singularity on the positive axis.
+    count : int
+        At how many points to look between the two, and once more between two of them.
+    """
+    if not (np.isfinite(outside) and np.isfinite(rate) and outside < rate):
+        return outside
+    ends = np.linspace(outside, rate, count + 2)
+    # The eigenvalue grows towards the roots' own singularities: next to those it tells whether it is 1 anywhere.
+    if not gains(ends[1:2])[0] >= 1.0:
+        return outside
+    for _ in range(2):
+        beyond = np.flatnonzero(gains(ends[1:-1]) >= 1.0)
+        at = int(beyond[-1]) + 1 if beyond.size else 0
+        ends = np.linspace(ends[at], ends[at + 1], count + 2)
+    return float(ends[-1])

@@ -11,14 +11,14 @@ from genfun._typing import Array, Bool, Float, Int, Shaped
 from genfun.engine.contour_curve import LossCurve
 from genfun.engine.dispatch import transform
 from genfun.engine.output_function import NEXT_TO_ONE
-from genfun.engine.singularity import Singularity, update_roots
+from genfun.engine.singularity import Singularity, alternating_rate, update_roots
 from genfun.engine.tall_contour import SHARP
 from genfun.engine.transform import Transform
 from genfun.methods.base import Method
 from genfun.noise import SpectrallyExpressible
 from genfun.sample_space.edge import starting_space
 from genfun.sample_space.galerkin import GalerkinSpace
-from genfun.sample_space.leading import leading, unit_point
+from genfun.sample_space.leading import judged, leading, unit_point
 from genfun.sample_space.operator import SampleFeatures, parts, quadratic
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.resolvent import solve
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from genfun.sample_space.moments import MomentSteps
 
 LEADING_TOLERANCE = 1e-12
+ALTERNATING, LOOKED = 4, 6
+"""Points on the negative axis at which a singularity is looked for, and vectors that each may add to the subspace."""
 """Relative error of the leading eigenvalue that is aimed at, and of the singular point."""
 LARGEST, START, SOLUTIONS = 60, 8, 12
 """A larger subspace (than this, or sqrt(2 N)) costs more than it saves, and is reduced to its first vectors and those
@@ -301,7 +303,7 @@ class ExactFunction(Transform):
         return Singularity(
             rate=rate,
             shift=max(rate, 0.0) if noisy else rate,
-            unresolved_rate=self._unresolved_rate(noisy),
+            unresolved_rate=self._unresolved_rate(noisy, rate),
             rate_error=error,
             noise_gain=gain,
             stable=stable,
@@ -350,13 +352,27 @@ class ExactFunction(Transform):
             return base, EPS * abs(base)
         return base + distance, distance * found.error + EPS * (abs(base) + distance / abs(found.slope))
 
-    def _unresolved_rate(self, noisy: bool) -> float:
+    def _unresolved_rate(self, noisy: bool, rate: float) -> float:
         """Pairs of modes off the positive real axis; with label noise also single ones, from the cross term."""
         roots = self._roots
         off = (np.abs(np.imag(roots)) > 1e-12 * np.abs(roots)) | (np.real(roots) < 0.0)
         largest = float(np.where(off, np.abs(roots), 0.0).max())
         partner = max(float(self._radii.max()), 1.0) if noisy else float(self._radii.max())
-        return float(np.log(largest * partner)) if largest > 0.0 else -np.inf
+        outside = float(np.log(largest * partner)) if largest > 0.0 else -np.inf
+        if self.gamma == 0.0:
+            return outside
+        return alternating_rate(lambda p: np.array([self._alternating(float(x)) for x in p]), outside, rate, ALTERNATING)
+
+    def _alternating(self, p: float) -> float:
+        """The largest eigenvalue of z A(z) at z = -exp(-p), or one above 1."""
+        weights = -np.exp(-p) * self.features.weights(self.pairs, float(1.0 + np.exp(-p)))
+        at, value = self.space.seen(weights), 0.0
+        for _ in range(LOOKED):
+            pair = at.leading()
+            value = pair.value
+            if value >= 1.0 or not self.space.add(judged(self.space, weights, pair)[0]):
+                break
+        return value
 
 
 def _spread(count: int) -> Array:

@@ -15,10 +15,10 @@ from genfun.engine.enclosed import beside
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import NODES, Rule, nodes_of
 from genfun.engine.loss_curve import FIRST_CONTOUR_STEP, automatic
-from genfun.engine.singularity import Singularity, mode_roots, searched_singularity
+from genfun.engine.singularity import Singularity, alternating_rate, mode_roots, searched_singularity
 from genfun.engine.unseen import judged_from, missed
 from genfun.sample_space.few_pairs import late_departure
-from genfun.sample_space.projected_function import ProjectedFunction
+from genfun.sample_space.projected_function import ProjectedFunction, leading_eigenvalue
 from genfun.scaled import EPS, Scaled
 
 ALWAYS_EARLY = 64
@@ -42,6 +42,8 @@ HALF = 0.5
 """Where the loss decays at less than this share of the rate off the axis, nothing off the axis is looked for."""
 TRIED, TRIED_ALIASING, TRIALS, SAME_START = 1024, 16.0, 24, 1e-6
 """Points of a circle that is tried, the logarithm of its aliasing, how many circles, how near the loss at the start."""
+ALTERNATING = 16
+"""Points on the negative axis at which a singularity is looked for."""
 ALIASING = 30.0
 """Logarithm of what later losses are damped by; the step t costs exp(ALIASING t/points) in rounding."""
 
@@ -159,7 +161,11 @@ def projected_singularity(F: ProjectedFunction) -> Singularity:
     """
     found = searched_singularity(F)
     shift = max(found.shift, 0.0) if F.decays else found.shift
-    outside = unresolved_rate(F)
+
+    def gains(p: Array) -> Array:
+        return leading_eigenvalue(-np.exp(-p)[:, None, None] * np.real(F.parts(1.0 + np.exp(-p))[0]))
+
+    outside = alternating_rate(gains, unresolved_rate(F), found.rate, ALTERNATING)
     shift, outside = enclosing(F, shift, outside)
     return replace(found, shift=shift, unresolved_rate=outside)
 
