@@ -188,7 +188,7 @@ def searched_singularity(G: Transform) -> Singularity:
     elif stable:
         rate = 0.0 if G.problem.lambda_min == 0.0 else _stable_rate(G, float(radii.max()))
     else:
-        rate = _unstable_rate(G)
+        rate = _unstable_rate(G, float(radii.max()))
     outside = off_axis(roots).max()
     unresolved = max(float(np.log(outside)) if outside > 0.0 else -np.inf, G.off_axis_rate(rate))
     shift = rate if G.problem.noise_variance == 0.0 else max(rate, 0.0)
@@ -271,12 +271,17 @@ def _stable_rate(G: Transform, radius: float) -> float:
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else 0.0
 
 
-def _unstable_rate(G: Transform) -> float:
+def _unstable_rate(G: Transform, radius: float) -> float:
+    # Beyond a complex pair of roots that grows, what must be positive changes its sign twice: left of the pole of the
+    # mean path nothing is seen, and a noise that hardly matters shows only next to it.
+    pole = max(2.0 * np.log(radius), 0.0) if radius > 0.0 else 0.0
     grid = np.geomspace(1e-70, 690.0, 72)
+    if pole > 0.0:
+        grid = np.unique(np.concatenate((grid[grid > pole], pole * (1.0 + np.geomspace(NEXT_TO_POLE, 1.0, 36)))))
     regular, _ = G.regular(grid)
     bad = np.flatnonzero(~regular)
     if bad.size == 0:
-        return 0.0
+        return float(pole)
     i = int(bad[-1])
     return _boundary(G, float(grid[i]), float(grid[i + 1])) if i + 1 < grid.size else np.inf
 
