@@ -13,6 +13,7 @@ import numpy as np
 from genfun.methods.base import UpdateMatrices
 
 Rows = list[list[Any]]
+TINY = 1e-150
 
 
 def is_zero(x: Any) -> bool:
@@ -57,6 +58,8 @@ def eliminated(matrix: Rows, sides: Rows) -> tuple[Any, list[Any], Any]:
     """
     size = len(matrix)
     for p in range(size - 1, 0, -1):
+        if p == 1:
+            matrix[1][1] = _not_zero(matrix[1][1])
         inverse = 1 / matrix[p][p]
         for i in range(p):
             if is_zero(matrix[i][p]):
@@ -67,6 +70,13 @@ def eliminated(matrix: Rows, sides: Rows) -> tuple[Any, list[Any], Any]:
             sides[i] = [plus(x, times(factor, y)) for x, y in zip(sides[i], sides[p], strict=True)]
     others = functools.reduce(operator.mul, (matrix[p][p] for p in range(1, size)), 1)
     return matrix[0][0], sides[0], others
+
+
+def _not_zero(pivot: Any) -> Any:
+    """The last pivot that is divided by: m and r have its inverse, which P cancels, so that a tiny one serves for 0."""
+    if isinstance(pivot, np.ndarray | np.generic | float):
+        return np.where(pivot == 0.0, TINY, pivot) if np.any(pivot == 0.0) else pivot
+    return pivot
 
 
 def moves(update: Callable[..., UpdateMatrices], a: Any, hyper: Sequence[Any]) -> tuple[Rows, list[Any]]:

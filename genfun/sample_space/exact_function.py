@@ -361,9 +361,9 @@ class ExactFunction(Transform):
         outside = float(np.log(largest * partner)) if largest > 0.0 else -np.inf
         if self.gamma == 0.0:
             return outside
-        return alternating_rate(lambda p: np.array([self._alternating(float(x)) for x in p]), outside, rate, ALTERNATING)
+        return alternating_rate(lambda p: np.array([self._alternating(x) for x in p]), outside, rate, ALTERNATING)
 
-    def _alternating(self, p: float) -> float:
+    def _alternating(self, p: Any) -> float:
         """The largest eigenvalue of z A(z) at z = -exp(-p), or one above 1."""
         weights = -np.exp(-p) * self.features.weights(self.pairs, float(1.0 + np.exp(-p)))
         at, value = self.space.seen(weights), 0.0

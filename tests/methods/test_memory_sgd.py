@@ -159,3 +159,18 @@ def test_a_class_in_place_of_a_setting_is_refused_with_what_to_write():
     problem = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=20)
     with pytest.raises(TypeError, match=r"got MemorySGD; write MemorySGD\(\.\.\.\)"):
         gf.optimize(problem, B, 30, method=gf.MemorySGD)
+
+
+def test_a_gradient_that_waits_a_step_converges_below_the_edge():
+    # The moments of a mode are eliminated one by one: at a = 1 and z = 1 one of these divisors is 0.
+    problem = gf.LinearProblem([1.0, 0.5], [1.0, 1.0], 25)
+    method = gf.MemorySGD(1.0, 0.0, 1.0, 1.0, 0.0, batch_size=20)
+    edge = gf.max_learning_rate(problem, method=method)
+    for share in (0.8, 0.9, 0.95):
+        setting = replace(method, learning_rate=share * edge)
+        found, late = (
+            gf.stability(problem, setting),
+            gf.predict(problem, setting, [300, 400], route="recursion").log_loss,
+        )
+        assert found.status == "converges"
+        assert found.growth_rate == pytest.approx((late[1] - late[0]) / 100.0, abs=0.03)
