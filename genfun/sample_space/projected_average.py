@@ -118,6 +118,7 @@ class ProjectedAverage(ProjectedFunction):
             parts.append(averaged_loss(summed, late - begin, 0.5 * self.problem.noise_variance))
         return joined(parts)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _tail(self, steps: Array, begin: int) -> LossCurve:
         """Half of sum lambda E S^2 for the sum S of the weights after `begin`, mode by mode, step by step."""
         last = int(steps[-1])
@@ -127,7 +128,9 @@ class ProjectedAverage(ProjectedFunction):
                 "'ema' and 'polyak' know any step"
             )
         pairs, system = self.noise.pairs, self.output.system
-        drives, error = self._residuals_in_time(last)
+        # In units of exp(growth t), so that what diverges stays in the range of doubles.
+        growth = max(projected_singularity(self).shift, 0.0)
+        drives, error = self._residuals_in_time(last, growth)
         a = self.method.learning_rate * pairs.nodes
         T = system.rows(a)
         start = system.start + a[:, None] * system.start_slope
@@ -143,21 +146,26 @@ class ProjectedAverage(ProjectedFunction):
             noise = drives[t] @ gains - self.gamma * a * a * state[:, 0, 0]
             if t == 0:
                 noise = noise * system.first_noise
-            state = T @ state @ T.transpose(0, 2, 1) + noise[:, None, None] * kick
+            state = np.exp(-growth) * (T @ state @ T.transpose(0, 2, 1) + noise[:, None, None] * kick)
             if t + 1 in steps:
                 found.append(0.5 * float(state[:, system.output, system.output].sum()))
-        exponent = np.zeros(steps.size, dtype=np.int64)
-        rounding = EPS * (64.0 + 16.0 * steps)
-        return LossCurve(Scaled(np.array(found), exponent), rounding + error, "recursion on the circle's residuals")
+        # Modes that grow but for the noise of others round beyond all bounds.
+        value = np.array(found)
+        rounding = np.where(np.isfinite(value), EPS * (64.0 + 16.0 * steps), np.inf)
+        value = np.where(np.isfinite(value), value, np.inf)
+        return LossCurve(
+            Scaled.exponential(value, growth * steps), rounding + error, "recursion on the circle's residuals"
+        )
 
-    def _residuals_in_time(self, last: int) -> tuple[Float[Array, "t m"], float]:
-        """x(t) at steps 0, ..., last - 1, and what may be wrong with it."""
+    def _residuals_in_time(self, last: int, growth: float) -> tuple[Float[Array, "t m"], float]:
+        """x(t) exp(-growth t) at steps 0, ..., last - 1, and what may be wrong with it."""
         from scipy.interpolate import CubicSpline
 
         singular = projected_singularity(self)
         reach = min(last, EVERY_STEP)
         early = circle_series(self.residuals, reach, singular.shift)
-        early = early * np.exp(singular.shift * np.arange(reach + 1))[:, None]
+        rate = singular.shift - growth
+        early = early * np.exp(rate * np.arange(reach + 1))[:, None]
         if reach >= last:
             return early[:last], 0.0
         count = int(np.ceil(PER_DECADE * np.log10(last / (0.5 * reach)))) + 4
@@ -165,7 +173,7 @@ class ProjectedAverage(ProjectedFunction):
         columns, error = [], 0.0
         for place in range(self.noise.pairs.size):
             known = coefficients(_Component(self, place), grid.astype(float), singular.shift, signed=True)
-            columns.append(known.mantissa * np.exp(singular.shift * grid))
+            columns.append(known.mantissa * np.exp(rate * grid))
         table = np.stack(columns, axis=1)
         later = np.arange(reach, last)
         late = CubicSpline(np.log(grid), table)(np.log(later))

@@ -138,3 +138,14 @@ def test_the_best_average_is_better_than_the_best_setting_without(kind) -> None:
         others += [replace(best.method, start=best.method.start + d) for d in (-5, 5)]
     for other in others:
         assert gf.predict(p, other, steps).loss > best.loss * (1.0 - 1e-3)
+
+
+def test_an_average_of_what_diverges_keeps_its_logarithm() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    data = gf.LinearData.from_features(X, X.sum(axis=1) + 0.1 * rng.standard_normal(30))
+    method, t = gf.SGD(10.0 * gf.max_learning_rate(data, 0.0, 2), 0.0, 2), 600
+    whole, later = (gf.predict(data, gf.Averaged(method, "tail", start=s), t) for s in (0, 7))
+    assert whole.status == later.status == "diverges"
+    # The last weights are all that counts: the means differ by how many they are divided by.
+    assert float(later.log_loss - whole.log_loss) == pytest.approx(2.0 * np.log(t / (t - 7.0)), abs=1e-9)
