@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -63,7 +64,24 @@ def integer(name: str, value: Any, least: int, remedy: str = "") -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}{_remedy(remedy)}") from error
     if result < least:
         raise ValueError(f"{name} must be at least {least}, got {result}{_remedy(remedy)}")
+    if result > sys.float_info.max:
+        raise ValueError(f"{name} is beyond the range of doubles, 1.8e308{_remedy(remedy)}")
     return result
+
+
+def choice(name: str, value: Any, known: Any, remedy: str = "") -> None:
+    """One of some words.
+
+    Parameters
+    ----------
+    name : str
+    value : any
+    known : iterable of str, or a Literal of them
+    remedy : str
+    """
+    words = tuple(get_args(known) or known)
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {value!r}{_remedy(remedy)}")
 
 
 def boolean(name: str, value: Any, remedy: str = "") -> bool:
@@ -297,6 +315,21 @@ def vector(name: str, value: Any) -> Float[Array, " n"]:
     return result
 
 
+def step(name: str, value: Any, least: int, remedy: str = "") -> int:
+    """The number of one step.
+
+    Parameters
+    ----------
+    name : str
+    value : any
+    least : int
+    remedy : str
+    """
+    result = integer(name, value, least, remedy)
+    _in_range(least, result, name)
+    return result
+
+
 def steps(value: Any) -> Int[Array, "..."]:
     """Step numbers: integers >= 0, any shape, any order, duplicates allowed."""
     raw = np.asarray(plain("steps", value))
@@ -314,8 +347,9 @@ def steps(value: Any) -> Int[Array, "..."]:
     return raw.astype(np.int64)
 
 
-def _in_range(least: Any, most: Any) -> None:
+def _in_range(least: Any, most: Any, name: str = "steps") -> None:
     if least < 0:
-        raise ValueError(f"steps must be zero or positive, got {least}; step 0 is the start of training")
+        raise ValueError(f"{name} must be zero or positive, got {least}; step 0 is the start of training")
     if most > 10**15:
-        raise ValueError(f"steps must be at most 10^15, got {most}; beyond that double precision counts no steps")
+        told = f"{most}" if most < 10**40 else "more than 10^40"
+        raise ValueError(f"{name} must be at most 10^15, got {told}; beyond that double precision counts no steps")

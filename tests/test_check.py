@@ -153,3 +153,36 @@ def test_a_misspelt_name_carries_what_python_asks_did_you_mean_by():
         _ = gf.optimise
     assert (caught.value.name, caught.value.obj) == ("optimise", gf)
     assert "optimize" in dir(gf)
+
+
+ARRAY = np.array([1, 2])
+
+
+@pytest.mark.other_kinds
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: gf.SGD(0.1, sampling=ARRAY), "sampling must be one of 'fresh'"),
+        (lambda: gf.Averaged(gf.SGD(0.1), ARRAY), "kind must be one of 'ema'"),
+        (lambda: gf.predict(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.1), 3, route=ARRAY), "route must be one of"),
+        (lambda: gf.ScheduledSGD(0.1, convention=ARRAY), "convention must be one of 'torch', 'keras'"),
+        (lambda: gf.convert({"lr": 0.1}, ARRAY, "keras"), "source must be one of"),
+        (lambda: gf.convert({"lr": 0.1}, "torch", "tourch"), "target must be one of"),
+        (lambda: gf.convert(None, "torch", "keras"), "settings must be a dict"),
+        (lambda: gf.optimize(gf.LinearProblem([1.0], [1.0]), 1, 10**18), "steps must be at most 10"),
+        (lambda: gf.optimize(gf.LinearProblem([1.0], [1.0]), 1, 10**400), "steps is beyond the range of doubles"),
+        (lambda: gf.loss_map(gf.LinearProblem([1.0], [1.0]), [0.1], [0.0], 10**16), "step must be at most 10"),
+        (lambda: gf.optimize(gf.LinearProblem([1.0], [1.0]), 1, 9, max_share_of_edge=1e-320), "max_share_of_edge must"),
+        (lambda: gf.MemorySGD(0.1, 0.0, 10**400, 1.0, 0.0), "reads must be finite"),
+        (lambda: gf.MemorySGD(0.1, [], 1.0, 1.0, 0.0), "direct must be a real number"),
+        (lambda: gf.max_learning_rate("abc", rise=0.1, steps=10), "problem must be"),
+        (
+            lambda: gf.critical_batch_size(gf.LinearProblem([1.0], [1.0]), gf.SGD(0.1), loss=0.1, batch_sizes=[]),
+            "batch_sizes must not be empty",
+        ),
+        (lambda: gf.LinearData.from_features([[1e-300], [2e-300]], [1.0, 2.0]), "measure in other units"),
+    ],
+)
+def test_words_and_numbers_of_no_use_are_refused_by_name(ask, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ask()

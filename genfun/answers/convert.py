@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from genfun import _check
 from genfun._display import Displayed
@@ -131,8 +131,8 @@ def convert(settings: Mapping[str, Any], source: Convention, target: Convention 
     >>> convert({"lr": 0.25, "momentum": 0.75, "nesterov": True}, "torch", "qhm").settings
     {'lr': 1.0, 'momentum': 0.75, 'nu': 0.75}
     """
-    rule = _read(source, settings)
-    written = _write(rule, target)
+    rule = _read(source, settings, "source")
+    written = _write(rule, target, "target")
     notes = []
     if rule.damped:
         notes.append("torch's first step leaves out the factor 1 - dampening; the target has it from the start")
@@ -184,7 +184,7 @@ def to_sgd(
     >>> to_sgd("torch", lr=0.5, momentum=0.5, dampening=0.5, batch_size=10)
     SGD(learning_rate=0.25, momentum=0.5, batch_size=10, replacement=False)
     """
-    paper = _write(_read(convention, settings), "paper")
+    paper = _write(_read(convention, settings, "convention"), "paper", "convention")
     return SGD(paper["learning_rate"], paper["momentum"], batch_size, replacement)
 
 
@@ -217,17 +217,14 @@ def from_sgd(sgd: SGD, convention: Convention) -> dict[str, Any]:
     """
     if type(sgd) is not SGD:
         raise TypeError(f"sgd must be an SGD, got {type(sgd).__name__}; see to_sgd")
-    return _write(_Rule(sgd.learning_rate, sgd.momentum), convention)
+    return _write(_Rule(sgd.learning_rate, sgd.momentum), convention, "convention")
 
 
-def _named(convention: Any) -> str:
-    if convention not in get_args(Convention):
-        raise ValueError(f"convention must be one of {', '.join(get_args(Convention))}, got {convention!r}")
-    return convention
-
-
-def _read(convention: Convention, settings: Mapping[str, Any]) -> _Rule:
-    defaults = DEFAULTS[_named(convention)]
+def _read(convention: Convention, settings: Mapping[str, Any], name: str) -> _Rule:
+    _check.choice(name, convention, Convention)
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings must be a dict such as {{'lr': 0.1}}, got {settings!r}")
+    defaults = DEFAULTS[convention]
     unknown = [name for name in settings if name not in defaults]
     if unknown:
         raise ValueError(f"{convention} has no setting {unknown[0]!r} here; pass {', '.join(defaults)}")
@@ -259,8 +256,9 @@ def _read(convention: Convention, settings: Mapping[str, Any]) -> _Rule:
     return _Rule(rate * (1.0 - dampening), beta, beta if nesterov else 1.0, dampening != 0.0)
 
 
-def _write(rule: _Rule, convention: Convention) -> dict[str, Any]:
-    defaults = DEFAULTS[_named(convention)]
+def _write(rule: _Rule, convention: Convention, name: str) -> dict[str, Any]:
+    _check.choice(name, convention, Convention)
+    defaults = DEFAULTS[convention]
     if convention == "qhm":
         return {"lr": rule.alpha / (1.0 - rule.beta), "momentum": rule.beta, "nu": rule.nu}
     if rule.nu != 1.0 and not (rule.nesterov and "nesterov" in defaults):

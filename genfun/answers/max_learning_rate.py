@@ -149,9 +149,9 @@ def max_learning_rate(
         return (
             start_edge(problem, setting) if rise is None and steps is None else _rising(problem, setting, rise, steps)
         )
+    case = Case.of(problem, in_fresh_batches(setting), noise, knows_options=True)
     if rise is not None or steps is not None:
         raise ValueError(f"rise and steps are of a SoftmaxData, got rise={rise!r}, steps={steps!r}; leave them out")
-    case = Case.of(problem, in_fresh_batches(setting), noise, knows_options=True)
     return edge(case.problem, case.method, case.noise)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -210,8 +210,7 @@ def predict(
     if isinstance(problem, SoftmaxData):
         return softmax_predict(problem, method, steps, noise)
     wanted = _check.steps(steps)
-    if route not in get_args(Route):
-        raise ValueError(f"route must be one of {', '.join(get_args(Route))}, got {route!r}")
+    _check.choice("route", route, Route)
     if getattr(method, "sampling", "fresh") == "epochs":
         return _in_epochs(problem, method, wanted, noise)
     scheduled = isinstance(method, ScheduledSGD)

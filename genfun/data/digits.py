@@ -146,8 +146,7 @@ def mnist_rows(n: int, seed: int, model: str, path: MnistPath) -> tuple[Array, A
     n, seed, model, path
         As for `mnist`.
     """
-    if model not in ("ntk", "pixels"):
-        raise ValueError(f"model must be 'ntk' or 'pixels', got {model!r}")
+    _check.choice("model", model, ("ntk", "pixels"))
     n = _check.integer("n", n, 2)
     if model == "ntk" and n > LARGEST_KERNEL:
         raise ValueError(

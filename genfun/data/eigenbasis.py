@@ -130,9 +130,11 @@ def from_tall(features: Any, targets: Any, progress: Progress | None = None) -> 
     rank = kept_count(singular, n, d)
     overlap = left.T @ r12
     residual = float(np.sum(r22**2) + np.sum(overlap[rank:] ** 2))
+    with np.errstate(over="ignore"):  # what doubles do not hold is refused by its scale
+        coefficients = overlap[:rank] / singular[:rank, None]
     return Eigenbasis(
         eigenvalues=singular[:rank] ** 2 / n,
-        coefficients=overlap[:rank] / singular[:rank, None],
+        coefficients=coefficients,
         noise_variance=_mean_square(residual, float(np.sum(triangle[:, d:] ** 2)), n, d),
         n_dropped=d - rank,
         solver="qr",

@@ -299,7 +299,7 @@ class LinearData(Displayed):
     @cached_property
     def signal(self) -> Float[Array, " rank"]:
         """s_k, summed over outputs, aligned with the eigenvalues."""
-        with np.errstate(over="ignore"):  # what doubles do not hold is refused by its scale
+        with np.errstate(over="ignore", invalid="ignore"):  # what doubles do not hold is refused by its scale
             return self.eigenvalues * np.sum(self.coefficients**2, axis=1)
 
     @cached_property

@@ -182,7 +182,8 @@ def _of_columns(found: Numbers, choices: Choices) -> list[str]:
         else:
             hints.append(f"columns {_named(found.names, constant)} are constant, and each {one}; drop leaves them out")
     # A rare category is no small column: where it is 1, it is 1.
-    sizes = np.where(found.amounts, np.sqrt(np.mean(X**2, axis=0)), 1.0)
+    with np.errstate(over="ignore"):  # what doubles do not hold is refused where the data are made
+        sizes = np.where(found.amounts, np.sqrt(np.mean(X**2, axis=0)), 1.0)
     seen = ~constant & (sizes > 0.0)
     if not choices.standardize and (seen & found.amounts).any():
         ratio = sizes[seen].max() / sizes[seen].min()

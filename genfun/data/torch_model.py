@@ -54,8 +54,7 @@ def read_model(
         ) from error
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    _check.choice("kind", kind, KINDS)
     chunk = _check.integer("chunk", chunk, 1)
     memory_limit = _check.integer("memory_limit", memory_limit, 0)
     everything = {**dict(model.named_parameters()), **dict(model.named_buffers())}

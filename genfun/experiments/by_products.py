@@ -55,8 +55,7 @@ def goes_by_products(solver: str, model: Any, x: Any, y: Any) -> bool:
     x, y : tensor
         Inputs, and targets of the shape of the outputs.
     """
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {solver!r}")
+    _check.choice("solver", solver, SOLVERS)
     if solver != "auto":
         return solver == "lanczos"
     where = next(iter(model.parameters())).device.type

@@ -197,7 +197,7 @@ def suggest(
     softmax = _is_cross_entropy(loss_fn, head)
     if (steps is None) == (budget is None):
         raise ValueError(f"give either steps or budget, got steps={steps!r} and budget={budget!r}")
-    last = None if steps is None else _check.integer("steps", steps, 1)
+    last = None if steps is None else _check.step("steps", steps, 1)
     inputs, targets = loader if isinstance(loader, tuple | list) and len(loader) == 2 else (loader, None)
     # A budget alone chooses the batch size too.
     size = None if budget is not None and batch_size is None and not softmax else _batch_size(loader, batch_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from genfun import _check
 from genfun.methods.base import UpdateMatrices
@@ -70,8 +70,7 @@ class Averaged:
     def __post_init__(self) -> None:
         if isinstance(self.method, (type, Averaged)) or not hasattr(self.method, "update"):
             raise TypeError(f"method must be a method such as SGD(0.5), got {self.method!r}; averages do not nest")
-        if self.kind not in get_args(Average):
-            raise ValueError(f"kind must be one of {', '.join(get_args(Average))}, got {self.kind!r}")
+        _check.choice("kind", self.kind, Average)
         decay = _check.nonnegative("decay", self.decay, "0 is no average")
         if decay >= 1.0:
             raise ValueError(f"decay must be below 1, got {decay!r}; at 1 the average stays at the first weights")

@@ -13,6 +13,9 @@ from genfun.methods import numeric
 from genfun.methods.base import UpdateMatrices
 from genfun.methods.two_timescale import TwoTimescale
 
+LARGEST = 1e100
+"""Modulus of a number that the method has: products of three are in the range of doubles."""
+
 
 @dataclass(frozen=True)
 class MemorySGD:
@@ -92,7 +95,7 @@ class MemorySGD:
         radius = float(np.abs(np.linalg.eigvals(keeps)).max())
         if radius >= 1.0:
             raise ValueError(f"keeps must have eigenvalues below 1 in modulus, got {radius!r}: a velocity never fades")
-        direct = float(_numbers("direct", self.direct))
+        direct = float(_numbers("direct", _check.number("direct", self.direct)))
         effective = direct + float(reads @ np.linalg.solve(np.eye(size) - keeps, writes))
         if not effective > 0.0:
             raise ValueError(
@@ -184,6 +187,8 @@ def _numbers(name: str, value: Any) -> Any:
         found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number or a tuple of numbers, got {value!r}") from None
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} must be finite, got {value!r}")
+    except OverflowError:
+        found = np.full(1, np.inf)
+    if not (np.abs(found) <= LARGEST).all():
+        raise ValueError(f"{name} must be finite, at most {LARGEST:g} in modulus, got {value!r:.60}")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from genfun import _check
 from genfun._display import Tabled
@@ -13,6 +13,10 @@ from genfun.methods.base import UpdateMatrices
 
 Sampling = Literal["fresh", "replacement", "epochs"]
 """How batches are drawn: anew at every step, so with replacement within a batch, or as slices of a shuffled epoch."""
+UNEQUAL = (
+    "for unequal chances p_i repeat rows in proportion to them, divided by sqrt(N p_i) where gradients are divided by "
+    "N p_i"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,11 +115,7 @@ class SGD(Tabled):
         object.__setattr__(self, "nesterov", _check.boolean("nesterov", self.nesterov))
         if self.nesterov and dampening != 0.0:
             raise ValueError(f"dampening must be 0 with nesterov=True, as in torch, got {dampening!r}")
-        if self.sampling not in get_args(Sampling):
-            raise ValueError(
-                f"sampling must be one of {', '.join(get_args(Sampling))}, got {self.sampling!r}; for unequal chances "
-                "p_i repeat rows in proportion to them, divided by sqrt(N p_i) where gradients are divided by N p_i"
-            )
+        _check.choice("sampling", self.sampling, Sampling, UNEQUAL)
         if self.maximize is not False:
             raise ValueError(
                 f"maximize must be False, got {self.maximize!r}: a quadratic loss has no maximum, ascent diverges"

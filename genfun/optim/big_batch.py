@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -154,8 +154,7 @@ class BigBatchSGD(torch.optim.Optimizer):
         chunk_size: int | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        if line_search not in get_args(LineSearch):
-            raise ValueError(f"line_search must be one of {', '.join(get_args(LineSearch))}, got {line_search!r}")
+        _check.choice("line_search", line_search, LineSearch)
         theta = _check.positive("theta", theta)
         if theta > 1.0 and not debiased:
             raise ValueError(f"theta must be at most 1, where the test passes on average, got {theta!r}; lower it")

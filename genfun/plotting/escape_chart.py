@@ -62,8 +62,7 @@ def escape_chart(result: EscapeChart, ax: Axes | None = None, against: Axis = "s
     >>> escape_chart(chart, Figure().subplots()).get_title()
     'batch size 1'
     """
-    if against not in ("sharpness", "batch_size"):
-        raise ValueError(f"against must be 'sharpness' or 'batch_size', got {against!r}")
+    _check.choice("against", against, ("sharpness", "batch_size"))
     by_sharpness = against == "sharpness"
     others = result.batch_sizes if by_sharpness else result.sharpness
     if not -others.size <= at < others.size:

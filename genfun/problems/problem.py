@@ -321,10 +321,12 @@ def check_scales(largest: float, s: Array, noise_variance: float = 0.0, of: str 
     if not (1.0 - 1e-9) / LARGEST_SCALE <= largest <= LARGEST_SCALE:
         unit = 2.0 ** np.round(np.log2(largest)) if 0.0 < largest < np.inf else largest
         with_data = " (features by its square root)" if of == "the data" else ""
+        told = f"divide them{with_data} by {unit:.3g} and multiply learning rates by it, which changes nothing else"
+        if not 0.0 < largest < np.inf:
+            told = "measure in other units: squares of these are beyond the range of doubles"
         raise ValueError(
             f"eigenvalues{whose} must have their largest between {1.0 / LARGEST_SCALE:.0e} and {LARGEST_SCALE:.0e}, "
-            f"got {largest:.3g}; divide them{with_data} by {unit:.3g} and multiply learning rates by it, which changes "
-            "no loss"
+            f"got {largest:.3g}; {told}"
         )
     with np.errstate(over="ignore"):
         total = float(s.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -137,10 +137,7 @@ class ScheduledSGD:
         for name, value in (("learning_rate", rate), ("momentum", beta), ("batch_size", size)):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "replacement", _check.boolean("replacement", self.replacement))
-        if self.convention not in get_args(Convention):
-            raise ValueError(
-                f"convention must be 'torch' or 'keras', got {self.convention!r}; torch's is that of torch.optim.SGD"
-            )
+        _check.choice("convention", self.convention, Convention, "torch's is that of torch.optim.SGD")
         object.__setattr__(self, "dampening", self._checked_dampening())
 
     def _checked_dampening(self) -> float:

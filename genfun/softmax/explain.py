@@ -56,7 +56,7 @@ def softmax_explain(data: SoftmaxData, method: Any, steps: int | None = None, no
     steps : int or None
     noise : None
     """
-    t = _check.integer("steps", DEFAULT_STEPS if steps is None else steps, 1)
+    t = _check.step("steps", DEFAULT_STEPS if steps is None else steps, 1)
     top = checked(data, method, noise)
     told = softmax_predict(data, method, [max(t // 2, 1), t, 2 * t])
     half, now, twice = (float(x) for x in told.loss)

@@ -146,7 +146,7 @@ def softmax_optimize(
     if steps is None or budget is not None or step_time is not None:
         raise ValueError(f"optimize takes steps alone for a SoftmaxData, got steps={steps!r} and budget={budget!r}")
     data.check_search()
-    last = _check.integer("steps", steps, 1)
+    last = _check.step("steps", steps, 1)
     fixed = None if momentum is None else _check.momentum(momentum)
     if method is not None:
         check_method(method)

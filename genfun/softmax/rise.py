@@ -86,7 +86,7 @@ def largest_rate(data: SoftmaxData, method: Any, rise: float, steps: int) -> flo
     """
     check_method(method)
     rise = _check.positive("rise", rise, "0.1 is a tenth of the least loss so far")
-    steps = _check.integer("steps", steps, 1)
+    steps = _check.step("steps", steps, 1)
     if steps > LAST_STEP:
         raise ValueError(f"steps must be at most {LAST_STEP} for a SoftmaxData, got {steps}")
     edge = start_edge(data, method)

@@ -81,7 +81,7 @@ def test_what_cannot_be_searched_is_refused_by_name():
     data = gf.LinearData.from_features(X, y)
     with pytest.raises(ValueError, match="X_test and y_test go with objective='test'"):
         gf.optimize(data, 2, 5, X_test=Xt, y_test=yt)  # pyright: ignore
-    with pytest.raises(ValueError, match="objective must be one of train, test, folds"):
+    with pytest.raises(ValueError, match="objective must be one of 'train', 'test', 'folds'"):
         gf.optimize(data, 2, 5, objective="validation")  # pyright: ignore
     with pytest.raises(ValueError, match="X_test and y_test go together"):
         gf.optimize(data, 2, 5, objective="test", X_test=Xt)

@@ -116,7 +116,8 @@ class BatchChain:
         c, last = self.gamma, self.sizes.size - 1
         mu = noise.signal + c * noise.trace
         var = 2.0 * c * c * noise.squared + 4.0 * c * noise.along
-        threshold = self._sample * noise.trace / (self._squared_theta * self.sizes)
+        with np.errstate(divide="ignore"):  # of a theta whose square is 0: no batch but the full one passes
+            threshold = self._sample * noise.trace / (self._squared_theta * self.sizes)
         threshold[self.sizes == 1.0] = np.inf  # one sample tells nothing of its noise
         kappa = np.divide(2.0 * c * noise.along, var, out=np.zeros_like(var), where=var > 0.0)
         slope = self._rho**2 + 2.0 * self._rho * (1.0 - self._rho) * kappa[:-1]

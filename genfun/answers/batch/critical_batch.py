@@ -261,7 +261,10 @@ def critical_batch_size(
     monotone = tuned or _is_method(method)
     proven = False
     if batch_sizes is not None:
-        for b in np.unique(np.atleast_1d(batch_sizes)).tolist():
+        wanted = np.unique(np.atleast_1d(batch_sizes)).tolist()
+        if not wanted:
+            raise ValueError(f"batch_sizes must not be empty, got {batch_sizes!r}; leave it out to search")
+        for b in wanted:
             search.cost(_check.integer("batch_sizes", b, 1))
     elif target < case.label_noise:
         search.cost(last)

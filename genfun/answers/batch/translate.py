@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -186,8 +186,7 @@ def translate(
     ('ok', 0.04, 0.02, 760.0)
     """
     Family(method)  # refuses what has no rate or batch size to change
-    if keep not in get_args(Keep):
-        raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, got {keep!r}")
+    _check.choice("keep", keep, Keep)
     case = Case.of(problem, method, noise)
     problem, model = case.problem, case.noise
     old, new = _size(problem, method, method.batch_size), _size(problem, method, batch_size)
@@ -273,7 +272,8 @@ def _log_loss(problem: Problem, method: Any, steps: Array, noise: NoiseModel) ->
 
 def _numbers(problem: Problem, memory: float, original: Callable[[Array], Array]) -> Array:
     """Numbers of samples at which the curves are compared."""
-    least = np.log(0.5 * (problem.signal_total + problem.noise_variance) * FALL)
+    with np.errstate(divide="ignore"):  # targets that are all zero
+        least = np.log(0.5 * (problem.signal_total + problem.noise_variance) * FALL)
     for first in (STEPS[0] * memory, memory):
         numbers = np.geomspace(first, STEPS[1] * memory, POINTS)
         values = original(numbers)

@@ -200,7 +200,7 @@ def _steps(batch_size: int | None, steps: int, samples: float | None) -> int:
         steps = int(_check.positive("samples", samples) // size)
         if steps < 2:
             raise ValueError(f"samples must be two batches at least, got {samples!r} for batches of {size}")
-    last = _check.integer("steps", steps, 2)
+    last = _check.step("steps", steps, 2)
     if last > MOST_STEPS:
         raise ValueError(f"steps must be at most {MOST_STEPS}, got {last}; the shape hardly changes beyond")
     return last

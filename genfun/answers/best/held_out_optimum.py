@@ -116,7 +116,7 @@ def held_out_optimum(
         Largest share of the edge.
     """
     X_test, y_test, X_train = rows
-    T = _check.integer("steps", steps, 1)
+    T = _check.step("steps", steps, 1)
     check_held_out(data, SGD(1.0, momentum or 0.0, batch_size), f"objective={objective!r}")
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test go together; give both, or neither for leave-one-out")

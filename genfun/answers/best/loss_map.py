@@ -128,7 +128,7 @@ def loss_map(
     rates, betas = _check.vector("learning_rates", learning_rates), _check.vector("momenta", momenta)
     case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     batch_size = batch_of(method, batch_size)
-    t = _check.integer("step", step, 0)
+    t = _check.step("step", step, 0)
     alpha, beta = np.meshgrid(rates, betas, indexing="ij")
     gain, shape = noise_gain_map(case.problem, rates, betas, batch_size, case.noise, method), alpha.shape
     settings = Settings.of(case.problem, family, alpha.ravel(), beta.ravel(), batch_size, case.noise)

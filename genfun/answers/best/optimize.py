@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -38,6 +38,8 @@ NO_EFFECT = 1e-9
 """Difference in log loss by which momentum must matter at the best learning rate."""
 FAR = 0.01
 """Difference in log loss that is none of the search's errors."""
+LEAST_SHARE = 1e-9
+"""Of the edge, that a search may be kept below."""
 SMALLER = 0.9
 """A learning rate that is 10 % smaller."""
 MAPPED = 1e-4
@@ -169,8 +171,7 @@ def optimize(
     >>> o.method.momentum > 0.5, o.at_bound
     (True, False)
     """
-    if objective not in get_args(Objective):
-        raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
+    _check.choice("objective", objective, Objective)
     if objective == "train" and not (X_test is None and y_test is None):
         raise ValueError("X_test and y_test go with objective='test', got objective='train'")
     if isinstance(problem, SoftmaxData):
@@ -182,7 +183,7 @@ def optimize(
             if value is not None:
                 raise ValueError(f"{name} is not known with objective={objective!r}, got {value!r}; leave it out")
         rows, share = (X_test, y_test, X_train), _share(max_share_of_edge)
-        T = _check.integer("steps", steps, 1)
+        T = _check.step("steps", steps, 1)
         beta = None if momentum is None else _check.momentum(momentum)
         return held_out_optimum(problem, batch_size, T, beta, objective, rows, share)  # pyright: ignore
     batch_size = batch_of(method, batch_size)
@@ -196,7 +197,7 @@ def optimize(
             raise ValueError(
                 "budget is not known with averaged weights or sampling='epochs'; give steps and batch_size"
             )
-        last = _check.integer("steps", steps, 1)
+        last = _check.step("steps", steps, 1)
         return _of_curves(CurveSearch(problem, batch_size, last, noise, momentum, method, share))
     case, family = Case.of(problem, noise=noise), Family() if method is None else Family(method)
     problem, model = case.problem, case.noise
@@ -205,7 +206,7 @@ def optimize(
     if steps is not None:
         if step_time is not None:
             raise ValueError(f"step_time goes with a budget, got steps={steps!r}; give budget in seconds instead")
-        t = _check.integer("steps", steps, 1)
+        t = _check.step("steps", steps, 1)
         return _known(problem, (batch_size, t, model, momentum, family, share))
     limit = _check.positive("budget", budget)
     cost = SAMPLES if step_time is None else step_time if isinstance(step_time, StepTime) else StepTime(*step_time)
@@ -249,9 +250,9 @@ def _held_out(data: SoftmaxData, objective: Objective, X_test: Any, y_test: Any)
 
 def _share(max_share_of_edge: float) -> float:
     share = _check.positive("max_share_of_edge", max_share_of_edge)
-    if share > 1.0:
+    if not LEAST_SHARE <= share <= 1.0:
         raise ValueError(
-            f"max_share_of_edge must be at most 1, got {max_share_of_edge!r}; beyond the edge runs diverge"
+            f"max_share_of_edge must lie in {LEAST_SHARE:g} .. 1, got {max_share_of_edge!r}; beyond runs diverge"
         )
     return share
 

@@ -137,7 +137,7 @@ def optimize_schedule(
     """
     from scipy.optimize import minimize  # on first use: importing it takes longer than the package
 
-    last = _check.integer("steps", steps, 1)
+    last = _check.step("steps", steps, 1)
     limits = [_limits(i, pair) for i, pair in enumerate(bounds)]
     if not limits:
         raise ValueError("bounds is empty; pass a pair (least, greatest) for every parameter of the family")

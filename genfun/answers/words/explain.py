@@ -195,7 +195,7 @@ def explain(
     """
     if isinstance(problem, SoftmaxData):
         return softmax_explain(problem, method, steps, noise)
-    t = _check.integer("steps", DEFAULT_STEPS if steps is None else steps, 1, "step 1000 is a good start")
+    t = _check.step("steps", DEFAULT_STEPS if steps is None else steps, 1, "step 1000 is a good start")
     if t > MOST_STEPS:
         raise ValueError(f"steps must be at most 10^12, got {t}; a local exponent and a search need room beyond")
     case = Case.of(problem, method, noise)

@@ -84,8 +84,7 @@ class TwoLayerReLU:
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "width", _check.integer("width", self.width, 1))
         object.__setattr__(self, "replicas", _check.integer("replicas", self.replicas, 1))
-        if self.precision not in ("float32", "float64"):
-            raise ValueError(f"precision must be 'float32' or 'float64', got {self.precision!r}")
+        _check.choice("precision", self.precision, ("float32", "float64"))
 
     def __repr__(self) -> str:
         n, d = self.inputs.shape

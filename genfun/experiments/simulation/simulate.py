@@ -221,9 +221,8 @@ def _of_probe(
 
 def _numbers(steps: Any, replicas: Any, seed: Any, dtype: Any, order: Any) -> tuple[int, int, int]:
     """The first three as integers; what is no such thing, or no such choice, is refused by name."""
-    for name, value, known in (("dtype", dtype, DTYPES), ("order", order, ORDERS)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    _check.choice("dtype", dtype, DTYPES)
+    _check.choice("order", order, ORDERS)
     last, count = _check.integer("steps", steps, 0), _check.integer("replicas", replicas, 1)
     return last, count, _check.integer("seed", seed, 0)
 

@@ -117,8 +117,7 @@ def measure_steps(
         raise ValueError(f"batch_sizes must be different numbers, got {sizes}")
     if max(sizes) > n:
         raise ValueError(f"batch_sizes must be at most the {n} samples, got {max(sizes)}")
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    _check.choice("sampling", sampling, SAMPLINGS)
     count, most = _check.integer("runs", runs, 1), _check.integer("max_steps", max_steps, 1)
     seed = _check.integer("seed", seed, 0)
     budget = np.inf if max_samples is None else _check.positive("max_samples", max_samples)
