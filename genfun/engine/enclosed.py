@@ -1,4 +1,4 @@
-"""Which contours of a generating function are to pass outside what oscillates, and whether they can."""
+"""Which contours of a generating function are to pass outside what oscillates, whether they can, and at what cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from genfun.engine.inversion import nodes_of
 from genfun.engine.singularity import Singularity, mode_roots
 from genfun.engine.tall_contour import FADED, OffAxis
 from genfun.engine.transform import Transform
+
+NARROWER = 0.2
+"""Modes to be told apart that have turned by an angle: so many times its root those of bins of the usual width."""
 
 
 def beside(G: Transform, steps: Array, singular: Singularity) -> OffAxis | None:
@@ -43,3 +46,22 @@ def encloses(G: Transform, steps: Array, singular: Singularity) -> bool:
         return True
     found = beside(G, steps, singular)
     return found is not None and bool(np.isfinite(nodes_of(steps.astype(np.float64), found)))
+
+
+def contour_work(G: Transform, steps: Array, singular: Singularity, modes: int, short: bool) -> float:
+    """Nodes times modes of the contours of steps.
+
+    Parameters
+    ----------
+    G : Transform
+    steps : array, shape (t,)
+        Ascending.
+    singular : Singularity
+    modes : int
+        Of G.
+    short : bool
+        Whether they are the same for all contours; else there are more of them where they have turned often.
+    """
+    found = beside(G, steps, singular)
+    nodes = nodes_of(steps.astype(np.float64), found)
+    return nodes * modes * (1.0 if found is None or short else max(1.0, NARROWER * np.sqrt(found.turned(steps))))

@@ -9,7 +9,8 @@ import numpy as np
 from genfun._typing import Array, Int
 from genfun.engine.contour_curve import EXTENDED_GAIN, LossCurve, best_contour, by_contour, joined
 from genfun.engine.doubling import MAX_DIMENSION, dimension, doubled_loss
-from genfun.engine.enclosed import encloses
+from genfun.engine.enclosed import contour_work, encloses
+from genfun.engine.fine import is_short
 from genfun.engine.generating_function import GeneratingFunction
 from genfun.engine.inversion import NODES
 from genfun.engine.powers import noiseless_loss
@@ -27,7 +28,9 @@ PATIENCE, FAR = 4_096, 40_000
 """Oscillations that fade within FAR steps are waited for; else the recursion gives way to squaring the whole map after
 PATIENCE steps, if the map is small."""
 BRIEF = 1_024
-"""So far the recursion goes where the contour encloses what oscillates."""
+"""So far the recursion goes where the contour encloses what oscillates, if that is less work than to go on."""
+NODE_IN_STEPS = 3.5
+"""What a node of the contour costs for each mode, in steps in blocks."""
 COMPARED = 1.25
 """Recursion and contour are compared from the step at which oscillations have faded to this multiple of it."""
 MAX_PHASE = 3_000.0
@@ -147,7 +150,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     shift = singular.shift
     last, fade = int(steps[-1]), oscillation_steps(singular, shift)
     reach = math.ceil(max(2 * FIRST_CONTOUR_STEP, COMPARED * fade)) if fade <= FAR else PATIENCE
-    if reach > BRIEF and last > PATIENCE and encloses(G, steps[steps > BRIEF], singular):
+    if reach > BRIEF and last > PATIENCE and _brief_serves(G, steps, singular, reach, fade):
         reach = BRIEF
     soon = last <= max(ALWAYS_RECURSION, reach)
     phase = G.turning * min(fade, last)
@@ -155,7 +158,7 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     if soon or (
         isinstance(run, SingleRecursion)
         and isinstance(G, GeneratingFunction)
-        and run.worth_stepping(last, reach, G.rounding)
+        and run.worth_stepping(last, reach, G.rounding, _contour_in_steps(G, steps, singular, reach, fade))
     ):
         return _stepped(G, run, steps, singular.rate)
     budget = int(min(last, STEP_BUDGET, max(ALWAYS_RECURSION, WORK_BUDGET / run.size)))
@@ -193,6 +196,29 @@ def automatic(G: Transform, steps: Int[Array, " t"], singular: Singularity | Non
     if late.size:
         parts.append(_late(G, late, singular, (reach, float(levels[1])), mismatch, representative))
     return joined(parts)
+
+
+def _brief_serves(G: Transform, steps: Array, singular: Singularity, reach: int, fade: float) -> bool:
+    """Whether contours enclose what oscillates from BRIEF on, at less work than the steps from there to `reach`."""
+    late = steps[steps > BRIEF]
+    if not encloses(G, late, singular):
+        return False
+    if not isinstance(G, GeneratingFunction):
+        return True
+    # Recursions follow about half the modes of a long spectrum, which those that hardly move are merged for.
+    modes = G.signal_measure.nodes.size // (1 if is_short(G.problem) else 2)
+    return _contour_in_steps(G, steps, singular, BRIEF, fade) <= (min(reach, int(steps[-1])) - BRIEF) * modes
+
+
+def _contour_in_steps(G: GeneratingFunction, steps: Array, singular: Singularity, reach: int, fade: float) -> float:
+    """Work of the contours about what oscillates beyond `reach`, and where they are compared, in steps times modes."""
+    if reach < BRIEF:  # what has faded by then does not turn often
+        return 0.0
+    modes, short = G.signal_measure.nodes.size, is_short(G.problem)
+    compared = np.array([int(0.6 * reach), reach] if COMPARED * fade > reach else [], dtype=np.int64)
+    return NODE_IN_STEPS * sum(
+        contour_work(G, at, singular, modes, short) for at in (compared, steps[steps > reach]) if at.size
+    )
 
 
 def _mismatch(G: Transform, check: Array, singular: Singularity, early: Scaled, flat: bool) -> float:

@@ -19,10 +19,11 @@ EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
 ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 2.5e6
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
-LONG, ONWARD = 256, 4e6
+LONG, ONWARD = 256, 1e6
 """Where it goes as far as LONG anyway, until oscillations have faded, it is so for this much beyond."""
-EXACT = 1e-11
-"""Compiled steps must be at least as exact as what a contour is held to."""
+EXACT, AS_TALL = 1e-11, 1e-10
+"""Compiled steps must be at least as exact as what a contour is held to, and those in place of a contour about what
+oscillates as that one."""
 
 
 class RecordedRun:
@@ -104,7 +105,7 @@ class SingleRecursion(RecordedRun):
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
         return self.function.records_the_loss and self.real is np.float64 and compiled_steps(self._run) is not None
 
-    def worth_stepping(self, last: int, reach: int, rounding: Callable[[int], float]) -> bool:
+    def worth_stepping(self, last: int, reach: int, rounding: Callable[[int], float], spared: float) -> bool:
         """Whether all steps up to a last one are as cheap as a contour, and no less exact.
 
         Parameters
@@ -114,11 +115,15 @@ class SingleRecursion(RecordedRun):
             The step to which the recursion goes before a contour.
         rounding : callable
             Last step -> relative error of the recursion.
+        spared : float
+            Work of the contours, in steps times modes.
         """
-        work = last * self.size
+        work, more = last * self.size, (last - reach) * self.size
+        if more <= spared and rounding(last) <= AS_TALL:
+            return True
         if self.compiled():
             return work <= ALWAYS_COMPILED and rounding(last) <= EXACT
-        onward = reach >= LONG and (last - reach) * self.size <= ONWARD and rounding(last) <= EXACT
+        onward = reach >= LONG and more <= ONWARD and rounding(last) <= EXACT
         return (work <= ALWAYS_IN_BLOCKS or onward) and self.real is np.float64 and self.in_blocks(last)
 
     def in_blocks(self, count: int) -> bool:
