@@ -57,6 +57,15 @@ def coupled_rate(problem: Any, method: Any, noise: Any, capacity: SpectralMeasur
     return largest_off_axis(np.linalg.eigvals(Recursion(problem, [method], noise, (merged, merged)).coupled_map()))
 
 
+def _inverse(matrices: Shaped[Array, "n M M"]) -> Shaped[Array, "n M M"]:
+    """Inverses; nan where there is none."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        singular = ~(np.abs(np.linalg.det(matrices)) > 0.0)[:, None, None]
+        return np.where(singular, np.nan, np.linalg.inv(np.where(singular, np.eye(matrices.shape[1]), matrices)))
+
+
 @dataclass(frozen=True)
 class MomentMaps:
     """The maps of the second moments of single modes: of one method, or each of a setting of its own.
@@ -153,13 +162,14 @@ class MomentMaps:
             matrix, values, right = self.eigen(own)
             top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
             with np.errstate(all="ignore"):
-                singular = ~(np.abs(np.linalg.det(right)) > 0.0)
                 # Rows of the inverse are the left eigenvectors.
-                inverse = np.linalg.inv(np.where(singular[:, None, None], np.eye(right.shape[1]), right))
-                condition = np.linalg.norm(inverse, axis=(1, 2)) * np.linalg.norm(right, axis=(1, 2))
-                defective = singular | ~(condition < COALESCED)
-                left = np.where(defective[:, None], np.nan, np.abs(inverse[each, top]))
-            self._dominant[key] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
+                inverse, right_moduli = _inverse(right), np.abs(right)
+                inverse_moduli = np.abs(inverse)
+                condition = np.sqrt(
+                    np.square(inverse_moduli).sum(axis=(1, 2)) * np.square(right_moduli).sum(axis=(1, 2))
+                )
+                left = np.where((condition < COALESCED)[:, None], inverse_moduli[each, top], np.nan)
+            self._dominant[key] = (matrix, np.abs(values[each, top]), left, right_moduli[each, :, top])
         return self._dominant[key]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
@@ -223,6 +233,8 @@ class Conditioning:
             kappa = np.nan_to_num(np.einsum("ni,nij,nj->n", left, added, right), nan=np.inf, posinf=np.inf)
             # How it builds up matters where it is large.
             large = np.flatnonzero(kappa > LARGE)
+            if not large.size:
+                return cls(np.log(modulus), kappa, np.zeros((1, kappa.size)))
             powers, rounds = matrix[large] / modulus[large, None, None], []
             for _ in range(DOUBLINGS):
                 left, right = np.abs(powers[:, 0]), np.abs(powers[:, :, 0])
@@ -241,10 +253,20 @@ class Conditioning:
         ----------
         steps : array, shape (t,)
         """
+        if not self.early.any():
+            return self._growth_of_small(np.asarray(steps, dtype=np.float64))
         t = np.asarray(steps, dtype=np.float64)[:, None]
         with np.errstate(invalid="ignore"):
             lasting = (self.rates.max() - self.rates) * t < FADED
         return np.where(lasting, self.each(steps), 0.0).max(axis=1)
+
+    def _growth_of_small(self, t: Array) -> Shaped[Array, " t"]:
+        """The same where no kappa is large: that of the modes that last till then, sorted by how long they do."""
+        with np.errstate(divide="ignore"):
+            until = np.nan_to_num(FADED / (self.rates.max() - self.rates), nan=np.inf, posinf=np.inf)
+        order = np.argsort(until)[::-1]
+        largest = np.append(0.0, np.maximum.accumulate(self.kappa[order]))
+        return t * largest[until.size - np.searchsorted(until[order[::-1]], t, side="right")]
 
     def each(self, steps: Array) -> Shaped[Array, "t n"]:
         """The same, whichever mode the loss is made of.

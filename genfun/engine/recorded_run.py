@@ -171,13 +171,16 @@ class SingleRecursion(RecordedRun):
             return Scaled(*quick)
         mantissas, exponents = np.empty(count), np.empty(count, dtype=np.int64)
         A, force, done = run.map[:, :, 0], run.force[:, 0], 0
+        push, added = np.empty_like(force), np.add.reduce
         while done < count:
             state, label = run.state[:, 0], np.ldexp(run.noise_variance, -run.scale)[0]
             size, exponent = min(run.every, count - done), run.scale[0]
             for i in range(done, done + size):
-                total = state[0].sum()
-                mantissas[i] = 0.5 * (total + label)
-                state = np.einsum("ijn,jn->in", A, state) + force * (run.tau1 * total + label)
+                total = added(state[0])
+                mantissas[i] = total
+                state = np.einsum("ijn,jn->in", A, state)
+                state += np.multiply(force, run.tau1 * total + label, out=push)
+            mantissas[done : done + size] = 0.5 * (mantissas[done : done + size] + label)
             exponents[done : done + size] = exponent
             run.move_to(run.step + size, state[:, None])
             done += size
