@@ -129,9 +129,10 @@ class MomentMaps:
         gain : float or array, shape (n,)
             gamma tau1.
         """
-        maps = np.zeros_like(self.of(0.0))
-        maps[:, :, 0] = (gain * np.abs(self._parts[1])).T
-        return maps
+        square, spared = self._parts
+        maps = np.zeros_like(square)
+        maps[:, 0] = gain * np.abs(spared)
+        return np.moveaxis(maps, 2, 0)
 
     def eigen(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
         """The maps, their eigenvalues and their eigenvectors, which are kept.

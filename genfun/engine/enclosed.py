@@ -1,4 +1,4 @@
-"""Which contours of a generating function are to pass outside what oscillates, whether they can, and at what cost."""
+"""Which contours of a generating function are to pass outside what oscillates, and with how many nodes they can."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from genfun.engine.inversion import nodes_of
 from genfun.engine.singularity import Singularity, mode_roots
 from genfun.engine.tall_contour import FADED, OffAxis
 from genfun.engine.transform import Transform
-
-NARROWER = 0.2
-"""Modes to be told apart that have turned by an angle: so many times its root those of bins of the usual width."""
 
 
 def beside(G: Transform, steps: Array, singular: Singularity) -> OffAxis | None:
@@ -48,8 +45,8 @@ def encloses(G: Transform, steps: Array, singular: Singularity) -> bool:
     return found is not None and bool(np.isfinite(nodes_of(steps.astype(np.float64), found)))
 
 
-def contour_work(G: Transform, steps: Array, singular: Singularity, modes: int, short: bool) -> float:
-    """Nodes times modes of the contours of steps.
+def nodes_and_turning(G: Transform, steps: Array, singular: Singularity) -> tuple[float, float]:
+    """How many nodes the contours of steps have, and the radians by which modes that they enclose have turned.
 
     Parameters
     ----------
@@ -57,11 +54,6 @@ def contour_work(G: Transform, steps: Array, singular: Singularity, modes: int, 
     steps : array, shape (t,)
         Ascending.
     singular : Singularity
-    modes : int
-        Of G.
-    short : bool
-        Whether they are the same for all contours; else there are more of them where they have turned often.
     """
     found = beside(G, steps, singular)
-    nodes = nodes_of(steps.astype(np.float64), found)
-    return nodes * modes * (1.0 if found is None or short else max(1.0, NARROWER * np.sqrt(found.turned(steps))))
+    return nodes_of(steps.astype(np.float64), found), 0.0 if found is None else found.turned(steps)

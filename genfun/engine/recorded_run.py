@@ -19,7 +19,9 @@ EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
 ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 2.5e6
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
-LONG, ONWARD = 256, 1e6
+OVERHEAD = 200
+"""Modes whose steps in blocks take as long as what a block takes whatever their number."""
+LONG, ONWARD = 256, 1.2e6
 """Where it goes as far as LONG anyway, until oscillations have faded, it is so for this much beyond."""
 EXACT, AS_TALL = 1e-11, 1e-10
 """Compiled steps must be at least as exact as what a contour is held to, and those in place of a contour about what
@@ -97,7 +99,7 @@ class SingleRecursion(RecordedRun):
         """
         work = last * (G.capacity.nodes.size + G.signal_measure.nodes.size)
         short = last <= EXTENDED_STEPS and work <= EXTENDED_WORK
-        # Less than what is stated for any steps would not be seen in the error, whatever the precision.
+        # With a long memory the contour has fewer digits too.
         shows = rounding > max(EXTENDED_FROM, EPS * (16.0 + last) / G.memory)
         return cls(G, np.longdouble if short and shows else np.float64)
 
@@ -118,7 +120,7 @@ class SingleRecursion(RecordedRun):
         spared : float
             Work of the contours, in steps times modes.
         """
-        work, more = last * self.size, (last - reach) * self.size
+        work, more = last * self.size, (last - reach) * (self.size + OVERHEAD)
         if more <= spared and rounding(last) <= AS_TALL:
             return True
         if self.compiled():

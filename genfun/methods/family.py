@@ -130,6 +130,8 @@ class Family:
         ----------
         momenta : array, any shape
         """
+        if self.kind is SGD and (np.abs(momenta) < 1.0).all():
+            return (np.array(momenta, dtype=np.float64),)
         each, place = np.unique(momenta, return_inverse=True)
         table = np.array([self.at(1.0, float(beta), None).hyperparameters for beta in each], dtype=np.float64)
         return tuple(column[place.reshape(np.shape(momenta))] for column in table.reshape(each.size, -1).T)
