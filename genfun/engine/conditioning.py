@@ -119,7 +119,7 @@ class MomentMaps:
         square, spared = self._parts
         maps = square.copy()
         maps[:, 0] -= own * spared
-        return np.moveaxis(maps, 2, 0)
+        return maps.transpose(2, 0, 1)
 
     def fed_back(self, gain: Any) -> Shaped[Array, "n M M"]:
         """What a mode feeds back to itself of its noise, in absolute value.
@@ -132,7 +132,7 @@ class MomentMaps:
         square, spared = self._parts
         maps = np.zeros_like(square)
         maps[:, 0] = gain * np.abs(spared)
-        return np.moveaxis(maps, 2, 0)
+        return maps.transpose(2, 0, 1)
 
     def eigen(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
         """The maps, their eigenvalues and their eigenvectors, which are kept.
@@ -255,19 +255,20 @@ class Conditioning:
         steps : array, shape (t,)
         """
         if not self.early.any():
-            return self._growth_of_small(np.asarray(steps, dtype=np.float64))
+            until, largest = self._by_duration
+            return steps * largest[np.searchsorted(until, steps, side="right")]
         t = np.asarray(steps, dtype=np.float64)[:, None]
         with np.errstate(invalid="ignore"):
             lasting = (self.rates.max() - self.rates) * t < FADED
         return np.where(lasting, self.each(steps), 0.0).max(axis=1)
 
-    def _growth_of_small(self, t: Array) -> Shaped[Array, " t"]:
-        """The same where no kappa is large: that of the modes that last till then, sorted by how long they do."""
+    @cached_property
+    def _by_duration(self) -> tuple[Array, Array]:
+        """How long modes last, ascending, and the largest kappa of those that last longer than the first 0, 1, ..."""
         with np.errstate(divide="ignore"):
             until = np.nan_to_num(FADED / (self.rates.max() - self.rates), nan=np.inf, posinf=np.inf)
-        order = np.argsort(until)[::-1]
-        largest = np.append(0.0, np.maximum.accumulate(self.kappa[order]))
-        return t * largest[until.size - np.searchsorted(until[order[::-1]], t, side="right")]
+        order = np.argsort(until)
+        return until[order], np.append(np.maximum.accumulate(self.kappa[order][::-1])[::-1], 0.0)
 
     def each(self, steps: Array) -> Shaped[Array, "t n"]:
         """The same, whichever mode the loss is made of.

@@ -300,6 +300,9 @@ class GeneratingFunction(Transform):
         ----------
         measures : (SpectralMeasure, SpectralMeasure)
         """
+        own = measures[0] is self.capacity and measures[1] is self.signal_measure
+        if own and type(self) is GeneratingFunction:
+            return self
         return GeneratingFunction(self.problem, self.method, self.noise_model, measures)
 
     def narrowed(self, step: float) -> GeneratingFunction:

@@ -17,7 +17,7 @@ EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
-ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 2.5e6
+ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 8e5
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
 OVERHEAD = 200
 """Modes whose steps in blocks take as long as what a block takes whatever their number."""
