@@ -32,7 +32,8 @@ Route = Literal["auto", "recursion", "contour"]
 Status = Literal["ok", "diverges", "underflow", "inaccurate", "noise uncertain", "epochs uncertain"]
 MEANING: dict[Status, str] = {
     "ok": "every loss is within the error estimate",
-    "diverges": "the mean loss grows without bound; losses above 1e308 are inf, and their logarithms known",
+    "diverges": "the mean loss grows without bound, or under a schedule beyond a million times its start; losses above "
+    "1e308 are inf, and their logarithms known",
     "underflow": "some losses are below 1e-308 and count as 0; their logarithms are known",
     "noise uncertain": "the noise of the data is known to no better than 1 % of some losses: see the noise error",
     "epochs uncertain": "so near the stability edge, where so few samples carry the features, where rare features that "
@@ -41,6 +42,8 @@ MEANING: dict[Status, str] = {
     "impossible and means nothing",
     "inaccurate": "a relative accuracy of 1e-6 was not reached at some of the losses: see the error",
 }
+DIVERGED = 1e6
+"""Times its start, beyond which a loss of a schedule, which ends, counts as diverging."""
 INACCURATE, UNCERTAIN = 1e-6, 1e-2
 TINY = float(np.finfo(np.float64).tiny)
 ROUNDED = 16.0
@@ -238,6 +241,8 @@ def predict(
     # Numbers below it have few digits, and none would say so.
     loss = np.where(loss < TINY, 0.0, loss)
     status = _status(loss, error, noise_error, singular)
+    if scheduled and loss.size and loss[wanted == unique[-1]].max() > DIVERGED * case.initial_loss:
+        status = "diverges"
     return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
 
 

@@ -209,8 +209,10 @@ def coefficients(
     error = np.where(np.isnan(first.rounding), 0.0, first.rounding)
     with np.errstate(invalid="ignore", divide="ignore"):
         error /= np.abs(first.values)
-        if beside is not None:
-            error += beside.spacing.aliasing
+        for window, high in zip(slices, tall, strict=True):
+            if high is not None and beside is not None:
+                height = beside.height(float(steps[window.start])) * float(steps[window.stop - 1])
+                error[window] += beside.spacing.aliasing(height)
         for found in coarser:
             for window in low:
                 error[window] = np.abs(first.values[window] - found.values[window]) / np.abs(first.values[window])

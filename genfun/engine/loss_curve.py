@@ -58,9 +58,12 @@ def recursion_error(G: Transform, steps: Array, run: Stepper | None = None) -> A
     G : GeneratingFunction
     steps : array, shape (t,)
     run : Stepper, optional
-        What stepped; one in extended precision errs less by the ratio of the roundings.
+        What stepped; one in extended precision errs less by the ratio of the roundings, and one may know its errors.
     """
     each, usual = EPS * (16.0 + steps), EPS * (16.0 + steps) / G.memory
+    own = getattr(run, "errors", None)
+    if own is not None:
+        return np.maximum(usual, own(steps))
     if not isinstance(G, GeneratingFunction):
         return usual
     gain = 4.0 / EXTENDED_GAIN if getattr(run, "real", None) is np.longdouble else 4.0

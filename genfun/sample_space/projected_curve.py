@@ -365,6 +365,7 @@ class CurveSteps:
 
     def __init__(self, F: ProjectedFunction) -> None:
         self._function, self._singular, self._next = F, F.known_singularity(), 0
+        self._errors = np.zeros(0)
         self.size = F.pairs.first.size
 
     def losses(self, until: int) -> Scaled:
@@ -376,4 +377,15 @@ class CurveSteps:
         """
         steps = np.arange(self._next, until + 1)
         self._next = until + 1
-        return self._function.known_curve(steps, self._singular).loss
+        found = self._function.known_curve(steps, self._singular)
+        self._errors = np.concatenate((self._errors, found.error))
+        return found.loss
+
+    def errors(self, steps: Int[Array, " t"]) -> Float[Array, " t"]:
+        """Relative errors of losses that were given.
+
+        Parameters
+        ----------
+        steps : array, shape (t,)
+        """
+        return self._errors[steps]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.engine.tall_contour import nodes_and_weights
+from genfun.engine.tall_contour import FINE, SHARP, USUAL, nodes_and_weights
 from genfun.sample_space.moments import exact_curve
 from genfun.sample_space.two_states import TwoStates
 
@@ -98,19 +98,22 @@ def test_data_are_followed_over_all_their_samples():
     assert (np.abs(measured.loss / by_steps - 1.0) < measured.noise_error + 1e-10).all()
 
 
-@pytest.mark.parametrize("height", [0.004, 0.05, 1.5, 3.1])
-def test_a_tall_contour_sees_poles_up_to_its_height(height):
+@pytest.mark.parametrize("spacing", [FINE, SHARP, USUAL])
+@pytest.mark.parametrize("height", [0.00025, 0.001, 0.004, 0.05, 1.5, 3.1])
+def test_a_tall_contour_sees_poles_up_to_its_height(height, spacing):
     last, rng = 2_000.0, np.random.default_rng(1)
     angle = np.append(0.0, rng.uniform(0.0, height, 10))
     poles = np.exp(-np.append(0.0, rng.uniform(0.0, 20.0 / last, 10)) + 1j * angle)
-    drawn = nodes_and_weights(height, last / 8.0, last)
+    drawn = nodes_and_weights(height, last / 8.0, last, spacing=spacing)
     assert drawn is not None
     c, weight = drawn
     z = np.exp(-c / last)[:, None]
     values = (1.0 / (1.0 - z * poles) + 1.0 / (1.0 - z * poles.conj())).sum(axis=1)
     for t in (last / 8.0, last):
         found = (weight / last * values * np.exp(c * t / last)).sum().imag
-        assert abs(found - 2.0 * (poles**t).real.sum()) < 3e-10  # exp(8) times the rounding of angles up to 3 last
+        # What each of 22 poles may err by, and exp(8) times the rounding of angles up to 3 last.
+        allowed = 22.0 * spacing.aliasing(height * last) + 3e-10
+        assert abs(found - 2.0 * (poles**t).real.sum()) < allowed < 1e-8
 
 
 @pytest.mark.parametrize("method", [gf.QHM(1.0, 0.999, 0.7), gf.QHM(1.0, 0.9999, 0.99), gf.QHM(1.0, -0.5, 0.7)])

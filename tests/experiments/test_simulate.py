@@ -98,13 +98,13 @@ def test_the_mean_is_the_exact_theory_of_translation_invariant_data(b, alpha, be
 
 def test_a_run_does_not_depend_on_how_many_others_there_are(monkeypatch):
     data, m = gaussian(LAM, SIGNAL, 200, seed=0), gf.SGD(0.3, 0.5, 3)
-    many = simulate(data, m, steps=40, replicas=7, seed=3)
-    np.testing.assert_allclose(simulate(data, m, steps=40, replicas=3, seed=3).loss, many.loss[:3], rtol=1e-12)
-    np.testing.assert_array_equal(simulate(data, m, steps=17, replicas=7, seed=3).loss, many.loss[:, :18])
+    many = simulate(data, m, 40, 7, "cpu", 3)
+    np.testing.assert_allclose(simulate(data, m, 40, 3, "cpu", 3).loss, many.loss[:3], rtol=1e-12)
+    np.testing.assert_array_equal(simulate(data, m, 17, 7, "cpu", 3).loss, many.loss[:, :18])
     monkeypatch.setattr(NumPyBackend, "chunk_bytes", 1)
-    np.testing.assert_allclose(simulate(data, m, steps=40, replicas=7, seed=3).loss, many.loss, rtol=1e-12)
+    np.testing.assert_allclose(simulate(data, m, 40, 7, "cpu", 3).loss, many.loss, rtol=1e-12)
     assert np.unique(many.loss[:, -1]).size == 7
-    assert not np.allclose(simulate(data, m, steps=40, replicas=7, seed=4).loss[:, -1], many.loss[:, -1])
+    assert not np.allclose(simulate(data, m, 40, 7, "cpu", 4).loss[:, -1], many.loss[:, -1])
 
 
 def test_gathered_and_dense_gradients_agree(monkeypatch):

@@ -257,3 +257,15 @@ def test_late_steps_leave_early_ones_as_they_are_where_noise_couples_modes_off_t
     early = gf.predict(data, method, np.arange(6), noise="exact").loss
     target = float(early[5]) * (1.0 + 1e-6)
     assert gf.steps_to_loss(data, method, target) == np.argmax(early <= target) > 0
+
+
+def test_steps_one_by_one_say_how_far_rounding_on_their_circle_puts_them_off():
+    X = np.array([[1.0, 0.2], [0.4, -0.9], [-0.7, 0.5], [0.2, 1.1]])
+    data = gf.LinearData.from_features(X, X @ [1.0, -0.5] + 1e-3 * np.array([1.0, -0.4, 0.3, 0.9]))
+    method = gf.SGD(0.2, 0.99, 2, weight_decay=5e-4, nesterov=True)
+    steps = [200, 400, 600]
+    found, exact = (
+        gf.predict(data, method, steps, n, route=r) for n, r in (("measured", "recursion"), ("exact", "auto"))
+    )
+    apart = np.abs(found.loss / exact.loss - 1.0)
+    assert (apart <= found.error + exact.error).all()

@@ -117,6 +117,14 @@ def test_losses_beyond_the_range_of_doubles_keep_their_logarithm():
     assert down.status == "diverges"
 
 
+@pytest.mark.parametrize(("last", "status"), [(1e3, "ok"), (1e4, "diverges")])
+def test_a_schedule_diverges_where_its_last_loss_is_a_million_times_the_first(last, status):
+    # A step of the full batch multiplies the loss by (1 - rate)^2.
+    found = gf.predict(gf.LinearProblem([1.0], [1.0]), gf.ScheduledSGD([0.1, last]), [0, 1, 2])
+    assert (found.loss[-1] > 1e6 * found.loss[0]) == (status == "diverges")
+    assert found.status == status
+
+
 @pytest.mark.slow
 def test_compiled_and_plain_kernels_agree():
     if kernel.compiled() is None:

@@ -13,6 +13,7 @@ from genfun._typing import Array, Float, Int
 from genfun.answers.batch._batch_chain import BatchChain
 from genfun.answers.batch._batch_moments import Moments, SampleMoments, SpectrumMoments, affordable
 from genfun.answers.batch.noise_scale import first_and_last
+from genfun.answers.predict import DIVERGED
 from genfun.case import STANDS_IN, Case, NoiseChoice
 from genfun.data.linear import LinearData
 from genfun.methods.averaged import Averaged
@@ -26,7 +27,6 @@ MEANING: dict[Status, str] = {
     "diverges": "the mean loss grows beyond a million times its start: the rate is too large for any batch",
 }
 LAST_STEP = 10**6
-DIVERGED = 1e6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
