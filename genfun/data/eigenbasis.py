@@ -19,7 +19,7 @@ import numpy as np
 
 from genfun._threads import one_thread
 from genfun._typing import Array, Float, Progress
-from genfun.data._arrays import block, reported, slices, view
+from genfun.data._arrays import LARGEST, block, reported, slices, view
 
 SAFE_FOR_GRAM = 1e-6
 IN_PLACE = 3_000
@@ -66,7 +66,7 @@ def gram_spectrum(pairs: Iterable[tuple[Array, Array]]) -> GramSpectrum | None:
 
     .. math:: X^TX = V\Sigma^2V^T,\qquad U^Ty = \Sigma^{-1}V^TX^Ty,\qquad |y|^2 - |U^Ty|^2
 
-    A value that is not finite shows in the sums.
+    A value that is not finite, or too large to be squared, shows in the sums.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def gram_spectrum(pairs: Iterable[tuple[Array, Array]]) -> GramSpectrum | None:
             gram, cross = parts if gram is None else (gram + parts[0], cross + parts[1])
             total += float(np.vdot(y, y))
     assert gram is not None
-    if not (np.isfinite(gram).all() and np.isfinite(cross).all() and np.isfinite(total)):
+    if not (np.isfinite(cross).all() and max(float(np.trace(gram)), total) <= LARGEST**2):
         return None
     with one_thread(gram.shape[0] <= SMALL):
         values, right = np.linalg.eigh(gram)

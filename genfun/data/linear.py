@@ -14,7 +14,7 @@ from genfun._typing import Array, Float, Progress, Shaped
 from genfun.data import _arrays
 from genfun.data.eigenbasis import Eigenbasis, from_kernel_matrix, from_tall, from_wide
 from genfun.data.noise_fit import NoiseFit, fit_noise
-from genfun.data.store import Blocks, FeatureStore, InMemory, Streamed
+from genfun.data.store import Blocks, Deferred, FeatureStore, InMemory, Streamed
 from genfun.noise import SpectrallyExpressible
 from genfun.problems.problem import LinearProblem, check_scales
 from genfun.sample_space.exact_noise import ExactNoise
@@ -98,7 +98,8 @@ class LinearData(Displayed):
             Called with (fraction done, stage) after each block.
         memory_limit : int
             Bytes that the n x rank eigenfeatures may take. Beyond it X and y are not copied but read again when
-            needed, so leave them open and unchanged.
+            needed, so leave them open and unchanged. Within it the eigenfeatures of a NumPy array are made when first
+            needed, and X of more than 64 MiB must not change until then; that it did is found out and refused.
 
         Returns
         -------
@@ -130,7 +131,13 @@ class LinearData(Displayed):
             assert basis.directions is not None
             store = Streamed(features, targets, basis.directions, limit)
             if 8 * n * basis.eigenvalues.size <= limit:
-                store = InMemory(*store.arrays(), basis.directions)
+                # What is in memory stays readable; a file may be closed by the time the eigenfeatures are needed.
+                y, turn = _arrays.block("y", targets, slice(0, n)), basis.directions
+                store = (
+                    Deferred.of(features, y, turn, basis.eigenvalues, basis.coefficients)
+                    if type(features) is np.ndarray
+                    else InMemory(*store.arrays(), turn)
+                )
         eps = _arrays.rounding(features)
         return replace(cls._from_basis(basis, n, store, _notes("X", basis, eps, eps**2)), names=_arrays.names_of(X))
 

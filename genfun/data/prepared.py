@@ -10,7 +10,6 @@ import numpy as np
 from genfun._display import plain, several
 from genfun._typing import Array, Float
 from genfun.data.linear import LinearData
-from genfun.data.store import InMemory
 from genfun.data.tables import Choices, Numbers, one_hot
 
 UNEVEN = 10.0
@@ -211,7 +210,7 @@ def _of_intercept(data: LinearData, target: str, classes: bool) -> list[str]:
 
     .. math:: 1^TM1 = N - \sum_k\frac{(\varphi_k^T1)^2}{N\lambda_k}
     """
-    if not isinstance(data.store, InMemory) or not data.noise_variance > 0.0:
+    if not data.store.whole or not data.noise_variance > 0.0:
         return []
     n, sums = data.n_samples, data.eigenfeatures.sum(axis=0)
     left = n - float(np.sum(sums**2 / (n * data.eigenvalues)))

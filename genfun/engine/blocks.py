@@ -15,7 +15,7 @@ TABLE, LARGEST_TABLE = 1 << 18, 1 << 22
 SHORTEST, SHORT, LONGEST = 8, 16, 128
 """Steps of a block: shorter ones gain nothing; as many as SHORT whatever the cache holds; longer ones cost more for the
 steps within than for the modes."""
-WORTH = 128
+WORTH = 80
 """From so many steps on the matrices are worth building; a quarter of the steps is the longest block worth it."""
 AMPLIFIED = 10.0
 """Growth of a mode within a block while the drive is kept: where a mode's own share of the drive holds it (tau2 and
@@ -54,9 +54,8 @@ class Blocks:
         rows[0, 0], columns[0] = 1.0, force
         power, done = A, 1
         while done < most:
-            for i in range(m):
-                rows[done : 2 * done, i] = sum(rows[:done, j] * power[j, i] for j in range(m))
-                columns[done : 2 * done, i] = sum(columns[:done, j] * power[i, j] for j in range(m))
+            np.einsum("kjn,jin->kin", rows[:done], power, out=rows[done : 2 * done])
+            np.einsum("ijn,kjn->kin", power, columns[:done], out=columns[done : 2 * done])
             if not np.abs(rows[done : 2 * done, 0]).max() < AMPLIFIED:
                 break
             power = np.einsum("ijn,jkn->ikn", power, power)

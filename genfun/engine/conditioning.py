@@ -57,6 +57,15 @@ def coupled_rate(problem: Any, method: Any, noise: Any, capacity: SpectralMeasur
     return largest_off_axis(np.linalg.eigvals(Recursion(problem, [method], noise, (merged, merged)).coupled_map()))
 
 
+def _inverse(matrices: Shaped[Array, "n M M"]) -> Shaped[Array, "n M M"]:
+    """Inverses; nan where there is none."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        singular = ~(np.abs(np.linalg.det(matrices)) > 0.0)[:, None, None]
+        return np.where(singular, np.nan, np.linalg.inv(np.where(singular, np.eye(matrices.shape[1]), matrices)))
+
+
 @dataclass(frozen=True)
 class MomentMaps:
     """The maps of the second moments of single modes: of one method, or each of a setting of its own.
@@ -110,7 +119,7 @@ class MomentMaps:
         square, spared = self._parts
         maps = square.copy()
         maps[:, 0] -= own * spared
-        return np.moveaxis(maps, 2, 0)
+        return maps.transpose(2, 0, 1)
 
     def fed_back(self, gain: Any) -> Shaped[Array, "n M M"]:
         """What a mode feeds back to itself of its noise, in absolute value.
@@ -120,9 +129,10 @@ class MomentMaps:
         gain : float or array, shape (n,)
             gamma tau1.
         """
-        maps = np.zeros_like(self.of(0.0))
-        maps[:, :, 0] = (gain * np.abs(self._parts[1])).T
-        return maps
+        square, spared = self._parts
+        maps = np.zeros_like(square)
+        maps[:, 0] = gain * np.abs(spared)
+        return maps.transpose(2, 0, 1)
 
     def eigen(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
         """The maps, their eigenvalues and their eigenvectors, which are kept.
@@ -153,13 +163,14 @@ class MomentMaps:
             matrix, values, right = self.eigen(own)
             top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
             with np.errstate(all="ignore"):
-                singular = ~(np.abs(np.linalg.det(right)) > 0.0)
                 # Rows of the inverse are the left eigenvectors.
-                inverse = np.linalg.inv(np.where(singular[:, None, None], np.eye(right.shape[1]), right))
-                condition = np.linalg.norm(inverse, axis=(1, 2)) * np.linalg.norm(right, axis=(1, 2))
-                defective = singular | ~(condition < COALESCED)
-                left = np.where(defective[:, None], np.nan, np.abs(inverse[each, top]))
-            self._dominant[key] = (matrix, np.abs(values[each, top]), left, np.abs(right[each, :, top]))
+                inverse, right_moduli = _inverse(right), np.abs(right)
+                inverse_moduli = np.abs(inverse)
+                condition = np.sqrt(
+                    np.square(inverse_moduli).sum(axis=(1, 2)) * np.square(right_moduli).sum(axis=(1, 2))
+                )
+                left = np.where((condition < COALESCED)[:, None], inverse_moduli[each, top], np.nan)
+            self._dominant[key] = (matrix, np.abs(values[each, top]), left, right_moduli[each, :, top])
         return self._dominant[key]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
@@ -223,6 +234,8 @@ class Conditioning:
             kappa = np.nan_to_num(np.einsum("ni,nij,nj->n", left, added, right), nan=np.inf, posinf=np.inf)
             # How it builds up matters where it is large.
             large = np.flatnonzero(kappa > LARGE)
+            if not large.size:
+                return cls(np.log(modulus), kappa, np.zeros((1, kappa.size)))
             powers, rounds = matrix[large] / modulus[large, None, None], []
             for _ in range(DOUBLINGS):
                 left, right = np.abs(powers[:, 0]), np.abs(powers[:, :, 0])
@@ -241,10 +254,21 @@ class Conditioning:
         ----------
         steps : array, shape (t,)
         """
+        if not self.early.any():
+            until, largest = self._by_duration
+            return steps * largest[np.searchsorted(until, steps, side="right")]
         t = np.asarray(steps, dtype=np.float64)[:, None]
         with np.errstate(invalid="ignore"):
             lasting = (self.rates.max() - self.rates) * t < FADED
         return np.where(lasting, self.each(steps), 0.0).max(axis=1)
+
+    @cached_property
+    def _by_duration(self) -> tuple[Array, Array]:
+        """How long modes last, ascending, and the largest kappa of those that last longer than the first 0, 1, ..."""
+        with np.errstate(divide="ignore"):
+            until = np.nan_to_num(FADED / (self.rates.max() - self.rates), nan=np.inf, posinf=np.inf)
+        order = np.argsort(until)
+        return until[order], np.append(np.maximum.accumulate(self.kappa[order][::-1])[::-1], 0.0)
 
     def each(self, steps: Array) -> Shaped[Array, "t n"]:
         """The same, whichever mode the loss is made of.

@@ -1,4 +1,4 @@
-"""Which contours of a generating function are to pass outside what oscillates, and whether they can."""
+"""Which contours of a generating function are to pass outside what oscillates, and with how many nodes they can."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def encloses(G: Transform, steps: Array, singular: Singularity) -> bool:
         return True
     found = beside(G, steps, singular)
     return found is not None and bool(np.isfinite(nodes_of(steps.astype(np.float64), found)))
+
+
+def nodes_and_turning(G: Transform, steps: Array, singular: Singularity) -> tuple[float, float]:
+    """How many nodes the contours of steps have, and the radians by which modes that they enclose have turned.
+
+    Parameters
+    ----------
+    G : Transform
+    steps : array, shape (t,)
+        Ascending.
+    singular : Singularity
+    """
+    found = beside(G, steps, singular)
+    return nodes_of(steps.astype(np.float64), found), 0.0 if found is None else found.turned(steps)

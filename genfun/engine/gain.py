@@ -38,9 +38,6 @@ def resting_kernel(
     together = max(1, TOGETHER // capacity.nodes.size)
     if np.size(rates) <= together:
         return _resting(kind, capacity, np.asarray(rates), [np.asarray(h) for h in hyper], np.asarray(gamma), tau2)
-    # Once a larger array has been freed, glibc takes those of the blocks from its heap; else every one of them would be
-    # mapped anew, page by page, which takes longer than the arithmetic.
-    np.empty(4 * TOGETHER)
     whole = np.broadcast_arrays(rates, gamma, *hyper)
     value = np.empty(whole[0].shape, dtype=np.result_type(whole[0], np.float64))
     flat, (each, gammas, *hypers) = value.reshape(-1), (x.reshape(-1) for x in whole)

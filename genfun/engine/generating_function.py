@@ -95,13 +95,24 @@ class GeneratingFunction(Transform):
         self._polynomials = of_method(method)
         largest = method.learning_rate * problem.lambda_max
         self._scale = float(2.0 ** np.clip(np.round(np.log2(largest)), -60, 0))
-        degrees, shared = self._polynomials.degrees, self.signal_measure.nodes is self.capacity.nodes
+
+    @cached_property
+    def _capacity_sums(self) -> ModeSums:
+        """Sums of u, with those of v where both measures have the same nodes."""
         # Rounded only where the sums are: see `SpectralMeasure.squares`.
-        factor = np.longdouble(self.gamma) * np.longdouble(method.learning_rate) ** 2
-        kernel = (1, factor * self.capacity.squares())
-        signal = (2, self.signal_measure.weights)
-        self._capacity_sums = ModeSums(degrees, self.capacity.nodes, [kernel, signal] if shared else [kernel])
-        self._signal_sums = self._capacity_sums if shared else ModeSums(degrees, self.signal_measure.nodes, [signal])
+        factor = np.longdouble(self.gamma) * np.longdouble(self.method.learning_rate) ** 2
+        columns: list[tuple[int, Array]] = [(1, factor * self.capacity.squares())]
+        if self.signal_measure.nodes is self.capacity.nodes:
+            columns.append((2, self.signal_measure.weights))
+        return ModeSums(self._polynomials.degrees, self.capacity.nodes, columns)
+
+    @cached_property
+    def _signal_sums(self) -> ModeSums:
+        """Sums of v."""
+        signal = self.signal_measure
+        if signal.nodes is self.capacity.nodes:
+            return self._capacity_sums
+        return ModeSums(self._polynomials.degrees, signal.nodes, [(2, signal.weights)])
 
     def __repr__(self) -> str:
         return f"GeneratingFunction({self.problem!r}, {self.method!r}, {self.noise_model!r})"
@@ -289,6 +300,9 @@ class GeneratingFunction(Transform):
         ----------
         measures : (SpectralMeasure, SpectralMeasure)
         """
+        own = measures[0] is self.capacity and measures[1] is self.signal_measure
+        if own and type(self) is GeneratingFunction:
+            return self
         return GeneratingFunction(self.problem, self.method, self.noise_model, measures)
 
     def narrowed(self, step: float) -> GeneratingFunction:

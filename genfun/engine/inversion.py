@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -199,21 +199,23 @@ def coefficients(
     """
     slices = spans(steps, ratio, beside)
     tall = [_tall(steps, window, extended, beside) for window in slices]
-    first = _quadrature(G, steps, slices, rate, hyperbola(counts[0], ratio, extended), extended, tall, accuracy)
-    error = np.where(np.isnan(first.rounding), 0.0, first.rounding)
     low = [window for window, drawn in zip(slices, tall, strict=True) if drawn is None]
+    wide = hyperbola(counts[0], ratio, extended)
+    rules = [_Quadrature(slices, _drawn(steps, slices, wide, tall), [drawn is not None for drawn in tall])]
+    if len(counts) > 1 and low:
+        again = _kept(steps, low, hyperbola(counts[-1], ratio, extended))
+        rules.append(_Quadrature(low, again, [False] * len(low)))
+    first, *coarser = _evaluated(G, steps, rules, rate, extended, accuracy)
+    error = np.where(np.isnan(first.rounding), 0.0, first.rounding)
     with np.errstate(invalid="ignore", divide="ignore"):
         error /= np.abs(first.values)
         for window, high in zip(slices, tall, strict=True):
             if high is not None and beside is not None:
                 height = beside.height(float(steps[window.start])) * float(steps[window.stop - 1])
                 error[window] += beside.spacing.aliasing(height)
-        if len(counts) > 1 and low:
-            again = _quadrature(
-                G, steps, low, rate, hyperbola(counts[-1], ratio, extended), extended, [None] * len(low)
-            )
+        for found in coarser:
             for window in low:
-                error[window] = np.abs(first.values[window] - again.values[window]) / np.abs(first.values[window])
+                error[window] = np.abs(first.values[window] - found.values[window]) / np.abs(first.values[window])
     if not signed:
         error[~(first.values > 0.0)] = np.inf
     return Inversion(first.values, np.nan_to_num(error, nan=np.inf))
@@ -303,37 +305,46 @@ def _tall(steps: Array, window: slice, extended: bool, beside: OffAxis | None) -
     return nodes_and_weights(beside.height(first), first, last, extended, beside.spacing)
 
 
-def _quadrature(
-    G: HasLoss,
-    steps: Array,
-    slices: list[slice],
-    rate: float,
-    contour: Contour,
-    extended: bool,
-    tall: Sequence[tuple[Array, Array] | None],
-    accuracy: float = 0.0,
-) -> _Sums:
+def _drawn(
+    steps: Array, slices: list[slice], contour: Contour, tall: Sequence[tuple[Array, Array] | None]
+) -> list[tuple[Array, Array, Any]]:
+    """Nodes, weights and t_max of every window: those of a contour about what lies off the axis where there is one."""
+    low = _kept(steps, slices, contour)
+    return [own if high is None else (*high, own[2]) for own, high in zip(low, tall, strict=True)]
+
+
+class _Quadrature(NamedTuple):
+    """Windows, their nodes, weights and t_max, and whether they are about what lies off the axis."""
+
+    slices: list[slice]
+    contours: list[tuple[Array, Array, Any]]
+    tall: list[bool]
+
+
+def _evaluated(
+    G: HasLoss, steps: Array, rules: list[_Quadrature], rate: float, extended: bool, accuracy: float
+) -> list[_Sums]:
+    """What quadratures give, of which all nodes are looked at together."""
     real: Any = np.longdouble if extended else np.float64
-    contours = [
-        low if high is None else (*high, low[2]) for low, high in zip(_kept(steps, slices, contour), tall, strict=True)
-    ]
-    p = np.concatenate([real(rate) + c / real(last) for c, _, last in contours])
-    values = G.loss(-np.expm1(-p))
-    result, rounding, start = np.full(steps.size, np.nan), np.full(steps.size, np.nan), 0
-    for window, (c, weight, last), high in zip(slices, contours, tall, strict=True):
-        weighted = weight / real(last) * values[start : start + c.size]
-        start += c.size
-        result[window] = _at_steps(steps[window], c, weighted, real).astype(np.float64)
-        if (np.abs(np.imag(c)) / last > np.pi).any():
-            result[window] = np.nan
-        if high is not None:
-            # exp(c t/t_max) has the rounding of its angle.
-            reach = np.maximum(np.real(c), np.real(c) * (steps[window.start] / last))
-            terms = (np.abs(weighted) * np.exp(reach)).astype(np.float64)
-            seen = _rounded(G, rate, c, last, terms) * (float(np.finfo(real).eps / np.finfo(np.float64).eps))
-            unit = np.finfo(real).eps * (8.0 + np.abs(c)) + max(accuracy, seen)
-            rounding[window] = 3.0 * np.linalg.norm((unit * terms).astype(np.float64))
-    return _Sums(result, rounding)
+    p = np.concatenate([real(rate) + c / real(last) for rule in rules for c, _, last in rule.contours])
+    values, start, found = G.loss(-np.expm1(-p)), 0, []
+    for rule in rules:
+        result, rounding = np.full(steps.size, np.nan), np.full(steps.size, np.nan)
+        for window, (c, weight, last), high in zip(*rule, strict=True):
+            weighted = weight / real(last) * values[start : start + c.size]
+            start += c.size
+            result[window] = _at_steps(steps[window], c, weighted, real).astype(np.float64)
+            if (np.abs(np.imag(c)) / last > np.pi).any():
+                result[window] = np.nan
+            if high:
+                # exp(c t/t_max) has the rounding of its angle.
+                reach = np.maximum(np.real(c), np.real(c) * (steps[window.start] / last))
+                terms = (np.abs(weighted) * np.exp(reach)).astype(np.float64)
+                seen = _rounded(G, rate, c, last, terms) * (float(np.finfo(real).eps / np.finfo(np.float64).eps))
+                unit = np.finfo(real).eps * (8.0 + np.abs(c)) + max(accuracy, seen)
+                rounding[window] = 3.0 * np.linalg.norm((unit * terms).astype(np.float64))
+        found.append(_Sums(result, rounding))
+    return found
 
 
 def _rounded(G: HasLoss, rate: float, c: Array, last: float, terms: Array) -> float:

@@ -17,12 +17,15 @@ EXTENDED_STEPS, EXTENDED_WORK = 40_000, 5e6
 """Steps, and steps times modes, up to which the recursion runs in extended precision,"""
 EXTENDED_FROM = 1e-11
 """where in doubles it might err by more than this."""
-ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 2.5e6
+ALWAYS_IN_BLOCKS, ALWAYS_COMPILED = 2.5e5, 8e5
 """Up to so many steps times modes the recursion in blocks, or compiled, is as cheap as the contour."""
-LONG, ONWARD = 256, 4e6
+OVERHEAD = 200
+"""Modes whose steps in blocks take as long as what a block takes whatever their number."""
+LONG, ONWARD = 256, 1.2e6
 """Where it goes as far as LONG anyway, until oscillations have faded, it is so for this much beyond."""
-EXACT = 1e-11
-"""Compiled steps must be at least as exact as what a contour is held to."""
+EXACT, AS_TALL = 1e-11, 1e-10
+"""Compiled steps must be at least as exact as what a contour is held to, and those in place of a contour about what
+oscillates as that one."""
 
 
 class RecordedRun:
@@ -96,7 +99,7 @@ class SingleRecursion(RecordedRun):
         """
         work = last * (G.capacity.nodes.size + G.signal_measure.nodes.size)
         short = last <= EXTENDED_STEPS and work <= EXTENDED_WORK
-        # Less than what is stated for any steps would not be seen in the error, whatever the precision.
+        # With a long memory the contour has fewer digits too.
         shows = rounding > max(EXTENDED_FROM, EPS * (16.0 + last) / G.memory)
         return cls(G, np.longdouble if short and shows else np.float64)
 
@@ -104,7 +107,7 @@ class SingleRecursion(RecordedRun):
         """Whether steps are compiled, which numba does where it is at work: then they are quicker than any blocks."""
         return self.function.records_the_loss and self.real is np.float64 and compiled_steps(self._run) is not None
 
-    def worth_stepping(self, last: int, reach: int, rounding: Callable[[int], float]) -> bool:
+    def worth_stepping(self, last: int, reach: int, rounding: Callable[[int], float], spared: float) -> bool:
         """Whether all steps up to a last one are as cheap as a contour, and no less exact.
 
         Parameters
@@ -114,11 +117,15 @@ class SingleRecursion(RecordedRun):
             The step to which the recursion goes before a contour.
         rounding : callable
             Last step -> relative error of the recursion.
+        spared : float
+            Work of the contours, in steps times modes.
         """
-        work = last * self.size
+        work, more = last * self.size, (last - reach) * (self.size + OVERHEAD)
+        if more <= spared and rounding(last) <= AS_TALL:
+            return True
         if self.compiled():
             return work <= ALWAYS_COMPILED and rounding(last) <= EXACT
-        onward = reach >= LONG and (last - reach) * self.size <= ONWARD and rounding(last) <= EXACT
+        onward = reach >= LONG and more <= ONWARD and rounding(last) <= EXACT
         return (work <= ALWAYS_IN_BLOCKS or onward) and self.real is np.float64 and self.in_blocks(last)
 
     def in_blocks(self, count: int) -> bool:
@@ -166,13 +173,16 @@ class SingleRecursion(RecordedRun):
             return Scaled(*quick)
         mantissas, exponents = np.empty(count), np.empty(count, dtype=np.int64)
         A, force, done = run.map[:, :, 0], run.force[:, 0], 0
+        push, added = np.empty_like(force), np.add.reduce
         while done < count:
             state, label = run.state[:, 0], np.ldexp(run.noise_variance, -run.scale)[0]
             size, exponent = min(run.every, count - done), run.scale[0]
             for i in range(done, done + size):
-                total = state[0].sum()
-                mantissas[i] = 0.5 * (total + label)
-                state = np.einsum("ijn,jn->in", A, state) + force * (run.tau1 * total + label)
+                total = added(state[0])
+                mantissas[i] = total
+                state = np.einsum("ijn,jn->in", A, state)
+                state += np.multiply(force, run.tau1 * total + label, out=push)
+            mantissas[done : done + size] = 0.5 * (mantissas[done : done + size] + label)
             exponents[done : done + size] = exponent
             run.move_to(run.step + size, state[:, None])
             done += size

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genfun._heap import keep_freed_memory
 from genfun._typing import Array, Float, Int
+
+# Every problem comes by here before the first array is large.
+keep_freed_memory()
 
 TOGETHER = 24_000
 """Points whose rules are made together."""

@@ -249,17 +249,17 @@ class LinearProblem(Displayed):
         """Smallest positive eigenvalue."""
         return float(self.eigenvalues[-1])
 
-    @property
+    @cached_property
     def trace(self) -> float:
         """Tr H, the sum of the eigenvalues."""
         return float(self.eigenvalues.sum())
 
-    @property
+    @cached_property
     def capacity_total(self) -> float:
         """Sum of the squared eigenvalues."""
         return float((self.eigenvalues**2).sum())
 
-    @property
+    @cached_property
     def signal_total(self) -> float:
         """Sum of the s_k, twice the initial excess loss."""
         return float(self.signal.sum())

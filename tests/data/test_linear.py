@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from genfun.data import LinearData, _arrays
+from genfun.data import LinearData, _arrays, store
 from genfun.data.eigenbasis import from_tall, triangle_qr
 
 EPS = np.finfo(float).eps
@@ -216,6 +216,54 @@ def test_progress_reaches_the_end_of_every_stage():
     assert told[-1] == (1.0, "Gram matrix")
     LinearData.from_kernel(np.eye(3), np.ones(3), progress=lambda fraction, stage: told.append((fraction, stage)))
     assert told[-1] == (1.0, "eigenvalues of the kernel")
+
+
+def test_eigenfeatures_are_made_when_first_asked_for_and_features_let_go():
+    X, y = problem(300, 4, 2)
+    data = LinearData.from_features(X, y)
+    assert vars(data.store)["features"] is not None
+    scaled = data.normalized()
+    phi = data.eigenfeatures
+    assert vars(data.store)["features"] is None
+    assert data.eigenfeatures is phi
+    np.testing.assert_allclose(phi.T @ phi / 300, np.diag(data.eigenvalues), atol=1e-13)
+    np.testing.assert_allclose(scaled.eigenfeatures * np.sqrt(data.eigenvalues[0]), phi, atol=1e-13)
+    np.testing.assert_allclose(data.store.scaled(2.0).arrays()[0], 2.0 * phi, rtol=1e-15)
+
+
+CHANGES = {
+    "one value": lambda X: X.__setitem__((7, 2), X[7, 2] + 1e-3),
+    "samples in another order": lambda X: X.__setitem__(slice(None), X[::-1].copy()),
+    "the sign": lambda X: np.negative(X, out=X),
+    "nan": lambda X: X.__setitem__((7, 2), np.nan),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_features_reaches_no_data_that_have_a_copy_and_is_refused_by_those_that_have_none(
+    change, monkeypatch
+):
+    X, y = problem(300, 4, 2)
+    copied, expected = LinearData.from_features(X, y), LinearData.from_features(X.copy(), y).eigenfeatures
+    monkeypatch.setattr(store, "COPIED", 0)
+    referred, made = LinearData.from_features(X, y).normalized(), LinearData.from_features(X, y)
+    _ = made.eigenfeatures
+    change(X)
+    np.testing.assert_array_equal(copied.eigenfeatures, expected)
+    np.testing.assert_array_equal(made.eigenfeatures, expected)
+    with pytest.raises(ValueError, match=r"X was changed .* 4 eigenfeatures.* pass X.copy\(\)"):
+        _ = referred.eigenfeatures
+
+
+def test_unchanged_features_are_recognised_whatever_their_scale_and_condition(monkeypatch):
+    monkeypatch.setattr(store, "COPIED", 0)
+    rng = np.random.default_rng(5)
+    cases = [(40, 30, 16.0, 1.0, 0.0), (400, 20, 3.0, 1e-37, 1.0), (400, 20, 8.0, 1e37, 0.1)]
+    for n, d, spread, scale, noise in cases:
+        X = scale * rng.standard_normal((n, d)) @ np.diag(np.logspace(0.0, -spread, d))
+        y = 1e-100 * (X[:, 0] / scale + noise * rng.standard_normal(n))
+        data = LinearData.from_features(X, y)
+        assert data.eigenfeatures.shape == (n, data.rank)
 
 
 def test_results_cannot_be_changed_by_accident():

@@ -133,3 +133,22 @@ def test_pairs_of_quasi_hyperbolic_momentum_lose_no_digits(method):
         found = pair.moments(q, a_j, a_k)[:2]
         for value, exact in zip(found, wanted, strict=True):
             assert abs(complex(value) / complex(exact) - 1.0) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("problem", "method", "step", "route"),
+    [
+        (gf.PowerLaw(1.5, 0.5), gf.SGD(0.001, 0.999, 10), 6_000, "recursion"),
+        (gf.PowerLaw(1.5, 0.5), gf.SGD(0.01, 0.99, 10), 20_000, "contour"),
+        (gf.PowerLaw(1.5, 0.5, n_modes=100), gf.SGD(0.0003, 0.9999, 10), 20_000, "contour"),
+        (gf.PowerLaw(1.5, 0.5, n_modes=100), gf.SGD(0.03, 0.97, 10), 20_000, "contour"),
+    ],
+    ids=["many modes that turn", "faded on the way", "few modes", "faded long before"],
+)
+def test_what_oscillates_is_stepped_through_or_enclosed_whichever_is_less_work(problem, method, step, route):
+    found = gf.predict(problem, method, step)
+    assert found.route == route
+    # Steps in extended precision, or in doubles, of which each rounds once.
+    stepped = gf.predict(problem, method, step, route="recursion")
+    assert abs(found.loss / stepped.loss - 1.0) < min(1e-9, float(found.error + stepped.error))
+    assert found.status == "ok"

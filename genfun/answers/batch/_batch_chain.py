@@ -12,6 +12,8 @@ LARGEST = 10**12
 """Stands for the full batch of streaming data, which have none: at this batch size the noise is negligible."""
 NEGLIGIBLE = 1e-12
 """Batch sizes of smaller probability are not followed."""
+ORDERS = np.arange(3.0)[:, None]
+"""Added to the shape of a gamma law: its probability, first and second moment below a bound."""
 
 
 def rungs(first: int, n_samples: int | None) -> Float[Array, " k"]:
@@ -121,7 +123,8 @@ class BatchChain:
         threshold[self.sizes == 1.0] = np.inf  # one sample tells nothing of its noise
         kappa = np.divide(2.0 * c * noise.along, var, out=np.zeros_like(var), where=var > 0.0)
         slope = self._rho**2 + 2.0 * self._rho * (1.0 - self._rho) * kappa[:-1]
-        rest = np.maximum(var[1:] - slope**2 * var[:-1], 0.0)
+        slope_squared, mu_next = slope**2, mu[1:]
+        rest = np.maximum(var[1:] - slope_squared * var[:-1], 0.0)
         settled = np.zeros_like(mu)
         settled[last] = self.probability[last]
         rung = np.flatnonzero(self.probability[:-1] > NEGLIGIBLE)
@@ -130,24 +133,26 @@ class BatchChain:
             spread = np.maximum(spread, 1e-12 * mean**2)
             shape, scale = mean**2 / spread, spread / mean
             x = threshold[rung] / scale
-            below = [gammainc(shape + i, x) for i in range(3)]
-            np.add.at(settled, rung, mass * (1.0 - below[0]))
-            mass = mass * below[0]
+            below = gammainc(shape + ORDERS, x)
+            chance, first, second = below
+            # No rung is there twice.
+            settled[rung] += mass * (1.0 - chance)
+            mass = mass * chance
             failed = mass > NEGLIGIBLE
-            np.add.at(settled, rung[~failed], mass[~failed])
-            rung = rung[failed]
-            mass, shape, scale = (v[failed] for v in (mass, shape, scale))
-            chance, first, second = (v[failed] for v in below)
+            if not failed.all():
+                settled[rung[~failed]] += mass[~failed]
+                rung, mass, shape, scale = rung[failed], mass[failed], shape[failed], scale[failed]
+                chance, first, second = below[:, failed]
             # Mean and variance of S given the failure S < x.
             m1 = shape * scale * first / chance
             m2 = shape * (shape + 1.0) * scale**2 * second / chance
-            mean = np.maximum(mu[rung + 1] + slope[rung] * (m1 - mu[rung]), 1e-3 * mu[rung + 1])
+            above = mu_next[rung]
+            mean = np.maximum(above + slope[rung] * (m1 - mu[rung]), 1e-3 * above)
             # At the optimum of noisy data the full gradient, the last mean, is 0.
-            relative = np.divide(mean, mu[rung + 1], out=np.zeros_like(mean), where=mu[rung + 1] > 0.0)
-            spread = slope[rung] ** 2 * np.maximum(m2 - m1**2, 0.0) + rest[rung] * relative
+            relative = np.divide(mean, above, out=np.zeros_like(mean), where=above > 0.0)
+            spread = slope_squared[rung] * np.maximum(m2 - m1**2, 0.0) + rest[rung] * relative
             rung = rung + 1
-            top = rung == last
-            settled[last] += mass[top].sum()
-            rung = rung[~top]
-            mass, mean, spread = (v[~top] for v in (mass, mean, spread))
+            if rung.size and rung[-1] == last:
+                settled[last] += mass[-1]
+                rung, mass, mean, spread = rung[:-1], mass[:-1], mean[:-1], spread[:-1]
         self.probability = settled / settled.sum()

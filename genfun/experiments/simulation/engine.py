@@ -15,6 +15,9 @@ from genfun.experiments.simulation.updates import Stepper, Updates
 
 DENSE_ROWS = 8
 """Gathering the rows of a batch costs about as much as the products of this many settings with them."""
+WORTH_SPARSE = 5_000
+"""Numbers in the rows of a batch from which on a sparse matrix adds them up sooner than they are copied; no matter of
+the number of steps or runs, on which the bits of a run must not depend."""
 
 
 def is_dense(n: int, b: int, rows: int) -> bool:
@@ -72,16 +75,18 @@ def run_chunk(
     index = arrays.numbers(np.zeros((runs, b), dtype=np.int64))
     varies = moving is not None and moving.varies
     factor = arrays.put(np.tile(-each.rates[:, None] / b, (1, b if varies else 1)))
+    lone = arrays.sparse and each.count == 1 and space.errors is None and not varies
     if blocks is None:
         kick = _full(space, each, arrays)
     elif is_dense(space.rows.shape[0], b, arrays.together or each.count) and not varies:
         kick = _dense(space, each, index, factor, arrays, outputs)
+    elif lone and b * d >= WORTH_SPARSE:
+        kick = _where_they_lie(space, index, factor, arrays)
     else:
         kick = _gathered(space, each, index, factor, arrays, outputs)
 
     def step() -> None:
-        kick(x[0], g)
-        stepper.advance(x, g)
+        stepper.advance(x, kick(x[0], g))
 
     advance = arrays.ready(step)
     # After `ready`, which may have tried a step.
@@ -124,8 +129,7 @@ def run_chunk(
                 if varies:
                     factor[...] = arrays.put(moving.shares(t))
             if t == 0 and first is not None:
-                kick(x[0], g)
-                first.advance(x, g)
+                first.advance(x, kick(x[0], g))
             else:
                 advance()
             if t % mark == 0:
@@ -179,8 +183,8 @@ def laid_out(
     return state, arrays.put(settings.repeated(outputs).factors(b)), arrays.empty((kept.size, runs, each)), slots
 
 
-Kick = Callable[[Any, Any], None]
-"""Writes minus the learning rate times the batch gradient at x into g."""
+Kick = Callable[[Any, Any], Any]
+"""Returns minus the learning rate times the batch gradient at x, for which there is room in g."""
 
 
 def _full(space: Space, each: Updates, arrays: Backend) -> Kick:
@@ -195,7 +199,7 @@ def _gathered(space: Space, each: Updates, index: Any, factor: Any, arrays: Back
     errors = None if space.errors is None else arrays.put(space.errors)
     misfit = arrays.empty((runs, each.count, b))
 
-    def kick(x: Any, g: Any) -> None:
+    def kick(x: Any, g: Any) -> Any:
         arrays.take_rows(table, index, rows)
         if errors is None:
             picked = arrays.pick(x, index)
@@ -206,6 +210,24 @@ def _gathered(space: Space, each: Updates, index: Any, factor: Any, arrays: Back
             by_setting -= errors[index].swapaxes(1, 2)[:, None]
         arrays.multiply(picked, factor, out=misfit)
         arrays.matmul(misfit, rows, out=g)
+        return g
+
+    return kick
+
+
+def _where_they_lie(space: Space, index: Any, factor: Any, arrays: Backend) -> Kick:
+    """One row a run, in the space of samples: those of its batch are added up without a copy of them."""
+    from scipy.sparse import csr_array
+
+    (runs, b), table = index.shape, arrays.table(space.rows)
+    shares, ends = arrays.empty((runs, 1, b)), np.arange(runs + 1) * b
+    shares[...] = 0.0
+    chosen = csr_array((shares.reshape(-1), np.zeros(runs * b, dtype=np.int64), ends), shape=(runs, table.shape[0]))
+
+    def kick(x: Any, g: Any) -> Any:
+        chosen.indices[:] = index.reshape(-1)
+        arrays.multiply(arrays.pick(x, index), factor, out=chosen.data.reshape(shares.shape))
+        return (chosen @ table)[:, None]
 
     return kick
 
@@ -217,7 +239,7 @@ def _dense(space: Space, each: Updates, index: Any, factor: Any, arrays: Backend
     errors = None if space.errors is None else arrays.put(space.errors.T)
     misfit = arrays.empty((runs, each.count, n))
 
-    def kick(x: Any, g: Any) -> None:
+    def kick(x: Any, g: Any) -> Any:
         if errors is None:
             arrays.multiply(x, factor, out=misfit)
         else:
@@ -227,5 +249,6 @@ def _dense(space: Space, each: Updates, index: Any, factor: Any, arrays: Backend
             arrays.multiply(misfit, factor, out=misfit)
         arrays.multiply(misfit, arrays.counts(index, n)[:, None, :], out=misfit)
         arrays.through(misfit, table, out=g)
+        return g
 
     return kick

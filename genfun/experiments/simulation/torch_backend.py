@@ -39,6 +39,7 @@ class TorchBackend:
     """
 
     together: int | None = None
+    sparse = False
 
     def __init__(self, device: str, dtype: Dtype, graph: bool = True) -> None:
         self.device = torch.device(device)
