@@ -87,7 +87,8 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
     columns : list of array
         Coordinates, each as long as the subspace was when it was found; the first is that of the constant vector.
     double : bool
-        Whether moments are in double precision, where the subspace is searched in single.
+        Whether moments are wanted in double precision, where the subspace is searched in single: that of the constant
+        vector is then exact, and with it the mean path; the others are made anew only where they would lose digits.
     """
     kept: list[Array] = []
     for column in columns:
@@ -107,7 +108,10 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
             packed[:] = features.moment(vector)
     else:
         found = space.moment(coordinates.T)
-        moments = found if space.features.host else space.features.fetch(found)
+        moments = space.features.fetch(found) if double or not space.features.host else found
+    if double and space.features.host:
+        first, second = features.pair_index
+        moments[0] = np.where(first == second, features.lam[first] / np.sqrt(features.size), 0.0)
     return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.sample_space.pairs import PairResponses
 
-ROWS = 2_048
-"""Samples in a working array."""
+ROWS, COLUMNS = 2_048, 8_192
+"""Samples, and pairs of modes, in a working array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +209,7 @@ class SampleFeatures:
         return (block for _, block in self.rows())
 
     def in_double(self) -> SampleFeatures:
-        """The same with products in double precision: these are."""
+        """The same with products as precise as what is kept of them should be: these are."""
         return self
 
     def weights(self, pairs: PairResponses, q: complex) -> Any:
@@ -222,7 +222,10 @@ class SampleFeatures:
             1 - z.
         """
         alpha = pairs.method.learning_rate
-        return (pairs.gamma * alpha**2) * self.pair_values(pairs, q, 0) * self._twice
+        found = self.pair_values(pairs, q, 0)
+        found *= self._twice
+        found *= pairs.gamma * alpha**2
+        return found
 
     @np.errstate(all="ignore")
     def pair_values(self, pairs: PairResponses, q: complex, which: int) -> Any:
@@ -237,6 +240,12 @@ class SampleFeatures:
         """
         alpha = pairs.method.learning_rate
         asked = pairs.kick if which == 0 else lambda *at: pairs.dressed(*at)[1]
+        if self.host and pairs.momentum is not None:
+            found = np.empty(self._lam_pairs[0].size, dtype=np.result_type(q, np.float64))
+            for start in range(0, found.size, COLUMNS):  # so that what is worked on stays in the cache
+                some = slice(start, start + COLUMNS)
+                found[some] = asked(q, *(alpha * lam[some] for lam in self._lam_pairs))
+            return found
         if self.host or pairs.momentum is not None:
             return asked(q, *(alpha * lam for lam in self._lam_pairs))
         return self._double(asked(q, *(alpha * self.lam[index] for index in self.pair_index)))

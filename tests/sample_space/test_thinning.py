@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.sample_space import projected_curve
+from genfun.sample_space import projected_curve, streamed
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairFold
 from genfun.sample_space.skeleton import CROWDED, _interpolated
+from genfun.sample_space.sketch import LATE_WEIGHT, sketched
 
 EPS = np.finfo(np.float64).eps
 
@@ -77,3 +79,35 @@ def test_a_curve_that_is_asked_for_again_is_not_computed_again(monkeypatch: pyte
     for other in (gf.SGD(0.1, 0.0, 6), gf.SGD(0.1, 0.1, 5), gf.SGD(0.11, 0.0, 5)):
         assert gf.predict(data, other, [10, 100]).loss[0] != first.loss[0]
     assert gf.predict(data, gf.SGD(0.1, 0.0, 5), [10, 101]).loss[1] != first.loss[1]
+
+
+def test_rows_of_a_sketch_are_the_weighted_responses_of_all_pairs_up_to_their_sign() -> None:
+    pairs = gf.data.gaussian([1.0, 0.4, 0.1], [1.0, 1.0, 1.0], n_samples=60, seed=0).measured_noise.pairs
+    q, beta = np.array([0.02, 0.3 - 0.4j, 1e-3 + 0.1j]), np.array([0.0, 0.8, -0.5])
+    gamma, rate = np.array([1.0, 0.3, 0.05]), np.array([0.5, 0.9, 0.2])
+    late = (np.array([1e-4]), np.array([0.5]), np.array([0.1]), np.array([0.3]))
+    found = np.split(sketched(pairs, (q, beta, gamma, rate), 6, late), 2)  # six mixtures of five rows and one
+    a, b = pairs.nodes[pairs.first], pairs.nodes[pairs.second]
+    setting = [(q[i], PairResponses(gf.SGD(rate[i], beta[i], 1), gamma[i]), rate[i]) for i in range(3)]
+    both = np.array([responses.dressed(at, alpha * a, alpha * b) for at, responses, alpha in setting])
+    for which, size in enumerate(pairs.sizes):
+        rows = np.concatenate([np.real(both[:, which]), np.imag(both[1:, which])]) * size
+        np.testing.assert_allclose(np.abs(found[which]).sum(axis=1)[1:5], 1.0, rtol=64.0 * EPS)
+        rows = np.abs(rows / np.abs(rows).sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(np.abs(found[which][1:5]), rows[1:], rtol=0.0, atol=64.0 * EPS)
+        # The late row comes upon the first, ten times its weight: all of its entries have one sign.
+        late_row = [found[which][0] - sign * rows[0] for sign in (-1.0, 1.0)]
+        assert any(abs(np.abs(row).sum() - LATE_WEIGHT) < 1e-12 and abs(row.sum()) > 9.9 for row in late_row)
+
+
+def test_moments_of_a_search_in_single_precision_keep_the_mean_path_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = gf.data.mnist(60)
+    double = data.measured_noise
+    monkeypatch.setattr(streamed, "SINGLE", 0.0)
+    single = gf.data.mnist(60).measured_noise
+    assert single.pairs.source.dtype == np.float64
+    # Seven digits of the coupling of modes, and all of what the mean path is made of.
+    np.testing.assert_allclose(single.pairs.source[0], double.pairs.source[0], rtol=0.0, atol=1e-13)
+    method = gf.SGD(0.3, 0.5, 8)
+    edges = [noise.edge(data.problem, method) for noise in (single, double)]
+    assert edges[0] == pytest.approx(edges[1], rel=3.0 * double.edge_error(method))
