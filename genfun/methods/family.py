@@ -130,6 +130,9 @@ class Family:
         ----------
         momenta : array, any shape
         """
+        betas = np.array(momenta, dtype=np.float64)
+        if self.kind is SGD and (np.abs(betas) < 1.0).all():
+            return (betas,)  # a thousand methods take longer than the answer that they are made for
         each, place = np.unique(momenta, return_inverse=True)
         table = np.array([self.at(1.0, float(beta), None).hyperparameters for beta in each], dtype=np.float64)
         return tuple(column[place.reshape(np.shape(momenta))] for column in table.reshape(each.size, -1).T)

@@ -58,6 +58,11 @@ class SampleFeatures:
         """Whether the products run in NumPy."""
         return isinstance(self.phi, np.ndarray)
 
+    @property
+    def many(self) -> bool:
+        """Whether products are so long that searches had better do with few."""
+        return False
+
     @cached_property
     def pair_index(self) -> tuple[Array, Array]:
         """j <= k of every packed entry."""

@@ -47,6 +47,11 @@ class StreamedFeatures(SampleFeatures):
         return True
 
     @property
+    def many(self) -> bool:
+        """Whether products are so long that searches had better do with few."""
+        return self.single
+
+    @property
     def dtype(self) -> Any:
         """The precision of the products."""
         return np.float32 if self.single else np.float64

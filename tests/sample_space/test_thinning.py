@@ -9,10 +9,13 @@ import pytest
 
 import genfun as gf
 from genfun.sample_space import projected_curve, streamed
+from genfun.sample_space.basis import sample_basis
+from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairFold
 from genfun.sample_space.skeleton import CROWDED, _interpolated
 from genfun.sample_space.sketch import LATE_WEIGHT, sketched
+from genfun.sample_space.streamed import features_of
 
 EPS = np.finfo(np.float64).eps
 
@@ -100,14 +103,23 @@ def test_rows_of_a_sketch_are_the_weighted_responses_of_all_pairs_up_to_their_si
         assert any(abs(np.abs(row).sum() - LATE_WEIGHT) < 1e-12 and abs(row.sum()) > 9.9 for row in late_row)
 
 
-def test_moments_of_a_search_in_single_precision_keep_the_mean_path_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = gf.data.mnist(60)
-    double = data.measured_noise
-    monkeypatch.setattr(streamed, "SINGLE", 0.0)
-    single = gf.data.mnist(60).measured_noise
+def test_a_search_in_single_precision_keeps_the_mean_path_exact_and_makes_fewer_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, halves = [], []
+    for least in (streamed.SINGLE, 0.0):
+        monkeypatch.setattr(streamed, "SINGLE", least)
+        data = gf.data.mnist(60)
+        space = GalerkinSpace(features_of(data))
+        sample_basis(space)
+        halves.append(space.halves)
+        found.append(data.measured_noise)
+    double, single = found
     assert single.pairs.source.dtype == np.float64
     # Seven digits of the coupling of modes, and all of what the mean path is made of.
     np.testing.assert_allclose(single.pairs.source[0], double.pairs.source[0], rtol=0.0, atol=1e-13)
-    method = gf.SGD(0.3, 0.5, 8)
-    edges = [noise.edge(data.problem, method) for noise in (single, double)]
-    assert edges[0] == pytest.approx(edges[1], rel=3.0 * double.edge_error(method))
+    # Residuals may be ten times larger where a product takes long; edges are known as well as they are said to be.
+    assert halves[1] < halves[0]
+    assert single.sound
+    edges = [noise.leading(gf.SGD(0.3, 0.5, 8)).learning_rate for noise in found]
+    assert edges[0] == pytest.approx(edges[1], rel=3.0 * single.error)
