@@ -16,9 +16,9 @@ from genfun.sample_space.pairs import PairResponses
 
 SETTINGS = ((0.5, 0.0), (0.9, -0.5), (0.02, 0.95), (0.3, 0.95))
 """(x, momentum) of the leading vectors in the basis, at learning rate x 2(1 + beta)/lambda_max."""
-ROUGH, FINE, SPARING = 1e-2, 1e-3, 10.0
-"""Residuals, relative to the eigenvalue, at which the search stops before and after gamma is chosen; and by how much
-larger they are where products are many. Eigenvalues err by their squares; what vectors miss is judged afterwards."""
+ROUGH, SPARING, FINE = 1e-2, 0.1, 1e-3
+"""Residuals, relative to the eigenvalue, at which the search stops before gamma is chosen, the same where products take
+long, and after it. Eigenvalues err by their squares."""
 MOST = 60
 """Vectors added at most for one leading vector."""
 STARTING_NOISE = 0.01
@@ -153,10 +153,10 @@ def sample_basis(
     noisy = squares * (1.0 + STARTING_NOISE * np.random.default_rng(seed).standard_normal(features.size))
     for vector in (np.ones(features.size), squares, noisy):
         space.add(vector)
-    rough, fine = (SPARING * x if features.many else x for x in (ROUGH, FINE))
+    rough = SPARING if features.many else ROUGH
     columns = [np.array([1.0]), space.vectors @ squares]
     sums = lam[first] + lam[second]
-    columns.append(found_leading(space.seen(features.put((2.0 - (first == second)) * sums[-1] / sums)), fine)[0])
+    columns.append(found_leading(space.seen(features.put((2.0 - (first == second)) * sums[-1] / sums)), FINE)[0])
     for i, (x, beta) in enumerate(SETTINGS, start=1):
         say(i / (len(SETTINGS) + 1), stage)
         method = at_share(x, beta, float(lam.max()))
@@ -164,7 +164,7 @@ def sample_basis(
         _, gain = found_leading(at, rough)
         if gain > 1.0:
             at = space.seen(features.weights(PairResponses(method, 1.0 / gain), 0.0))
-        columns.append(found_leading(at, fine)[0])
+        columns.append(found_leading(at, FINE)[0])
     if late:
         slowest = features.column(int(np.argmin(lam))) ** 2
         space.add(slowest)

@@ -118,7 +118,7 @@ def test_a_search_in_single_precision_keeps_the_mean_path_exact_and_makes_fewer_
     assert single.pairs.source.dtype == np.float64
     # Seven digits of the coupling of modes, and all of what the mean path is made of.
     np.testing.assert_allclose(single.pairs.source[0], double.pairs.source[0], rtol=0.0, atol=1e-13)
-    # Residuals may be ten times larger where a product takes long; edges are known as well as they are said to be.
+    # The first searches are rougher where a product takes long; edges are known as well as they are said to be.
     assert halves[1] < halves[0]
     assert single.sound
     edges = [noise.leading(gf.SGD(0.3, 0.5, 8)).learning_rate for noise in found]
