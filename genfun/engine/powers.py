@@ -128,7 +128,7 @@ def noiseless_loss(
 
     sensitivity = _sensitivity(deviation_from_identity(method, nodes, rates))
 
-    def twice(real: Any) -> tuple[Scaled, Array]:
+    def twice(real: Any, steps: Array) -> tuple[Scaled, Array]:
         first, age, each = _signal_decay(nodes, weights, method, steps, rates, real, sensitivity)
         second, _, _ = _signal_decay(nodes, weights, method, steps, rates + nudge, real, sensitivity)
         with np.errstate(over="ignore"):
@@ -136,14 +136,14 @@ def noiseless_loss(
             # Both computations may round alike.
             return first, seen + float(np.finfo(real).eps) * each * steps
 
-    found, error = twice(np.float64)
-    if (error > TARGET).any():
-        again, smaller = twice(np.longdouble)
-        better = smaller < error
-        found = Scaled(
-            np.where(better, again.mantissa, found.mantissa), np.where(better, again.exponent, found.exponent)
-        )
-        error = np.where(better, smaller, error)
+    found, error = twice(np.float64, steps)
+    short = np.flatnonzero(error > TARGET)
+    if short.size:
+        again, smaller = twice(np.longdouble, steps[short])
+        better = smaller < error[short]
+        mantissa, exponent = found.mantissa.copy(), found.exponent.copy()
+        mantissa[short[better]], exponent[short[better]] = again.mantissa[better], again.exponent[better]
+        found, error[short[better]] = Scaled(mantissa, exponent), smaller[better]
     return found, error
 
 

@@ -16,8 +16,9 @@ from genfun.sample_space.pairs import PairResponses
 
 SETTINGS = ((0.5, 0.0), (0.9, -0.5), (0.02, 0.95), (0.3, 0.95))
 """(x, momentum) of the leading vectors in the basis, at learning rate x 2(1 + beta)/lambda_max."""
-ROUGH, FINE = 1e-2, 1e-3
-"""Residuals, relative to the eigenvalue, at which the search stops before and after gamma is chosen."""
+ROUGH, SPARING, FINE = 1e-2, 0.1, 1e-3
+"""Residuals, relative to the eigenvalue, at which the search stops before gamma is chosen, the same where products take
+long, and after it. Eigenvalues err by their squares."""
 MOST = 60
 """Vectors added at most for one leading vector."""
 STARTING_NOISE = 0.01
@@ -87,7 +88,8 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
     columns : list of array
         Coordinates, each as long as the subspace was when it was found; the first is that of the constant vector.
     double : bool
-        Whether moments are in double precision, where the subspace is searched in single.
+        Whether moments are wanted in double precision, where the subspace is searched in single: that of the constant
+        vector is then exact, and with it the mean path; the others are made anew only where they would lose digits.
     """
     kept: list[Array] = []
     for column in columns:
@@ -107,7 +109,10 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
             packed[:] = features.moment(vector)
     else:
         found = space.moment(coordinates.T)
-        moments = found if space.features.host else space.features.fetch(found)
+        moments = space.features.fetch(found) if double or not space.features.host else found
+    if double and space.features.host:
+        first, second = features.pair_index
+        moments[0] = np.where(first == second, features.lam[first] / np.sqrt(features.size), 0.0)
     return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves)
 
 
@@ -148,6 +153,7 @@ def sample_basis(
     noisy = squares * (1.0 + STARTING_NOISE * np.random.default_rng(seed).standard_normal(features.size))
     for vector in (np.ones(features.size), squares, noisy):
         space.add(vector)
+    rough = SPARING if features.many else ROUGH
     columns = [np.array([1.0]), space.vectors @ squares]
     sums = lam[first] + lam[second]
     columns.append(found_leading(space.seen(features.put((2.0 - (first == second)) * sums[-1] / sums)), FINE)[0])
@@ -155,7 +161,7 @@ def sample_basis(
         say(i / (len(SETTINGS) + 1), stage)
         method = at_share(x, beta, float(lam.max()))
         at = space.seen(features.weights(PairResponses(method, 1.0), 0.0))
-        _, gain = found_leading(at, ROUGH)
+        _, gain = found_leading(at, rough)
         if gain > 1.0:
             at = space.seen(features.weights(PairResponses(method, 1.0 / gain), 0.0))
         columns.append(found_leading(at, FINE)[0])

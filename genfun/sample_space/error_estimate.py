@@ -39,7 +39,7 @@ class ErrorEstimate:
         m'; 0 if the noise was not judged.
     error, loss_error : float
         Estimated relative errors of the edges and losses that were checked.
-    sampling, leading, transform, once : methods
+    sampling, leading, transform, once, looked_for_few : methods and property
         As of `genfun.sample_space.measured.MeasuredNoise`.
     """
 
@@ -52,6 +52,7 @@ class ErrorEstimate:
     leading: Any
     transform: Any
     once: Any
+    looked_for_few: bool
     _close: Any
 
     @cached_property
@@ -159,7 +160,8 @@ class ErrorEstimate:
             return self.estimated(steps, log_losses, log_losses)
         function = self._function(problem, method)
         with np.errstate(invalid="ignore", over="ignore"):
-            coarse = automatic(function.on_first(self._for_curves).excited(), steps).loss.log()
+            few = self._for_curves if self.looked_for_few else self.coarser
+            coarse = automatic(function.on_first(few).excited(), steps).loss.log()
         return self.estimated(steps, log_losses, coarse)
 
     def estimated(

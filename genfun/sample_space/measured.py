@@ -268,7 +268,8 @@ def measure_noise(
 
     **Assumptions.** Time about 30 products of 4 N r^2 operations, 100 on small data. Eigenfeatures
     that do not fit in memory are read in blocks, once for half a product. Where N r^2 is large, vectors are searched
-    for and judged in single precision; the moments of those that are kept are double.
+    for and judged in single precision; the moments of those that are kept are double where that would lose digits, and
+    that of the constant vector is exact.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ import numpy as np
 from genfun._typing import Array, Float
 from genfun.sample_space.pairs import PairResponses
 
-ROWS = 2_048
-"""Samples in a working array."""
+ROWS, COLUMNS = 2_048, 8_192
+"""Samples, and pairs of modes, in a working array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,11 @@ class SampleFeatures:
     def host(self) -> bool:
         """Whether the products run in NumPy."""
         return isinstance(self.phi, np.ndarray)
+
+    @property
+    def many(self) -> bool:
+        """Whether products are so long that searches had better do with few."""
+        return False
 
     @cached_property
     def pair_index(self) -> tuple[Array, Array]:
@@ -143,21 +148,21 @@ class SampleFeatures:
                 product = (self.put(weight)[:, None] * block).T @ block
                 total = product if total is None else total + product
                 continue
-            # Each sign apart, so that both are squares, which take half the operations.
+            # Each sign apart, so that both are squares, which take half the operations. Sums over blocks are double.
+            square: Any = None
             for sign, chosen in ((1.0, weight > 0.0), (-1.0, weight < 0.0)):
                 if chosen.any():
                     part = block[chosen]
                     part *= np.sqrt(np.abs(weight[chosen])).astype(block.dtype)[:, None]
-                    product = _upper_square(part)
-                    if total is None:
-                        total = product if sign > 0.0 else -product
-                    else:
-                        (np.add if sign > 0.0 else np.subtract)(total, product, out=total)
+                    square = _plus_square(square, part, sign)
+            if square is not None:
+                total = square if total is None else np.add(total, square, dtype=np.float64)
         r = self.lam.size
         if total is None:
             return self.put(np.zeros(r * (r + 1) // 2))
         whole = self.into_modes(total)
-        return (whole if self.host else whole.reshape(-1))[self._triangle] / self.size
+        found = (whole if self.host else whole.reshape(-1))[self._triangle]
+        return (self.double(found) if self.host else found) / self.size
 
     def into_modes(self, total: Any) -> Any:
         """A sum of squares of rows, turned from the features of the products to the modes: here those are the same.
@@ -209,7 +214,7 @@ class SampleFeatures:
         return (block for _, block in self.rows())
 
     def in_double(self) -> SampleFeatures:
-        """The same with products in double precision: these are."""
+        """The same with products as precise as what is kept of them should be: these are."""
         return self
 
     def weights(self, pairs: PairResponses, q: complex) -> Any:
@@ -222,7 +227,10 @@ class SampleFeatures:
             1 - z.
         """
         alpha = pairs.method.learning_rate
-        return (pairs.gamma * alpha**2) * self.pair_values(pairs, q, 0) * self._twice
+        found = self.pair_values(pairs, q, 0)
+        found *= self._twice
+        found *= pairs.gamma * alpha**2
+        return found
 
     @np.errstate(all="ignore")
     def pair_values(self, pairs: PairResponses, q: complex, which: int) -> Any:
@@ -237,6 +245,12 @@ class SampleFeatures:
         """
         alpha = pairs.method.learning_rate
         asked = pairs.kick if which == 0 else lambda *at: pairs.dressed(*at)[1]
+        if self.host and pairs.momentum is not None:
+            found = np.empty(self._lam_pairs[0].size, dtype=np.result_type(q, np.float64))
+            for start in range(0, found.size, COLUMNS):  # so that what is worked on stays in the cache
+                some = slice(start, start + COLUMNS)
+                found[some] = asked(q, *(alpha * lam[some] for lam in self._lam_pairs))
+            return found
         if self.host or pairs.momentum is not None:
             return asked(q, *(alpha * lam for lam in self._lam_pairs))
         return self._double(asked(q, *(alpha * self.lam[index] for index in self.pair_index)))
@@ -305,25 +319,37 @@ class SampleOperator:
     def _half(self, weights: Any, p: Float[Array, " N"]) -> Array:
         return quadratic(self.features, weights, self.features.moment(p))
 
-    def diagonal(self, q: float) -> Float[Array, " N"]:
+    def diagonal(self, q: float, weights: Any = None) -> Float[Array, " N"]:
         """A_ii, on the real axis; the largest is a lower bound of the largest eigenvalue.
 
         Parameters
         ----------
         q : float
             1 - z, real.
+        weights : array, shape (r (r + 1)/2,), optional
+            From `SampleFeatures.weights`, where they are known.
         """
         f = self.features
-        weights = f.weights(self.pairs, q)
-        return f.squares(weights) / f.size
+        return f.squares(f.weights(self.pairs, q) if weights is None else weights) / f.size
 
 
-def _upper_square(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
-    """The upper triangle of X^T X in double precision, zeros below: NumPy would copy it into the other half."""
+def _plus_square(upper: Any, rows: Float[Array, "n d"], sign: float) -> Float[Array, "d d"]:
+    """The upper triangle of a sum with sign X^T X, zeros below: NumPy would copy it into the other half.
+
+    Parameters
+    ----------
+    upper : array, shape (d, d), or None
+        What is added to, and used up; None is nothing.
+    rows : array, shape (n, d)
+        X.
+    sign : float
+    """
     from scipy.linalg import get_blas_funcs
 
     square: Any = get_blas_funcs("syrk", (rows,))
-    return square(1.0, rows.T, lower=1).T.astype(np.float64, copy=False)
+    if upper is None:
+        return square(sign, rows.T, lower=1).T
+    return square(sign, rows.T, beta=1.0, c=upper.T, lower=1, overwrite_c=1).T
 
 
 def _forms(upper: Float[Array, "d d"], blocks: Iterator[Any]) -> Float[Array, " N"]:

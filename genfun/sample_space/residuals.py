@@ -69,7 +69,7 @@ def edge_residual(
     rest = quadratic(features, weights, moment) - edge.value * lifted
     size = float(np.linalg.norm(rest)) / edge.value
     error = size**2 / max(1.0 - edge.second / edge.value, size, 1e-300)
-    diagonal = SampleOperator(features, responses).diagonal(0.0)
+    diagonal = SampleOperator(features, responses).diagonal(0.0, weights)
     worst = int(np.argmax(diagonal))
     if diagonal[worst] > edge.value * (1.0 + error):
         error = float(diagonal[worst]) / edge.value - 1.0

@@ -10,11 +10,8 @@ import numpy as np
 from genfun._threads import on_one_thread
 from genfun._typing import Array
 from genfun.engine.inversion import hyperbola
-from genfun.sample_space.fast_pairs import denominator_coefficients
 from genfun.sample_space.projection import PairMeasure
-
-Places = tuple[Array, Array, Array, Array]
-"""q = 1 - z, momentum, gamma and learning rate."""
+from genfun.sample_space.sketch import Places, sketched
 
 SETTINGS, SKETCH, MOST = 500, 110, 200
 """Random settings at which the pairs are compared, random mixtures of them, and pairs kept at most."""
@@ -32,16 +29,14 @@ CLOSE_MOMENTUM, CLOSE_SETTINGS, CLOSE_SKETCH, CLOSE_TOLERANCE = 0.95, 1_600, 450
 """Largest momentum, settings, mixtures and tolerance where little beyond rounding is to be lost."""
 CLOSE_BLOCK_SETTINGS, CLOSE_BLOCK_SKETCH = 440, 140
 """The same for blocks. Resonances are narrow: with three quarters of the settings they decided by chance."""
-LATE_SETTINGS, BLOCK_LATE_SETTINGS, LATE_WEIGHT = 300, 100, 10.0
-"""Settings at which late losses are looked at, for all pairs and for blocks, and how much they count."""
+LATE_SETTINGS, BLOCK_LATE_SETTINGS = 300, 100
+"""Settings at which late losses are looked at, for all pairs and for blocks."""
 LATEST, SLOW = 1e16, 50.0
 """Latest step that settings look at; they do so to SLOW times the ratio of the fastest mode's rate to the slowest."""
 SLOWEST = 4
 """Nodes whose pairs among themselves are kept as they are: their poles set the last rate of decay."""
 CROWDED = 1.3
 """Columns for every row from which some are left out by elimination first."""
-CELLS = 16_384
-"""Settings times pairs worked on together, so that all working arrays stay in the cache."""
 
 
 def random_settings(pairs: PairMeasure, count: int, rng: np.random.Generator, wide: bool = False) -> Places:
@@ -212,7 +207,7 @@ def _block_by_block(
     On a block all responses are smooth, so that few pairs stand for it and few settings tell which.
     """
     block = (pairs.first // BLOCK) * pairs.nodes.size + pairs.second // BLOCK
-    table = _sketched(pairs, settings, sketch, late)
+    table = sketched(pairs, settings, sketch, late)
     blocks = [np.flatnonzero(block == each) for each in np.unique(block)]
     return _moved(pairs, table, blocks, tolerance, table.shape[0])
 
@@ -225,60 +220,7 @@ def _thinned(
     most: int,
     late: Places | None = None,
 ) -> PairMeasure:
-    return _moved(pairs, _sketched(pairs, settings, sketch, late), [np.arange(pairs.first.size)], tolerance, most)
-
-
-def _sketched(pairs: PairMeasure, settings: Places, sketch: int, late: Places | None) -> Array:
-    """Random mixtures of the responses at all settings: as many of u as of v."""
-    rng, found = np.random.default_rng(settings[0].size), []
-    bent = (None, None) if late is None else _bent(pairs, late)
-    for rows, more in zip(_responses(pairs, settings), bent, strict=True):
-        mixed = np.zeros((sketch, rows.shape[1]))
-        for table in (rows,) if more is None else (rows, more):
-            # Sums of few rows with random signs, which settings at random make as good as random mixtures of all.
-            for start in range(0, table.shape[0], sketch):
-                some = table[start : start + sketch]
-                some *= rng.choice([-1.0, 1.0], some.shape[0])[:, None]
-                mixed[: some.shape[0]] += some
-        found.append(mixed)
-    return np.concatenate(found)
-
-
-def _bent(pairs: PairMeasure, settings: Places) -> tuple[Array, Array]:
-    r"""1/S^3 of all pairs at every setting, which bends as the second derivative of their responses does.
-
-    Late losses are in what the generating function bends near its singular point: a small part of it, to which fast
-    pairs add a constant. Here they have no more weight than they have there.
-    """
-    cubes = np.reciprocal(denominator_coefficients(*settings).T @ pairs.features.T) ** 3
-    first, second = (cubes * size * (LATE_WEIGHT / (np.abs(cubes) @ size))[:, None] for size in pairs.sizes)
-    return first, second
-
-
-def _responses(pairs: PairMeasure, settings: Places) -> tuple[Array, Array]:
-    """u and v of all pairs at every setting, real and imaginary parts apart, weighted as in the sums.
-
-    Every row is relative to the sum of its absolute terms.
-    """
-    count, turned = settings[0].size, np.flatnonzero(np.imag(settings[0]) != 0.0)
-    tables = [np.empty((count + turned.size, pairs.first.size)) for _ in range(2)]
-    together = max(1, CELLS // pairs.first.size)
-    for start in range(0, count, together):
-        rows = slice(start, min(start + together, count))
-        low, high = np.searchsorted(turned, (rows.start, rows.stop))
-        q, beta, gamma, rate = (x[rows] for x in settings)
-        inverse = np.reciprocal(denominator_coefficients(q, beta, gamma, rate).T @ pairs.features.T)
-        z = 1.0 - q
-        forgets = 1.0 - beta * z
-        sums = (forgets * beta * z * rate)[:, None] * pairs.features[:, 1]
-        sums += (forgets * forgets * (1.0 - beta**2 * z))[:, None]
-        u = (gamma * rate**2 * (1.0 - (beta * z) ** 2))[:, None] * inverse
-        for table, values, sizes in zip(tables, (u, sums * inverse), pairs.sizes, strict=True):
-            for found, place in ((np.real(values), rows), (np.imag(values), slice(count + low, count + high))):
-                found = found if place is rows else found[turned[low:high] - start]
-                found = np.multiply(found, sizes, out=table[place])
-                found /= np.maximum(np.abs(found).sum(axis=1, keepdims=True), 1e-300)
-    return tables[0], tables[1]
+    return _moved(pairs, sketched(pairs, settings, sketch, late), [np.arange(pairs.first.size)], tolerance, most)
 
 
 def _moved(pairs: PairMeasure, table: Array, blocks: list[Array], tolerance: float, most: int) -> PairMeasure:

@@ -14,8 +14,9 @@ from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.skeleton import CLOSE_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
 
-KEPT = 512
-"""Answers about single settings that are kept."""
+KEPT, FIRST = 512, 2
+"""Answers about single settings that are kept; and methods whose curves are summed over all pairs as long as no few
+were looked for: that takes as long as a dozen curves over all."""
 
 
 class FewerPairs:
@@ -58,16 +59,30 @@ class FewerPairs:
     def pairs_for(self, method: Method) -> FewPairs:
         """The pairs that single curves of a method are summed over: few, where those serve.
 
+        The first methods that are asked for have all pairs, and keep them.
+
         Parameters
         ----------
         method : Method
         """
         beta, gamma = PairResponses(method, 1.0).momentum, self.sampling(method)
-        if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0 or self._close is self.pairs:
+        if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0:
             return FewPairs(self.pairs)
         at = SGD(method.learning_rate, beta)
-        few = self.once(("few", at, gamma), lambda: departure(self.pairs, self._close, at, gamma))
+
+        def found() -> FewPairs:
+            asked = sum(key[0] == "few" for key in self._found_before)
+            if (not self.looked_for_few and asked < FIRST) or self._close is self.pairs:
+                return FewPairs(self.pairs)
+            return departure(self.pairs, self._close, at, gamma)
+
+        few = self.once(("few", at, gamma), found)
         return few if few.serves else FewPairs(self.pairs)
+
+    @property
+    def looked_for_few(self) -> bool:
+        """Whether few pairs that stand for all were looked for."""
+        return "_close" in vars(self)
 
     def once(self, key: tuple[Any, ...], find: Callable[[], Any]) -> Any:
         """What is found for a setting, once as long as no more than `KEPT` others were: most are asked for repeatedly.

@@ -63,3 +63,10 @@ def test_other_hyperparameters_of_the_method_are_kept():
     data = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=4)
     o = gf.optimize(data, 4, 50, method=gf.SGD(1.0, replacement=True))
     assert advice(o).method.replacement
+
+
+def test_a_search_that_begins_at_another_setting_is_the_same_and_not_made_again() -> None:
+    problem = gf.PowerLaw(1.5, 0.5, n_modes=20)
+    found = gf.optimize(problem, 2, 50, momentum=0.9)
+    assert gf.optimize(problem, 2, 50, momentum=0.9, method=gf.SGD(0.01, 0.3)) is found
+    assert gf.optimize(problem, 2, 50, momentum=0.9, method=gf.SGD(0.01, replacement=True)) is not found

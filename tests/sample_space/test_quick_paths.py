@@ -99,6 +99,7 @@ def test_few_pairs_serve_until_the_slowest_mode_of_a_wide_spectrum_has_moved() -
     data = gf.LinearData.from_features(X, X @ np.logspace(0, 5, 40) + 0.3 * rng.standard_normal(120))
     noise = measure_noise(data)
     method = gf.SGD(0.5 * noise.leading(gf.SGD(1.0, 0.5, 4)).learning_rate, 0.5, 4)
+    assert noise._close.first.size < noise.pairs.first.size  # a single curve would not look for few
     F, steps = ProjectedFunction(noise, data.problem, method), np.array([10**8, 10**10, 10**12])
     assert F.pairs.first.size < 0.7 * noise.pairs.first.size
     one, other = (inverted(G, steps, projected_singularity(G)) for G in (F, F.on_all_pairs()))

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 import genfun as gf
-from genfun.sample_space import projected_curve
+from genfun.sample_space import projected_curve, streamed
+from genfun.sample_space.basis import sample_basis
+from genfun.sample_space.galerkin import GalerkinSpace
+from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairFold
 from genfun.sample_space.skeleton import CROWDED, _interpolated
+from genfun.sample_space.sketch import LATE_WEIGHT, sketched
+from genfun.sample_space.streamed import features_of
+from genfun.sample_space.thinned import FIRST
 
 EPS = np.finfo(np.float64).eps
 
@@ -77,3 +83,56 @@ def test_a_curve_that_is_asked_for_again_is_not_computed_again(monkeypatch: pyte
     for other in (gf.SGD(0.1, 0.0, 6), gf.SGD(0.1, 0.1, 5), gf.SGD(0.11, 0.0, 5)):
         assert gf.predict(data, other, [10, 100]).loss[0] != first.loss[0]
     assert gf.predict(data, gf.SGD(0.1, 0.0, 5), [10, 101]).loss[1] != first.loss[1]
+
+
+def test_the_first_methods_keep_all_pairs_and_few_are_looked_for_when_more_are_asked_for() -> None:
+    noise = gf.data.mnist(60).measured_noise
+    methods = [gf.SGD(0.1 * i, 0.0, 5) for i in range(1, FIRST + 2)]
+    for method in methods[:FIRST]:
+        assert noise.pairs_for(method).pairs is noise.pairs
+        assert noise.pairs_for(method).resonant == 0.0
+    assert not noise.looked_for_few
+    assert noise.pairs_for(methods[-1]).pairs.first.size < noise.pairs.first.size
+    assert noise.looked_for_few
+    assert noise.pairs_for(methods[0]).pairs is noise.pairs  # so that the same question has the same answer
+
+
+def test_rows_of_a_sketch_are_the_weighted_responses_of_all_pairs_up_to_their_sign() -> None:
+    pairs = gf.data.gaussian([1.0, 0.4, 0.1], [1.0, 1.0, 1.0], n_samples=60, seed=0).measured_noise.pairs
+    q, beta = np.array([0.02, 0.3 - 0.4j, 1e-3 + 0.1j]), np.array([0.0, 0.8, -0.5])
+    gamma, rate = np.array([1.0, 0.3, 0.05]), np.array([0.5, 0.9, 0.2])
+    late = (np.array([1e-4]), np.array([0.5]), np.array([0.1]), np.array([0.3]))
+    found = np.split(sketched(pairs, (q, beta, gamma, rate), 6, late), 2)  # six mixtures of five rows and one
+    a, b = pairs.nodes[pairs.first], pairs.nodes[pairs.second]
+    setting = [(q[i], PairResponses(gf.SGD(rate[i], beta[i], 1), gamma[i]), rate[i]) for i in range(3)]
+    both = np.array([responses.dressed(at, alpha * a, alpha * b) for at, responses, alpha in setting])
+    for which, size in enumerate(pairs.sizes):
+        rows = np.concatenate([np.real(both[:, which]), np.imag(both[1:, which])]) * size
+        np.testing.assert_allclose(np.abs(found[which]).sum(axis=1)[1:5], 1.0, rtol=64.0 * EPS)
+        rows = np.abs(rows / np.abs(rows).sum(axis=1, keepdims=True))
+        np.testing.assert_allclose(np.abs(found[which][1:5]), rows[1:], rtol=0.0, atol=64.0 * EPS)
+        # The late row comes upon the first, ten times its weight: all of its entries have one sign.
+        late_row = [found[which][0] - sign * rows[0] for sign in (-1.0, 1.0)]
+        assert any(abs(np.abs(row).sum() - LATE_WEIGHT) < 1e-12 and abs(row.sum()) > 9.9 for row in late_row)
+
+
+def test_a_search_in_single_precision_keeps_the_mean_path_exact_and_makes_fewer_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, halves = [], []
+    for least in (streamed.SINGLE, 0.0):
+        monkeypatch.setattr(streamed, "SINGLE", least)
+        data = gf.data.mnist(60)
+        space = GalerkinSpace(features_of(data))
+        sample_basis(space)
+        halves.append(space.halves)
+        found.append(data.measured_noise)
+    double, single = found
+    assert single.pairs.source.dtype == np.float64
+    # Seven digits of the coupling of modes, and all of what the mean path is made of.
+    np.testing.assert_allclose(single.pairs.source[0], double.pairs.source[0], rtol=0.0, atol=1e-13)
+    # The first searches are rougher where a product takes long; edges are known as well as they are said to be.
+    assert halves[1] < halves[0]
+    assert single.sound
+    edges = [noise.leading(gf.SGD(0.3, 0.5, 8)).learning_rate for noise in found]
+    assert edges[0] == pytest.approx(edges[1], rel=3.0 * single.error)
