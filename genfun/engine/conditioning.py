@@ -26,9 +26,10 @@ COALESCED = 1e12
 """Eigenvectors of this condition are one."""
 LARGE, DOUBLINGS = 100.0, 20
 """From this condition on it is looked at how it builds up, over so many doublings of the step."""
-MANY = 200
+MANY, TOGETHER = 200, 4_000
 """So many maps of three moments are projected by a formula: 15 times as quick as by eigenvectors, to about eps times
-the square of the condition, which is enough where every map is a setting of its own."""
+the square of the condition, which is enough where every map is a setting of its own. And how many at once: the working
+arrays stay in the cache."""
 
 
 def largest_off_axis(values: Shaped[Array, "..."]) -> float:
@@ -71,6 +72,12 @@ def projections_of_three(maps: Shaped[Array, "3 3 n"]) -> tuple[Shaped[Array, " 
     ----------
     maps : array, shape (3, 3, n)
     """
+    parts = [_projections_of_three(maps[..., i : i + TOGETHER]) for i in range(0, maps.shape[2], TOGETHER)]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([x for _, x in parts])
+
+
+def _projections_of_three(maps: Shaped[Array, "3 3 n"]) -> tuple[Shaped[Array, " n"], Shaped[Array, "n 3 3"]]:
+    """Of some of them."""
 
     def adjugate(b: list[list[Array]]) -> list[list[Array]]:
         turn = ((1, 2), (2, 0), (0, 1))

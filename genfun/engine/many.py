@@ -12,6 +12,7 @@ import numpy as np
 from genfun._typing import Array, Bool, Float
 from genfun.engine.conditioning import rounding_of_settings
 from genfun.engine.dispatch import transform
+from genfun.engine.early import early_losses
 from genfun.engine.fused import advance_to, load
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
@@ -204,6 +205,27 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
             return losses_at(replace(settings, noise=SpectrallyExpressible()), 0)
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
+    if 0 < step < LEAST_CONTOUR_STEP:
+        return _after_few_steps(settings, step)
+    return _by_contours(settings, step)
+
+
+def _after_few_steps(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    """From shared points where settings share them, the others by the batched recursion."""
+    measures = merged_below(settings.problem.measures(), settings.still_below(float(step)))
+    loss, error = early_losses(settings, step, measures)
+    left = np.flatnonzero(~np.isfinite(error))
+    if left.size == loss.size:
+        return _by_contours(settings, step)
+    found = Scaled(loss, np.zeros(loss.size, dtype=np.int64))
+    error = np.maximum(error, rounding_of_settings(settings, step, by_recursion=True))
+    if left.size:
+        rest, error[left] = _by_contours(settings.take(left), step)
+        found.mantissa[left], found.exponent[left] = rest.mantissa, rest.exponent
+    return found, error
+
+
+def _by_contours(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
     measures = coarse_measures(settings.problem)
     # A contour looks at some forty points; a step costs as much as five of them.
     points = 5 * step if step < LEAST_CONTOUR_STEP else 40

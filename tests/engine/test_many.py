@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+import genfun as gf
 from genfun.engine.conditioning import projections_of_three
+from genfun.engine.early import early_losses
+from genfun.engine.many import losses_at
+from genfun.engine.recursion import Recursion
+from genfun.engine.settings import Settings
+from genfun.methods.family import Family
 
 
 def test_projections_of_many_maps_are_those_of_their_eigenvectors():
@@ -25,3 +32,68 @@ def test_where_eigenvectors_coalesce_there_is_no_projection():
     modulus, projection = projections_of_three(np.stack([block, np.zeros((3, 3)), np.full((3, 3), np.nan)], axis=2))
     assert modulus[0] == 1.0
     assert np.isnan(projection).any(axis=(1, 2)).all()
+
+
+LISTED = gf.LinearProblem(np.arange(1.0, 41.0) ** -1.5, np.arange(1.0, 41.0) ** -1.8)
+LABELLED = gf.LinearProblem(np.arange(1.0, 41.0) ** -1.5, np.arange(1.0, 41.0) ** -1.8, noise_variance=0.3)
+
+
+def grid(problem, batch=10, taus=(1.0, 1.0), template=None, rates=(0.01, 4.0), momenta=(-0.9, 0.9)):
+    each = np.meshgrid(np.geomspace(*rates, 12), np.linspace(*momenta, 10), indexing="ij")
+    family = Family() if template is None else Family(template)
+    return Settings.of(problem, family, each[0].ravel(), each[1].ravel(), batch, gf.SpectrallyExpressible(*taus))
+
+
+def by_steps(settings, step):
+    run = Recursion(
+        settings.problem, settings.methods(), settings.noise, settings.problem.full_measures, dtype=np.longdouble
+    )
+    while run.step < step:
+        run.advance()
+    mantissa, exponent = run.loss()
+    return mantissa * np.exp2(exponent.astype(np.longdouble))
+
+
+CASES = {
+    "usual": grid(LISTED),
+    "labels": grid(LABELLED),
+    "modes that outgrow their own noise": grid(LISTED, 1),
+    "noise beyond its own": grid(LISTED, 10, (1.0, -1.0)),
+    "another tau1": grid(LISTED, 4, (0.6, 0.3)),
+    "QHM": grid(LISTED, 10, (1.0, 1.0), gf.QHM(1.0, 0.0, 0.7, 10)),
+    "momentum near 1": grid(LISTED, 10, (1.0, 1.0), None, (0.01, 4.0), (0.9, 0.9999)),
+    "all diverge": grid(LISTED, 10, (1.0, 1.0), None, (5.0, 50.0)),
+    "all slow": grid(LISTED, 10, (1.0, 1.0), None, (1e-9, 1e-7)),
+}
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 47])
+@pytest.mark.parametrize("name", CASES)
+def test_losses_from_shared_points_are_those_of_every_step_to_their_rounding(name, step):
+    own = CASES[name]
+    exact = by_steps(own, step)
+    loss, rounding = early_losses(own, step, LISTED.full_measures)
+    known = np.isfinite(rounding)
+    # Nearly all are found; of diverging ones those of moderate growth.
+    assert known.mean() > (0.5 if name == "all diverge" else 0.85)
+    found, stated = losses_at(own, step)
+    allowed = np.maximum(stated, 1e-14)
+    assert (np.abs(loss / exact - 1.0).astype(float)[known] <= allowed[known]).all()
+    assert (np.abs(found.value() / exact - 1.0).astype(float) <= allowed).all()
+    # None is lost, and what is stated is not wide of it either.
+    assert np.median(stated) < 1e-11
+
+
+def test_settings_that_share_nothing_are_left_to_the_recursion():
+    rng = np.random.default_rng(0)
+    own = Settings.of(
+        LISTED, Family(), rng.uniform(0.1, 1.0, 50), rng.uniform(0.0, 0.9, 50), 10, gf.SpectrallyExpressible()
+    )
+    assert np.isinf(early_losses(own, 5, LISTED.full_measures)[1]).all()
+
+
+def test_hyperparameters_that_differ_are_told_apart():
+    own = grid(LISTED)
+    each, place = own.distinct
+    assert np.array_equal(each[place], np.column_stack((*own.hyper, own.gamma)))
+    assert len(each) == 10
