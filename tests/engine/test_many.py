@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.engine.compiled_contour import coefficients_in_q
 from genfun.engine.conditioning import projections_of_three
 from genfun.engine.early import early_losses
 from genfun.engine.many import losses_at
+from genfun.engine.mode_sums import polynomials
 from genfun.engine.recursion import Recursion
 from genfun.engine.settings import Settings
 from genfun.methods.family import Family
@@ -97,3 +99,38 @@ def test_hyperparameters_that_differ_are_told_apart():
     each, place = own.distinct
     assert np.array_equal(each[place], np.column_stack((*own.hyper, own.gamma)))
     assert len(each) == 10
+
+
+METHODS = {
+    "SGD": (gf.SGD(1.0), (-0.95, 0.999)),
+    "QHM": (gf.QHM(1.0, 0.0, 0.7, 10), (-0.9, 0.99)),
+    "Nesterov": (gf.SGD(1.0, nesterov=True), (-0.9, 0.99)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_responses_are_polynomials_in_q_to_rounding_also_where_the_method_remembers_long(name):
+    template, momenta = METHODS[name]
+    family, each = Family(template), np.linspace(*momenta, 20)
+    own = Settings.of(LISTED, family, np.full(20, 0.1), each, 10, gf.SpectrallyExpressible())
+    known = polynomials(own.kind, len(own.hyper))
+    found = coefficients_in_q(known, own)
+    assert found is not None
+    q = np.array([1e-12, 1e-6 + 1e-5j, 0.02 + 0.1j, 0.7 - 0.9j, 1.0 - 1e-3j])
+    exact = known.coefficients(np.broadcast_to(q, (20, 5)), tuple(h[:, None] for h in own.hyper))
+    powers = q[:, None] ** np.arange(found[0].shape[2])
+    for table, wanted in zip(found, exact, strict=True):
+        for j, value in enumerate(wanted):
+            # That at a = 0 is small where q is, and is known relative to itself.
+            size = np.abs(value) if j == 0 else np.abs(wanted).max(axis=0)
+            assert (np.abs(table[:, j] @ powers.T - value) <= 1e-12 * size).all()
+
+
+def test_the_power_of_q_that_a_method_does_not_have_is_none():
+    own = grid(LISTED)
+    found = coefficients_in_q(polynomials(gf.SGD, 1), own)
+    assert found is not None
+    # n_u = 1 + beta - beta q, and d at a = 0 vanishes with q.
+    assert (found[1][:, 0, 2:] == 0.0).all()
+    assert np.allclose(found[1][:, 0, :2], np.column_stack((1.0 + own.hyper[0], -own.hyper[0])), rtol=1e-13)
+    assert (found[0][:, 0, 0] == 0.0).all()
