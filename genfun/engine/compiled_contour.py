@@ -37,6 +37,9 @@ def contours_of_settings(
 ) -> None:
     """The shift of every setting, as `many.shifts` finds it, and the quadratures of its loss on two contours.
 
+    The sums over modes are those of `fused.sums_at_points`, written again: numba keeps no function on disk that is
+    handed another.
+
     Parameters
     ----------
     parts : tuple of three arrays, each of shape (S, powers of lambda, powers of q)

@@ -155,14 +155,13 @@ class ModeSums:
         for j in range(1, powers.shape[1]):
             powers[:, j] = powers[:, j - 1] * nodes
         blocks = [weights.astype(real) * powers[:, : degrees[part] + 1].T for part, weights in self._columns]
-        # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays. Rows lie together:
-        # with a stride, compiled sums take twice as long.
-        return powers, np.ascontiguousarray(np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0))
+        # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
+        return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
 
     @property
     def rows(self) -> tuple[Array, Array]:
-        """Eigenvalues, and the weights times their powers, shape (rows, n)."""
-        return self._nodes, self._weights[:-1]
+        """Eigenvalues, and the weights times their powers, shape (rows, n), one row after the other."""
+        return self._nodes, np.ascontiguousarray(self._weights[:-1])
 
     def _in(self, real: Any) -> tuple[Array, Array]:
         if real == np.float64:
