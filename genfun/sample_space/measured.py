@@ -48,8 +48,8 @@ LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
-NARROW_MOMENTUM = 0.7
-"""Up to here the smaller skeleton serves losses: at 0.8 and more, where decay is fast, it errs by up to a thousandth of
+NARROW_MOMENTUM = 0.6
+"""Up to here the smaller skeleton serves losses: at 0.7 and more, where decay is fast, it errs by up to a thousandth of
 its logarithm."""
 SMALL = 2e9
 """N r^2 up to which one thread measures: a product takes it a second or two."""

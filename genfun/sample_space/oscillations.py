@@ -8,6 +8,7 @@ import numpy as np
 
 from genfun._typing import Array, Float
 from genfun.engine.settings import Settings
+from genfun.problems.measure import SpectralMeasure
 from genfun.problems.problem import LinearProblem
 from genfun.sample_space.projection import PairMeasure
 
@@ -44,18 +45,18 @@ def left_out(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Float[A
         0 where powers leave the range of doubles.
     """
     found, envelope = np.zeros(settings.rates.size), np.zeros(settings.rates.size)
-    together = max(1, CELLS // pairs.nodes.size)
+    problem = settings.problem
+    signal = (problem.full_measures if isinstance(problem, LinearProblem) else problem.measures())[1]
+    together = max(1, CELLS // (pairs.nodes.size + signal.nodes.size))
     for start in range(0, found.size, together):
         part = np.arange(start, min(start + together, found.size))
         with np.errstate(all="ignore"):
-            found[part], envelope[part] = _of_some(pairs, settings.take(part), step)
+            found[part], envelope[part] = _of_some(pairs, signal, settings.take(part), step)
     return found, envelope
 
 
-def _of_some(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Array, Array]:
-    problem = settings.problem
-    signal = (problem.full_measures if isinstance(problem, LinearProblem) else problem.measures())[1]
-    samples = problem.n_samples or 1
+def _of_some(pairs: PairMeasure, signal: SpectralMeasure, settings: Settings, step: int) -> tuple[Array, Array]:
+    samples = settings.problem.n_samples or 1
     nodes, beta = np.concatenate((pairs.nodes, signal.nodes)), settings.hyper[0][:, None]
     a, few = settings.rates[:, None] * nodes, pairs.nodes.size
     update = [[1.0 - a, beta + 0.0 * a], [-a, beta + 0.0 * a]]
@@ -69,9 +70,8 @@ def _of_some(pairs: PairMeasure, settings: Settings, step: int) -> tuple[Array, 
         made = (g[:, pairs.first] * g[:, pairs.second]) @ pairs.source[0] / (2.0 * np.sqrt(samples))
         values.append(exact - made)
     faded = np.abs(values) * np.abs(settings.hyper[0]) ** np.array(lags)[:, None]
-    return np.nan_to_num(values[-1], nan=0.0, posinf=0.0, neginf=0.0), np.nan_to_num(faded, nan=0.0, posinf=0.0).max(
-        axis=0
-    )
+    last, largest = values[-1], np.nan_to_num(faded, nan=0.0, posinf=0.0).max(axis=0)
+    return np.nan_to_num(last, nan=0.0, posinf=0.0, neginf=0.0), largest
 
 
 def product(one: Matrix, other: Matrix) -> Matrix:

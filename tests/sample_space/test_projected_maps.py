@@ -179,7 +179,7 @@ def test_maps_are_single_predictions_on_all_kinds_of_data(kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("b", [4, 30, 85])
+@pytest.mark.parametrize("b", [8, 85])
 def test_stated_errors_hold_where_losses_still_oscillate(b: int) -> None:
     data = table(0.0)
     noise, momenta = measure_noise(data), np.array([-0.8, 0.0, 0.6, 0.8, 0.86, 0.9, 0.95, 0.98])
@@ -187,9 +187,11 @@ def test_stated_errors_hold_where_losses_still_oscillate(b: int) -> None:
     rates = (np.array([0.03, 0.2, 0.5, 0.9])[:, None] * edges).ravel()
     s = Settings.of(data.problem, Family(), rates, np.tile(momenta, 4), b, SpectrallyExpressible())
     assert rates.size >= MANY
-    (found, error), (exact, own) = noise.losses_at(s, 300), projected_losses_at(noise.pairs, s, 300)
-    off = np.abs(np.expm1(found.log() - exact.log()))
-    assert (off <= error + own).all()
+    found, error = noise.losses_at(s, 200)
+    some = np.arange(0, rates.size, 3)  # every momentum, at some rate
+    steps = [ProjectedFunction(noise, data.problem, s.method(i)).stepper(np.pi * 200, 200) for i in some]
+    off = np.abs(np.expm1(found.log()[some] - [run.losses(200).log()[-1] for run in steps]))
+    assert (off <= error[some] + 1e-9).all()
     # What pairs leave out is made good.
     assert off.max() < 2e-3
     # Where nothing oscillates any more, nothing is added.
