@@ -26,6 +26,10 @@ COALESCED = 1e12
 """Eigenvectors of this condition are one."""
 LARGE, DOUBLINGS = 100.0, 20
 """From this condition on it is looked at how it builds up, over so many doublings of the step."""
+MANY, TOGETHER = 200, 4_000
+"""So many maps of three moments are projected by a formula: 15 times as quick as by eigenvectors, to about eps times
+the square of the condition, which is enough where every map is a setting of its own. And how many at once: the working
+arrays stay in the cache."""
 
 
 def largest_off_axis(values: Shaped[Array, "..."]) -> float:
@@ -64,6 +68,54 @@ def _inverse(matrices: Shaped[Array, "n M M"]) -> Shaped[Array, "n M M"]:
     except np.linalg.LinAlgError:
         singular = ~(np.abs(np.linalg.det(matrices)) > 0.0)[:, None, None]
         return np.where(singular, np.nan, np.linalg.inv(np.where(singular, np.eye(matrices.shape[1]), matrices)))
+
+
+def projections_of_three(maps: Shaped[Array, "3 3 n"]) -> tuple[Shaped[Array, " n"], Shaped[Array, "n 3 3"]]:
+    r"""Moduli of the largest eigenvalues of many 3 x 3 maps, and the absolute values of the projections on them.
+
+    .. math:: \frac{x\,y^T}{y^T x} = \frac{\mathrm{adj}(A - \mu)}{\mathrm{tr}\,\mathrm{adj}(A - \mu)}
+
+    with mu by Cardano's formula about the mean of the eigenvalues. nan where a projection exceeds `COALESCED`.
+
+    Parameters
+    ----------
+    maps : array, shape (3, 3, n)
+    """
+    parts = [_projections_of_three(maps[..., i : i + TOGETHER]) for i in range(0, maps.shape[2], TOGETHER)]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([x for _, x in parts])
+
+
+def _projections_of_three(maps: Shaped[Array, "3 3 n"]) -> tuple[Shaped[Array, " n"], Shaped[Array, "n 3 3"]]:
+    """Of some of them."""
+
+    def adjugate(b: list[list[Array]]) -> list[list[Array]]:
+        turn = ((1, 2), (2, 0), (0, 1))
+        return [[b[p][r] * b[q][s] - b[p][s] * b[q][r] for p, q in turn] for r, s in turn]
+
+    with np.errstate(all="ignore"):
+        scale = np.abs(maps).max(axis=(0, 1))
+        unit = maps / np.where(scale > 0.0, scale, 1.0)
+        mean = (unit[0, 0] + unit[1, 1] + unit[2, 2]) / 3.0
+        apart = [[unit[i, j] - mean if i == j else unit[i, j] for j in range(3)] for i in range(3)]
+        minors = adjugate(apart)
+        third = (minors[0][0] + minors[1][1] + minors[2][2]) / 3.0
+        half = -0.5 * (apart[0][0] * minors[0][0] + apart[0][1] * minors[1][0] + apart[0][2] * minors[2][0])
+        split = half * half + third**3
+        # One real root and a pair, or three real ones, of which the first or the last is the largest.
+        reach = -np.copysign(np.cbrt(np.abs(half) + np.sqrt(np.maximum(split, 0.0))), half)
+        other = np.where(reach == 0.0, 0.0, -third / reach)
+        single, pair = reach + other, -0.5 * (reach + other) + 0.5j * np.sqrt(3.0) * (reach - other)
+        span = np.sqrt(np.maximum(-third, 0.0))
+        angle = np.arccos(np.clip(-half / np.where(span > 0.0, span, 1.0) ** 3, -1.0, 1.0)) / 3.0
+        three, first = split <= 0.0, 2.0 * span * np.cos(angle)
+        last = 2.0 * span * np.cos(angle + 2.0 * np.pi / 3.0)
+        one, two = np.where(three, first, single), np.where(three, last, pair)
+        largest = np.where(np.abs(mean + one) >= np.abs(mean + two), one, two)
+        found = adjugate([[apart[i][j] - largest if i == j else apart[i][j] for j in range(3)] for i in range(3)])
+        trace = np.abs(found[0][0] + found[1][1] + found[2][2])
+        projection = np.stack([np.stack([np.abs(x) / trace for x in row], axis=-1) for row in found], axis=-2)
+        projection[~(projection.max(axis=(1, 2)) < COALESCED)] = np.nan
+        return scale * np.abs(mean + largest), projection
 
 
 @dataclass(frozen=True)
@@ -148,10 +200,10 @@ class MomentMaps:
             self._kept[key] = (matrix, *np.linalg.eig(matrix))
         return self._kept[key]
 
-    def dominant(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array, Array]:
-        """The maps, the modulus of their largest eigenvalues, and the moduli of its left and right eigenvectors.
+    def dominant(self, own: Any) -> tuple[Shaped[Array, "n M M"], Array, Array]:
+        """The maps, the modulus of their largest eigenvalues, and the absolute values of the projections on them.
 
-        The left ones are scaled to y^T x = 1, and not known (nan) where the eigenvectors coalesce.
+        The projection x y^T / (y^T x) is not known (nan) where the eigenvectors coalesce.
 
         Parameters
         ----------
@@ -160,6 +212,10 @@ class MomentMaps:
         """
         key = np.asarray(own).tobytes()
         if key not in self._dominant:
+            if self.a.size >= MANY and len(self.update[1]) == 2:
+                matrix = self.of(own)
+                self._dominant[key] = (matrix, *projections_of_three(np.moveaxis(matrix, 0, 2)))
+                return self._dominant[key]
             matrix, values, right = self.eigen(own)
             top, each = np.argmax(np.abs(values), axis=1), np.arange(values.shape[0])
             with np.errstate(all="ignore"):
@@ -170,7 +226,8 @@ class MomentMaps:
                     np.square(inverse_moduli).sum(axis=(1, 2)) * np.square(right_moduli).sum(axis=(1, 2))
                 )
                 left = np.where((condition < COALESCED)[:, None], inverse_moduli[each, top], np.nan)
-            self._dominant[key] = (matrix, np.abs(values[each, top]), left, right_moduli[each, :, top])
+            projection = right_moduli[each, :, top][:, :, None] * left[:, None, :]
+            self._dominant[key] = (matrix, np.abs(values[each, top]), projection)
         return self._dominant[key]
 
     def off_axis_rate(self, own: tuple[float, ...]) -> float:
@@ -228,19 +285,20 @@ class Conditioning:
         rounded : array, shape (n, M, M)
             N.
         """
-        matrix, modulus, left, right = maps.dominant(own)
+        matrix, modulus, projection = maps.dominant(own)
         with np.errstate(all="ignore"):
-            added = rounded / modulus[:, None, None]
-            kappa = np.nan_to_num(np.einsum("ni,nij,nj->n", left, added, right), nan=np.inf, posinf=np.inf)
+            kappa = np.einsum("nij,nji->n", rounded, projection) / modulus
+            kappa = np.nan_to_num(kappa, nan=np.inf, posinf=np.inf)
             # How it builds up matters where it is large.
             large = np.flatnonzero(kappa > LARGE)
             if not large.size:
                 return cls(np.log(modulus), kappa, np.zeros((1, kappa.size)))
+            added = rounded[large] / modulus[large, None, None]
             powers, rounds = matrix[large] / modulus[large, None, None], []
             for _ in range(DOUBLINGS):
                 left, right = np.abs(powers[:, 0]), np.abs(powers[:, :, 0])
                 powers = powers @ powers
-                rounds.append(np.einsum("ni,nij,nj->n", left, added[large], right) / np.abs(powers[:, 0, 0]))
+                rounds.append(np.einsum("ni,nij,nj->n", left, added, right) / np.abs(powers[:, 0, 0]))
                 if not (kappa[large] > rounds[-1]).any():
                     break
             early = np.zeros((len(rounds), kappa.size))

@@ -2,8 +2,8 @@
 
 numba stays an extra: to import it takes half a second of processor time in every process, which no cache on disk
 spares, and ten times as long as most answers; and with LLVM it is larger than all that genfun requires together. So it
-is loaded once a map would take NumPy some seconds, and from then on serves every answer of the process. The NumPy lines
-beside every call are the reference, to which the tests hold these.
+is loaded once a map would take NumPy as long as loading and the compiled loops together, and from then on serves every
+answer of the process. The NumPy lines beside every call are the reference, to which the tests hold these.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-WORTH_LOADING = 4e8
-"""Points times modes, or steps times modes, from which on numba is loaded: about two seconds of NumPy."""
+WORTH_LOADING, WORTH_COMPILING = 2.8e8, 4e8
+"""Points times modes, or steps times modes, from which on numba is loaded: three quarters of a second of NumPy, as long
+as loading and the compiled loops take. And where the loops are yet to be compiled, once for an installation."""
 MOVED = 300
 """As in `Recursion`: powers of two by which moments may leave 1."""
 # Sums in any order and products fused, so that lanes run in parallel; never without the tests for nan.
@@ -157,9 +159,23 @@ def loaded(function: Callable[..., Any], work: float = 0.0) -> Callable[..., Any
     work : float
         Points, or steps, times modes to come.
     """
-    if "numba" not in sys.modules and (work < WORTH_LOADING or importlib.util.find_spec("numba") is None):
-        return None
-    return _compiled(getattr(function, "__wrapped__", function))
+    plain = getattr(function, "__wrapped__", function)
+    if "numba" not in sys.modules:
+        worth = WORTH_LOADING if work < WORTH_COMPILING and _kept(plain) else WORTH_COMPILING
+        if work < worth or importlib.util.find_spec("numba") is None:
+            return None
+    return _compiled(plain)
+
+
+def _kept(function: Callable[..., Any]) -> bool:
+    """Whether numba has kept the compiled function beside its source, since that was last changed."""
+    code, python = function.__code__, f"py{sys.version_info.major}{sys.version_info.minor}"
+    source = Path(code.co_filename)
+    index = source.parent / "__pycache__" / f"{source.stem}.{code.co_name}-{code.co_firstlineno}.{python}.nbi"
+    try:
+        return index.stat().st_mtime >= source.stat().st_mtime
+    except OSError:
+        return False
 
 
 def compiled_steps(run: Any) -> Callable[..., Any] | None:
@@ -215,6 +231,13 @@ def _advance(run: Any, count: int, quick: Callable[..., Any], kept: int) -> tupl
     return losses
 
 
-def load(work: float) -> None:
-    """Load numba if so much work to come is worth it."""
-    loaded(sums_at_points, work)
+def load(work: float, function: Callable[..., Any] = sums_at_points) -> None:
+    """Load numba if so much work to come, most of it of one function, is worth it.
+
+    Parameters
+    ----------
+    work : float
+        As for `loaded`.
+    function : callable
+    """
+    loaded(function, work)

@@ -10,9 +10,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from genfun._typing import Array, Bool, Float
+from genfun.engine.compiled_contour import compiled_contours, contours_of_settings
 from genfun.engine.conditioning import rounding_of_settings
 from genfun.engine.dispatch import transform
-from genfun.engine.fused import advance_to, load
+from genfun.engine.early import early_losses
+from genfun.engine.fused import advance_to, load, loaded, steps_of_settings
 from genfun.engine.inversion import hyperbola
 from genfun.engine.loss_curve import automatic
 from genfun.engine.mode_sums import ModeSums, assemble, polynomials
@@ -39,8 +41,11 @@ SLACK = 0.4
 GONE = -30.0
 """What decays faster is gone."""
 LEAST_CONTOUR_STEP = 48
-BLOCK = 1_600
-"""Settings worked on together."""
+BLOCK, COMPILED_BLOCK = 1_600, 20_000
+"""Settings worked on together, by NumPy and in one loop."""
+CALM = (-1.0, 2.0)
+"""Where the slowest mode decays by no more than e in a step, and grows by no more than e^2, polynomials in q = 1 - z
+keep their digits."""
 
 
 _COARSE: WeakKeyDictionary[Any, tuple[SpectralMeasure, SpectralMeasure]] = WeakKeyDictionary()
@@ -204,10 +209,32 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
             return losses_at(replace(settings, noise=SpectrallyExpressible()), 0)
         own = getattr(settings.noise, "losses_at", None)
         return one_by_one(settings, step) if own is None else own(settings, step)
+    if 0 < step < LEAST_CONTOUR_STEP:
+        return _after_few_steps(settings, step)
+    return _by_contours(settings, step)
+
+
+def _after_few_steps(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
+    """From shared points where settings share them, the others by the batched recursion."""
+    measures = merged_below(settings.problem.measures(), settings.still_below(float(step)))
+    loss, error = early_losses(settings, step, measures)
+    left = np.flatnonzero(~np.isfinite(error))
+    if left.size == loss.size:
+        return _by_contours(settings, step)
+    found = Scaled(loss, np.zeros(loss.size, dtype=np.int64))
+    error = np.maximum(error, rounding_of_settings(settings, step, by_recursion=True))
+    if left.size:
+        rest, error[left] = _by_contours(settings.take(left), step)
+        found.mantissa[left], found.exponent[left] = rest.mantissa, rest.exponent
+    return found, error
+
+
+def _by_contours(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]]:
     measures = coarse_measures(settings.problem)
     # A contour looks at some forty points; a step costs as much as five of them.
-    points = 5 * step if step < LEAST_CONTOUR_STEP else 40
-    load(float(settings.rates.size * sum(m.nodes.size for m in measures) * points))
+    few = step < LEAST_CONTOUR_STEP
+    points = float(settings.rates.size * sum(m.nodes.size for m in measures) * (5 * step if few else 40))
+    load(points, steps_of_settings if few else contours_of_settings)
     nodes = np.sort(measures[0].nodes)[np.linspace(0, measures[0].nodes.size - 1, 12).astype(int)]
     spectrum, model = settings.problem.measures(), SpectrallyExpressible(*settings.taus)
     found, error = contour_or_recursion(
@@ -216,6 +243,7 @@ def losses_at(settings: Settings, step: int) -> tuple[Scaled, Float[Array, " S"]
         nodes,
         lambda own: _Evaluator(own, merged_below(measures, own.still_below(float(step)))),
         lambda own: Recursion.of_settings(own, model, merged_below(spectrum, own.still_below(float(max(step, 1))))),
+        compiled=True,
     )
     return found, np.maximum(error, rounding_of_settings(settings, step, by_recursion=False))
 
@@ -226,6 +254,7 @@ def contour_or_recursion(
     nodes: Float[Array, " n"],
     evaluator: Callable[[Settings], Evaluator],
     recursion: Callable[[Settings], Recursion],
+    compiled: bool = False,
 ) -> tuple[Scaled, Float[Array, " S"]]:
     """Losses of settings by a contour for each, and by the batched recursion where that does not serve.
 
@@ -240,6 +269,8 @@ def contour_or_recursion(
         Settings -> the generating function of each at its own points.
     recursion : callable
         Settings -> their direct recursion.
+    compiled : bool
+        Whether evaluators may be asked for whole contours in one loop.
     """
     size = settings.rates.size
     mantissa, power, error = np.empty(size), np.zeros(size), np.zeros(size)
@@ -247,9 +278,17 @@ def contour_or_recursion(
     shift = np.zeros(size)
     hard = np.full(size, step < LEAST_CONTOUR_STEP)
 
-    def contour(pick: Array, counts: tuple[int, int], known: bool) -> None:
+    def contour(pick: Array, counts: tuple[int, int], known: bool, compiled: bool) -> None:
         own = evaluator(settings.take(pick))
         with np.errstate(all="ignore"):
+            if compiled and isinstance(own, _Evaluator):
+                at = shift[pick]
+                sums, numbers = (own.capacity, own.signal), (float(step), SLACK / step, GONE)
+                both = compiled_contours(own.s, own.polynomials, sums, numbers, slowest[pick], at, counts, known)
+                if both is not None:
+                    shift[pick], (mantissa[pick], rough) = at, both
+                    error[pick] = np.where(both[0] > 0.0, np.abs(rough / both[0] - 1.0), np.inf)
+                    return
             if not known:
                 shift[pick] = shifts(own.regular, slowest[pick], float(step))
                 if settings.problem.noise_variance > 0.0:
@@ -259,10 +298,13 @@ def contour_or_recursion(
             error[pick] = np.where(fine > 0.0, np.abs(rough / fine - 1.0), np.inf)
 
     if step >= LEAST_CONTOUR_STEP:
+        calm = (CALM[0] < slowest) & (slowest < CALM[1]) & (compiled and loaded(contours_of_settings) is not None)
         for known, counts in enumerate(passes(settings)):
             cells = np.flatnonzero(~(error <= settings.accuracy)) if known else np.arange(size)
-            for start in range(0, cells.size, BLOCK):
-                contour(cells[start : start + BLOCK], counts, bool(known))
+            for quick, block in ((True, COMPILED_BLOCK), (False, BLOCK)):
+                own = cells[calm[cells] == quick]
+                for start in range(0, own.size, block):
+                    contour(own[start : start + block], counts, bool(known), quick)
         unfaded = (outside - shift) * step > -settings.faded
         hard = unfaded | ~(error < HOPELESS)
         if step > settings.patience:

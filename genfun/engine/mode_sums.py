@@ -158,6 +158,11 @@ class ModeSums:
         # Never a single row: BLAS spreads a matrix-vector product over threads long before it pays.
         return powers, np.concatenate([*blocks, np.zeros((1, nodes.size), dtype=real)], axis=0)
 
+    @property
+    def rows(self) -> tuple[Array, Array]:
+        """Eigenvalues, and the weights times their powers, shape (rows, n), one row after the other."""
+        return self._nodes, np.ascontiguousarray(self._weights[:-1])
+
     def _in(self, real: Any) -> tuple[Array, Array]:
         if real == np.float64:
             return self._powers, self._weights

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from genfun._typing import Array, Float
+from genfun._typing import Array, Float, Int
 from genfun.engine.transform import hardly_moved
 from genfun.methods.family import Family
 from genfun.noise import NoiseModel, SpectrallyExpressible, sampling_factor
@@ -107,6 +108,19 @@ class Settings:
         """All of them as methods."""
         return [self.method(i) for i in range(self.rates.size)]
 
+    @cached_property
+    def distinct(self) -> tuple[Float[Array, "B k"], Int[Array, " S"]]:
+        """The rows of further hyperparameters and gamma that there are, sorted, and the one of every setting."""
+        columns = (*self.hyper, self.gamma)
+        code = np.zeros(self.rates.size, dtype=np.int64)
+        for column in columns:
+            if (column != column[0]).any():
+                values, own = np.unique(column, return_inverse=True)
+                code = np.unique(code * values.size + own, return_inverse=True)[1]
+        first = np.zeros(int(code.max()) + 1, dtype=np.int64)
+        first[code] = np.arange(code.size)
+        return np.column_stack([column[first] for column in columns]), code
+
     def still_below(self, step: float) -> float:
         """Eigenvalues below this have hardly moved by a step, whichever the setting.
 
@@ -114,9 +128,8 @@ class Settings:
         ----------
         step : float
         """
-        table = np.column_stack((*self.hyper, self.rates))
-        each, place = np.unique(table[:, :-1], axis=0, return_inverse=True)
+        each, place = self.distinct
         fastest = np.zeros(len(each))
-        np.maximum.at(fastest, place.ravel(), table[:, -1])
-        pairs = zip(each.tolist(), fastest.tolist(), strict=True)
+        np.maximum.at(fastest, place, self.rates)
+        pairs = zip(each[:, :-1].tolist(), fastest.tolist(), strict=True)
         return min(hardly_moved(self.kind, rate, tuple(hyper), step) for hyper, rate in pairs)

@@ -48,6 +48,9 @@ LOSS_SHARE, LOSSES = 0.8, np.array([1, 3, 10, 30, 100])
 """Steps of the losses by which it does, at batch size 1, no momentum and this share of the edge."""
 MANY = 32
 """Settings from which a skeleton of the pairs is worth its making."""
+NARROW_MOMENTUM = 0.6
+"""Up to here the smaller skeleton serves losses: at 0.7 and more, where decay is fast, it errs by up to a thousandth of
+its logarithm."""
 SMALL = 2e9
 """N r^2 up to which one thread measures: a product takes it a second or two."""
 ROUNDS = 2
@@ -225,12 +228,12 @@ class MeasuredNoise(ErrorEstimate, FewerPairs):
             if not (settings.rates.size and serves(settings.kind, tuple(float(h[0]) for h in settings.hyper))):
                 return one_by_one(settings, step)
             return losses_in_parts([(np.arange(settings.rates.size), self.pairs)], self.pairs, settings, step)
-        return losses_in_parts(self._parts(settings.hyper[0]), self.pairs, settings, step)
+        return losses_in_parts(self._parts(settings.hyper[0], NARROW_MOMENTUM), self.pairs, settings, step)
 
-    def _parts(self, momenta: Array) -> Iterator[tuple[Array, PairMeasure]]:
+    def _parts(self, momenta: Array, narrow: float = LARGEST_MOMENTUM) -> Iterator[tuple[Array, PairMeasure]]:
         """Settings worked on together, with the pairs that serve them: as few as their momenta take, all for a few."""
         thinned = vars(self).get("_thinned") is self
-        kind = np.searchsorted([LARGEST_MOMENTUM, WIDE_MOMENTUM], np.abs(momenta))
+        kind = np.searchsorted([narrow, WIDE_MOMENTUM], np.abs(momenta))
         if momenta.size < MANY and not thinned:
             kind[:] = 2
         for each, pairs in enumerate((lambda: self.skeleton, lambda: self.wide_skeleton, lambda: self.pairs)):

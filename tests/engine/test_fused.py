@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,7 @@ def test_compiled_maps_are_those_of_numpy_and_lose_no_cell(name, step, template,
     own = settings(PROBLEMS[name], template)
     compiled = losses_at(own, step)[0]
     monkeypatch.setattr("genfun.engine.mode_sums.loaded", plain)
+    monkeypatch.setattr("genfun.engine.many.loaded", plain)
     monkeypatch.setattr(fused, "loaded", plain)
     reference = losses_at(own, step)[0]
     assert np.isfinite(reference.log()).all()
@@ -65,6 +68,27 @@ def test_compiled_sums_keep_what_is_not_a_number():
 def test_numba_is_not_loaded_for_little_work(monkeypatch):
     monkeypatch.delitem(fused.sys.modules, "numba", raising=False)
     assert fused.loaded(fused.sums_at_points, 1e6) is None
+
+
+def test_numba_is_loaded_for_a_map_of_a_second_once_its_loops_are_compiled(monkeypatch, tmp_path):
+    pytest.importorskip("numba")
+    monkeypatch.delitem(fused.sys.modules, "numba", raising=False)
+    monkeypatch.setattr(fused, "_compiled", lambda function: function)
+    monkeypatch.setattr(fused, "_kept", lambda function: False)
+    assert fused.loaded(fused.sums_at_points, 3e8) is None
+    assert fused.loaded(fused.sums_at_points, 5e8) is fused.sums_at_points
+    monkeypatch.setattr(fused, "_kept", lambda function: True)
+    assert fused.loaded(fused.sums_at_points, 3e8) is fused.sums_at_points
+
+
+def test_compiled_loops_are_known_where_numba_keeps_them(monkeypatch, tmp_path):
+    numba = pytest.importorskip("numba")
+    (tmp_path / "own_loops.py").write_text("def one(x):\n    return x + 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    one = importlib.import_module("own_loops").one
+    assert not fused._kept(one)
+    numba.njit(cache=True)(one)(1)
+    assert fused._kept(one)
 
 
 def test_sums_with_the_least_denominator_are_those_without():

@@ -13,6 +13,7 @@ from genfun.noise import SpectrallyExpressible, sampling_factor
 from genfun.sample_space.fast_pairs import HeavyBallPairs
 from genfun.sample_space.many_settings import _Evaluator, _on_circle, projected_gains, projected_losses_at
 from genfun.sample_space.measured import MANY, MeasuredNoise, measure_noise
+from genfun.sample_space.oscillations import left_out
 from genfun.sample_space.projected_curve import projected_curve
 from genfun.sample_space.projected_function import ProjectedFunction
 
@@ -175,3 +176,45 @@ def test_maps_are_single_predictions_on_all_kinds_of_data(kind: str) -> None:
             allowed = 3e-6 + 3.0 * float(error[i]) + float(single.error)
             assert abs(found.log()[i] - float(single.log_loss)) <= allowed
             assert allowed < 1e-4 + 2e-5 * abs(float(single.log_loss))
+
+
+@pytest.mark.slow
+def test_stated_errors_hold_where_losses_still_oscillate() -> None:
+    data, b = table(0.0), 85
+    noise, momenta = measure_noise(data), np.array([-0.8, 0.0, 0.6, 0.8, 0.86, 0.9, 0.95, 0.98])
+    edges = np.array([noise.leading(gf.SGD(1.0, float(beta), b)).learning_rate for beta in momenta])
+    rates = (np.array([0.03, 0.2, 0.5, 0.9])[:, None] * edges).ravel()
+    s = Settings.of(data.problem, Family(), rates, np.tile(momenta, 4), b, SpectrallyExpressible())
+    assert rates.size >= MANY
+    found, error = noise.losses_at(s, 200)
+    some = np.arange(0, rates.size, 3)  # every momentum, at some rate
+    steps = [ProjectedFunction(noise, data.problem, s.method(i)).stepper(np.pi * 200, 200) for i in some]
+    off = np.abs(np.expm1(found.log()[some] - [run.losses(200).log()[-1] for run in steps]))
+    assert (off <= error[some] + 1e-9).all()
+    # What pairs leave out is made good.
+    assert off.max() < 2e-3
+    # Where nothing oscillates any more, nothing is added.
+    assert np.median(error[momenta[np.arange(32) % 8] <= 0.6]) < 1e-4
+
+
+def test_what_pairs_leave_out_is_seen_at_every_step_from_their_own_sum() -> None:
+    data = table(0.0)
+    noise, rates = measure_noise(data), np.array([0.05, 0.3, 0.5])
+    s = Settings.of(data.problem, Family(), rates, np.array([0.9, 0.5, -0.5]), None, SpectrallyExpressible())
+    for step in (1, 7, 100):
+        rest, envelope = left_out(noise.pairs, s, step)
+        start = 0.5 * data.problem.signal_total
+        # All pairs leave out nothing.
+        assert np.abs(rest).max() < 1e-9 * start
+        few = noise.skeleton
+        rest, envelope = left_out(few, s, step)
+        assert (np.abs(rest) <= envelope * (1.0 + 1e-12)).all()
+        for i, (rate, beta) in enumerate(zip(rates, s.hyper[0], strict=True)):
+            nodes = np.concatenate((few.nodes, data.problem.eigenvalues))
+            w, v = np.ones(nodes.size), np.zeros(nodes.size)
+            for _ in range(step):
+                v = beta * v - rate * nodes * w
+                w = w + v
+            few_w, all_w = w[: few.nodes.size], w[few.nodes.size :]
+            made = few.source[0] @ (few_w[few.first] * few_w[few.second]) / (2.0 * np.sqrt(data.problem.n_samples))
+            assert rest[i] == pytest.approx(0.5 * data.problem.signal @ all_w**2 - made, abs=1e-13 * start)
