@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun import _check
 from genfun._typing import Array, Float
 from genfun.data.tangent_operator import TorchOperator, torch_operator
 from genfun.data.torch_model import left_to_learn

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genfun import _check
 from genfun.answers.escape.escape_chart import Axis, EscapeChart
 from genfun.answers.max_learning_rate import max_learning_rate
 from genfun.plotting._draw import draw

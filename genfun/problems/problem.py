@@ -249,20 +249,24 @@ class LinearProblem(Displayed):
         """Smallest positive eigenvalue."""
         return float(self.eigenvalues[-1])
 
-    @cached_property
+    @property
     def trace(self) -> float:
         """Tr H, the sum of the eigenvalues."""
-        return float(self.eigenvalues.sum())
+        return self._totals[0]
 
-    @cached_property
+    @property
     def capacity_total(self) -> float:
         """Sum of the squared eigenvalues."""
-        return float((self.eigenvalues**2).sum())
+        return self._totals[1]
 
-    @cached_property
+    @property
     def signal_total(self) -> float:
         """Sum of the s_k, twice the initial excess loss."""
-        return float(self.signal.sum())
+        return self._totals[2]
+
+    @cached_property
+    def _totals(self) -> tuple[float, float, float]:
+        return float(self.eigenvalues.sum()), float((self.eigenvalues**2).sum()), float(self.signal.sum())
 
     @cached_property
     def full_measures(self) -> tuple[SpectralMeasure, SpectralMeasure]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -52,7 +52,6 @@ class ErrorEstimate:
     leading: Any
     transform: Any
     once: Any
-    looked_for_few: bool
     _close: Any
 
     @cached_property
@@ -158,9 +157,9 @@ class ErrorEstimate:
         """
         if not 0 < self.fewer < self.pairs.size:
             return self.estimated(steps, log_losses, log_losses)
-        function = self._function(problem, method)
+        function, own = self._function(problem, method), cast(Any, self)
         with np.errstate(invalid="ignore", over="ignore"):
-            few = self._for_curves if self.looked_for_few else self.coarser
+            few = self._for_curves if own.looked_for_few else self.coarser
             coarse = automatic(function.on_first(few).excited(), steps).loss.log()
         return self.estimated(steps, log_losses, coarse)
 

@@ -25,7 +25,7 @@ def said(*words: object) -> str:
         (("optimize", *LAW, "--batch-size", 5), "give either --steps or --budget, got neither"),
         (("optimize", *LAW, "--batch-size", 5, "--steps", 9, "--budget", 9), "--steps or --budget, got both"),
         (("optimize", *LAW, "--batch-size", 5, "--budget", 0), "--budget must be positive"),
-        (("optimize", *LAW, "--batch-size", 5, "--steps", 9, "--max-share-of-edge", 2), "--max-share-of-edge must be"),
+        (("optimize", *LAW, "--batch-size", 5, "--steps", 9, "--max-share-of-edge", 2), "--max-share-of-edge must lie"),
         (("stability", *LAW, "--batch-size", 5, "--learning-rate", -1), "--learning-rate must be positive, got -1.0"),
         (("map", *LAW, "--n-samples", 9, "--steps", 9, "--batch-sizes", 10), "--batch-sizes must be at most 9, the"),
         (("max-lr", *LAW, "--tau1", 1, "--tau2", 2, "--batch-size", 1), "--tau2 must be at most --tau1 1"),

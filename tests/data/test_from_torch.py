@@ -211,7 +211,7 @@ def test_single_precision_is_said():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "features"}, "kind must be one of ntk, ntk_shared, last_layer"),
+        ({"kind": "features"}, "kind must be one of 'ntk', 'ntk_shared', 'last_layer'"),
         ({"targets": None}, "targets is None; pass them"),
         ({"targets": torch.zeros(20, dtype=torch.int64)}, None),
         ({"targets": torch.zeros(20, 3)}, "shape of the model's outputs.*one_hot"),

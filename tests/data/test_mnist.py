@@ -191,7 +191,7 @@ def test_without_pooch_the_extra_is_named(monkeypatch):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="model must be 'ntk' or 'pixels', got 'cnn'"):
+    with pytest.raises(ValueError, match="model must be one of 'ntk', 'pixels', got 'cnn'"):
         mnist(model="cnn")
     with pytest.raises(ValueError, match="n must be at most 20000 with model='ntk', got 60000"):
         mnist(n=60_000)

@@ -326,7 +326,7 @@ def test_inputs_of_other_data_are_refused():
         TwoLayerReLU(inputs(seed=9)).rate_factor(kernel_data(inputs()))
     with pytest.raises(ValueError, match="inputs has 19 samples but data has 20"):
         TwoLayerReLU(inputs(19)).rate_factor(kernel_data(inputs()))
-    with pytest.raises(ValueError, match="precision must be 'float32' or 'float64', got 'half'"):
+    with pytest.raises(ValueError, match="precision must be one of 'float32', 'float64', got 'half'"):
         TwoLayerReLU(inputs(), precision="half")
     with pytest.raises(ValueError, match="inputs must be a finite array"):
         TwoLayerReLU([[np.nan]])

@@ -137,7 +137,7 @@ def test_the_best_setting_is_no_worse_than_heavy_ball_whose_family_is_inside():
         ({"keeps": 1.0}, "eigenvalues below 1"),
         ({"reads": (0.1, 0.2)}, "M, M and M"),
         ({"writes": np.nan}, "finite"),
-        pytest.param({"direct": "much"}, "direct must be a number", marks=pytest.mark.other_kinds),
+        pytest.param({"direct": "much"}, "direct must be a real number", marks=pytest.mark.other_kinds),
         ({"learning_rate": 0.0}, "learning_rate"),
     ],
 )

@@ -267,7 +267,7 @@ def test_arrays_are_known_up_to_their_end():
         pytest.param(
             {"learning_rate": 0.1, "convention": "jax"},
             ValueError,
-            "convention must be 'torch' or 'keras', got 'jax'",
+            "convention must be one of 'torch', 'keras', got 'jax'",
             marks=pytest.mark.other_kinds,
         ),
     ],
