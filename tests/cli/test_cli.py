@@ -150,6 +150,7 @@ def test_schedule_of_data_is_capped_by_their_own_edge_and_says_what_its_noise_is
     assert "tuned with constants fitted to the data's noise, compared by the data's own" in shown
 
 
+@pytest.mark.slow
 def test_optimize_is_the_answer_of_the_api():
     target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
     found = answer("optimize", *target, "--batch-size", 5, "--steps", "2e2")

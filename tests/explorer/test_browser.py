@@ -23,7 +23,7 @@ from genfun.explorer.uploads import LARGEST
 
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 DRIVER = shutil.which("chromedriver")
-PATIENCE = 15
+PATIENCE = 60  # where others use the cores too
 ALL_MODELS = "const all = Array.from(Bokeh.documents[0]._all_models.values());"
 
 

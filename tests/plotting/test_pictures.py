@@ -99,6 +99,7 @@ def test_a_map_shows_the_loss_of_its_cells(panels):
     assert 0 < shown.mask.sum() < 100
 
 
+@pytest.mark.slow
 def test_the_star_of_a_map_is_at_the_optimum_and_no_cell_is_better(panels):
     best = gf.optimize(LAW, 1, 500)
     (star,) = series(panels[0])["best setting"]
