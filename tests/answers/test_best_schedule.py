@@ -295,6 +295,7 @@ def test_so_few_steps_have_a_best_schedule_too(steps):
     assert found.free_loss * (1.0 - 1e-9) <= found.loss < min(constant)  # of which none is the best one
 
 
+@pytest.mark.slow
 def test_a_search_on_few_nodes_finds_what_one_on_all_finds_and_its_losses_are_those_of_all(monkeypatch):
     law = gf.PowerLaw(1.5, 1.0, n_modes=300)
     problem, steps = gf.LinearProblem(law.eigenvalues, law.signal, noise_variance=0.05), 400

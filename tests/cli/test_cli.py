@@ -48,6 +48,7 @@ def test_max_lr_is_the_answer_of_the_api(digits, momentum):
     assert noise.words in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["measured", "exact", "fitted"])
 def test_the_noise_of_data_is_chosen_by_name(digits, name):
     found = answer("predict", *SMALL, "--noise", name, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10")

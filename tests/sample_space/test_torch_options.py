@@ -92,6 +92,7 @@ def test_the_edge_is_that_of_the_data(options: dict[str, Any]) -> None:
     assert gf.predict(d, replace(method, learning_rate=1.05 * edges[0]), 10).status == "diverges"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, *OPTIONS[2:]], ids=str)
 def test_the_contour_knows_late_steps_and_the_floor(options: dict[str, Any]) -> None:
     method, d = setting(0.3, 0.3, **options), table()
