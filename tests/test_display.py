@@ -96,7 +96,6 @@ def test_text_cannot_become_markup():
     assert "tau2 <" not in explained._repr_html_()
 
 
-@pytest.mark.slow
 def test_short_arrays_are_shown_in_full_and_long_ones_by_their_ends():
     assert ">1, 10, 100</td>" in gf.predict(PROBLEM, SETTING, [1, 10, 100])._repr_html_()
     assert short((0.25, 3)) == "0.25, 3"

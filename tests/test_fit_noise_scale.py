@@ -33,7 +33,6 @@ def drawn(rng, noise_scale, repeats, power):
     return b, (g**2).sum(axis=2).mean(axis=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.0, 1.0])
 @pytest.mark.parametrize("noise_scale", [3.0, 100.0, 3000.0])
 def test_the_interval_holds_the_noise_scale_as_often_as_it_says(noise_scale, power):
@@ -45,7 +44,6 @@ def test_the_interval_holds_the_noise_scale_as_often_as_it_says(noise_scale, pow
     assert np.median([r.noise_scale for r in found]) == pytest.approx(noise_scale, rel=0.15)
 
 
-@pytest.mark.slow
 def test_gradients_of_a_linear_problem_have_its_noise_scale():
     data = gf.data.translation_invariant(np.linspace(1.0, 0.2, 12), np.ones(12), 16)
     gradients = -data.eigenfeatures * (data.eigenfeatures @ data.coefficients)[:, None]

@@ -52,7 +52,6 @@ def test_a_momentum_that_was_asked_for_is_kept(momentum):
     assert found.why == ""
 
 
-@pytest.mark.slow
 def test_the_share_of_the_edge_is_kept():
     o = best(share=0.1)
     found = advice(o)
@@ -60,7 +59,6 @@ def test_the_share_of_the_edge_is_kept():
     assert found.chosen.share_of_edge <= 0.1 * (1.0 + 1e-9)
 
 
-@pytest.mark.slow
 def test_other_hyperparameters_of_the_method_are_kept():
     data = gf.LinearProblem([1.0, 0.1], [1.0, 1.0], n_samples=4)
     o = gf.optimize(data, 4, 50, method=gf.SGD(1.0, replacement=True))

@@ -11,7 +11,6 @@ from genfun.symbolic import optimum
 from genfun.symbolic.slow_mode import names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("nu", "zeta"), [(1.5, 0.5), (1.5, 2.7), (2.5, 1.4), (2.5, 1.8)])
 def test_noise_gain_at_the_optimum_is_the_derived_one(nu, zeta):
     best, n = optimum(gf.SGD), names()
@@ -70,7 +69,6 @@ def test_without_feedback_of_noise_the_signal_phase_is_asked_for():
     assert (o.phase, o.exponent) == ("signal-dominated", 2.7)
 
 
-@pytest.mark.slow
 def test_no_setting_of_a_grid_has_a_smaller_constant():
     p = gf.PowerLaw(1.5, 2.7)
     o = asymptotic_optimum(p, 4)

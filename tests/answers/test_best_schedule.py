@@ -79,7 +79,6 @@ def test_the_loss_of_every_tail_average_is_that_of_predict(beta, b, fast, monkey
         assert found[start] == pytest.approx(float(expected), rel=1e-12)
 
 
-@pytest.mark.slow
 def test_a_constant_rate_with_an_averaged_tail_comes_near_the_free_optimum_and_has_the_loss_claimed():
     best = gf.best_schedule(PROBLEM, 1, 300, noise=NOISE)
     claimed = best.gaps["constant, tail averaged"] * best.free_loss
@@ -122,7 +121,6 @@ def test_a_warm_up_saves_steep_noise_dominated_problems_and_inverse_time_flat_on
     assert flat.loss < 1.01 * flat.free_loss
 
 
-@pytest.mark.slow
 def test_the_momentum_chosen_for_a_full_batch_is_better_than_its_neighbours():
     best = gf.best_schedule(PROBLEM, None, 300, None)
     beta = float(best.method.at([0])[1][0])
@@ -182,7 +180,6 @@ def test_data_are_capped_by_the_smaller_of_two_edges():
     assert np.isnan(gf.best_schedule(data.problem, 1, 200).noise_error)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_families_on_data_are_compared_by_their_own_noise_where_fitted_constants_have_the_edge_several_times_off(
     batch_size,

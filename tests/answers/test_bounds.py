@@ -132,7 +132,6 @@ def test_a_rate_that_falls_ever_so_slowly_takes_no_longer_to_bound(factor):
     assert bound.critical_batch_size == pytest.approx(constant, rel=2e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-100, 1e-6, 1e100])
 def test_bounds_of_falling_rates_keep_their_form_when_the_loss_changes_its_unit(scale):
     c = SmoothConstants(2.0 * scale, 30.0 * scale**2, 3.0 * scale)

@@ -371,7 +371,6 @@ def test_the_best_setting_of_epochs_has_more_momentum_and_less_loss():
         gf.optimize(problem, 2, budget=100, method=SGD(1.0, sampling="epochs"))
 
 
-@pytest.mark.slow
 def test_several_outputs_in_epochs_are_the_sum_of_single_ones() -> None:
     rng = np.random.default_rng(0)
     X = np.exp(0.7 * rng.standard_normal((60, 4)))

@@ -124,7 +124,6 @@ def test_a_spectrum_that_is_no_power_law_gets_no_phase_and_no_exponent_anywhere(
     assert repr(found) == "Phase(none: the spectrum is no power law)"
 
 
-@pytest.mark.slow
 def test_the_pace_in_the_end_is_the_growth_rate(told):
     for name, verb in (("finite law, noise phase", "falls"), ("diverging", "in the end")):
         rate = abs(told[name].stability.growth_rate)
@@ -191,7 +190,6 @@ def test_another_method_on_an_infinite_law_is_explained_without_advice():
     assert "Change first" not in str(e)
 
 
-@pytest.mark.slow
 def test_a_best_setting_is_told_so():
     best = gf.optimize(MEASURED, 5, 100).method
     e = gf.explain(MEASURED, best, 100)
@@ -220,7 +218,6 @@ def test_data_bring_their_own_noise_and_its_error():
     assert "off by" not in str(given)
 
 
-@pytest.mark.slow
 def test_without_steps_the_run_is_looked_at_step_1000():
     e = gf.explain(ODD, gf.SGD(0.4))
     assert e.steps == 1000
@@ -266,7 +263,6 @@ def test_a_loss_above_the_start_is_a_multiple_of_it(rate, words):
     assert words in line
 
 
-@pytest.mark.slow
 def test_of_data_under_batches_with_replacement_the_changes_are_by_their_own_noise() -> None:
     data = gaussian([1.0, 0.5], [1.0, 1.0], 60, seed=1, noise_variance=0.2)
     found = gf.explain(data, gf.SGD(0.1, 0.0, 20, replacement=True), 50)

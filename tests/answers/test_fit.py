@@ -120,7 +120,6 @@ def test_a_kernel_that_fits_all_labels_has_the_exponent_of_its_own_tail_sums():
     assert not any("as many" in note for note in fit_power_law(gf.LinearProblem(lam, s, n_samples=2 * n)).notes)
 
 
-@pytest.mark.slow
 def test_mnist_gives_the_exponents_of_its_gradient_descent():
     problem = gf.data.mnist(1000).problem
     w = fit_power_law(problem)

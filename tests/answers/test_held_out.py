@@ -42,7 +42,6 @@ def runs(X, y, Xt, yt, m, steps, count=2000, seed=7, outputs=None):
     return np.stack(kept, axis=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.8])
 def test_held_out_loss_is_the_mean_of_simulated_runs(momentum):
     X, y, Xt, yt = table()

@@ -37,7 +37,6 @@ def test_no_grid_beats_the_optimum(seed):
     assert o.loss <= 1.001 * least_on_grid(problem, batch, 150, noise)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("nu", "zeta", "steps"), [(1.5, 0.5, 150), (1.2, 2.0, 80)])
 def test_no_grid_beats_the_optimum_on_the_uneven_ground_of_full_batches(nu, zeta, steps):
     law = gf.PowerLaw(nu, zeta, n_modes=60)
@@ -63,7 +62,6 @@ def test_losses_without_noise_are_powers_at_any_step(sigma2):
             assert found.log()[i] == pytest.approx(float(r.log_loss), abs=1e-7 + 1e-9 * step**0.5)
 
 
-@pytest.mark.slow
 def test_the_band_of_the_answer_is_its_loss_at_both_ends_of_the_noise_model():
     problem = gf.PowerLaw(1.5, 0.5, n_modes=50, n_samples=50)
     o = gf.optimize(problem, 5, steps=200, noise=gf.SpectrallyExpressible(1.0, 0.0))
@@ -99,7 +97,6 @@ def test_published_best_rates():
         assert gf.stability(problem, o.method).noise_gain == pytest.approx((nu - 1) / (3 * nu - 1), rel=0.04)
 
 
-@pytest.mark.slow
 def test_negative_momentum_wins_in_the_noise_phase_and_positive_in_the_signal_phase():
     noisy = gf.optimize(gf.PowerLaw(1.5, 2.7, n_modes=1000), 1, steps=10_000)
     assert noisy.method.momentum < -0.2

@@ -271,7 +271,6 @@ def test_a_spread_beyond_the_range_of_doubles_says_so_in_place_of_numbers(of_dat
         found.runs_for(0.1)
 
 
-@pytest.mark.slow
 def test_of_a_one_hot_table_a_wide_deviation_is_called_uncertain_a_narrow_one_is_not() -> None:
     rng = np.random.default_rng(0)
     category = np.arange(1500) % 10

@@ -54,7 +54,6 @@ def test_largest_rate_is_the_root_and_both_sides_of_it_are_judged_right(beta, ba
     assert above.growth_rate > 0.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.7])
 def test_status_agrees_with_where_the_recursion_goes(beta):
     for batch in (1, 10, None):
@@ -82,7 +81,6 @@ def test_noise_gain_is_the_closed_form(beta, batch, share, tau2):
     assert s.noise_gain == pytest.approx(gf.GeneratingFunction(PROBLEM, method, noise).noise(1.0), rel=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "beta", "batch", "tau2"),
     [

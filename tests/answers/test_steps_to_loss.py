@@ -120,7 +120,6 @@ def test_power_law_at_a_trillion_steps(beta):
     assert steps_to_loss(problem, method, target) == pytest.approx(exact, rel=1e-2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("nu", "zeta", "rate"), [(1.5, 0.5, 0.5), (2.0, 1.0, 0.5)])
 def test_steps_fall_with_the_batch_as_published(nu, zeta, rate):
     # K(b) = K_inf (b/(b-u1))^(1/zeta), u1 = U~(1) at gamma = 1; the tau2 term of U~ varies with b, which it neglects.

@@ -19,7 +19,6 @@ def loss_at(method: gf.SGD, samples: int, problem: gf.PowerLaw = PROBLEM) -> flo
     return float(gf.predict(problem, method, samples // method.batch_size).loss)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "old", "new"), [(-0.5, 4, 64), (-0.5, 8, 2), (0.0, 2, 8), (0.8, 4, 64), (0.8, 8, 2)])
 def test_small_batches_in_the_signal_phase_scale_linearly(beta, old, new):
     # alpha b'/b is at most 0.13 of 2(1+beta)/lambda_max: decay and noise gain depend on alpha/b up to that share.
@@ -34,7 +33,6 @@ def test_small_batches_in_the_signal_phase_scale_linearly(beta, old, new):
         assert loss_at(r.method, samples) == pytest.approx(loss_at(method, samples), rel=0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.8])
 def test_linear_scaling_breaks_at_the_curvature_limit(beta):
     rate, old = 0.02, 4

@@ -48,7 +48,6 @@ def test_max_lr_is_the_answer_of_the_api(digits, momentum):
     assert noise.words in shown
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["measured", "exact", "fitted"])
 def test_the_noise_of_data_is_chosen_by_name(digits, name):
     found = answer("predict", *SMALL, "--noise", name, "--learning-rate", 0.2, "--batch-size", 5, "--steps", "10")
@@ -151,7 +150,6 @@ def test_schedule_of_data_is_capped_by_their_own_edge_and_says_what_its_noise_is
     assert "tuned with constants fitted to the data's noise, compared by the data's own" in shown
 
 
-@pytest.mark.slow
 def test_optimize_is_the_answer_of_the_api():
     target = ("power-law", "--nu", 1.5, "--zeta", 0.5, "--n-modes", 40)
     found = answer("optimize", *target, "--batch-size", 5, "--steps", "2e2")

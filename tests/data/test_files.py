@@ -207,7 +207,6 @@ def bomb(path, megabytes):
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "message"), [(None, "unpacks to 0.105 GB, .* times its size"), (10**8, "0.1 GB")])
 def test_a_bomb_is_seen_before_it_is_unpacked(tmp_path, limit, message):
     path = bomb(tmp_path / "bomb.npz", 100)

@@ -31,7 +31,6 @@ def test_damaged_embedded_digits_are_not_used(monkeypatch):
         mnist(n=10)
 
 
-@pytest.mark.slow
 def test_ntk_digits_have_the_documented_spectrum():
     data = mnist(n=1000, seed=0)
     assert data.eigenvalues[0] == 1.0

@@ -62,7 +62,6 @@ def test_one_probe_knows_noisy_losses_to_a_percent(digits, seed):
     assert largest_difference(gf.predict(p, method, STEPS).loss, gf.predict(q, method, STEPS).loss) < 0.01
 
 
-@pytest.mark.slow
 def test_the_capacity_error_is_the_standard_error_over_seeds(digits):
     K, y = digits
     q = exact(K, y[:, 0])
@@ -112,7 +111,6 @@ def test_targets_outside_the_range_count_as_label_noise():
     assert np.isclose(p.capacity_total, q.capacity_total, rtol=1e-9)
 
 
-@pytest.mark.slow
 def test_other_answers_take_it(digits):
     K, y = digits
     p, q = gf.LinearProblem.from_operator(K, y[:, 0], n_samples=N, probes=4), exact(K, y[:, 0])

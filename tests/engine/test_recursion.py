@@ -61,7 +61,6 @@ def test_exact_moments_equal_the_spectral_recursion_on_translation_invariant_dat
     np.testing.assert_allclose(exact.loss, gf.predict(data, method, steps).loss, rtol=1e-11)
 
 
-@pytest.mark.slow
 def test_exact_moments_average_simulated_runs_with_label_noise():
     rng = np.random.default_rng(5)
     X = rng.standard_normal((12, 3)) * [1.0, 0.6, 0.3] + 0.5

@@ -59,7 +59,6 @@ def test_arrays_whose_squares_overflow_are_refused_by_name(array: str) -> None:
         gf.LinearData.from_features(*((1e160 * X, y) if array == "X" else (X, 1e160 * y)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-290, 1e-160, 1e160, 1e290])
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_answers_do_not_depend_on_the_unit_of_the_loss(unit: float, noise: float) -> None:

@@ -47,7 +47,6 @@ def test_runs_check_the_prediction():
     assert seen.at([40]).error_rate.shape == (300, 1)
 
 
-@pytest.mark.slow
 def test_without_noise_all_runs_are_one_and_epochs_have_less_of_it():
     full = simulate(DATA, gf.SGD(0.4, 0.7), steps=9, replicas=3)
     assert np.ptp(full.loss, axis=0).max() == 0.0

@@ -155,7 +155,6 @@ def test_what_no_answer_knows_together_is_refused_by_name(table: str, change: di
     pose(EPOCHS, table)
 
 
-@pytest.mark.slow
 def test_the_python_lines_of_epochs_make_the_curve_and_its_picture_is_drawn(table: str) -> None:
     names = _run(python_lines(EPOCHS, table))
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(EPOCHS, table).prediction.loss)

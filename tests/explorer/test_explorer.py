@@ -76,7 +76,6 @@ def test_the_curve_is_the_prediction_and_its_parts_add_up() -> None:
     np.testing.assert_allclose((found.quiet + found.excess)[shown], found.prediction.loss[shown], rtol=1e-12)
 
 
-@pytest.mark.slow
 def test_marks_are_the_steps_of_the_phase() -> None:
     """A noise-dominated problem turns; one beyond the edge of nu = 1 grows."""
     state = replace(LAW, n_modes=None, batch_size=100, steps=10**6)
@@ -87,7 +86,6 @@ def test_marks_are_the_steps_of_the_phase() -> None:
     assert (grows, "loss grows") in model.curve(state).marks
 
 
-@pytest.mark.slow
 def test_the_map_has_the_loss_and_the_edge_of_its_settings_and_is_made_once_for_all_of_them() -> None:
     chart = model.chart(LAW)
     i, j = 20, 11
@@ -135,7 +133,6 @@ def test_nothing_stable_is_drawn_without_an_edge() -> None:
     assert (chart.edge == 0.0).all()
 
 
-@pytest.mark.slow
 def test_the_border_of_two_phases_has_a_curve_and_words() -> None:
     state = replace(LAW, nu=2.0, zeta=1.5, steps=10)
     assert np.isfinite(model.curve(state).prediction.loss).all()
@@ -181,7 +178,6 @@ def test_the_python_lines_make_the_curve(state: State, tmp_path: Any, monkeypatc
     np.testing.assert_array_equal(names["prediction"].loss, model.curve(state).prediction.loss)
 
 
-@pytest.mark.slow
 def test_a_file_of_the_user_is_a_problem(tmp_path: Any) -> None:
     path = tmp_path / "a 'quoted' name.npz"
     rng = np.random.default_rng(0)

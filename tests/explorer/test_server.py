@@ -71,7 +71,6 @@ def test_the_page_and_its_scripts_come_from_this_machine_alone(address: str) -> 
     assert b"cdn." not in page
 
 
-@pytest.mark.slow
 def test_script_text_in_a_link_does_not_reach_the_page(address: str) -> None:
     bad = urllib.parse.quote("<script>alert(1)</script>")
     status, _, page = _get(f"{address}{SMALL}&momentum={bad}&{bad}=1&nu=nan")
@@ -161,7 +160,6 @@ def test_a_link_in_another_page_may_be_followed(address: str) -> None:
     assert _get(f"{address}curve.py{SMALL}", Host=f"localhost:{urllib.parse.urlsplit(address).port}")[0] == 200
 
 
-@pytest.mark.slow
 def test_the_page_tells_browsers_to_fetch_nothing_elsewhere_and_to_show_it_in_no_frame(address: str) -> None:
     with urllib.request.urlopen(address + SMALL, timeout=30) as answer:
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))

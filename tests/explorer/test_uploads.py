@@ -194,7 +194,6 @@ def test_a_bad_file_leaves_the_page_as_it_was(uploads: Uploads) -> None:
     page.close()
 
 
-@pytest.mark.slow
 def test_a_page_that_is_closed_while_it_reads_leaves_no_file(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Opened(uploads)
     reading, go = threading.Event(), threading.Event()

@@ -42,7 +42,6 @@ def test_losses_are_those_of_the_averaged_weights(
     assert (error <= r.error + 1e-13).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sigma2", [0.0, 0.05])
 def test_any_step_costs_the_same_with_a_long_memory(sigma2: float) -> None:
     p = gf.PowerLaw(nu=1.5, zeta=0.5, n_modes=300, noise_variance=sigma2)

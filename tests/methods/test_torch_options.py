@@ -212,7 +212,6 @@ def test_qhm_is_the_recursion_of_its_paper() -> None:
     np.testing.assert_allclose(r.loss, np.array(losses)[[1, 10, 100]], rtol=1e-11)
 
 
-@pytest.mark.slow
 def test_the_shipped_responses_of_qhm_are_what_is_generated() -> None:
     shipped = Path(_qhm_responses.__file__).read_text(encoding="utf-8")
     assert ast.dump(ast.parse(shipped)) == ast.dump(ast.parse(source(gf.QHM)))

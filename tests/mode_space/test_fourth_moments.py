@@ -29,7 +29,6 @@ def heavy_tailed(n_samples: int = 60, labels: float = 0.5) -> gf.LinearData:
     return gf.LinearData.from_features(X, X @ np.ones(6) + labels * X[:, 0] ** 2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS, ids=["streaming", "finite with label noise"])
 @pytest.mark.parametrize(("tau1", "tau2"), [(1.0, 1.0), (1.0, -1.0), (0.7, 0.3), (1.5, 0.0)])
 def test_expressible_moments_answer_as_the_expressible_model(problem, tau1, tau2):

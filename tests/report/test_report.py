@@ -65,7 +65,6 @@ def test_every_curve_is_the_prediction_of_the_api(report, data):
         np.testing.assert_array_equal(columns(shown)["noise_error"], r.noise_error)
 
 
-@pytest.mark.slow
 def test_the_best_setting_is_no_worse_than_any_on_the_grid(report, data):
     for b in (1, 10, None):
         of_batch = [c for c in report.curves if c.prediction.method.batch_size == b]

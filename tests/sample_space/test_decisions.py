@@ -51,7 +51,6 @@ def test_the_mean_of_four_hundred_runs_is_as_predicted(heavy: gf.LinearData, bet
     assert (found.sem < 0.1 * found.theory).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "b"), [(-0.4, 1), (0.9, 8)])
 def test_the_exact_noise_at_late_steps_is_the_recursion(heavy: gf.LinearData, beta: float, b: int) -> None:
     method = gf.SGD(0.7 * heavy.exact_noise.edge(heavy.problem, gf.SGD(1.0, beta, b)), beta, b)

@@ -101,7 +101,6 @@ def test_at_the_edge_the_largest_eigenvalue_of_the_dense_matrix_is_one(kind: str
         assert top == pytest.approx(1.0, abs=7e-8)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "beta", "batch"), [("two", 0.0, 1), ("two", 0.9, 1), ("one-hot", 0.0, 1), ("kernel", -0.4, 4)]
 )

@@ -150,7 +150,6 @@ def test_where_the_vectors_span_all_samples_nothing_is_left_out() -> None:
     assert found.noise_error.max() < 1e-8
 
 
-@pytest.mark.slow
 def test_targets_that_are_fitted_exactly_leave_no_floor() -> None:
     data = rare_categories(0.0)
     assert data.noise_variance == 0.0

@@ -117,7 +117,6 @@ def test_losses_on_few_vectors_are_those_of_the_exact_recursion(
         assert loss_residual(data, features_of(data), noise, method, 30)[1] < 2e-2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "b"), [(0.0, 1), (0.9, 8), (-0.4, 4)])
 def test_the_edge_is_that_of_the_dense_operator_and_never_below(
     data: gf.LinearData, noise: MeasuredNoise, beta: float, b: int
@@ -154,7 +153,6 @@ def test_the_full_batch_has_no_noise(data: gf.LinearData, noise: MeasuredNoise) 
     assert gf.predict(data, method, 5).noise_error == 0.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.5, 0.0, 0.9])
 def test_contour_and_recursion_agree_at_a_thousand_steps(
     data: gf.LinearData, noise: MeasuredNoise, beta: float
@@ -241,7 +239,6 @@ def test_steps_one_by_one_are_sound_where_a_pair_of_modes_alone_is_unstable():
     assert losses[int(reached)] == pytest.approx(losses[first], rel=2e-2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "beta"), [(31, 0.5), (33, 0.5), (40, 0.8)])
 def test_late_steps_leave_early_ones_as_they_are_where_noise_couples_modes_off_the_axis(batch: int, beta: float):
     rng = np.random.default_rng(4)

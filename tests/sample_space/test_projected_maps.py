@@ -54,7 +54,6 @@ def test_losses_of_a_map_are_those_of_single_curves(measured: tuple[gf.LinearDat
     assert error.max() < 1e-5
 
 
-@pytest.mark.slow
 def test_gains_of_a_map_reach_1_at_the_edge_and_are_infinite_beyond_the_curvature(
     measured: tuple[gf.LinearData, MeasuredNoise],
 ) -> None:
@@ -72,7 +71,6 @@ def test_gains_of_a_map_reach_1_at_the_edge_and_are_infinite_beyond_the_curvatur
         assert np.isinf(projected_gains(noise.pairs, top * 1.001, MOMENTA, gamma)).all()
 
 
-@pytest.mark.slow
 def test_a_skeleton_of_the_pairs_gives_nearly_the_same_gains_and_losses(
     measured: tuple[gf.LinearData, MeasuredNoise],
 ) -> None:

@@ -125,7 +125,6 @@ def test_late_losses_that_few_pairs_would_show_in_are_summed_over_all(
     assert found.error.max() < 1e-7
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.4, 0.0, 0.9])
 def test_the_loss_on_the_first_vectors_from_the_sums_of_all_is_that_from_their_own(
     known: tuple[gf.LinearData, MeasuredNoise], beta: float, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +225,6 @@ def test_the_noise_of_features_that_do_not_fit_is_that_of_those_that_do(
     assert read.measured_noise.sound
 
 
-@pytest.mark.slow
 def test_a_table_of_forty_categories_whose_modes_share_no_sample_gets_few_pairs_and_an_exact_loss() -> None:
     shares = np.arange(1, 41) ** -1.2
     rng = np.random.default_rng(0)

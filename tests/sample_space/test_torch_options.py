@@ -61,7 +61,6 @@ def within(found: Any, expected: Any) -> bool:
     return bool((np.abs(found.loss / expected - 1.0) <= 2.0 * found.noise_error + 1e-9).all())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "beta"),
     [*((options, 0.6) for options in OPTIONS), (OPTIONS[0], -0.3), (OPTIONS[4], -0.3), (OPTIONS[3], 0.0)],
@@ -79,7 +78,6 @@ def test_options_follow_the_datas_own_noise(options: dict[str, Any], beta: float
     assert not within(replace(measured, loss=gf.predict(d, method, STEPS, "fitted").loss), expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_edge_is_that_of_the_data(options: dict[str, Any]) -> None:
     d, method = table(), setting(0.6, **options)
@@ -92,7 +90,6 @@ def test_the_edge_is_that_of_the_data(options: dict[str, Any]) -> None:
     assert gf.predict(d, replace(method, learning_rate=1.05 * edges[0]), 10).status == "diverges"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, *OPTIONS[2:]], ids=str)
 def test_the_contour_knows_late_steps_and_the_floor(options: dict[str, Any]) -> None:
     method, d = setting(0.3, 0.3, **options), table()

@@ -200,7 +200,6 @@ def test_torchs_momentum_is_kerass_with_the_ratio_of_the_rates(beta):
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-12)
 
 
-@pytest.mark.slow
 def test_jacobi_schedules_double_the_exponent():
     steps = np.array([300, 1000])
     for zeta in (0.5, 1.0):

@@ -22,7 +22,6 @@ def in_blocks(data, work=1e5):
     return replace(data, whole=0, work=work)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("momentum", "decay"), [(-0.3, 0.05), (0.9, 0.0)])
 def test_the_mean_by_lanczos_is_that_of_the_whole_hessian(momentum, decay):
     # Without batch noise there is nothing else; weight decay shifts every eigenvalue.
@@ -63,7 +62,6 @@ def test_blocks_are_within_their_error_of_the_whole_covariance(share, momentum):
     assert whole.loss[1] / still.loss[1] - 1.0 > 2.0 * blocks.error[1]
 
 
-@pytest.mark.slow
 def test_a_wide_probe_is_that_of_runs():
     data = in_blocks(embeddings(60, 220, 4))  # more features than samples
     assert data.inside(data)[0].blocks == (15, 12)

@@ -132,7 +132,6 @@ def test_error_estimate_covers_weights_that_are_not_gaussian():
     assert not gf.predict(data, gf.SGD(m.learning_rate), steps).few.any()  # without batch noise it is exact
 
 
-@pytest.mark.slow
 def test_error_estimate_covers_losses_that_are_nearly_all_noise_once_the_mean_separates_the_samples():
     # Told by half and by two and a half times too high; without the tails the estimate was .12 and .06.
     data, steps = embeddings(60, 20, 5), [100, 300]
@@ -147,7 +146,6 @@ def test_error_estimate_covers_losses_that_are_nearly_all_noise_once_the_mean_se
     assert gf.predict(data, m, 300).error == pytest.approx(told.error[-1], rel=0.1)
 
 
-@pytest.mark.slow
 def test_batch_noise_is_a_visible_part_of_that_loss():
     # So that a factor 2 in the covariance, or a dropped one, would fail the test above.
     data = blobs()
@@ -156,7 +154,6 @@ def test_batch_noise_is_a_visible_part_of_that_loss():
     assert noisy > 1.1 * full
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [-0.3, 0.0, 0.9])
 def test_full_batch_is_gradient_descent(momentum):
     data = blobs()
@@ -175,7 +172,6 @@ def test_full_batch_is_gradient_descent(momentum):
     assert told.loss[1] == pytest.approx(loss, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_weight_decay_and_label_smoothing_are_those_of_runs():
     data = gf.SoftmaxData.from_features(blobs().features, blobs().labels, label_smoothing=0.1)
     m = gf.SGD(0.1, 0.5, 4, weight_decay=0.4)

@@ -109,7 +109,6 @@ def test_singular_parts_are_those_of_the_engine(nu: float, zeta: float) -> None:
     np.testing.assert_allclose(signal[1], V, rtol=0.01)
 
 
-@pytest.mark.slow
 def test_transition_is_where_both_parts_are_equal() -> None:
     p, noise = gf.PowerLaw(1.5, 2.0), gf.SpectrallyExpressible()
     m = gf.SGD(0.1, 0.0, 100)

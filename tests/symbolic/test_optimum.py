@@ -122,7 +122,6 @@ SIGNS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("nu", "zeta", "n_modes", "negative_helps"), SIGNS)
 def test_sign_of_the_best_momentum(nu: float, zeta: float, n_modes: int | None, negative_helps: bool) -> None:
     """d/dbeta of the exact constant, least over alpha_eff at every beta, and the derived slope at gamma tau2 = 1."""

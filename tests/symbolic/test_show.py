@@ -20,7 +20,6 @@ from genfun.symbolic.paper import paper_form, sum_over_modes
 METHODS = [SGD, Nesterov, GradientDescent]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_paper_forms_equal_what_they_arrange(method: type[Any]) -> None:
     D = derive(method)
