@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -14,9 +15,10 @@ from genfun.sample_space.pairs import PairResponses
 from genfun.sample_space.projection import PairMeasure
 from genfun.sample_space.skeleton import CLOSE_MOMENTUM, WIDE_MOMENTUM, close_skeleton, skeleton
 
-KEPT, FIRST = 512, 2
-"""Answers about single settings that are kept; and methods whose curves are summed over all pairs as long as no few
-were looked for: that takes as long as a dozen curves over all."""
+KEPT = 512
+"""Answers about single settings that are kept."""
+FIRST, FIRST_ASKED = 2, 4
+"""Of so few methods, asked for so often, curves are summed over all pairs as long as no few were looked for."""
 
 
 class FewerPairs:
@@ -59,7 +61,7 @@ class FewerPairs:
     def pairs_for(self, method: Method) -> FewPairs:
         """The pairs that single curves of a method are summed over: few, where those serve.
 
-        The first methods that are asked for have all pairs, and keep them.
+        The first questions are answered with all pairs: to choose few takes as long as some curves.
 
         Parameters
         ----------
@@ -69,14 +71,11 @@ class FewerPairs:
         if beta is None or abs(beta) > CLOSE_MOMENTUM or gamma == 0.0:
             return FewPairs(self.pairs)
         at = SGD(method.learning_rate, beta)
-
-        def found() -> FewPairs:
-            asked = sum(key[0] == "few" for key in self._found_before)
-            if (not self.looked_for_few and asked < FIRST) or self._close is self.pairs:
-                return FewPairs(self.pairs)
-            return departure(self.pairs, self._close, at, gamma)
-
-        few = self.once(("few", at, gamma), found)
+        self._asked.append((at, gamma))
+        few_yet = len(self._asked) <= FIRST_ASKED and len(set(self._asked)) <= FIRST
+        if (few_yet and not self.looked_for_few) or self._close is self.pairs:
+            return FewPairs(self.pairs)
+        few = self.once(("few", at, gamma), lambda: departure(self.pairs, self._close, at, gamma))
         return few if few.serves else FewPairs(self.pairs)
 
     @property
@@ -103,6 +102,11 @@ class FewerPairs:
                 kept.clear()
             kept[key] = find()
         return kept[key]
+
+    @cached_property
+    def _asked(self) -> deque[tuple[SGD, float]]:
+        """The settings that curves were asked for lately."""
+        return deque(maxlen=FIRST_ASKED + 1)
 
     @cached_property
     def _found_before(self) -> dict[tuple[Any, ...], Any]:
