@@ -114,7 +114,7 @@ def test_gathered_and_dense_gradients_agree(monkeypatch):
         losses = []
         for dense in (True, False):
             monkeypatch.setattr(engine, "is_dense", lambda n, b, rows, dense=dense: dense)
-            losses.append(simulate(data, m, steps=30, replicas=5).loss)
+            losses.append(simulate(data, m, 30, 5, "cpu").loss)
         np.testing.assert_allclose(*losses, rtol=1e-11)
 
 
@@ -126,7 +126,7 @@ def test_rows_added_up_where_they_lie_are_those_that_were_copied(monkeypatch):
         losses = []
         for least in (0, np.inf):
             monkeypatch.setattr(engine, "WORTH_SPARSE", least)
-            losses.append(simulate(data, m, steps=30, replicas=5).loss)
+            losses.append(simulate(data, m, 30, 5, "cpu").loss)
         # The order of sums differs, which 30 steps of 6 terms round.
         np.testing.assert_allclose(*losses, rtol=1e-11)
         assert losses[0].min() < 0.9 * losses[0][0, 0]
