@@ -175,10 +175,8 @@ class Spread(Displayed):
         last = int(np.argmax(self.steps))
         mean, sd, step = (np.asarray(x).flat[last] for x in (self.mean, self.sd, self.steps))
         low, high = (np.asarray(self.quantile(q)).flat[last] for q in (0.05, 0.95))
-        return (
-            f"Spread({self.status}: loss {mean:.6g} +- {sd:.3g} at step {step}, "
-            f"90 % of runs in {low:.4g} .. {high:.4g})"
-        )
+        most = f", 90 % of runs in {low:.4g} .. {high:.4g}" if np.isfinite(high) else ""
+        return f"Spread({self.status}: loss {mean:.6g} +- {sd:.3g} at step {step}{most})"
 
 
 def spread(

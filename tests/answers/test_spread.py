@@ -289,3 +289,4 @@ def test_of_a_one_hot_table_a_wide_deviation_is_called_uncertain_a_narrow_one_is
     found = gf.spread(many, gf.SGD(0.3 * gf.max_learning_rate(many, 0.0, 1), batch_size=1), 100)
     assert found.status == "ok"
     assert found.sd > 0.25 * found.mean
+    assert repr(found) == "Spread(diverges: loss inf +- inf at step 400)"
