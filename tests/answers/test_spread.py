@@ -266,6 +266,7 @@ def test_a_spread_beyond_the_range_of_doubles_says_so_in_place_of_numbers(of_dat
     assert np.isinf(found.mean[2])
     assert np.isinf(found.sd[2])
     assert np.isnan(found.quantile(0.5)).tolist() == [False, False, True]
+    assert repr(found) == "Spread(diverges: loss inf +- inf at step 400)"
     assert np.isnan(found.probability_above(1.0)).tolist() == [False, False, True]
     with pytest.raises(ValueError, match="lower the learning rate"):
         found.runs_for(0.1)
@@ -289,4 +290,3 @@ def test_of_a_one_hot_table_a_wide_deviation_is_called_uncertain_a_narrow_one_is
     found = gf.spread(many, gf.SGD(0.3 * gf.max_learning_rate(many, 0.0, 1), batch_size=1), 100)
     assert found.status == "ok"
     assert found.sd > 0.25 * found.mean
-    assert repr(found) == "Spread(diverges: loss inf +- inf at step 400)"

@@ -80,6 +80,7 @@ def test_numba_is_loaded_for_long_simulations_only(monkeypatch):
     pytest.importorskip("numba")
     monkeypatch.delitem(fused.sys.modules, "numba", raising=False)
     monkeypatch.setattr(fused, "_compiled", lambda function: function)
+    monkeypatch.setattr(fused, "_kept", lambda function: False)
     data, m = gaussian([1.0, 0.5, 0.2], [0.5, 0.2, 0.3], 1000, seed=0), gf.SGD(0.1, 0.9, 10)
     # 6 numbers of a row, 10 rows a step: 4e8 * 6 / 60 steps of a run are worth it.
     assert not compiled.is_worth(data, [m], 1_000_000, 30)
