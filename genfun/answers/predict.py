@@ -240,7 +240,7 @@ def predict(
     # Numbers below it have few digits, and none would say so.
     loss = np.where(loss < TINY, 0.0, loss)
     status = _status(loss, error, noise_error, singular)
-    if scheduled and loss.size and loss[wanted == unique[-1]].max() > DIVERGED * case.initial_loss:
+    if scheduled and curve.loss.value()[-1] > DIVERGED * case.initial_loss:
         status = "diverges"
     return Prediction(wanted, loss, error, status, log_loss, curve.route, case.problem, method, case.noise, noise_error)
 
