@@ -117,10 +117,6 @@ class PairResponses:
         top, start, bottom = _heavy_ball(beta, self.gamma, q, a_j, a_k)
         return top / bottom, start / bottom
 
-    def dressing(self, q: Any, a_j: Any, a_k: Any) -> Any:
-        """D, by which u0 and v0 are divided; arguments as for `raw`."""
-        return self._dressing(q, a_j, a_k, self.raw(q, a_j, a_k)[0])
-
     def _dressing(self, q: Any, a_j: Any, a_k: Any, u0: Any) -> Any:
         return 1.0 + self.gamma * (1.0 - q) * (a_j * a_k) * u0
 
