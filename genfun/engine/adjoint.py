@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import compiled_loop, writable
 from genfun._typing import Array, Float
 from genfun.engine.recursion import joint_modes
 from genfun.engine.scheduled import Extent, schedule_measures
@@ -148,7 +149,6 @@ def compiled() -> Callable[..., Any] | None:
     """`differentiate` by numba; None without it."""
     if kernel.compiled() is None:
         return None
-    import numba
     from numba import extending
 
     of_modes, copying = unwrap(pull_by_mode), unwrap(put_by_mode)
@@ -164,10 +164,7 @@ def compiled() -> Callable[..., Any] | None:
     # Sums in any order, so that they run in parallel lanes.
     extending.overload(pull, jit_options={"fastmath": {"reassoc", "contract"}})(implementation)
     extending.overload(put)(copied)
-    try:
-        return numba.njit(cache=True)(unwrap(differentiate))
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(unwrap(differentiate))
+    return compiled_loop(differentiate)
 
 
 class RateGradient:
@@ -225,14 +222,14 @@ class RateGradient:
         if not self._merges:
             return self
         capacity, signal = (
-            SpectralMeasure.trusted(self.modes[0], w).compress(WIDE_BINS, FEW_NODES)
+            SpectralMeasure.trusted(self.modes[0].copy(), w).compress(WIDE_BINS, FEW_NODES)
             for w in (self.modes[1].copy(), self.start[0].copy())
         )
         nodes, weights, start = joint_modes(capacity, signal)
         if 2 * nodes.size > self.modes[0].size:
             return self
         fewer = copy(self)
-        fewer.modes = (nodes, weights)
+        fewer.modes = (writable(nodes), writable(weights))
         fewer.start = np.zeros((3, nodes.size))
         fewer.start[0] = start
         return fewer
@@ -240,8 +237,8 @@ class RateGradient:
     def _every(self, rates: Array, momenta: Array | None, gammas: Array | None) -> tuple[Array, Array]:
         count = np.ones(rates.size)
         return (
-            self.momentum * count if momenta is None else np.ascontiguousarray(momenta),
-            self.gamma * count if gammas is None else np.ascontiguousarray(gammas),
+            self.momentum * count if momenta is None else writable(momenta),
+            self.gamma * count if gammas is None else writable(gammas),
         )
 
     def excess(

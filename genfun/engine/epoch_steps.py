@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import compiled_loop
+
 MOST_MEMORY = 9.0
 """Of a mode, over its second moment: what is left out is told up to here."""
 TINY = float(np.finfo(np.float64).tiny)
@@ -212,10 +214,9 @@ def advance(state: Any, setting: Any, updates: Any, modes: Any, epoch: Any, told
 def compiled() -> Callable[..., Any] | None:
     """`advance` by numba; None without it."""
     try:
-        import numba
+        from numba import extending
     except ImportError:
         return None
-    from numba import extending
 
     of_step = unwrap(step_by_pair)
 
@@ -223,7 +224,4 @@ def compiled() -> Callable[..., Any] | None:
         return of_step
 
     extending.overload(step, jit_options={"fastmath": {"reassoc", "contract"}})(implementation)
-    try:
-        return numba.njit(cache=True)(unwrap(advance))
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(unwrap(advance))
+    return compiled_loop(advance)

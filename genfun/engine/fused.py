@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import compiled_loop
+
 WORTH_LOADING, WORTH_COMPILING = 2.8e8, 4e8
 """Points times modes, or steps times modes, from which on numba is loaded: three quarters of a second of NumPy, as long
 as loading and the compiled loops take. And where the loops are yet to be compiled, once for an installation."""
@@ -141,12 +143,7 @@ def steps_of_settings(
 
 @lru_cache(maxsize=8)
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    import numba
-
-    try:
-        return numba.njit(cache=True, fastmath=FAST, error_model="numpy")(function)
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(fastmath=FAST, error_model="numpy")(function)
+    return compiled_loop(function, fastmath=FAST, error_model="numpy")
 
 
 def loaded(function: Callable[..., Any], work: float = 0.0) -> Callable[..., Any] | None:

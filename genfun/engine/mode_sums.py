@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import read_only
 from genfun._typing import Array, Shaped
 from genfun.engine.fused import loaded, sums_at_points
 from genfun.methods.base import Method
@@ -143,7 +144,7 @@ class ModeSums:
     def __init__(self, degrees: tuple[int, int, int], nodes: Array, columns: Sequence[tuple[int, Array]]) -> None:
         self._degrees, self._parts = degrees, [part for part, _ in columns]
         self.size = nodes.size
-        self._nodes, self._columns = nodes, columns
+        self._nodes, self._columns = read_only(nodes), columns
         self._powers, self._weights = self._table(np.float64)
         self._extended: tuple[Array, Array] | None = None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genfun import _check
+from genfun._loops import writable
 from genfun._typing import Array, Float, Int
 from genfun.engine.contour_curve import LossCurve
 from genfun.engine.fine import FULL_MODES
@@ -232,7 +233,8 @@ class ScheduledRecursion:
             known = np.minimum(steps, max(self.last - 1, 0))
             rates, momenta, sizes = self.method.at(known) if self.last else (np.zeros(1), np.zeros(1), None)
             gammas = sampling_factors(self.problem, self.method, sizes, steps.size)
-            pace = paces(self.method, self.problem.lambda_max, steps, rates)
+            pace = tuple(map(writable, paces(self.method, self.problem.lambda_max, steps, rates)))
+            momenta, gammas = writable(momenta), writable(gammas)
             out = (np.empty(steps.size), np.zeros(steps.size, dtype=np.int64))
             with np.errstate(over="ignore", invalid="ignore"):
                 self._scale = int(

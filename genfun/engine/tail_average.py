@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import compiled_loop
 from genfun._typing import Array, Float
 from genfun.engine.adjoint import RateGradient
 from genfun.schedules import kernel
@@ -84,7 +85,6 @@ def compiled() -> Callable[..., Any] | None:
     """`follow` by numba; None without it."""
     if kernel.compiled() is None:
         return None
-    import numba
     from numba import extending
 
     one = unwrap(respond)
@@ -93,10 +93,7 @@ def compiled() -> Callable[..., Any] | None:
         return one
 
     extending.overload(respond)(implementation)
-    try:
-        return numba.njit(cache=True)(unwrap(follow))
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(unwrap(follow))
+    return compiled_loop(follow)
 
 
 def tail_excess(engine: RateGradient, rate: float, steps: int) -> Float[Array, " T"]:

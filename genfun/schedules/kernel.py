@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import compiled_loop
+
 LARGE, SMALL = 1e90, 1e-90
 """Between these the moments are left as they are; beyond, they are rescaled by a power of two."""
 WORTH_COMPILING = 30_000
@@ -112,7 +114,6 @@ def compiled() -> Callable[..., Any] | None:
     """`advance` by numba, kept on disk between runs where a folder can be written; None without numba."""
     if importlib.util.find_spec("numba") is None:
         return None
-    import numba
     from numba import extending
 
     # The functions proper: type checkers may have wrapped them.
@@ -136,10 +137,7 @@ def compiled() -> Callable[..., Any] | None:
         return unwrap(step)
 
     extending.overload(step, inline="always")(of_step)
-    try:
-        return numba.njit(cache=True)(unwrap(advance))
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(unwrap(advance))
+    return compiled_loop(advance)
 
 
 def kernel(steps: int) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from genfun._loops import read_only
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
 from genfun.engine.fused import loaded
@@ -155,7 +156,7 @@ def run_compiled(
     state, factors, losses, slots = laid_out(space, settings, shape, kept, arrays)
     samples = space.errors is None
     given = np.zeros((1, space.start.shape[0])) if space.errors is None else space.errors
-    table, weights, errors = map(_locked, (arrays.table(space.rows), arrays.put(space.weights), arrays.put(given)))
+    table, weights, errors = map(read_only, (arrays.table(space.rows), arrays.put(space.weights), arrays.put(given)))
     last, t = int(kept[-1]), 0
     while t < last:
         block = next(blocks)[: last - t]
@@ -165,10 +166,3 @@ def run_compiled(
     with np.errstate(over="ignore", invalid="ignore"):
         losses[-1] = arrays.weighted(state[0] ** 2, weights)
     return collected(losses, space, settings, arrays)
-
-
-def _locked(array: Array) -> Array:
-    """A view that is read only: numba compiles for either kind, here for one."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
