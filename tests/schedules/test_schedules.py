@@ -12,6 +12,7 @@ import pytest
 import genfun as gf
 from genfun.answers.steps_to_loss import steps_to_loss
 from genfun.engine import scheduled
+from genfun.engine.adjoint import RateGradient
 from genfun.engine.recursion import Recursion
 from genfun.noise import sampling_factor
 from genfun.schedules import (
@@ -143,6 +144,22 @@ def test_compiled_and_plain_kernels_agree():
             result.append((out[0], out[1], state, np.array(scale)))
         for one, other in zip(*result, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-300)
+
+
+def test_arrays_of_every_kind_share_one_compiled_loop():
+    pytest.importorskip("numba")
+    loop, rates = kernel.compiled(), np.full(40, 0.1)
+    rates.setflags(write=False)
+    for method in (
+        ScheduledSGD(0.1, 0.0, 10),
+        ScheduledSGD(rates, 0.5, 10),
+        ScheduledSGD(rates, -rates, np.arange(1, 41)),
+    ):
+        gf.predict(gf.PowerLaw(1.5, 0.5, n_modes=50), method, 30)
+    coarse = RateGradient(gf.PowerLaw(1.5, 0.5), gf.SpectrallyExpressible(), 0.0, 0.1, 40_000, 0.5)
+    assert coarse.coarser() is not coarse
+    coarse.excess(np.full(40_000, 0.5))
+    assert len(loop.signatures) == 1
 
 
 def test_the_answer_does_not_depend_on_numba(monkeypatch):
