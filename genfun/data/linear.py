@@ -354,7 +354,9 @@ class LinearData(Displayed):
 
     @cached_property
     def residuals(self) -> Float[Array, "n outputs"]:
-        """y minus the predictions at the optimum."""
+        """y minus the predictions at the optimum; 0 where targets are fitted exactly: rounding would be a floor."""
+        if self.noise_variance == 0.0:
+            return np.zeros((self.n_samples, self.coefficients.shape[1]))
         return np.vstack([y - phi @ self.coefficients for phi, y in self.blocks()])
 
     def seen(self, weights: Shaped[Array, "rank m"]) -> Shaped[Array, "n m"]:

@@ -198,9 +198,6 @@ def moments_along(data: Any, begin: Float[Array, "states rank"], steps: Iterator
     m = begin.shape[0]
     error = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
     residual = np.asarray(data.residuals, float).reshape(phi.shape[0], -1)
-    if data.noise_variance == 0.0:
-        # What rounding leaves of targets that are fitted exactly would be a floor.
-        residual = np.zeros_like(residual)
     mean: Any = [x[:, None] * error for x in begin]
     moment: Any = [[x @ y.T for y in mean] for x in mean]
     square = (residual**2).sum(axis=1)

@@ -107,6 +107,42 @@ def test_bad_arguments_are_refused():
         noise_scale(LAM, gf.SGD(0.1), 1)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.9, -0.5])
+def test_the_noise_error_covers_a_gradient_that_is_nearly_all_noise(beta):
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((60, 15)) * np.geomspace(1.0, 0.1, 15)
+    data = gf.LinearData.from_features(X, X.sum(axis=1) + 0.3 * rng.standard_normal(60))
+    method, steps = gf.SGD(0.3 * float(gf.max_learning_rate(data, beta, 8)), beta, 8), [0, 10, 100, 1000]
+    exact, measured = (noise_scale(data, method, steps, noise) for noise in ("exact", "measured"))
+    assert exact.noise_error.tolist() == [0.0] * 4
+    assert measured.noise_error[0] == 0.0
+    assert 1e-5 < measured.noise_error[-1] < 0.05
+    assert (measured.noise_error[-1] > 2.5 * gf.predict(data, method, 1000).noise_error).all()
+    for name in ("samples", "gradient"):
+        off = np.abs(getattr(measured, name) / getattr(exact, name) - 1.0)
+        assert off[-1] > 100.0 * measured.error[-1]  # which is that of the computation alone
+        assert (off <= measured.error + measured.noise_error).all()
+    still = noise_scale(data, gf.SGD(method.learning_rate, beta), steps)
+    assert still.noise_error.tolist() == [0.0] * 4
+    assert np.isnan(noise_scale(data, method, steps, "fitted").noise_error).all()
+
+
+def test_data_that_are_fitted_exactly_have_no_floor_of_rounding():
+    rng = np.random.default_rng(3)
+    data = gf.LinearData.from_features(rng.standard_normal((12, 20)), rng.standard_normal((12, 2)))
+    assert data.noise_variance == 0.0
+    assert not data.residuals.any()
+    assert data.residuals.shape == (12, 2)
+    method = gf.SGD(0.5 * float(gf.max_learning_rate(data, 0.5, 6)), 0.5, 6)
+    steps = [0, 300, 1500]
+    exact, measured = (noise_scale(data, method, steps, noise) for noise in ("exact", "measured"))
+    assert exact.gradient[-1] < 1e-40
+    assert (np.abs(measured.samples / exact.samples - 1.0) <= measured.error + measured.noise_error).all()
+    deviation = gf.spread(data, method, steps[1:]).sd
+    loss = gf.predict(data, method, steps[1:]).loss
+    assert (deviation < 100.0 * loss).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", [-0.4, 0.6])
 def test_the_exact_noise_of_data_is_followed_step_by_step_and_refused_where_that_takes_too_long(beta):
