@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import genfun as gf
+from genfun.answers.best._sensitivity import crossings, outwards
 from genfun.answers.best.budget import StepTime, fit_step_time
 from genfun.engine.many import losses_at
 from genfun.engine.recursion import Recursion
@@ -105,6 +106,20 @@ def test_negative_momentum_wins_in_the_noise_phase_and_positive_in_the_signal_ph
     quiet = gf.optimize(gf.PowerLaw(1.5, 0.5, n_modes=1000), 10, steps=1000)
     assert quiet.method.momentum > 0.5
     assert quiet.gain > 0.1
+
+
+@pytest.mark.parametrize("width", [1.0, 15.0, 30.0])
+def test_ranges_look_further_only_where_the_nearest_losses_are_too_low(width):
+    values, limit, asked = np.arange(21.0), np.log(1.05), []
+    losses = ((values - 12.0) / width) ** 2
+
+    def found(at):
+        asked.extend(at.tolist())
+        return losses[at]
+
+    row, reach = outwards(found, 21, 12, (3, 4)), width * np.sqrt(limit)
+    assert crossings(values, row, 12, limit) == crossings(values, losses, 12, limit)
+    assert sorted(asked) == list(range(9 if reach < 3.0 else 0, 17 if reach < 4.0 else 21))
 
 
 def test_sensitivity_is_a_rise_of_5_per_cent():

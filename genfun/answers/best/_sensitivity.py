@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from genfun.answers.best._search import Search
 
 MARGIN = 0.05
 """The rise of the loss, as a fraction, that the ranges stand for."""
+NEAR_RATES, NEAR_MOMENTA = (12, 20), (16, 16)
+"""Of the settings below and above the best, those that are looked at first: most ranges end among them."""
 
 
 def crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple[float, float]:
@@ -39,6 +42,29 @@ def crossings(values: Array, losses: Array, centre: int, limit: float) -> tuple[
     return side(range(centre - 1, -1, -1)), side(range(centre + 1, values.size))
 
 
+def outwards(losses: Callable[[Array], Array], size: int, centre: int, near: tuple[int, int]) -> Array:
+    """Losses of settings in a row; nan beyond the nearest on a side where one of these is above the limit already.
+
+    Parameters
+    ----------
+    losses : callable
+        Of the settings at some places.
+    size : int
+        Of the row.
+    centre : int
+        Place of the best.
+    near : (int, int)
+        How many on either side are the nearest.
+    """
+    found, low, high = np.full(size, np.nan), max(centre - near[0], 0), min(centre + near[1] + 1, size)
+    found[low:high] = losses(np.arange(low, high))
+    above = found > found[centre] + math.log1p(MARGIN)
+    for inner, rest in ((slice(low, centre), np.arange(low)), (slice(centre + 1, high), np.arange(high, size))):
+        if rest.size and not above[inner].any():
+            found[rest] = losses(rest)
+    return found
+
+
 def rate_range(search: Search, method: Any, top: float) -> tuple[float, float]:
     """Learning rates of at most 5 % more loss, the momentum kept.
 
@@ -53,7 +79,8 @@ def rate_range(search: Search, method: Any, top: float) -> tuple[float, float]:
     low = method.learning_rate * np.geomspace(0.02, 1.0, 40)
     high = method.learning_rate + (top - method.learning_rate) * np.linspace(0.0, 1.0, 41)[1:-1] ** 2
     rates = np.concatenate((low, high))
-    losses = search.losses(rates, np.full(rates.size, getattr(method, "momentum", 0.0)))
+    betas = np.full(rates.size, getattr(method, "momentum", 0.0))
+    losses = outwards(lambda at: search.losses(rates[at], betas[at]), rates.size, 39, NEAR_RATES)
     return crossings(rates, losses, 39, losses[39] + math.log1p(MARGIN))
 
 
@@ -70,5 +97,6 @@ def momentum_range(search: Search, method: Any) -> tuple[float, float]:
     below = y - (y + cap) * np.linspace(1.0, 0.0, 31)[:-1] ** 2
     above = y + (cap - y) * np.linspace(0.0, 1.0, 31)[1:] ** 2
     betas = np.tanh(np.concatenate((below, [y], above)))
-    losses = search.losses(np.full(betas.size, method.learning_rate), betas)
+    rates = np.full(betas.size, method.learning_rate)
+    losses = outwards(lambda at: search.losses(rates[at], betas[at]), betas.size, 30, NEAR_MOMENTA)
     return crossings(betas, losses, 30, losses[30] + math.log1p(MARGIN))
