@@ -9,7 +9,7 @@ import numpy as np
 from genfun._typing import Array, Bool, Float, Shaped
 from genfun.sample_space.projection import symmetric
 
-TOGETHER = 512
+TOGETHER = 1024
 """Systems eliminated together, so that they stay in the cache."""
 FEW = 200
 """Systems up to which a whole triangle is changed at once; of more, the columns one by one stay in a nearer cache."""
