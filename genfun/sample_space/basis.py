@@ -39,12 +39,15 @@ class SampleBasis:
         In the subspace of the search.
     products : float
         Products with the features that it took, in products with the operator.
+    first : array, shape (r,), or None
+        The diagonal of the first moment, which has nothing else, in double precision where that was wanted.
     """
 
     vectors: Float[Array, "N m"]
     moments: Float[Array, "m pairs"]
     coordinates: Float[Array, "k m"]
     products: float
+    first: Float[Array, " r"] | None = None
 
 
 def at_share(x: float, beta: float, lambda_max: float) -> SGD:
@@ -108,12 +111,10 @@ def chosen(space: GalerkinSpace, columns: list[Float[Array, " _"]], double: bool
         for packed, vector in zip(moments, vectors.T, strict=True):
             packed[:] = features.moment(vector)
     else:
-        found = space.moment(coordinates.T)
-        moments = space.features.fetch(found) if double or not space.features.host else found
-    if double and space.features.host:
-        first, second = features.pair_index
-        moments[0] = np.where(first == second, features.lam[first] / np.sqrt(features.size), 0.0)
-    return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves)
+        moments = space.moment(coordinates.T)
+        moments = moments if space.features.host else space.features.fetch(moments)
+    first = features.lam / np.sqrt(features.size) if double and space.features.host else None
+    return SampleBasis(vectors, moments, coordinates, 0.5 * space.halves, first)
 
 
 def sample_basis(

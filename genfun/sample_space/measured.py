@@ -254,7 +254,8 @@ def project(data: Any, basis: SampleBasis) -> MeasuredNoise:
         labels = label_moments(data.blocks, basis.vectors, data.coefficients)
     else:  # Residuals at the rounding of the targets are none.
         labels = np.zeros((basis.vectors.shape[1], data.rank)), np.zeros(basis.vectors.shape[1])
-    pairs = pair_measure(basis.moments, labels, data.eigenvalues, data.coefficients, data.n_samples)
+    at = data.eigenvalues, data.coefficients, data.n_samples
+    pairs = pair_measure(basis.moments, labels, *at, first=basis.first)
     return MeasuredNoise(pairs, basis.vectors, data.n_samples, basis.products)
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
 from genfun._typing import Array, Bool, Float, Int, Shaped
-from genfun.problems.bins import bin_edges
 from genfun.problems.measure import BIN_WIDTH, NODES_PER_BIN
+from genfun.sample_space.interpolation import Interpolation, interpolation
 
-RESOLVED = 1e-13
-"""Relative distance below which two eigenvalues count as one."""
 MIXTURES = 8
 """Random mixtures of weights that are compared in place of all: of 8 normal numbers all are below a half of their
 spread five times in ten thousand."""
@@ -130,73 +128,6 @@ class PairMeasure:
         return f"PairMeasure({self.size} vectors, {self.nodes.size} nodes, {self.first.size} pairs)"
 
 
-@dataclass(frozen=True)
-class Interpolation:
-    """Interpolation in log lambda, bin by bin, from nodes to the eigenvalues.
-
-    Parameters
-    ----------
-    nodes : array, shape (n,)
-        Ascending.
-    bins : list of (slice, matrix or None)
-        For every bin the eigenvalues (ascending) and the matrix (eigenvalues, nodes) of Lagrange polynomials; None
-        where the eigenvalues are the nodes.
-    """
-
-    nodes: Float[Array, " n"]
-    bins: list[tuple[slice, Array | None]]
-
-    def fold(self, values: Float[Array, "r ..."]) -> Float[Array, "n ..."]:
-        """Weights on the eigenvalues, along the first axis, moved to the nodes."""
-        parts = [values[rows] if matrix is None else matrix.T @ values[rows] for rows, matrix in self.bins]
-        return np.concatenate(parts)
-
-
-def interpolation(lam: Float[Array, " r"], width: float = BIN_WIDTH, count: int = NODES_PER_BIN) -> Interpolation:
-    """Chebyshev points in the bins of `bin_edges` (`genfun.problems.bins`); bins of few eigenvalues are kept.
-
-    Unlike Gauss nodes they do not depend on weights, of which there are many here, of both signs. They include the ends
-    of their bin, and so the ends of the spectrum, where the poles of the modes are.
-
-    Parameters
-    ----------
-    lam : array, shape (r,)
-        Ascending eigenvalues > 0.
-    width : float
-        Width of a bin in the logit coordinate, see `bin_edges`.
-    count : int
-        Nodes in a bin.
-    """
-    step = np.diff(lam)
-    apart = np.flatnonzero(step > RESOLVED * lam[1:])
-    if apart.size < 2 * count:
-        edges = np.array([], dtype=float)
-    else:
-        edges = bin_edges(float(lam[0]), float(lam[-1]), (float(step[apart[0]]), float(step[apart[-1]])), width)
-    starts = np.unique(np.concatenate(([0], np.searchsorted(lam, edges, side="right"), [lam.size])))
-    nodes, bins = [], []
-    for start, stop in pairwise(starts.tolist()):
-        x = lam[start:stop]
-        if edges.size == 0 or x.size <= count:
-            nodes.append(x)
-            if bins and bins[-1][1] is None:  # neighbours that are kept go together
-                start = bins.pop()[0].start
-            bins.append((slice(start, stop), None))
-            continue
-        s = np.cos(np.pi * np.arange(count)[::-1] / (count - 1.0))
-        low, high = np.log(x[0]), np.log(x[-1])
-        # All eigenvalues of a bin may be one to rounding: then every node is as good as any.
-        half = max(0.5 * (high - low), 1e-14)
-        at = (np.log(x) - 0.5 * (low + high)) / half
-        matrix = np.ones((x.size, count))
-        for k in range(count):
-            for other in np.delete(np.arange(count), k):
-                matrix[:, k] *= (at - s[other]) / (s[k] - s[other])
-        nodes.append(np.exp(0.5 * (low + high) + half * s))
-        bins.append((slice(start, stop), matrix))
-    return Interpolation(np.concatenate(nodes), bins)
-
-
 def label_moments(
     blocks: Callable[[], Any], basis: Float[Array, "N m"], coefficients: Float[Array, "r outputs"]
 ) -> tuple[Float[Array, "m r"], Float[Array, " m"]]:
@@ -283,7 +214,9 @@ class PairFold:
         """
         return self.rule.fold(self.rule.fold(weights).T)[self.first, self.second] * self._twice
 
-    def products(self, packed: Float[Array, "m pairs"], other: Float[Array, "r r"]) -> tuple[Array, Array]:
+    def products(
+        self, packed: Float[Array, "m pairs"], other: Float[Array, "r r"], diagonal: Float[Array, " r"] | None = None
+    ) -> tuple[Array, Array]:
         """Folds of the products, entry by entry, of any two of several matrices, and of each with another one.
 
         From the packed matrices, some rows at a time, so that what is multiplied stays in the cache; and of what is
@@ -295,6 +228,8 @@ class PairFold:
             Symmetric, of descending eigenvalues.
         other : array, shape (r, r)
             Symmetric, of ascending eigenvalues.
+        diagonal : array, shape (r,), optional
+            That of the first of the matrices, of ascending eigenvalues, where it has nothing else.
 
         Returns
         -------
@@ -308,6 +243,8 @@ class PairFold:
             for start in range(rows.start, rows.stop, MIRRORED):
                 some = slice(start, min(start + MIRRORED, rows.stop))
                 factors = [*self._lower(packed, some), other[some, : some.stop]]
+                if diagonal is not None:
+                    factors[0][:] = np.diag(diagonal[: some.stop])[start:]
                 turned = None if matrix is None else matrix[start - rows.start : some.stop - rows.start].T
                 work = np.empty_like(factors[0])
                 pairs = [(a, b) for a, b in combinations_with_replacement(range(m + 1), 2) if a < m]
@@ -339,6 +276,7 @@ def pair_measure(
     n_samples: int,
     width: float = BIN_WIDTH,
     count: int = NODES_PER_BIN,
+    first: Float[Array, " r"] | None = None,
 ) -> PairMeasure:
     r"""The weights of all pairs, moved to few nodes: :math:`W = \Lambda^T w \Lambda`, Lambda interpolates.
 
@@ -356,16 +294,20 @@ def pair_measure(
         N.
     width, count : float and int
         See `interpolation`; width 0 keeps every eigenvalue.
+    first : array, shape (r,), optional
+        The diagonal of the first moment, where it has nothing else: better than `moments`, which may be single.
     """
     fold = PairFold(eigenvalues, width, count)
     start = (coefficients @ coefficients.T)[::-1, ::-1]
-    kernel, source = fold.products(moments, start)
+    kernel, source = fold.products(moments, start, None if first is None else first[::-1])
     kernel *= n_samples
     source *= n_samples
     rule, lam = fold.rule, eigenvalues[::-1]
     modes, floor = labels
     at = np.arange(lam.size)
     diagonals = n_samples * moments[:, -1 - at * (at + 3) // 2].astype(np.float64)
+    if first is not None:
+        diagonals[0] = n_samples * first[::-1]
     return PairMeasure(
         rule.nodes,
         fold.first,

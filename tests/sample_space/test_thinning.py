@@ -12,7 +12,7 @@ from genfun.sample_space import projected_curve, streamed
 from genfun.sample_space.basis import sample_basis
 from genfun.sample_space.galerkin import GalerkinSpace
 from genfun.sample_space.pairs import PairResponses
-from genfun.sample_space.projection import PairFold
+from genfun.sample_space.projection import PairFold, pair_measure
 from genfun.sample_space.skeleton import CROWDED, _interpolated
 from genfun.sample_space.sketch import LATE_WEIGHT, sketched
 from genfun.sample_space.streamed import features_of
@@ -42,6 +42,19 @@ def test_products_of_packed_matrices_fold_as_those_of_whole_ones(rank: int, widt
     for found, a in zip(source, whole, strict=True):
         expected = fold(a * other)
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=rounding * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("rank", "width"), [(150, 0.7), (70, 0.0)])
+def test_a_first_moment_that_is_known_better_is_taken_in_double_precision(rank: int, width: float) -> None:
+    rng, m = np.random.default_rng(0), 3
+    lam, (rows, columns) = np.arange(1.0, rank + 1.0) ** -1.5, np.triu_indices(rank)
+    moments, first = rng.standard_normal((m, rows.size)).astype(np.float32), lam / 7.0
+    exact = moments.astype(np.float64)
+    exact[0] = np.where(rows == columns, first[rows], 0.0)
+    given = (np.zeros((m, rank)), np.zeros(m)), lam, rng.standard_normal((rank, 1)), 50, width
+    found, expected = pair_measure(moments, *given, first=first), pair_measure(exact, *given)
+    for name in ("kernel", "source", "norms", "gradient"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 @pytest.mark.parametrize("columns", [40, 300])
