@@ -63,8 +63,9 @@ def exact_curve(data: Any, method: Any, steps: Int[Array, " t"]) -> LossCurve:
     averaged: Any = method if isinstance(method, Averaged) else None
     begin = averaged.start if averaged is not None and averaged.is_uniform else None
     for t, (moment, mean) in enumerate(state_moments(data, method, losses.size - 1)):
+        here = 0.5 * float(lam @ np.diag(moment[0][0]))
         if averaged is None or (begin is not None and t <= begin):
-            losses[t] = 0.5 * float(lam @ np.diag(moment[0][0])) + floor
+            losses[t] = here + floor
         else:
             count = 1 if begin is None else t - begin
             losses[t] = 0.5 * float(lam @ np.diag(moment[-1][-1])) / count**2 + floor
@@ -73,7 +74,7 @@ def exact_curve(data: Any, method: Any, steps: Int[Array, " t"]) -> LossCurve:
             for i in range(len(mean)):
                 moment[i][-1][:] = moment[-1][i][:] = 0.0
         # The weights leave the range of doubles long before a short average of them does.
-        if not max(losses[t], 0.5 * float(lam @ np.diag(moment[0][0]))) <= LARGEST:
+        if not max(losses[t], here) <= LARGEST:
             break
     exponent = np.zeros(steps.size, dtype=np.int64)
     return LossCurve(Scaled(losses[steps], exponent), EPS * (64.0 + 16.0 * steps), "exact second moments")
@@ -198,26 +199,24 @@ def moments_along(data: Any, begin: Float[Array, "states rank"], steps: Iterator
     m = begin.shape[0]
     error = -np.asarray(data.coefficients, float).reshape(lam.size, -1)
     residual = np.asarray(data.residuals, float).reshape(phi.shape[0], -1)
-    mean: Any = [x[:, None] * error for x in begin]
-    moment: Any = [[x @ y.T for y in mean] for x in mean]
-    square = (residual**2).sum(axis=1)
+    mean: Any = begin[:, :, None] * error
+    moment: Any = mean[:, None] @ mean.swapaxes(1, 2)[None]
+    square, between = (residual**2).sum(axis=1), np.outer(lam, lam)
+    rows: Any = None
+    update = kick = np.empty(0)
     yield moment, mean
     for step in steps:
-        c, update, kick = moment[0][0], step.rows, step.kick
-        noise: Any = np.zeros_like(c)
+        if step.rows is not rows:
+            rows, kick = step.rows, np.asarray(step.kick, float)
+            update = np.array(rows, float)
+        c = moment[0, 0]
+        half: Any = sum(update[:, k, None, :, None] * moment[k] for k in range(m))
+        moment = sum(half[:, k, None] * update[:, k, None, :] for k in range(m))
         if step.variance > 0.0:
             power = np.einsum("ij,ij->i", phi @ c, phi) - 2.0 * (residual * (phi @ mean[0])).sum(axis=1) + square
-            noise = (phi.T * (power / phi.shape[0])) @ phi - np.outer(lam, lam) * c
-            noise *= step.variance
-        half = [[sum(update[i][k][:, None] * moment[k][j] for k in range(m)) for j in range(m)] for i in range(m)]
-        moment = [
-            [
-                sum(half[i][k] * update[j][k][None, :] for k in range(m)) + float(kick[i] * kick[j]) * noise
-                for j in range(m)
-            ]
-            for i in range(m)
-        ]
-        mean = [sum(update[i][k][:, None] * mean[k] for k in range(m)) for i in range(m)]
+            noise = step.variance * ((phi.T * (power / phi.shape[0])) @ phi - between * c)
+            moment += np.multiply.outer(np.outer(kick, kick), noise)
+        mean = sum(update[:, k, :, None] * mean[k] for k in range(m))
         yield moment, mean
 
 

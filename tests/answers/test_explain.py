@@ -198,6 +198,7 @@ def test_a_best_setting_is_told_so():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 def test_data_bring_their_own_noise_and_its_error():
     d = gaussian(k[:8] ** -1.5, k[:8] ** -1.75, n_samples=40, noise_variance=0.01, seed=0)
     own = gf.explain(d, gf.SGD(0.1, 0.0, 6), 50)

@@ -73,7 +73,7 @@ def test_held_out_rows_are_told_beside_the_training_ones(table, tmp_path):
 @pytest.mark.slow
 def test_digits_are_classes_and_held_out_ones_have_their_scale():
     words = ("predict", "mnist", "--model", "pixels", "--n", 100, "--cross-entropy", "--batch-size", 8)
-    found = result_of(*words, "--learning-rate", 1, "--steps", "0,20", "--holdout", 0.2)
+    found = result_of(*words, "--learning-rate", 1, "--steps", "0,5", "--holdout", 0.2)
     assert found["loss"][0] == pytest.approx(np.log(10.0))
     assert found["loss"][1] < found["test_loss"][1] < found["test_loss"][0] == pytest.approx(np.log(10.0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from command_line import run
 import genfun as gf
 from genfun.cli import main
 from genfun.cli.schedule import schedule
+from genfun.experiments.sweeps import pool
 from genfun.symbolic import page
 from genfun.symbolic.page import show
 
@@ -97,6 +99,8 @@ def formulas(*arguments: Any, **options: Any) -> str:
 )
 def test_files_hold_what_is_printed(command, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(page, "show", formulas)
+    # A process takes a second to start, and there are three sweeps.
+    monkeypatch.setattr(pool, "Processes", lambda workers: pool.Given(ThreadPoolExecutor(workers)))
     words = (command, *(DRAWN | WORDS)[command])
     text = run(*words, "--out", "a.txt").stdout
     assert text == Path("a.txt").read_text(encoding="utf-8") + "wrote a.txt\n"

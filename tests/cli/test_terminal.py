@@ -94,9 +94,12 @@ def test_python_m_genfun_runs_without_colour_when_piped():
 
 ON_A_FULL_DISK = """
 import json, os, resource, sys, warnings
+from concurrent.futures import ThreadPoolExecutor
 from genfun.cli import main
+from genfun.experiments.sweeps import pool
 from genfun.symbolic import page
 
+pool.Processes = lambda workers: pool.Given(ThreadPoolExecutor(workers))  # a process takes a second to start
 page.show = lambda *method, **form: 200 * "x"  # formulas of a method take a second to derive
 
 def run(words):

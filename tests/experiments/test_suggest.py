@@ -188,15 +188,15 @@ def three_classes():
 @pytest.mark.slow
 def test_a_last_layer_under_cross_entropy_reaches_the_predicted_loss_from_its_own_weights(three_classes):
     model, samples = three_classes
-    s = gf.suggest(model, nn.CrossEntropyLoss(), samples, steps=60, batch_size=6)
-    first, mean, error = crossed(model, s.optimizer, samples, 6, 60, 16)
+    s = gf.suggest(model, nn.CrossEntropyLoss(), samples, steps=30, batch_size=6)
+    first, mean, error = crossed(model, s.optimizer, samples, 6, 30, 16)
     assert s.kind == "softmax"
     assert s.prediction.loss[0] == pytest.approx(first, rel=1e-9)
     assert first > 1.1 * np.log(3.0)  # weights of 0 would start at log 3
     assert abs(mean - s.loss) < 2.5 * error + 0.03 * s.loss
     for rate, beta in ((0.01, 0.0), (0.01, 0.9), (0.1, 0.0)):
         make = partial(torch.optim.SGD, list(model[2].parameters()), lr=rate, momentum=beta)
-        habit = crossed(model, make, samples, 6, 60, 8)
+        habit = crossed(model, make, samples, 6, 30, 8)
         assert mean < habit[1] + 2.5 * np.hypot(error, habit[2])
 
 

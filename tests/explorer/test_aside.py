@@ -51,6 +51,7 @@ def test_all_of_it_is_in_the_link() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 def test_in_epochs_curve_and_first_words_are_those_of_predict_and_the_rest_says_fresh(table: str) -> None:
     data, run = gf.data.load(table), gf.SGD(0.2, 0.0, 8, sampling="epochs")
     found = model.curve(EPOCHS, table).prediction
@@ -76,6 +77,7 @@ def test_an_uncertain_answer_in_epochs_says_so(table: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("coarse_searches")
 def test_batches_with_replacement_are_those_of_every_answer(table: str) -> None:
     data, drawn = gf.data.load(table), replace(FRESH, batch_size=30, sampling="replacement")
     setting = gf.SGD(0.2, 0.0, 30, replacement=True)

@@ -264,12 +264,12 @@ def test_steps_to_loss_is_the_first_step_of_the_prediction():
 @pytest.mark.slow
 def test_optimum_beats_habits_in_prediction_and_in_runs():
     data = blobs()
-    best = gf.optimize(data, batch_size=4, steps=100)
+    best = gf.optimize(data, batch_size=4, steps=40)
     habits = [gf.SGD(0.01, 0.9, batch_size=4), gf.SGD(0.1, 0.0, batch_size=4), gf.SGD(0.1, 0.9, batch_size=4)]
-    mine = runs(data, best.method, [100], 100)[0, 0]
+    mine = runs(data, best.method, [40], 100)[0, 0]
     assert abs(best.loss - mine.mean()) <= 0.03 * mine.mean() + 0.25 * mine.std(ddof=1)
     for habit in habits:
-        theirs = runs(data, habit, [100], 100)[0, 0]
+        theirs = runs(data, habit, [40], 100)[0, 0]
         assert mine.mean() <= theirs.mean() + 0.25 * np.hypot(mine.std(), theirs.std())
     assert best.loss <= best.loss_without_momentum * (1.0 + 1e-3)
     decayed = gf.optimize(data, batch_size=4, steps=10, momentum=0.0, method=gf.SGD(1.0, weight_decay=0.5))

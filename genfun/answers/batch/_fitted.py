@@ -13,6 +13,8 @@ from genfun.answers.batch.step_families import Fits, StepFamily, fit_family, pol
 ROUNDS = 12
 FLOOR = 1e-6
 """Least variance of log K: points that a family meets exactly are still no better than a part in a thousand."""
+SETTLED = 1e-14
+"""Relative change of the variance below which it is found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,10 @@ def fit(family: StepFamily, b: Array, log_steps: Array, rounding: Array) -> Fitt
     for _ in range(ROUNDS):
         weights = 1.0 / (variance + rounding)
         found = fit_family(family, b, log_steps[None], weights[None])
-        variance = max(FLOOR, variance * float(found.misfit[0]) / (n - p))
+        before, variance = variance, max(FLOOR, variance * float(found.misfit[0]) / (n - p))
+        # Without rounding all points weigh alike, whatever the variance.
+        if abs(variance - before) <= SETTLED * before:
+            break
     assert found is not None
     found = polish(family, b, log_steps, 1.0 / (variance + rounding), found.shape[0])
     variance = max(FLOOR, variance * float(found.misfit[0]) / (n - p))

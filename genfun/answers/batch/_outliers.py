@@ -57,7 +57,9 @@ def outliers(
             fits = [fit_family(f, x, np.tile(y, (keep.shape[0], 1)), keep * weights) for f in families]
             rest = np.stack([f.misfit for f in fits]).min(axis=0)
             noise = max(FLOOR, float(rest[:-1].min()) / (left.size - parameters - 1))
-            weights = noise / (noise + rounding[left])
+            before, weights = weights, noise / (noise + rounding[left])
+            if (weights == before).all():
+                break
         rest = rest + left.size * FLOOR
         freedom = left.size - parameters - 1
         away = [np.unique(np.delete(x, i)).size >= LEAST_DISTINCT for i in range(left.size)]

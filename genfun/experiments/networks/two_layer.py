@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
-from genfun.experiments.simulation.batches import batches
+from genfun.experiments.simulation.batches import index_blocks
 from genfun.methods.sgd import SGD
 
 LOST = 1e50
@@ -124,7 +125,7 @@ class DiagonalNetwork:
         size = method.batch_size or self.n_samples
         # One child for each run's batches, and one for where the runs start.
         *children, first = np.random.SeedSequence(seed).spawn(_check.integer("runs", runs, 1) + 1)
-        draws = [batches(np.random.default_rng(child), self.n_samples, size, False) for child in children]
+        draws = chain.from_iterable(index_blocks(children, self.n_samples, size, False, "fresh", steps))
         signs = np.random.default_rng(first).choice([-1.0, 1.0], (runs, self.dimension))
         across = signs * _check.positive("displacement", displacement) / (c**2 + c**-2)
         u, v = c + across / c, 1.0 / c + across * c
@@ -136,7 +137,7 @@ class DiagonalNetwork:
                 # What has left for good is set down at rest, and its loss stays infinite.
                 for weights, rest in ((u, 1.0), (v, 1.0), (du, 0.0), (dv, 0.0)):
                     weights[lost] = rest
-            gradient = _gradient(x, u * v - 1.0, np.stack([next(draw) for draw in draws]))
+            gradient = _gradient(x, u * v - 1.0, next(draws))
             du = method.momentum * du - method.learning_rate * v * gradient
             dv = method.momentum * dv - method.learning_rate * u * gradient
             u, v = u + du, v + dv

@@ -12,7 +12,7 @@ from genfun._typing import Array, Int
 Order = Literal["fresh", "epochs"]
 ORDERS: tuple[str, ...] = get_args(Order)
 BLOCK_DRAWS = 1 << 14
-"""Sample numbers drawn at a time for one run; the same for all runs and lengths, so that runs do not depend on them."""
+"""Sample numbers drawn at a time for one run, or as many as its steps take: the numbers do not depend on it."""
 
 
 def batches(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iterator[Int[Array, " b"]]:
@@ -48,7 +48,12 @@ def epochs(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, " b"
 
 
 def index_blocks(
-    seeds: Sequence[np.random.SeedSequence], n: int, b: int, replacement: bool, order: Order
+    seeds: Sequence[np.random.SeedSequence],
+    n: int,
+    b: int,
+    replacement: bool,
+    order: Order,
+    most: int | None = None,
 ) -> Iterator[Int[Array, "steps runs b"]]:
     """Endless blocks of batches, one run for each seed; a run's batches depend on its seed alone.
 
@@ -58,12 +63,14 @@ def index_blocks(
     n, b : int
     replacement : bool
     order : "fresh" or "epochs"
+    most : int, optional
+        Steps that are wanted: where a block has more, the batches after them are not drawn.
     """
     generators = [np.random.default_rng(seed) for seed in seeds]
     if order == "epochs":
-        sources = [_shuffled(rng, n, b) for rng in generators]
+        sources = [_shuffled(rng, n, b, most) for rng in generators]
     else:
-        sources = [fresh(rng, n, b, replacement) for rng in generators]
+        sources = [fresh(rng, n, b, replacement, most) for rng in generators]
     while True:
         yield np.stack([next(source) for source in sources], axis=1)
 
@@ -101,7 +108,7 @@ def fresh(
     most : int, optional
         Steps of a block at most.
     """
-    block = _steps(b) if most is None else min(_steps(b), most)
+    block = _steps(b) if most is None else min(_steps(b), max(most, 1))
     while True:
         if replacement:
             chosen = rng.integers(0, n, size=(block, b))
@@ -115,8 +122,10 @@ def fresh(
         yield chosen
 
 
-def _shuffled(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, "steps b"]]:
+def _shuffled(rng: np.random.Generator, n: int, b: int, most: int | None = None) -> Iterator[Int[Array, "steps b"]]:
     count, each = _permutations(n), n // b
+    if most is not None:
+        count = min(count, -(-max(most, 1) // each))
     while True:
         permutations = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
         yield permutations[:, : each * b].reshape(count * each, b)

@@ -116,7 +116,9 @@ class Draw:
         assert self.moving.sizes is not None
         return int(self.moving.sizes.max())
 
-    def blocks(self, seeds: Sequence[np.random.SeedSequence], n: int) -> Iterator[Int[Array, "steps runs b"]]:
+    def blocks(
+        self, seeds: Sequence[np.random.SeedSequence], n: int, last: int
+    ) -> Iterator[Int[Array, "steps runs b"]]:
         """The batches of runs, one for each seed.
 
         Parameters
@@ -124,10 +126,12 @@ class Draw:
         seeds : sequence of SeedSequence
         n : int
             Samples.
+        last : int
+            Steps of a run.
         """
         if self.moving is not None and self.moving.sizes is not None and self.moving.varies:
             return sized_blocks(seeds, n, self.moving.sizes, self.method.replacement)
-        return index_blocks(seeds, n, self.size, self.method.replacement, self.order)
+        return index_blocks(seeds, n, self.size, self.method.replacement, self.order, last)
 
 
 def run_ensemble(
@@ -216,7 +220,7 @@ def _drawn(
     for i, (r, s) in enumerate(corners):
         seeds = children[r : r + tall]
         part = settings.take(slice(s, s + wide))
-        blocks = draw.blocks(seeds, n)
+        blocks = draw.blocks(seeds, n, int(kept[-1]))
 
         def report(fraction: float, i: int = i) -> None:
             tell((i + fraction) / len(corners))

@@ -85,7 +85,8 @@ def _chunk(
     w += 0.0 if data.initial is None else data.initial.astype(dtype)
     v, found, last = np.zeros_like(w), np.full((2, len(seeds), kept.size), np.inf), int(kept[-1])
     drawn = sampling_factor(method.batch_size, n, method.replacement) > 0.0
-    steps = (batch for block in index_blocks(seeds, n, size, method.replacement, order) for batch in block)
+    blocks = index_blocks(seeds, n, size, method.replacement, order, last)
+    steps = (batch for block in blocks for batch in block)
     place = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):

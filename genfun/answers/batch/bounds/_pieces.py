@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from genfun._typing import Array
 
 NEGLIGIBLE = 1e-12
 """Step decay: later pieces add less than this share to the sum of the rates."""
@@ -90,7 +93,7 @@ class Powers:
             n.
         """
         q = power * self.exponent
-        table = np.concatenate(([0.0], np.cumsum(np.arange(1.0, DIRECT + 1.0) ** -q)))
+        table = _direct(q)
         far = np.maximum(j, float(DIRECT))
         tail = table[-1] + _tail(far, q) - float(_tail(np.array(float(DIRECT)), q))
         near = table[np.minimum(j, float(DIRECT)).astype(np.int64)]
@@ -157,6 +160,12 @@ class StepDecay:
         return np.clip(np.ceil(np.log(level) / math.log(self.factor)), 0.0, self.last)
 
 
+@lru_cache(maxsize=8)
+def _direct(q: float) -> Array:
+    """The sums of i^-q for i <= 0, 1, ..., DIRECT."""
+    return np.concatenate(([0.0], np.cumsum(np.arange(1.0, DIRECT + 1.0) ** -q)))
+
+
 def _tail(j: Any, q: float) -> Any:
     """The sum of i^-q for i <= j, up to a constant: Euler and Maclaurin, to 1e-16 from 64 on."""
     whole = np.log(j) if q == 1.0 else np.expm1((1.0 - q) * np.log(j)) / (1.0 - q)
@@ -192,7 +201,10 @@ def first_step(pieces: Pieces, start: float, noise: Any) -> Any:
                 np.where(high > 4.0 * (low + 1.0), np.sqrt(low + 1.0) * np.sqrt(high), 0.5 * (low + high))
             )
             above = reached(middle) >= start
+            before = low, high
             low, high = np.where(above, low, middle), np.where(above, middle, high)
+            if np.array_equal(before, (low, high)):
+                break
         rate = pieces.at(low)
         inside = (start - reached(low)) / (rate * (1.0 - noise * rate))
         found = low * pieces.period + np.clip(inside, 0.0, pieces.period)
