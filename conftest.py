@@ -79,22 +79,49 @@ def pytest_configure(config: pytest.Config) -> None:
 def _kind(value: Any) -> Hashable:
     """What decides whether a value passes an annotation: its type, with its shape, its entries, or the word it is."""
     kind = type(value)
-    if kind in PLAIN:
-        return kind
+    return kind if kind in PLAIN else (KINDS.get(kind) or _kinds_of(kind))(value)
+
+
+def _array(value: Any) -> Hashable:
+    return value.shape, value.dtype.num
+
+
+def _tensor(value: Any) -> Hashable:
+    return type(value), getattr(value, "shape", None), getattr(value, "dtype", None)
+
+
+def _word(value: str) -> Hashable:
+    return value if len(value) <= LONGEST else str
+
+
+def _named(value: dict[Any, Any]) -> Hashable:
+    return type(value), tuple((_kind(name), _kind(entry)) for name, entry in itertools.islice(value.items(), MOST))
+
+
+def _entries(value: Any) -> Hashable:
+    return type(value), isinstance(value, tuple) and len(value), tuple(map(_kind, itertools.islice(value, MOST)))
+
+
+KINDS: dict[type, Callable[[Any], Hashable]] = {str: _word}
+"""Of types that are not plain, how kinds are told; those that are met are added on the way."""
+
+
+def _kinds_of(kind: type) -> Callable[[Any], Hashable]:
+    """How the kinds of a type that is met for the first time are told."""
     if kind.__name__ == "ndarray":
-        return value.shape, value.dtype.num
-    if kind is str:
-        return value if len(value) <= LONGEST else kind
-    if isinstance(value, type):
-        return value
-    if isinstance(value, dict):
-        return kind, tuple((_kind(name), _kind(entry)) for name, entry in itertools.islice(value.items(), MOST))
-    if isinstance(value, tuple | list | set | frozenset):
-        return kind, isinstance(value, tuple) and len(value), tuple(map(_kind, itertools.islice(value, MOST)))
-    if kind.__module__ == "torch":
-        return kind, getattr(value, "shape", None), getattr(value, "dtype", None)
-    PLAIN.add(kind)
-    return kind
+        KINDS[kind] = _array
+    elif issubclass(kind, type):
+        KINDS[kind] = lambda value: value
+    elif issubclass(kind, dict):
+        KINDS[kind] = _named
+    elif issubclass(kind, (tuple, list, set, frozenset)):
+        KINDS[kind] = _entries
+    elif kind.__module__ == "torch":
+        KINDS[kind] = _tensor
+    else:
+        PLAIN.add(kind)
+        return type
+    return KINDS[kind]
 
 
 class _Checks:
@@ -159,7 +186,9 @@ def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
                 return function(*args, **named)
             kinds: Any = tuple(map(type, args))
             if named or not PLAIN.issuperset(kinds):
-                kinds = tuple([(a.shape, a.dtype.num) if type(a).__name__ == "ndarray" else _kind(a) for a in args])
+                kinds = tuple(
+                    [k if k in PLAIN else (KINDS.get(k) or _kinds_of(k))(a) for k, a in zip(kinds, args, strict=True)]
+                )
                 if named:
                     kinds = (*kinds, *named, *map(_kind, named.values()))
             known = passed.get(kinds)
