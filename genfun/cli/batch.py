@@ -120,6 +120,9 @@ def big_batch(
     shown: list[Block] = [*preamble(target, only), told(method)]
     shown.append(Grid(("step", "noise scale, batch fixed", "batch grown", "loss, batch grown"), lines))
     shown.append("noise scale: batch size at which noise and gradient are equally large, with the batch size fixed")
+    left_out = max((error for error in fixed.noise_error.flat if error > 0.0), default=0.0)
+    if left_out > 0.0:
+        shown.append(f"by the noise of these data, which is measured, it is known to {percent(left_out, 1)}")
     shown += [f"note: grown batches by {note}" for note in grown.notes]
     if grown.full_batch_step is not None:
         shown.append(f"the grown batch is full from step {grown.full_batch_step:,}")

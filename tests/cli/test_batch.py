@@ -91,6 +91,16 @@ def test_big_batch_is_the_answer_of_the_api():
     assert found["noise_scale"]["samples"] == gf.noise_scale(problem, gf.SGD(0.4, 0.0, 10), [0, 5]).samples.tolist()
 
 
+def test_the_noise_scale_of_data_comes_with_what_its_noise_leaves_out():
+    words = ("big-batch", "mnist", "--n", 40, "--learning-rate", 0.4, "--batch-size", 10, "--steps", "0,50")
+    found = json.loads(run(*words, "--json").stdout)["result"]["noise_scale"]
+    data = gf.data.mnist(40)
+    expected = gf.noise_scale(data, gf.SGD(0.4, 0.0, 10), [0, 50])
+    assert found["noise_error"] == expected.noise_error.tolist()
+    assert f"it is known to {100.0 * expected.noise_error[1]:.1g} %" in run(*words).stdout
+    assert "it is known to" not in run(*words, "--noise", "fitted").stdout
+
+
 @pytest.mark.slow
 def test_escape_is_the_answer_of_the_api(tmp_path):
     words = (
