@@ -186,9 +186,7 @@ def _checking_new_kinds(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
                 return function(*args, **named)
             kinds: Any = tuple(map(type, args))
             if named or not PLAIN.issuperset(kinds):
-                kinds = tuple(
-                    [k if k in PLAIN else (KINDS.get(k) or _kinds_of(k))(a) for k, a in zip(kinds, args, strict=True)]
-                )
+                kinds = tuple(map(_kind, args))
                 if named:
                     kinds = (*kinds, *named, *map(_kind, named.values()))
             known = passed.get(kinds)

@@ -202,13 +202,9 @@ def moments_along(data: Any, begin: Float[Array, "states rank"], steps: Iterator
     mean: Any = begin[:, :, None] * error
     moment: Any = mean[:, None] @ mean.swapaxes(1, 2)[None]
     square, between = (residual**2).sum(axis=1), np.outer(lam, lam)
-    rows: Any = None
-    update = kick = np.empty(0)
     yield moment, mean
     for step in steps:
-        if step.rows is not rows:
-            rows, kick = step.rows, np.asarray(step.kick, float)
-            update = np.array(rows, float)
+        update, kick = np.array(step.rows, float), np.asarray(step.kick, float)
         c = moment[0, 0]
         half: Any = sum(update[:, k, None, :, None] * moment[k] for k in range(m))
         moment = sum(half[:, k, None] * update[:, k, None, :] for k in range(m))

@@ -12,7 +12,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data.kernels import relu_ntk
 from genfun.data.linear import LinearData
-from genfun.experiments.simulation.batches import batches
+from genfun.experiments.simulation.batches import step_by_step
 from genfun.experiments.simulation.runs import Runs
 from genfun.methods.base import Method
 from genfun.noise import sampling_factor
@@ -178,9 +178,7 @@ def _sources(
             yield whole
     b = method.batch_size
     assert b is not None
-    runs = [batches(np.random.default_rng(c), data.n_samples, b, method.replacement) for c in children]
-    while True:
-        yield np.stack([next(run) for run in runs])
+    yield from step_by_step(children, data.n_samples, b, method.replacement)
 
 
 def _train(

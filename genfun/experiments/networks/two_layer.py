@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from genfun import _check
 from genfun._typing import Array, Float, Int
 from genfun.data.linear import LinearData
 from genfun.data.store import InMemory
-from genfun.experiments.simulation.batches import index_blocks
+from genfun.experiments.simulation.batches import step_by_step
 from genfun.methods.sgd import SGD
 
 LOST = 1e50
@@ -125,7 +124,7 @@ class DiagonalNetwork:
         size = method.batch_size or self.n_samples
         # One child for each run's batches, and one for where the runs start.
         *children, first = np.random.SeedSequence(seed).spawn(_check.integer("runs", runs, 1) + 1)
-        draws = chain.from_iterable(index_blocks(children, self.n_samples, size, False, "fresh", steps))
+        draws = step_by_step(children, self.n_samples, size, False, most=steps)
         signs = np.random.default_rng(first).choice([-1.0, 1.0], (runs, self.dimension))
         across = signs * _check.positive("displacement", displacement) / (c**2 + c**-2)
         u, v = c + across / c, 1.0 / c + across * c

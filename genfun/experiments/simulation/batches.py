@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal, get_args
 
 import numpy as np
@@ -30,6 +31,18 @@ def batches(rng: np.random.Generator, n: int, b: int, replacement: bool) -> Iter
     """
     for block in fresh(rng, n, b, replacement):
         yield from block
+
+
+def step_by_step(
+    seeds: Sequence[np.random.SeedSequence],
+    n: int,
+    b: int,
+    replacement: bool,
+    order: Order = "fresh",
+    most: int | None = None,
+) -> Iterator[Int[Array, "runs b"]]:
+    """The batches of all runs, one step after the other; arguments as for `index_blocks`."""
+    return chain.from_iterable(index_blocks(seeds, n, b, replacement, order, most))
 
 
 def epochs(rng: np.random.Generator, n: int, b: int) -> Iterator[Int[Array, " b"]]:

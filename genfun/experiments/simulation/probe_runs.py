@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genfun._typing import Array, Float, Int
-from genfun.experiments.simulation.batches import Order, index_blocks
+from genfun.experiments.simulation.batches import Order, step_by_step
 from genfun.experiments.simulation.ensemble import Tell
 from genfun.methods.sgd import SGD
 from genfun.noise import sampling_factor
@@ -85,8 +85,7 @@ def _chunk(
     w += 0.0 if data.initial is None else data.initial.astype(dtype)
     v, found, last = np.zeros_like(w), np.full((2, len(seeds), kept.size), np.inf), int(kept[-1])
     drawn = sampling_factor(method.batch_size, n, method.replacement) > 0.0
-    blocks = index_blocks(seeds, n, size, method.replacement, order, last)
-    steps = (batch for block in blocks for batch in block)
+    steps = step_by_step(seeds, n, size, method.replacement, order, last)
     place = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last + 1):
